@@ -1,0 +1,159 @@
+"""Aliases for shapes and scalars, and what every result shares: a short repr, `.save` and `.load`."""
+
+import dataclasses
+import importlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+Scalar: TypeAlias = float | int | np.ndarray | np.generic | jax.Array
+"""A real number: Python, NumPy or (possibly traced) JAX."""
+
+Stimulus: TypeAlias = Scalar | list[float] | tuple[float, ...]
+"""One stimulus parameter, or a vector of several."""
+
+Key: TypeAlias = Any
+"""A typed JAX random key; checked by `check_key`, so that a wrong one gets a helpful message."""
+
+Weights: TypeAlias = Float[Array, "units units"]
+"""Recurrent weights, rows = to, columns = from."""
+
+R = TypeVar("R", bound="Result")
+
+_META = "__fisherjax__"
+
+
+def result_dtype(*values: Any) -> jnp.dtype:
+    """The float type that computations with `values` use: theirs, or JAX's default for Python numbers."""
+    return jnp.result_type(float, *[value for value in values if value is not None])
+
+
+class Result(eqx.Module):
+    """A frozen record of arrays and settings that prints briefly and can be saved and loaded.
+
+    The file is a NumPy ``.npz`` archive with one JSON entry for everything that is not an array;
+    nothing is pickled, so that loading a file can run no code.
+    """
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            parts.append(f"{field.name}={_describe(value)}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the result to `path` (``.npz`` is appended if missing), atomically.
+
+        Raises
+        ------
+        TypeError
+            If a field holds something that is neither an array, a number, a string nor a result.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        meta = _encode(self, "", arrays)
+        target = Path(path)
+        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{_META: np.array(json.dumps(meta))}, **arrays)  # pyright: ignore[reportArgumentType]
+        write_atomically(target, buffer.getvalue())
+        return target
+
+    @classmethod
+    def load(cls: type[R], path: str | os.PathLike[str]) -> R:
+        """Read a result that `.save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file was not written by fisherjax, or holds a result of another type.
+        """
+        with np.load(Path(path), allow_pickle=False) as archive:
+            if _META not in archive:
+                raise ValueError(f"{path} was not written by fisherjax: it has no entry {_META!r}")
+            result = _decode(json.loads(str(archive[_META])), archive)
+        if not isinstance(result, cls):
+            raise ValueError(f"{path} holds a {type(result).__name__}, not a {cls.__name__}")
+        return result
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader sees the old file or the whole new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, jax.Array | np.ndarray):
+        if value.ndim == 0 and not isinstance(value, Tracer):
+            return f"{value.item():.6g}" if jnp.issubdtype(value.dtype, jnp.floating) else str(value.item())
+        if 0 < value.size <= 9 and not isinstance(value, Tracer) and value.dtype.kind in "fiu":
+            return np.array2string(np.asarray(value), precision=4, separator=", ").replace("\n", "")
+        return f"{value.dtype}{list(value.shape)}"
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+
+
+def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, eqx.Module):
+        fields = {f.name: _encode(getattr(value, f.name), f"{path}/{f.name}", arrays) for f in _fields(value)}
+        kind = type(value)
+        return {"kind": "module", "module": kind.__module__, "name": kind.__qualname__, "fields": fields}
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        arrays[path] = np.asarray(jax.random.key_data(value))
+        return {"kind": "key", "array": path, "impl": str(jax.random.key_impl(value))}
+    if isinstance(value, jax.Array | np.ndarray):
+        arrays[path] = np.asarray(value)
+        return {"kind": "array", "array": path}
+    if isinstance(value, tuple | list):
+        items = [_encode(item, f"{path}/{index}", arrays) for index, item in enumerate(value)]
+        return {"kind": "tuple", "items": items}
+    if isinstance(value, dict):
+        items = {str(name): _encode(item, f"{path}/{name}", arrays) for name, item in value.items()}
+        return {"kind": "dict", "items": items}
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"kind": "value", "value": value}
+    raise TypeError(f"cannot save {path.lstrip('/')!r}: a {type(value).__name__} is neither array nor plain value")
+
+
+def _decode(meta: Any, archive: Any) -> Any:
+    match meta["kind"]:
+        case "module":
+            if meta["module"].partition(".")[0] != "fisherjax":
+                raise ValueError(f"refusing to build {meta['module']}.{meta['name']}: not a fisherjax type")
+            kind = getattr(importlib.import_module(meta["module"]), meta["name"])
+            if not (isinstance(kind, type) and issubclass(kind, eqx.Module)):
+                raise ValueError(f"refusing to build {meta['module']}.{meta['name']}: not a record type")
+            module = object.__new__(kind)
+            for name, item in meta["fields"].items():
+                object.__setattr__(module, name, _decode(item, archive))
+            return module
+        case "key":
+            return jax.random.wrap_key_data(jnp.asarray(archive[meta["array"]]), impl=meta["impl"])
+        case "array":
+            return archive[meta["array"]]
+        case "tuple":
+            return tuple(_decode(item, archive) for item in meta["items"])
+        case "dict":
+            return {name: _decode(item, archive) for name, item in meta["items"].items()}
+        case _:
+            return meta["value"]
+
+
+def _fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(value)

@@ -1,0 +1,158 @@
+"""What every command can be told, with its defaults. Imports nothing heavy: `--help` must be quick."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+T = TypeVar("T", bound="Common")
+
+Structure = Literal[
+    "toeplitz", "symmetric-toeplitz", "generalized-toeplitz", "circulant", "chain", "free", "homogeneous"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Arguments of every command that computes something."""
+
+    out: Path = Path("results")
+    """Folder for everything that is written."""
+    seed: int = 0
+    """Seed of all randomness."""
+    config: Path | None = None
+    """TOML file whose entries replace the defaults of this command; the command line wins over it."""
+    quick: bool = False
+    """A small version that ends in seconds, to see that everything works."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to compute."""
+    force: bool = False
+    """Write into a folder that is not empty."""
+
+    def quickened(self: T) -> T:
+        """These arguments with sizes for a quick look."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Common):
+    """Arguments that describe a structured network and its stimulus."""
+
+    gain: float = 1.0
+    """Gain of a homogeneous network; used where no gains are given."""
+    gains: Path | None = None
+    """Gain matrix as text (P rows of P numbers, spaces or commas) or a saved GainMatrix or Optimum (.npz)."""
+    fractions: tuple[float, ...] = ()
+    """Share of each population; equal if absent."""
+    stimulus: float = 0.1
+    """Size θ of the stimulus pulse."""
+    noise_std: float = 0.1
+    """Standard deviation σ of the process noise."""
+    steps: int = 10
+    """Number of time steps."""
+    units: int = 1000
+    """Number of units N."""
+    nonlinearity: str = "tanh"
+    """tanh, erf, relu, threshold-linear, logistic or identity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimize(Common):
+    """Optimise a structured network's Fisher information, check it by simulation, see it."""
+
+    structure: Structure = "toeplitz"
+    """Family of gain matrices to search."""
+    populations: int = 5
+    """Number of equal populations."""
+    objective: Literal["log-fisher", "integrated", "retention"] = "log-fisher"
+    """What to maximise at the last step."""
+    steps: int = 10
+    """Time T at which information counts."""
+    stimulus: float = 0.1
+    """Size θ of the stimulus pulse on population 0."""
+    noise_std: float = 0.1
+    """Standard deviation σ of the process noise."""
+    nonlinearity: str = "tanh"
+    """tanh, erf, relu, threshold-linear, logistic or identity."""
+    budget: float = 1.0
+    """Mean synaptic budget Σ f_p g_pq² f_q; 0 for none."""
+    max_radius: float = 0.0
+    """Largest spectral radius of the weights; 0 for no limit."""
+    bounds: tuple[float, float] = (0.0, 5.0)
+    """Lowest and highest gain parameter (of the shape, where there is a budget)."""
+    algorithm: Literal["differential-evolution", "cma-es"] = "differential-evolution"
+    """Global search of the first stage."""
+    population_size: int = 64
+    """Candidates per generation."""
+    generations: int = 150
+    """Generations of the first stage."""
+    restarts: int = 2
+    """Independent searches."""
+    refine_steps: int = 60
+    """Gradient steps of the second stage."""
+    units: int = 1000
+    """Units N of the simulated networks."""
+    trials: int = 200
+    """Trials per simulated network."""
+    draws: int = 6
+    """Weight draws that are simulated."""
+    images: int = 60
+    """Natural image patches for the geometry."""
+
+    def quickened(self: T) -> T:
+        search = {"generations": 30, "refine_steps": 10, "population_size": 24, "restarts": 1}
+        return replace(self, **search, units=300, trials=60, draws=2, images=24)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve(Network):
+    """Predict Fisher information over time for a given structure, by the exact theory and the bare operator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulate(Network):
+    """Measure Fisher information in simulated networks, beside the theory."""
+
+    trials: int = 200
+    """Trials per network."""
+    draws: int = 4
+    """Weight draws."""
+    form: Literal["independent", "linear"] = "independent"
+    """Information of single units added up, or with noise correlations (needs more trials than units)."""
+
+    def quickened(self) -> "Simulate":
+        return replace(self, units=200, trials=60 if self.form == "independent" else 400, draws=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry(Network):
+    """Follow the distances between images through a network, predicted and simulated."""
+
+    images: int = 100
+    """Number of image patches."""
+    size: int = 16
+    """Side of a patch in pixels."""
+    trials: int = 20
+    """Trials averaged per image."""
+    draws: int = 3
+    """Weight draws."""
+
+    def quickened(self: T) -> T:
+        return replace(self, images=24, units=300, trials=5, draws=2)
+
+
+@dataclass(frozen=True)
+class Info:
+    """Print versions, device and precision."""
+
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to compute."""
+
+
+Command = Optimize | Curve | Simulate | Geometry | Info
+COMMANDS: dict[str, Command] = {
+    "optimize": Optimize(),
+    "curve": Curve(),
+    "simulate": Simulate(),
+    "geometry": Geometry(),
+    "info": Info(),
+}

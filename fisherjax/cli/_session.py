@@ -1,0 +1,130 @@
+"""One run of a command: device, output folder, first line, manifest."""
+
+import csv
+import dataclasses
+import importlib.metadata
+import io
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fisherjax import __version__
+from fisherjax._types import write_atomically
+
+from ._arguments import Common
+from ._parse import UsageError
+
+_PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "optax", "evosax", "numpy", "scipy", "matplotlib")
+
+
+def set_up_device(device: str) -> str:
+    """Choose the device, switch to float64, keep compiled programs; return a description."""
+    import jax  # noqa: PLC0415
+
+    if device != "auto":
+        jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
+    jax.config.update("jax_enable_x64", True)  # noqa: FBT003
+    cache = Path.home() / ".cache" / "fisherjax" / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    try:
+        devices = jax.devices()
+    except RuntimeError as error:
+        raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from error
+    return f"{len(devices)} × {devices[0].device_kind}"
+
+
+class Session:
+    """Output folder of a run, and what goes into its manifest."""
+
+    def __init__(self, command: Common, name: str, arguments: Sequence[str]):
+        """Refuse an output folder that holds something, then make it."""
+        self.command, self.name, self.arguments = command, name, list(arguments)
+        self.folder = command.out
+        self.timings: dict[str, float] = {}
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"--out {self.folder} is a file, not a folder")
+        if self.folder.exists() and any(self.folder.iterdir()) and not command.force:
+            raise UsageError(f"--out {self.folder} is not empty; choose another folder or add --force")
+        self.device = set_up_device(command.device)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.progress = sys.stderr.isatty()
+        print(first_line(self.device, command.seed), flush=True)
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[None]:
+        """Say what is going on and time it."""
+        start = time.perf_counter()
+        print(f"{title} …", file=sys.stderr, flush=True)
+        yield
+        self.timings[title] = round(time.perf_counter() - start, 3)
+
+    def write_table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write table.csv."""
+        text = io.StringIO()
+        csv.writer(text).writerows([header, *rows])
+        self.write("table.csv", text.getvalue())
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Write results.json; NumPy and JAX values become numbers and lists."""
+        self.write("results.json", json.dumps(results, indent=2, default=_plain) + "\n")
+
+    def write_arrays(self, **arrays: Any) -> None:
+        """Write arrays.npz."""
+        import numpy as np  # noqa: PLC0415
+
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in arrays.items()})  # pyright: ignore[reportArgumentType]
+        write_atomically(self.folder / "arrays.npz", buffer.getvalue())
+
+    def write_manifest(self) -> None:
+        """Write manifest.json: what was asked, what it resolved to, with what, and how long it took."""
+        manifest = {
+            "command": self.name,
+            "arguments": self.arguments,
+            "configuration": {key: _plain(value) for key, value in dataclasses.asdict(self.command).items()},
+            "versions": versions(),
+            "device": self.device,
+            "platform": platform.platform(),
+            "precision": "float64 theory, float32 simulation",
+            "seconds": self.timings,
+        }
+        self.write("manifest.json", json.dumps(manifest, indent=2) + "\n")
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a text file into the folder."""
+        path = self.folder / name
+        write_atomically(path, text.encode())
+        return path
+
+
+def first_line(device: str, seed: int | None = None) -> str:
+    """Version, jax, device, precision and seed, in one line."""
+    import jax  # noqa: PLC0415
+
+    precision = "float64" if jax.config.jax_enable_x64 else "float32"  # pyright: ignore[reportAttributeAccessIssue]
+    seeded = "" if seed is None else f" · seed {seed}"
+    return f"fisherjax {__version__} · jax {jax.__version__} · {device} · {precision}{seeded}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version(), "fisherjax": __version__}
+    return found | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, tuple):
+        return list(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"cannot write a {type(value).__name__} as JSON")

@@ -1,0 +1,52 @@
+"""Structure of random networks: gain matrices, families of them, and weights drawn from them."""
+
+from ._families import (
+    BlockFamily,
+    CirculantFamily,
+    Family,
+    FeedforwardChainFamily,
+    FreeFamily,
+    GeneralizedToeplitzFamily,
+    HomogeneousFamily,
+    SymmetricToeplitzFamily,
+    TiedFamily,
+    ToeplitzFamily,
+    WithFractions,
+)
+from ._gain_matrix import GainMatrix, population_index, population_sizes
+from ._sampling import sample_weights, spectral_radius
+from ._structures import (
+    block,
+    circulant,
+    feedforward_chain,
+    generalized_toeplitz,
+    homogeneous,
+    symmetric_toeplitz,
+    toeplitz,
+)
+
+__all__ = [
+    "BlockFamily",
+    "CirculantFamily",
+    "Family",
+    "FeedforwardChainFamily",
+    "FreeFamily",
+    "GainMatrix",
+    "GeneralizedToeplitzFamily",
+    "HomogeneousFamily",
+    "SymmetricToeplitzFamily",
+    "TiedFamily",
+    "ToeplitzFamily",
+    "WithFractions",
+    "block",
+    "circulant",
+    "feedforward_chain",
+    "generalized_toeplitz",
+    "homogeneous",
+    "population_index",
+    "population_sizes",
+    "sample_weights",
+    "spectral_radius",
+    "symmetric_toeplitz",
+    "toeplitz",
+]

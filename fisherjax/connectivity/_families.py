@@ -1,0 +1,276 @@
+"""Families of gain matrices: maps from a vector of parameters in a box to a structure, and back."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_integer, require
+
+from . import _structures as structures
+from ._gain_matrix import GainMatrix
+
+Parameters = Float[Array | np.ndarray, " parameters"]
+
+
+class Family(eqx.Module):
+    """A set of gain matrices described by finitely many gains, each in [low, high].
+
+    `build` maps parameters to a `GainMatrix` and is differentiable; `parameters` inverts it (for a
+    matrix outside the family: its projection onto the family's entries).
+
+    Parameters
+    ----------
+    num_populations
+        Number of populations P.
+    low, high
+        Bounds of every gain parameter, 0 ≤ low < high.
+    fractions
+        Fixed shares (P,) as a tuple; equal by default. See `WithFractions` to optimise them too.
+    """
+
+    num_populations: int = eqx.field(static=True, default=5)
+    low: float = eqx.field(static=True, default=0.0)
+    high: float = eqx.field(static=True, default=5.0)
+    fractions: tuple[float, ...] | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        check_integer("num_populations", self.num_populations, minimum=1)
+        require(
+            0 <= self.low < self.high,
+            f"bounds must have 0 <= low < high, got low={self.low:g}, high={self.high:g}",
+        )
+        if self.fractions is not None:
+            GainMatrix(np.zeros((self.num_populations,) * 2), np.asarray(self.fractions))
+
+    @property
+    @abc.abstractmethod
+    def num_parameters(self) -> int:
+        """Length of the parameter vector."""
+
+    @abc.abstractmethod
+    def build(self, parameters: Parameters) -> GainMatrix:
+        """The gain matrix of a parameter vector."""
+
+    @abc.abstractmethod
+    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
+        """The parameter vector of a gain matrix: build(parameters(g)) = g for g in the family."""
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds, each (num_parameters,)."""
+        return np.full(self.num_parameters, self.low), np.full(self.num_parameters, self.high)
+
+    def _fractions(self, dtype: jnp.dtype) -> Array:
+        shares = np.full(self.num_populations, 1 / self.num_populations) if self.fractions is None else self.fractions
+        return jnp.asarray(shares, dtype)
+
+
+class HomogeneousFamily(Family):
+    """One gain for all pairs."""
+
+    @property
+    def num_parameters(self) -> int:
+        return 1
+
+    def build(self, parameters: Parameters) -> GainMatrix:
+        parameters = jnp.asarray(parameters)
+        return structures.homogeneous(parameters[0], self.num_populations, self._fractions(parameters.dtype))
+
+    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
+        return jnp.mean(gain_matrix.gains)[None]
+
+
+class FreeFamily(Family):
+    """Every entry of the gain matrix is a parameter, row by row."""
+
+    @property
+    def num_parameters(self) -> int:
+        return self.num_populations**2
+
+    def build(self, parameters: Parameters) -> GainMatrix:
+        parameters = jnp.asarray(parameters)
+        shape = (self.num_populations, self.num_populations)
+        return GainMatrix(parameters.reshape(shape), self._fractions(parameters.dtype))
+
+    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
+        return gain_matrix.gains.reshape(-1)
+
+
+class TiedFamily(Family):
+    """Entries that share a label share a parameter; subclasses say which label each entry has."""
+
+    @abc.abstractmethod
+    def labels(self) -> np.ndarray:
+        """Index (P, P) of the parameter behind every entry; −1 where the gain is zero."""
+
+    @property
+    def num_parameters(self) -> int:
+        return int(self.labels().max()) + 1
+
+    def build(self, parameters: Parameters) -> GainMatrix:
+        parameters = jnp.asarray(parameters)
+        labels = self.labels()
+        gains = jnp.where(labels >= 0, parameters[np.maximum(labels, 0)], jnp.zeros((), parameters.dtype))
+        return GainMatrix(gains, self._fractions(parameters.dtype))
+
+    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
+        labels = self.labels()
+        first = [tuple(np.argwhere(labels == index)[0]) for index in range(self.num_parameters)]
+        rows, columns = np.array(first).T
+        return gain_matrix.gains[rows, columns]
+
+
+class ToeplitzFamily(TiedFamily):
+    """Toeplitz gains: one parameter per lag p − q, from −(P − 1) to P − 1."""
+
+    def labels(self) -> np.ndarray:
+        return structures._lags(self.num_populations)
+
+
+class SymmetricToeplitzFamily(TiedFamily):
+    """Symmetric Toeplitz gains: one parameter per distance |p − q|."""
+
+    def labels(self) -> np.ndarray:
+        return np.abs(structures._lags(self.num_populations) - self.num_populations + 1)
+
+
+class CirculantFamily(TiedFamily):
+    """Populations on a ring: one parameter per (p − q) mod P."""
+
+    def labels(self) -> np.ndarray:
+        return (structures._lags(self.num_populations) + 1) % self.num_populations
+
+
+class FeedforwardChainFamily(TiedFamily):
+    """A chain with three gains: forward p → p + 1, recurrent within, feedback p + 1 → p."""
+
+    def labels(self) -> np.ndarray:
+        lag = structures._lags(self.num_populations) - self.num_populations + 1
+        chain = np.select([lag == 1, lag == 0, lag == -1], [0, 1, 2], default=-1)
+        return chain - 1 if self.num_populations == 1 else chain
+
+
+class BlockFamily(TiedFamily):
+    """Populations in groups: one gain per ordered pair of groups.
+
+    Parameters
+    ----------
+    groups
+        Group (0, 1, …) of every population, P entries; for instance ``(0, 0, 1, 1, 1)``.
+    """
+
+    groups: tuple[int, ...] = eqx.field(static=True, default=(0, 0, 1, 1, 1))
+
+    def __check_init__(self) -> None:
+        kinds = sorted(set(self.groups))
+        require(
+            len(self.groups) == self.num_populations and kinds == list(range(len(kinds))),
+            f"groups must label each of {self.num_populations} populations by 0, 1, …; got {self.groups}",
+        )
+
+    def labels(self) -> np.ndarray:
+        group = np.asarray(self.groups)
+        return group[:, None] * (group.max() + 1) + group
+
+
+class GeneralizedToeplitzFamily(Family):
+    """g = D_row T D_col: 2P − 1 lags, then P − 1 log row scales and P − 2 log column scales.
+
+    D_row, T and D_col can trade a constant factor each way, and a geometric row scale s^p against a
+    column scale s^−q and lags s^−(p−q). Scale one for row 0 and for columns 0 and 1 fixes all three, so
+    that parameters are unique. Log scales are bounded by ±1.
+    """
+
+    def __check_init__(self) -> None:
+        require(self.num_populations >= 2, f"num_populations must be at least 2, got {self.num_populations}")
+
+    @property
+    def num_parameters(self) -> int:
+        return 4 * self.num_populations - 4
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        lags, scales = 2 * self.num_populations - 1, 2 * self.num_populations - 3
+        low = np.concatenate([np.full(lags, self.low), np.full(scales, -1.0)])
+        high = np.concatenate([np.full(lags, self.high), np.full(scales, 1.0)])
+        return low, high
+
+    def build(self, parameters: Parameters) -> GainMatrix:
+        parameters = jnp.asarray(parameters)
+        count = self.num_populations
+        lags, rows, columns = jnp.split(parameters, [2 * count - 1, 3 * count - 2])
+        row_scale = jnp.exp(jnp.pad(rows, (1, 0)))
+        column_scale = jnp.exp(jnp.pad(columns, (2, 0)))
+        return structures.generalized_toeplitz(lags, row_scale, column_scale, self._fractions(parameters.dtype))
+
+    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
+        """Log-linear least squares on the positive entries; exact for a positive member of the family."""
+        count = self.num_populations
+        lag = structures._lags(count).ravel()
+        row, column = (index.ravel() for index in np.indices((count, count)))
+        design = np.zeros((count**2, self.num_parameters))
+        entry = np.arange(count**2)
+        design[entry, lag] = 1
+        design[entry[row > 0], 2 * count - 2 + row[row > 0]] = 1
+        design[entry[column > 1], 3 * count - 4 + column[column > 1]] = 1
+        gains = gain_matrix.gains.reshape(-1)
+        positive = gains > 0
+        target = jnp.where(positive, jnp.log(jnp.where(positive, gains, 1)), 0)
+        weighted = jnp.asarray(design, gains.dtype) * positive[:, None].astype(gains.dtype)
+        solution = jnp.linalg.lstsq(weighted, target)[0]
+        return jnp.concatenate([jnp.exp(solution[: 2 * count - 1]), solution[2 * count - 1 :]])
+
+
+class WithFractions(Family):
+    """Another family whose population fractions are parameters too.
+
+    The simplex is covered by stick-breaking: P − 1 more parameters in (0, 1), each the share that a
+    population takes of what is left, above a floor that keeps every population alive.
+
+    Parameters
+    ----------
+    family
+        The family of the gains.
+    floor
+        Smallest share of any population, below 1/P.
+    """
+
+    family: Family = eqx.field(default_factory=ToeplitzFamily)
+    floor: float = eqx.field(static=True, default=0.02)
+
+    def __init__(self, family: Family, floor: float = 0.02):
+        """Wrap `family`."""
+        self.family, self.floor = family, floor
+        self.num_populations, self.low, self.high = family.num_populations, family.low, family.high
+        self.fractions = None
+        require(
+            0 < floor * family.num_populations < 1,
+            f"floor must be positive and below 1/P = {1 / family.num_populations:g}, got {floor:g}",
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        return self.family.num_parameters + self.num_populations - 1
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self.family.bounds
+        sticks = np.ones(self.num_populations - 1)
+        return np.concatenate([low, 1e-3 * sticks]), np.concatenate([high, (1 - 1e-3) * sticks])
+
+    def build(self, parameters: Parameters) -> GainMatrix:
+        parameters = jnp.asarray(parameters)
+        gains = self.family.build(parameters[: self.family.num_parameters]).gains
+        sticks = parameters[self.family.num_parameters :]
+        one = jnp.ones(1, parameters.dtype)
+        left = jnp.concatenate([one, jnp.cumprod(1 - sticks)])
+        simplex = left * jnp.concatenate([sticks, one])
+        return GainMatrix(gains, self.floor + (1 - self.floor * self.num_populations) * simplex)
+
+    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
+        simplex = (gain_matrix.fractions - self.floor) / (1 - self.floor * self.num_populations)
+        left = 1 - jnp.concatenate([jnp.zeros(1, simplex.dtype), jnp.cumsum(simplex)[:-2]])
+        return jnp.concatenate([self.family.parameters(gain_matrix), simplex[:-1] / left])

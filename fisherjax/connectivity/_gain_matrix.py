@@ -1,0 +1,129 @@
+"""The population gain matrix: how strongly, and in what proportion, populations drive each other."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_finite, check_integer, is_traced, require
+from fisherjax._types import Result
+
+
+class GainMatrix(Result):
+    """Structure of a random network of P populations.
+
+    Unit i of population p receives from unit j of population q a weight J_ij ~ N(0, g_pq² / N).
+
+    Parameters
+    ----------
+    gains
+        g (P, P), standard deviation of √N·J from population q (column) to p (row), at least 0.
+    fractions
+        f (P,), share of each population of the N units; positive, sum 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not match, a gain is negative or not finite, or the fractions are not
+        positive or do not sum to one.
+
+    References
+    ----------
+    Aljadeff, Stern & Sharpee (2015), Transition to chaos in random networks with cell-type-specific
+    connectivity, Phys. Rev. Lett. 114, 088101.
+    """
+
+    gains: Float[Array, "populations populations"]
+    fractions: Float[Array, " populations"]
+
+    def __init__(self, gains: object, fractions: object = None):
+        """Validate and convert; `fractions` default to equal shares."""
+        self.gains = _as_float(gains)
+        count = self.gains.shape[0] if self.gains.ndim else 0
+        require(
+            self.gains.ndim == 2 and self.gains.shape == (count, count) and count > 0,
+            f"gains must be a square matrix (P, P), got shape {self.gains.shape}",
+        )
+        if fractions is None:
+            fractions = jnp.full((count,), 1 / count, self.gains.dtype)
+        self.fractions = _as_float(fractions).astype(self.gains.dtype)
+        require(
+            self.fractions.shape == (count,),
+            f"fractions must have one entry per population, ({count},); got shape {self.fractions.shape}",
+        )
+        check_finite("gains", self.gains)
+        check_finite("fractions", self.fractions)
+        if not is_traced(self.gains):
+            lowest = float(jnp.min(self.gains))
+            require(lowest >= 0, f"gains must be non-negative standard deviations, got a smallest of {lowest:g}")
+        if not is_traced(self.fractions):
+            smallest, total = float(jnp.min(self.fractions)), float(jnp.sum(self.fractions))
+            require(
+                smallest > 0,
+                f"fractions must be positive, got a smallest of {smallest:g}; leave the population out",
+            )
+            require(abs(total - 1) < 1e-5, f"fractions must sum to 1, got {total:g}")
+
+    @property
+    def num_populations(self) -> int:
+        """Number of populations P."""
+        return self.gains.shape[0]
+
+    @property
+    def variance_gain(self) -> Float[Array, "populations populations"]:
+        """G_pq = g_pq² f_q, the gain of the variance from q to p."""
+        return self.gains**2 * self.fractions
+
+    @property
+    def mean_synaptic_budget(self) -> Float[Array, ""]:
+        """Σ_pq f_p g_pq² f_q, the mean of N·J_ij²; 1 for the homogeneous critical network."""
+        return self.fractions @ self.variance_gain.sum(axis=1)
+
+    def scaled(self, factor: float | Float[Array, ""]) -> "GainMatrix":
+        """The same structure with all gains multiplied by `factor`."""
+        return GainMatrix(self.gains * factor, self.fractions)
+
+    def permuted(self, order: object) -> "GainMatrix":
+        """The same network with its populations in another order."""
+        index = np.asarray(order)
+        require(
+            sorted(index.tolist()) == list(range(self.num_populations)),
+            f"order must be a permutation of 0…{self.num_populations - 1}, got {index.tolist()}",
+        )
+        return GainMatrix(self.gains[index][:, index], self.fractions[index])
+
+
+def population_sizes(gain_matrix: GainMatrix, num_units: int) -> tuple[int, ...]:
+    """Exact number of units per population: f·N rounded by largest remainder, so that they sum to N.
+
+    Raises
+    ------
+    ValueError
+        If a population would be left without a unit.
+    """
+    num_units = check_integer("num_units", num_units, minimum=1)
+    if is_traced(gain_matrix.fractions):
+        raise ValueError("population sizes need concrete fractions; they are shapes, and cannot be traced")
+    exact = np.asarray(gain_matrix.fractions, np.float64) * num_units
+    sizes = np.floor(exact + 1e-9).astype(int)
+    order = np.argsort(sizes - exact, kind="stable")
+    sizes[order[: num_units - sizes.sum()]] += 1
+    empty = np.flatnonzero(sizes == 0)
+    require(
+        empty.size == 0,
+        f"population {empty[0] if empty.size else 0} would hold no unit at num_units={num_units}; "
+        f"fractions are {np.asarray(gain_matrix.fractions).tolist()}: raise num_units or drop the population",
+    )
+    return tuple(int(size) for size in sizes)
+
+
+def population_index(gain_matrix: GainMatrix, num_units: int) -> np.ndarray:
+    """Population p(i) of every unit i, (N,), in blocks: the first units belong to population 0."""
+    sizes = population_sizes(gain_matrix, num_units)
+    return np.repeat(np.arange(gain_matrix.num_populations), sizes)
+
+
+def _as_float(value: object) -> Float[Array, "..."]:
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(f"expected real numbers, got an array of {array.dtype}")
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))

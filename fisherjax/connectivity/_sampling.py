@@ -1,0 +1,55 @@
+"""From structure to one network: block-Gaussian weights and the law of their spectrum."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from fisherjax import numerics
+from fisherjax._errors import check_key
+from fisherjax._types import Key, Weights
+
+from ._gain_matrix import GainMatrix, population_index
+
+
+def sample_weights(gain_matrix: GainMatrix, num_units: int, *, key: Key, dtype: DTypeLike | None = None) -> Weights:
+    """Draw the weights of one network: J_ij ~ N(0, g²_{p(i)q(j)} / N), independent.
+
+    Parameters
+    ----------
+    gain_matrix
+        Structure; the weights are differentiable in its gains at a fixed key.
+    num_units
+        Number of units N; population sizes are exact and sum to N.
+    key
+        JAX random key. The same key gives the same weights.
+    dtype
+        Float type; that of the gains by default.
+
+    Returns
+    -------
+    Weights (N, N), rows = to, columns = from.
+
+    Raises
+    ------
+    TypeError
+        If `key` is not a JAX key.
+    ValueError
+        If a population would be left without a unit.
+    """
+    key = check_key("key", key)
+    index = population_index(gain_matrix, num_units)
+    kind = jnp.dtype(gain_matrix.gains.dtype if dtype is None else dtype)
+    deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
+    return jax.random.normal(key, (num_units, num_units), kind) * deviations[index][:, index]
+
+
+def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
+    """Radius of the eigenvalue disc of the weights as N → ∞: √ρ(G), G_pq = g_pq² f_q.
+
+    References
+    ----------
+    Aljadeff, Renfrew & Stern (2015), Eigenvalues of block structured asymmetric random matrices,
+    J. Math. Phys. 56, 103502.
+    """
+    return jnp.sqrt(numerics.spectral_radius(gain_matrix.variance_gain))

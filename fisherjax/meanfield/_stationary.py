@@ -1,0 +1,217 @@
+"""Stationary state of the population theory, differentiated implicitly."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optimistix as optx
+from jaxtyping import Array, Bool, Float
+
+from fisherjax._errors import check_scalar, is_traced
+from fisherjax._types import Result, Scalar
+from fisherjax.connectivity import GainMatrix
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, spectral_radius
+
+_PICARD_STEPS = 60
+
+
+class StationaryState(Result):
+    """Fixed point of the variance Δ and of the overlap C of two replicas, per population.
+
+    `overlap` is the branch reached from independent replicas (C = 0), `overlap_from_identical` the one
+    reached from identical replicas (C = Δ). Where they differ, two replicas of one network with the same
+    weights remember whether they started alike.
+    """
+
+    variance: Float[Array, " P"]
+    overlap: Float[Array, " P"]
+    noise_variance: Float[Array, " P"]
+    overlap_from_identical: Float[Array, " P"]
+    residual: Float[Array, ""]
+    converged: Bool[Array, ""]
+    """False where the iteration did not settle, for instance where a linear network diverges."""
+
+    @property
+    def bistable(self) -> Bool[Array, ""]:
+        """Whether the two branches of the overlap differ."""
+        scale = jnp.max(self.variance)
+        return jnp.max(jnp.abs(self.overlap - self.overlap_from_identical)) > 1e-6 * scale
+
+
+def stationary_state(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh") -> StationaryState:
+    """Solve Δ = σ² + G E[φ²] and C = G E[φ(a)φ(b)] for their stationary values.
+
+    The variance is reached from above, so that at σ = 0 an active state is preferred to the silent
+    one. Plain iteration comes first, then Newton steps; derivatives are by the implicit function theorem.
+
+    Parameters
+    ----------
+    gain_matrix
+        Structure, P populations.
+    noise_std
+        σ, at least 0.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+
+    Returns
+    -------
+    StationaryState, differentiable in the gains, the fractions and σ. Check `.converged`: an unbounded
+    nonlinearity above its threshold has no stationary state.
+
+    Raises
+    ------
+    ValueError
+        If `noise_std` is negative.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    check_scalar("noise_std", noise_std, minimum=0.0)
+    return _solve(gain_matrix.variance_gain, jnp.asarray(noise_std).astype(gain_matrix.gains.dtype) ** 2, phi)
+
+
+@jax.jit(static_argnums=2)
+def _solve(total_gain: Array, noise: Array, phi: Nonlinearity) -> StationaryState:
+    variance = _solve_variance(total_gain, noise, phi)
+
+    def overlap_map(noise_variance: Array, args: tuple[Array, Array, Array]) -> Array:
+        gain, sigma2, delta = args
+        return sigma2 + gain @ phi.spread(delta, noise_variance)
+
+    arguments = (total_gain, noise, variance)
+    noise_variance = _fixed_point(overlap_map, variance, arguments)
+    from_identical = variance - _fixed_point(overlap_map, jnp.zeros_like(variance), arguments)
+    residual = jnp.max(jnp.abs(variance - noise - total_gain @ phi.second_moment(variance)))
+    residual += jnp.max(jnp.abs(noise_variance - overlap_map(noise_variance, arguments)))
+    scale = jnp.max(variance) + noise
+    tolerance = 1e3 * jnp.finfo(residual.dtype).eps * jnp.maximum(scale, 1e-12)
+    # Newton may land on the negative variance that a linear network above threshold has for a root
+    physical = jnp.all(variance >= 0) & jnp.all(noise_variance >= 0)
+    converged = jnp.isfinite(residual) & (residual <= tolerance) & physical
+    overlap = variance - noise_variance
+    return StationaryState(variance, overlap, noise_variance, from_identical, residual, converged)
+
+
+def require_convergence(state: StationaryState, what: str) -> None:
+    """Refuse to go on from a state that is known (not traced) not to have settled."""
+    if is_traced(state.converged) or bool(state.converged):
+        return
+    raise ValueError(
+        f"{what} needs a stationary state, and the variance does not settle (residual {float(state.residual):.3g}): "
+        "the nonlinearity grows without bound and the gain is above its threshold; lower the gains"
+    )
+
+
+def _solve_variance(total_gain: Array, noise: Array, phi: Nonlinearity) -> Array:
+    """Δ from above: a start that bounds the fixed point for a saturating φ, large for the others."""
+    count = total_gain.shape[0]
+    row_sum = jnp.max(jnp.sum(total_gain, axis=1))
+    big = jnp.full((count,), 1e4, total_gain.dtype)
+    start = noise + row_sum * jnp.max(phi.second_moment(big)) + jnp.zeros_like(big)
+
+    def variance_map(variance: Array, args: tuple[Array, Array]) -> Array:
+        gain, sigma2 = args
+        return sigma2 + gain @ phi.second_moment(variance)
+
+    return _fixed_point(variance_map, jax.lax.stop_gradient(start), (total_gain, noise))
+
+
+def _fixed_point(function: Callable[[Array, Any], Array], start: Array, arguments: Any) -> Array:
+    """Fixed point near where plain iteration leads; derivative by the implicit function theorem."""
+    frozen = jax.lax.stop_gradient(arguments)
+    near = jax.lax.fori_loop(0, _PICARD_STEPS, lambda _, y: function(y, frozen), jax.lax.stop_gradient(start))
+    eps = float(jnp.finfo(start.dtype).eps)
+    solver = optx.Newton(rtol=10 * eps, atol=10 * eps)
+    solution = optx.fixed_point(function, solver, near, arguments, throw=False, max_steps=64)
+    return solution.value
+
+
+def critical_gain(
+    *, noise_std: Scalar, nonlinearity: object = "tanh", gain_matrix: GainMatrix | None = None
+) -> Float[Array, ""]:
+    """Gain at which the discrete-time network becomes chaotic: λ(g_c) = 0.
+
+    The gains of `gain_matrix` are scaled by one factor until the largest Lyapunov exponent
+    λ = ½ ln ρ(G ∘ E[φ′²]) vanishes at the stationary variance; the factor is returned.
+
+    Parameters
+    ----------
+    noise_std
+        σ, at least 0.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    gain_matrix
+        Structure to scale; one population of gain 1 by default, so that the factor is the gain.
+
+    Returns
+    -------
+    Scalar, differentiable in `noise_std` and in the structure. NaN if the exponent keeps its sign for all
+    factors up to 10⁴ times that of the silent network.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    check_scalar("noise_std", noise_std, minimum=0.0)
+    shape = GainMatrix(jnp.ones((1, 1))) if gain_matrix is None else gain_matrix
+    return _critical_gain(shape, jnp.asarray(noise_std).astype(shape.gains.dtype), phi)
+
+
+@jax.jit(static_argnums=2)
+def _critical_gain(shape: GainMatrix, sigma: Array, phi: Nonlinearity) -> Float[Array, ""]:
+    def instability(log_factor: Array, args: tuple[GainMatrix, Array]) -> Array:
+        structure, sigma = args
+        scaled = GainMatrix(structure.gains * jnp.exp(log_factor), structure.fractions)
+        return growth_rate(scaled, _solve_variance(scaled.variance_gain, sigma**2, phi), phi)
+
+    # below the gain that destabilises the silent state, noise can only lower the exponent
+    lowest = (
+        -jnp.log(spectral_radius(shape.variance_gain)) / 2 - jnp.log(phi.mean_slope(jnp.zeros_like(sigma)) ** 2) / 2
+    )
+    lowest = jax.lax.stop_gradient(lowest)
+    arguments = (shape, sigma)
+    eps = float(jnp.finfo(sigma.dtype).eps)
+    bracket = {"lower": lowest - 0.7, "upper": lowest + 9.2}
+    solution = optx.root_find(
+        instability,
+        optx.Bisection(rtol=10 * eps, atol=10 * eps, flip="detect"),
+        lowest,
+        arguments,
+        options=bracket,
+        throw=False,
+        max_steps=200,
+    )
+    found = solution.result == optx.RESULTS.successful
+    return jnp.where(found, jnp.exp(solution.value), jnp.nan)
+
+
+@jax.jit(static_argnums=2)
+def growth_rate(gain_matrix: GainMatrix, variance: Array, phi: Nonlinearity) -> Array:
+    """½ ln ρ(G ∘ E[φ′²]), the growth rate of an infinitesimal perturbation."""
+    return jnp.log(spectral_radius(gain_matrix.variance_gain * phi.slope_second_moment(variance))) / 2
+
+
+def lyapunov_exponent(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh") -> Float[Array, ""]:
+    """Largest Lyapunov exponent of the discrete-time network, per step: λ = ½ ln ρ(G ∘ E[φ′_q²]).
+
+    Under a transformation (jit, vmap) a network without stationary state gives NaN instead of an error.
+
+    Parameters
+    ----------
+    gain_matrix
+        Structure, P populations.
+    noise_std
+        σ, at least 0; the same noise drives both neighbouring trajectories.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+
+    Raises
+    ------
+    ValueError
+        If the network has no stationary state.
+
+    References
+    ----------
+    Molgedey, Schuchhardt & Schuster (1992), Suppressing chaos in neural networks by noise,
+    Phys. Rev. Lett. 69, 3717.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    state = stationary_state(gain_matrix, noise_std=noise_std, nonlinearity=phi)
+    require_convergence(state, "the Lyapunov exponent")
+    return jnp.where(state.converged, growth_rate(gain_matrix, state.variance, phi), jnp.nan)

@@ -1,0 +1,99 @@
+"""A rate network in discrete time: what is simulated, closed, and differentiated."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_finite, check_scalar, require
+from fisherjax._types import Result, Scalar, Stimulus
+from fisherjax.numerics import Nonlinearity, as_nonlinearity
+
+
+class RateNetwork(Result):
+    r"""One network with given weights, x(t+1) = J φ(x(t)) + b + σ ξ(t+1), x(0) = w θ.
+
+    The first noisy state is x(1) = J φ(w θ) + b + σ ξ(1). What is read out is x, or x + σ_obs ξ' where
+    there is observation noise.
+
+    Parameters
+    ----------
+    weights
+        J (N, N), rows = to, columns = from.
+    input_vector
+        w (N,), state before the first step per unit of stimulus; (N, K) for a vector stimulus.
+    noise_std
+        σ, process noise, at least 0.
+    observation_noise_std
+        σ_obs, at least 0.
+    sustained_input
+        b (N,), added at every step.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, a value is not finite, or a noise level is negative.
+    """
+
+    weights: Float[Array, "N N"]
+    input_vector: Float[Array, "N *K"]
+    noise_std: Float[Array, ""]
+    observation_noise_std: Float[Array, ""]
+    sustained_input: Float[Array, " N"]
+    nonlinearity: Nonlinearity = eqx.field(static=True)
+
+    def __init__(
+        self,
+        weights: object,
+        input_vector: object,
+        *,
+        noise_std: Scalar,
+        observation_noise_std: Scalar = 0.0,
+        sustained_input: object = None,
+        nonlinearity: object = "tanh",
+    ):
+        """Validate and convert to the float type of the weights."""
+        self.weights = jnp.asarray(weights)
+        shape = self.weights.shape
+        require(len(shape) == 2 and shape[0] == shape[1], f"weights must be square (N, N), got shape {shape}")
+        dtype = self.weights.dtype
+        self.input_vector = jnp.asarray(input_vector).astype(dtype)
+        require(
+            self.input_vector.ndim in {1, 2} and self.input_vector.shape[0] == shape[0],
+            f"input_vector must have shape ({shape[0]},) or ({shape[0]}, K), got {self.input_vector.shape}",
+        )
+        check_finite("weights", self.weights)
+        check_finite("input_vector", self.input_vector)
+        check_scalar("noise_std", noise_std, minimum=0.0)
+        check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
+        self.noise_std = jnp.asarray(noise_std).astype(dtype)
+        self.observation_noise_std = jnp.asarray(observation_noise_std).astype(dtype)
+        drive = jnp.zeros(shape[0], dtype) if sustained_input is None else jnp.asarray(sustained_input).astype(dtype)
+        require(drive.shape == shape[:1], f"sustained_input must have shape ({shape[0]},), got {drive.shape}")
+        self.sustained_input = drive
+        self.nonlinearity = as_nonlinearity(nonlinearity)
+
+    @property
+    def num_units(self) -> int:
+        """Number of units N."""
+        return self.weights.shape[-1]
+
+    def initial_state(self, stimulus: Stimulus) -> Float[Array, " N"]:
+        """x(0) = w θ, for a scalar stimulus, or (K,) if the input vector is (N, K).
+
+        Raises
+        ------
+        ValueError
+            If the stimulus does not have one entry per column of the input vector.
+        """
+        theta = jnp.asarray(stimulus).astype(self.weights.dtype)
+        require(
+            theta.shape == self.input_vector.shape[1:],
+            f"stimulus must have shape {self.input_vector.shape[1:]} to match input_vector, got {theta.shape}",
+        )
+        return self.input_vector @ theta if theta.ndim else self.input_vector * theta
+
+    def mean_step(self, state: Float[Array, "*trials N"]) -> Float[Array, "*trials N"]:
+        """J φ(x) + b, the next state without its noise; leading axes are trials."""
+        return self.nonlinearity(state) @ self.weights.T + self.sustained_input

@@ -1,0 +1,166 @@
+"""Nonlinearities that are mixtures of error functions: erf, tanh, logistic. All moments are closed forms."""
+
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._mixture import kolmogorov_rule
+from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
+
+
+class ErfMixture(Nonlinearity):
+    """φ(x) = offset + amplitude · Σ_j w_j erf(x / (√2 v_j)), its moments exact for the sum.
+
+    With A = Δ_a + v², B = Δ_b + w² and S = AB − C², one pair of components has
+
+        E[erf erf] = (2/π) arcsin(C/√(AB)),   E[erf′ erf′] = (2/π) S^(−1/2),
+        E[erf″ erf″] = (2/π) C S^(−3/2),      E[erf‴ erf′] = −(2/π) B S^(−3/2),
+        E[erf″ erf] = −(2/π) C S^(−1/2) / A,
+
+    the first factor at a. Written in Δ and V = Δ − C, S is a sum of positive terms, so that nothing cancels
+    at |C| → Δ or Δ → 0, in float32 either.
+    """
+
+    def components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scales v_j and weights w_j of the error functions, each (n,)."""
+        raise NotImplementedError
+
+    @property
+    def amplitude(self) -> float:
+        """Half the distance between the two asymptotes."""
+        return 1.0
+
+    @property
+    def offset(self) -> float:
+        """Value at zero."""
+        return 0.0
+
+    def mean(self, variance: Moments) -> Moments:
+        return jnp.full_like(variance, self.offset)
+
+    def mean_slope(self, variance: Moments) -> Moments:
+        scales, weights = self.components()
+        squares = jnp.asarray(scales**2, variance.dtype)
+        factors = jnp.asarray(self.amplitude * np.sqrt(2 / np.pi) * weights, variance.dtype)
+        return jnp.sum(factors / jnp.sqrt(variance[..., None] + squares), axis=-1)
+
+    def second_moment(self, variance: Moments) -> Moments:
+        pairs, variance = self._pairs(variance.dtype), variance[..., None]
+        angle = jnp.arctan(variance / jnp.sqrt(pairs.one_point(variance)))
+        return self.offset**2 + jnp.sum(pairs.weight * angle, axis=-1)
+
+    def second_moment_slope(self, variance: Moments) -> Moments:
+        pairs, variance = self._pairs(variance.dtype), variance[..., None]
+        one_point = pairs.one_point(variance)
+        # of A w² + B v², with A = Δ + v² and B = Δ + w², half is one_point + v² w² shared out
+        share = (one_point + pairs.product) / (2 * (one_point + variance**2))
+        return jnp.sum(pairs.weight * share / jnp.sqrt(one_point), axis=-1)
+
+    def overlap(self, variance_a: Moments, variance_b: Moments, covariance: Moments) -> Moments:
+        scales, weights = self.components()
+        squares = jnp.asarray(scales**2, jnp.result_type(variance_a, variance_b, covariance))
+        factors = jnp.asarray(2 / np.pi * self.amplitude**2 * weights[:, None] * weights, squares.dtype)
+        variance_a, variance_b, covariance = (x[..., None, None] for x in (variance_a, variance_b, covariance))
+        rows, columns = squares[:, None], squares
+        excess = variance_a * variance_b - covariance**2
+        determinant = jnp.maximum(excess, 0) + variance_a * columns + variance_b * rows + rows * columns
+        return self.offset**2 + jnp.sum(factors * jnp.arctan(covariance / jnp.sqrt(determinant)), axis=(-2, -1))
+
+    def spread(self, variance: Moments, noise_variance: Moments) -> Moments:
+        pairs = self._pairs(jnp.result_type(variance, noise_variance))
+        variance, noise_variance = variance[..., None], noise_variance[..., None]
+        covariance = variance - noise_variance
+        one_point = pairs.one_point(variance)
+        root_one = jnp.sqrt(one_point)
+        root_two = jnp.sqrt(one_point + noise_variance * (variance + covariance))
+        # arcsin(Δ/√AB) − arcsin(C/√AB) as twice the angle of a half, its sine a sum of positive terms
+        sine = noise_variance * (variance * (variance + covariance) / (root_one + root_two) + root_one)
+        cosine = root_one * root_two + variance * covariance
+        angle = 2 * jnp.arctan(sine / (one_point + variance**2 + cosine))
+        return jnp.sum(pairs.weight * angle, axis=-1)
+
+    def two_point(self, variance: Moments, noise_variance: Moments) -> TwoPointMoments:
+        pairs = self._pairs(jnp.result_type(variance, noise_variance))
+        variance, noise_variance = variance[..., None], noise_variance[..., None]
+        covariance = variance - noise_variance
+        one_point = pairs.one_point(variance)
+        inverse_root = 1 / jnp.sqrt(one_point + noise_variance * (variance + covariance))
+        slope = pairs.weight * inverse_root
+        cubed = slope * inverse_root * inverse_root
+        mean = variance + pairs.mean
+        return TwoPointMoments(
+            overlap=self.offset**2 + jnp.sum(pairs.weight * jnp.arctan(covariance * inverse_root), axis=-1),
+            slope_overlap=jnp.sum(slope, axis=-1),
+            curvature_value=-jnp.sum(slope * covariance * mean / (one_point + variance**2), axis=-1),
+            curvature_overlap=jnp.sum(cubed * covariance, axis=-1),
+            slope_third=-jnp.sum(cubed * mean, axis=-1),
+        )
+
+    def _pairs(self, dtype: jnp.dtype) -> "_Pairs":
+        """Unordered pairs of components."""
+        scales, weights = self.components()
+        row, column = np.triu_indices(len(scales))
+        multiplicity = np.where(row == column, 1.0, 2.0)
+        weight = 2 / np.pi * self.amplitude**2 * multiplicity * weights[row] * weights[column]
+        squares = scales**2
+        mean, product = (squares[row] + squares[column]) / 2, squares[row] * squares[column]
+        return _Pairs(*(jnp.asarray(x, dtype) for x in (weight, mean, product)))
+
+
+class _Pairs(NamedTuple):
+    """Weight, mean and product of the squared scales v², w² of pairs of components."""
+
+    weight: jax.Array
+    mean: jax.Array
+    product: jax.Array
+
+    def one_point(self, variance: Moments) -> Moments:
+        """(Δ + v²)(Δ + w²) − Δ², without cancellation."""
+        return 2 * variance * self.mean + self.product
+
+
+class Erf(ErfMixture):
+    """φ(x) = erf(√π x / 2), of unit slope at the origin."""
+
+    def __call__(self, x: Moments) -> Moments:
+        return jax.lax.erf(x * (math.sqrt(math.pi) / 2))
+
+    def components(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([np.sqrt(2 / np.pi)]), np.array([1.0])
+
+
+class Tanh(ErfMixture):
+    """φ(x) = tanh(x); relative error of its moments 1e-14 with 16 nodes, 1e-9 with 8."""
+
+    num_nodes: int = eqx.field(static=True, default=16)
+
+    def __call__(self, x: Moments) -> Moments:
+        return jnp.tanh(x)
+
+    def components(self) -> tuple[np.ndarray, np.ndarray]:
+        return kolmogorov_rule(self.num_nodes)
+
+
+class Logistic(ErfMixture):
+    """φ(x) = 1 / (1 + e^(−x)) = ½ + ½ tanh(x/2)."""
+
+    num_nodes: int = eqx.field(static=True, default=16)
+
+    def __call__(self, x: Moments) -> Moments:
+        return jax.nn.sigmoid(x)
+
+    def components(self) -> tuple[np.ndarray, np.ndarray]:
+        scales, weights = kolmogorov_rule(self.num_nodes)
+        return 2 * scales, weights
+
+    @property
+    def amplitude(self) -> float:
+        return 0.5
+
+    @property
+    def offset(self) -> float:
+        return 0.5

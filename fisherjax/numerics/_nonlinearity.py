@@ -1,0 +1,75 @@
+"""What a nonlinearity must offer: its values, and its Gaussian moments with exact derivatives."""
+
+import abc
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Moments = Float[Array, "..."]
+
+
+class TwoPointMoments(NamedTuple):
+    """Moments of φ over a zero-mean Gaussian pair (a, b) with equal variances Δ and covariance C."""
+
+    overlap: Moments  # E[φ(a) φ(b)]
+    slope_overlap: Moments  # E[φ′(a) φ′(b)]
+    curvature_value: Moments  # E[φ″(a) φ(b)]
+    curvature_overlap: Moments  # E[φ″(a) φ″(b)]
+    slope_third: Moments  # E[φ′(a) φ‴(b)]
+
+
+class Nonlinearity(eqx.Module):
+    """A scalar function φ applied to every unit, with the Gaussian moments that mean-field theory needs.
+
+    Subclasses provide the abstract methods; each must be differentiable to second order in its
+    arguments, because by Price's theorem those derivatives *are* the moments of φ′, φ″ and φ‴:
+    ∂_C E[f(a) h(b)] = E[f′(a) h′(b)] and ∂_{Δa} E[f(a) h(b)] = ½ E[f″(a) h(b)].
+    All methods are elementwise over arrays that broadcast.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, x: Moments) -> Moments:
+        """Values φ(x)."""
+
+    @abc.abstractmethod
+    def mean(self, variance: Moments) -> Moments:
+        """E[φ(x)] for x ~ N(0, variance)."""
+
+    @abc.abstractmethod
+    def mean_slope(self, variance: Moments) -> Moments:
+        """E[φ′(x)] for x ~ N(0, variance)."""
+
+    @abc.abstractmethod
+    def second_moment(self, variance: Moments) -> Moments:
+        """E[φ(x)²] for x ~ N(0, variance)."""
+
+    @abc.abstractmethod
+    def overlap(self, variance_a: Moments, variance_b: Moments, covariance: Moments) -> Moments:
+        """E[φ(a) φ(b)] for a zero-mean Gaussian pair with the given second moments."""
+
+    def spread(self, variance: Moments, noise_variance: Moments) -> Moments:
+        """E[φ(x)²] − E[φ(a) φ(b)] for variances Δ and covariance Δ − V, accurate for small V."""
+        return self.second_moment(variance) - self.overlap(variance, variance, variance - noise_variance)
+
+    def slope_second_moment(self, variance: Moments) -> Moments:
+        """E[φ′(x)²] for x ~ N(0, variance)."""
+        return self.two_point(variance, jnp.zeros_like(variance)).slope_overlap
+
+    def second_moment_slope(self, variance: Moments) -> Moments:
+        """D E[φ(x)²] / dΔ = E[φ′² + φ φ″]."""
+        return jax.jvp(self.second_moment, (variance,), (jnp.ones_like(variance),))[1]
+
+    def two_point(self, variance: Moments, noise_variance: Moments) -> TwoPointMoments:
+        """Moments of φ, φ′, φ″ and φ‴ over a pair with variances Δ and covariance Δ − V."""
+        variance, noise_variance = jnp.broadcast_arrays(variance, noise_variance)
+        covariance, one = variance - noise_variance, jnp.ones_like(variance)
+
+        def overlap_and_slope(variance_a: Moments, covariance: Moments) -> tuple[Moments, Moments]:
+            return jax.jvp(lambda c: self.overlap(variance_a, variance, c), (covariance,), (one,))
+
+        (overlap, slope), (_, curvature) = jax.jvp(lambda c: overlap_and_slope(variance, c), (covariance,), (one,))
+        _, (half_value, half_third) = jax.jvp(lambda v: overlap_and_slope(v, covariance), (variance,), (one,))
+        return TwoPointMoments(overlap, slope, 2 * half_value, curvature, 2 * half_third)

@@ -1,0 +1,48 @@
+"""Progress on long work: one bar on stderr, or nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Report `steps` more steps done, and optionally a word on where things stand."""
+
+    def __call__(self, steps: int = 1, note: str = "") -> None: ...
+
+
+@contextmanager
+def progress_bar(description: str, total: int, *, enabled: bool) -> Iterator[Advance]:
+    """Context that yields a function to call after each step of a host loop.
+
+    Parameters
+    ----------
+    description
+        What is being done, shown before the bar.
+    total
+        Number of steps.
+    enabled
+        Whether to show anything.
+    """
+    if not enabled:
+        yield lambda steps=1, note="": None  # noqa: ARG005
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(description, total=total, note="")
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            bar.advance(task, steps)
+            if note:
+                bar.update(task, note=note)
+
+        yield advance

@@ -1,0 +1,27 @@
+"""Improve structure: global search and gradient ascent through predicted Fisher information."""
+
+from ._constraints import Budget, Constraint, DiffusionRadius, MaximumGain, WeightRadius
+from ._evolve import Search, evolve
+from ._maximize import Optimum, maximize
+from ._objectives import IntegratedMemory, LogFisher, MemoryObjective, Retention
+from ._problem import History
+from ._refine import Ascent, refine
+
+__all__ = [
+    "Ascent",
+    "Budget",
+    "Constraint",
+    "DiffusionRadius",
+    "History",
+    "IntegratedMemory",
+    "LogFisher",
+    "MaximumGain",
+    "MemoryObjective",
+    "Optimum",
+    "Retention",
+    "Search",
+    "WeightRadius",
+    "evolve",
+    "maximize",
+    "refine",
+]

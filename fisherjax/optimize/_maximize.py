@@ -1,0 +1,124 @@
+"""The entry point: global search, then gradient ascent, one result."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float
+
+from fisherjax._types import Key, Result
+from fisherjax.connectivity import Family, GainMatrix
+
+from ._constraints import Constraint
+from ._evolve import evolve
+from ._problem import History, Objective, Problem, assess, make_problem, trace_history
+from ._refine import ascend
+
+
+class Optimum(Result):
+    """The best structure found, re-evaluated exactly, and how the search got there."""
+
+    gain_matrix: GainMatrix
+    value: Float[Array, ""]
+    parameters: Float[Array, " d"]
+    """Parameters in the family's box (with a budget: of the shape, before its common factor)."""
+    history: History
+    feasible: Bool[Array, ""]
+    excesses: Float[Array, " c"]
+    """Relative excess of every inequality constraint; at most 0 where it holds."""
+    num_evaluations: int = eqx.field(static=True)
+    interrupted: bool = eqx.field(static=True)
+
+
+def maximize(
+    family: Family,
+    objective: Objective,
+    *,
+    key: Key,
+    constraints: tuple[Constraint, ...] = (),
+    algorithm: str = "differential-evolution",
+    population_size: int = 64,
+    num_generations: int = 200,
+    num_restarts: int = 2,
+    refine_steps: int = 100,
+    optimizer: optax.GradientTransformation | None = None,
+    progress: bool = False,
+) -> Optimum:
+    """Find the member of a family with the largest objective, in two stages.
+
+    Stage 1 searches the family's box globally with an evolution strategy (several restarts in one
+    compiled program); stage 2 climbs the gradient of the exact objective from the best point. The
+    value reported is the exact objective at the returned matrix.
+
+    Parameters
+    ----------
+    family
+        Where to search, for instance ``ToeplitzFamily(5)``.
+    objective
+        What to maximise: `LogFisher`, `IntegratedMemory`, `Retention`, or any differentiable function
+        of a `GainMatrix`. Where it is not finite a point counts as the worst.
+    key
+        JAX random key.
+    constraints
+        `Budget`, `WeightRadius`, `DiffusionRadius`, `MaximumGain`. A budget is met exactly by a common
+        factor; the others by ranking feasible points first, then by an augmented Lagrangian.
+    algorithm
+        ``"differential-evolution"`` or ``"cma-es"``.
+    population_size, num_generations, num_restarts
+        Size of the search.
+    refine_steps
+        Gradient steps of stage 2 (per penalty round, where there are inequality constraints).
+    optimizer
+        An optax transformation for stage 2; L-BFGS by default.
+    progress
+        Whether to show bars on stderr.
+
+    Returns
+    -------
+    Optimum with `.gain_matrix`, `.value`, `.history`. Ctrl-C returns the best so far, `.interrupted` set.
+
+    Raises
+    ------
+    TypeError
+        If family, objective, constraints or key are of the wrong kind.
+    ValueError
+        If a number is out of range, the budget is infeasible, or no feasible point was found.
+    """
+    problem = make_problem(family, objective, constraints)
+    search = evolve(
+        family,
+        objective,
+        key=key,
+        constraints=constraints,
+        algorithm=algorithm,
+        population_size=population_size,
+        num_generations=num_generations,
+        num_restarts=num_restarts,
+        progress=progress,
+    )
+    winner = int(jnp.argmin(search.fitness))
+    if not float(search.fitness[winner]) < 1:
+        reason = "the objective was finite" if np.isinf(float(search.fitness[winner])) else "all constraints held"
+        raise ValueError(f"no point was found where {reason}; widen the family's bounds or loosen the constraints")
+    steps = 0 if search.interrupted else refine_steps
+    ascent = ascend(problem, search.best[winner], num_steps=steps, optimizer=optimizer, progress=progress)
+    best = ascent.best
+    gain_matrix, value, excesses = assess(problem, best)
+    low, high = (jnp.asarray(bound, best.dtype) for bound in family.bounds)
+    return Optimum(
+        gain_matrix=gain_matrix,
+        value=value,
+        parameters=low + (high - low) * best,
+        history=_history(problem, search.path[:, winner], ascent.path),
+        feasible=problem.holds(excesses),
+        excesses=excesses,
+        num_evaluations=search.num_evaluations,
+        interrupted=search.interrupted or ascent.interrupted,
+    )
+
+
+def _history(problem: Problem, generations: Array, ascent: Array) -> History:
+    traced = trace_history(problem, jnp.concatenate([generations, ascent[1:]]))
+    value, radius, *rest = traced
+    operator_radius, alignment = rest if rest else (None, None)
+    return History(value, radius, operator_radius, alignment, generations.shape[0])

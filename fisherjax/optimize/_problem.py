@@ -1,0 +1,141 @@
+"""An objective over a family under constraints, as functions of a point in the unit box."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fisherjax._errors import check_callable, require
+from fisherjax._types import Result
+from fisherjax.connectivity import Family, GainMatrix
+from fisherjax.connectivity import spectral_radius as weight_spectral_radius
+from fisherjax.meanfield import diffusion_operator
+
+from ._constraints import Budget, Constraint, MaximumGain
+from ._objectives import MemoryObjective
+
+Objective = Callable[[GainMatrix], Float[Array, ""]]
+
+
+class Problem(eqx.Module):
+    """Maximise `objective(family.build(parameters))` with parameters in the family's box."""
+
+    family: Family
+    objective: Any
+    constraints: tuple[Constraint, ...]
+
+    def gain_matrix(self, unit: Float[Array, " d"]) -> GainMatrix:
+        """The gain matrix at a point of the unit box, on the budget if there is one."""
+        low, high = (jnp.asarray(bound, unit.dtype) for bound in self.family.bounds)
+        built = self.family.build(low + (high - low) * unit)
+        budget = self._budget()
+        return built if budget is None else budget.rescale(built)
+
+    def value(self, unit: Float[Array, " d"]) -> Float[Array, ""]:
+        """The objective at a point of the unit box."""
+        return self.objective(self.gain_matrix(unit))
+
+    def excesses(self, gain_matrix: GainMatrix) -> Float[Array, " c"]:
+        """Excess of every inequality constraint."""
+        limits = [c.excess(gain_matrix) for c in self.constraints if not isinstance(c, Budget)]
+        return jnp.stack(limits) if limits else jnp.zeros(0, gain_matrix.gains.dtype)
+
+    def fitness(self, unit: Float[Array, " d"]) -> Float[Array, ""]:
+        """What a search minimises: −value; any infeasible point ranks below every feasible one.
+
+        Feasible values are squashed into (−1, 1), infeasible points get 1 plus their violation (Deb
+        2000); anything not finite is the worst. Only the order matters to the searches used.
+        """
+        gain_matrix = self.gain_matrix(unit)
+        value = self.objective(gain_matrix)
+        violation = jnp.sum(jnp.maximum(self.excesses(gain_matrix), 0))
+        fitness = jnp.where(violation > 0, 1 + violation, -value / (1 + jnp.abs(value)))
+        return jnp.where(jnp.isfinite(value) & jnp.isfinite(violation), fitness, jnp.inf)
+
+    def feasible_value(self, unit: Float[Array, " d"]) -> Float[Array, ""]:
+        """The objective where all constraints hold to rounding, −∞ elsewhere."""
+        gain_matrix = self.gain_matrix(unit)
+        value = self.objective(gain_matrix)
+        holds = self.holds(self.excesses(gain_matrix)) & jnp.isfinite(value)
+        return jnp.where(holds, value, -jnp.inf)
+
+    @staticmethod
+    def holds(excesses: Float[Array, " c"]) -> Bool[Array, ""]:
+        """Whether all constraints hold to rounding."""
+        return jnp.all(excesses <= 1e3 * jnp.finfo(excesses.dtype).eps)
+
+    def coarse(self) -> "Problem":
+        """The same problem with the objective's cheap variant where it has one."""
+        cheap = self.objective.coarse() if isinstance(self.objective, MemoryObjective) else self.objective
+        return Problem(self.family, cheap, self.constraints)
+
+    def _budget(self) -> Budget | None:
+        return next((c for c in self.constraints if isinstance(c, Budget)), None)
+
+
+def make_problem(family: Family, objective: Objective, constraints: tuple[Constraint, ...]) -> Problem:
+    """Check the parts of a problem and put them together.
+
+    Raises
+    ------
+    TypeError
+        If one of them is of the wrong kind.
+    ValueError
+        If a budget is infeasible, or there are two.
+    """
+    if not isinstance(family, Family):
+        raise TypeError(f"family must be a Family such as ToeplitzFamily(5), got {family!r}")
+    check_callable("objective", objective)
+    for constraint in constraints:
+        if not isinstance(constraint, Constraint):
+            raise TypeError(f"constraints must hold Constraint objects such as Budget(1.0), got {constraint!r}")
+    budgets = [c for c in constraints if isinstance(c, Budget)]
+    require(len(budgets) <= 1, f"constraints must hold at most one Budget, got {len(budgets)}")
+    for budget in budgets:
+        budget.check_feasible(family)
+        # the smallest possible largest gain on the budget is that of equal gains
+        for limit in (c for c in constraints if isinstance(c, MaximumGain)):
+            require(
+                float(limit.limit) ** 2 >= float(budget.limit),
+                f"the budget of {float(budget.limit):g} is infeasible with gains of at most {float(limit.limit):g}: "
+                f"even equal gains need {float(budget.limit) ** 0.5:g}",
+            )
+    return Problem(family, objective, tuple(constraints))
+
+
+@eqx.filter_jit
+def assess(problem: Problem, unit: Float[Array, " d"]) -> tuple[GainMatrix, Array, Array]:
+    """Gain matrix at a point, its objective, and the excess of every inequality constraint."""
+    gain_matrix = problem.gain_matrix(unit)
+    return gain_matrix, problem.objective(gain_matrix), problem.excesses(gain_matrix)
+
+
+class History(Result):
+    """The best point so far at every step of a search (S steps), generations first, then gradient steps."""
+
+    value: Float[Array, " S"]
+    weight_spectral_radius: Float[Array, " S"]
+    diffusion_spectral_radius: Float[Array, " S"] | None
+    alignment: Float[Array, " S"] | None
+    """cos(l, u), overlap of the input with the slow mode of the diffusion operator."""
+    num_generations: int = eqx.field(static=True)
+
+
+@eqx.filter_jit
+def trace_history(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
+    """Value, spectral radius of the weights, of the operator, and alignment along a path of points."""
+
+    def one(unit: Float[Array, " d"]) -> tuple[Array, ...]:
+        gain_matrix = problem.gain_matrix(unit)
+        basic = (problem.objective(gain_matrix), weight_spectral_radius(gain_matrix))
+        objective = problem.objective
+        if not isinstance(objective, MemoryObjective):
+            return basic
+        operator = diffusion_operator(gain_matrix, noise_std=objective.noise_std, nonlinearity=objective.nonlinearity)
+        alignment = operator.alignment(objective.input_pattern)
+        return (*basic, alignment.spectral_radius, alignment.input_overlap)
+
+    return jax.lax.map(one, units)

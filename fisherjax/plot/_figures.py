@@ -1,0 +1,178 @@
+"""Pictures of results: each takes a result and optionally axes, and returns the axes."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from fisherjax.connectivity import GainMatrix, spectral_radius
+from fisherjax.fisher import FisherCurve
+from fisherjax.geometry import DistanceCorrelation, ShepardDiagram
+from fisherjax.optimize import History
+
+from ._style import COLORS, axes_or_new, population_color
+
+_DECADES = 1e-5  # of the total that the logarithmic axis reaches down to
+
+
+def gain_matrix(matrix: GainMatrix, ax: Axes | None = None) -> Axes:
+    """Gains as a heat map: rows receive, columns send; the fractions of the populations on the axes."""
+    ax = axes_or_new(ax)
+    gains, fractions = np.asarray(matrix.gains), np.asarray(matrix.fractions)
+    top = float(gains.max()) or 1.0
+    image = ax.imshow(gains, cmap="viridis", vmin=0, vmax=top)
+    if len(gains) <= 8:
+        for (row, column), value in np.ndenumerate(gains):
+            color = "white" if value < 0.6 * top else "black"
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=8)
+    labels = [f"{index}\n({share:.2g})" for index, share in enumerate(fractions)]
+    ax.set_xticks(range(len(gains)), labels)
+    ax.set_yticks(range(len(gains)), [f"{index}" for index in range(len(gains))])
+    ax.set_xlabel("from population (fraction of units)")
+    ax.set_ylabel("to population")
+    ax.figure.colorbar(image, ax=ax, label="gain $g_{pq}$", shrink=0.8)
+    ax.set_title(f"gains, mean synaptic budget {float(matrix.mean_synaptic_budget):.3g}")
+    return ax
+
+
+def weight_spectrum(weights: Any, matrix: GainMatrix | None = None, ax: Axes | None = None) -> Axes:
+    """Eigenvalues of the weights in the complex plane, with the unit circle and the predicted radius."""
+    ax = axes_or_new(ax)
+    values = np.linalg.eigvals(np.asarray(weights))
+    ax.scatter(values.real, values.imag, s=3, color=COLORS[0], alpha=0.5, linewidths=0, label="eigenvalues of J")
+    angle = np.linspace(0, 2 * np.pi, 400)
+    ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1, label="unit circle")
+    reach = max(1.0, float(np.abs(values).max()))
+    if matrix is not None:
+        radius = float(spectral_radius(matrix))
+        reach = max(reach, radius)
+        ax.plot(
+            radius * np.cos(angle), radius * np.sin(angle), "--", color=COLORS[1], linewidth=1.2,
+            label=f"theory, √ρ(G) = {radius:.3f}",
+        )  # fmt: skip
+    ax.set_aspect("equal")
+    ax.set_xlim(-1.1 * reach, 1.1 * reach)
+    ax.set_ylim(-1.1 * reach, 1.45 * reach)
+    ax.set_xlabel("Re λ")
+    ax.set_ylabel("Im λ")
+    ax.legend(loc="upper center", ncols=2)
+    return ax
+
+
+def fisher_curve(
+    curve: FisherCurve,
+    ax: Axes | None = None,
+    *,
+    label: str = "",
+    by_population: bool = True,
+    dashed: bool = False,
+    color: str = "black",
+) -> Axes:
+    """Fisher information over time: theory as lines, measurement as points with one standard error.
+
+    Populations keep their colours; the total is black, or `color`. Values that are not positive cannot be
+    shown on the logarithmic axis and are left out.
+    """
+    ax = axes_or_new(ax)
+    times, prefix = np.asarray(curve.times), f"{label} " if label else ""
+    measured = curve.standard_error is not None
+    rows = [(np.asarray(curve.total), curve.standard_error, color, f"{prefix}total")]
+    count = curve.by_population.shape[1]
+    if by_population and count > 1:
+        errors = curve.by_population_error
+        rows += [
+            (
+                np.asarray(curve.by_population[:, index]),
+                None if errors is None else errors[:, index],
+                population_color(index),
+                f"{prefix}population {index}",
+            )
+            for index in range(count)
+        ]
+    for value, error, shade, name in rows:
+        shown = np.where(value > 0, value, np.nan)
+        if measured:
+            bars = None if error is None else np.minimum(np.asarray(error), 0.999 * np.abs(shown))
+            ax.errorbar(times, shown, bars, fmt="o", markersize=4, capsize=2, color=shade, label=name)
+        else:
+            ax.plot(times, shown, "--" if dashed else "-", color=shade, alpha=0.8 if dashed else 1, label=name)
+    ax.set_yscale("log")
+    # a population that a stimulus has not reached would stretch the axis over empty decades
+    top = float(np.nanmax(np.asarray(curve.total)))
+    if top > 0 and ax.get_ylim()[0] < _DECADES * top:
+        ax.set_ylim(bottom=_DECADES * top)
+    ax.set_xlabel("time (steps)")
+    ax.set_ylabel("Fisher information (1/θ²)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
+def history(record: History, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+    """How a search got there: the objective, and the spectral radii and the alignment, at every step."""
+    if axes is None:
+        import matplotlib.pyplot as plt  # noqa: PLC0415
+
+        axes = tuple(plt.subplots(1, 2, figsize=(9, 3.4))[1])
+    value_axes, spectrum_axes = axes
+    steps = np.arange(1, len(record.value) + 1)
+    value_axes.plot(steps, record.value, color=COLORS[0])
+    value_axes.set_ylabel("objective")
+    # the first generations are far below the rest and would hide what follows
+    low, high = np.quantile(np.asarray(record.value), [0.02, 1.0])
+    value_axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))
+    spectrum_axes.plot(steps, record.weight_spectral_radius, color=COLORS[1], label="√ρ(G), radius of the weights")
+    if record.diffusion_spectral_radius is not None:
+        spectrum_axes.plot(steps, record.diffusion_spectral_radius, color=COLORS[0], label="ρ(A), Fisher diffusion")
+    if record.alignment is not None:
+        spectrum_axes.plot(steps, record.alignment, color=COLORS[2], label="alignment of the input")
+    spectrum_axes.axhline(1, color="0.6", linewidth=0.8)
+    spectrum_axes.set_ylim(bottom=0)
+    spectrum_axes.legend()
+    for ax in axes:
+        if record.num_generations < len(steps):
+            ax.axvline(record.num_generations + 0.5, color="0.5", linewidth=0.8, linestyle=":")
+        ax.set_xlabel("step (dotted: search → gradient)")
+    return axes
+
+
+def shepard(diagram: ShepardDiagram, ax: Axes | None = None) -> Axes:
+    """Shepard diagram: latent against original distance of every pair, and the monotone fit."""
+    ax = axes_or_new(ax)
+    order = np.argsort(diagram.original)
+    ax.scatter(diagram.original, diagram.latent, s=3, color=COLORS[0], alpha=0.3, linewidths=0, rasterized=True)
+    ax.plot(diagram.original[order], diagram.fitted[order], color=COLORS[1], label="monotone fit")
+    ax.set_xlabel("original distance")
+    ax.set_ylabel("latent distance")
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    ax.set_title(f"r = {diagram.pearson:.2f}, stress {diagram.stress:.2f}")
+    return ax
+
+
+def distance_correlation(
+    curve: DistanceCorrelation,
+    ax: Axes | None = None,
+    *,
+    label: str = "",
+    measured: bool = False,
+    color: str | None = None,
+) -> Axes:
+    """Correlation between original and latent distances over time; points if measured, a line if theory."""
+    ax = axes_or_new(ax)
+    ax.plot(
+        curve.times,
+        curve.pearson,
+        "o" if measured else "-",
+        markersize=4,
+        color=color or COLORS[0],
+        label=label,
+    )
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set_ylim(top=1.03)
+    ax.set_xlabel("time (steps)")
+    ax.set_ylabel("Pearson correlation of distances")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if label:
+        ax.legend()
+    return ax

@@ -1,0 +1,40 @@
+"""Axes, colours and an opt-in style that every figure shares."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+# Okabe & Ito's palette without its yellow, which is too faint for lines: safe for colour-blind readers
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
+
+def population_color(index: int) -> str:
+    """The colour of a population, the same in every figure."""
+    return COLORS[index % len(COLORS)]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Context with the look of the report: light axes, small legends, legible at half a page."""
+    settings: Any = {
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 110,
+        "savefig.dpi": 130,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": "medium",
+        "font.size": 10,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+    }
+    with plt.rc_context(settings):
+        yield
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """The axes given, or those of a new figure."""
+    return plt.subplots()[1] if ax is None else ax

@@ -1,0 +1,99 @@
+"""Many noisy trajectories of one network at once."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_finite, check_integer, check_key, is_traced, require
+from fisherjax._types import Key, Stimulus
+from fisherjax.networks import RateNetwork
+
+from ._memory import check_allocation
+
+States = Float[Array, "trials N"]
+
+
+def trajectories(
+    network: RateNetwork,
+    *,
+    stimulus: Stimulus = 0.0,
+    num_steps: int,
+    num_trials: int,
+    key: Key,
+    initial_pattern: object = None,
+    observed: bool = True,
+) -> Float[Array, "T *patterns trials N"]:
+    """Simulate `num_trials` noisy trajectories after a stimulus pulse or from initial patterns.
+
+    Parameters
+    ----------
+    network
+        The network, N units.
+    stimulus
+        θ, scalar or (K,): x(0) = w θ. Ignored where `initial_pattern` is given.
+    num_steps
+        Number of steps T.
+    num_trials
+        Trials, with independent noise. Trial i of a run with n trials is not trial i of a run with m.
+    key
+        JAX random key.
+    initial_pattern
+        x(0) itself, one per unit (N,), or several (S, N), which adds an axis S before the trials.
+    observed
+        Whether to add the network's observation noise to what is returned.
+
+    Returns
+    -------
+    States x(1)…x(T): (T, trials, N), or (T, S, trials, N) for several initial patterns.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong, or the result would not fit into memory (`streaming` functions need not hold it).
+    TypeError
+        If `key` is not a JAX key.
+    """
+    key = check_key("key", key)
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    num_trials = check_integer("num_trials", num_trials, minimum=1)
+    start = _initial_states(network, stimulus, initial_pattern)
+    shape = (*start.shape[:-1], num_trials, network.num_units)
+    check_allocation("trajectories", (num_steps, *shape), network.weights.dtype)
+    observation = network.observation_noise_std
+    adds_noise = observed and (is_traced(observation) or bool(observation > 0))
+    return _simulate(network, jnp.broadcast_to(start[..., None, :], shape), key, num_steps, adds_noise)
+
+
+def noisy_step(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) -> Float[Array, "*trials N"]:
+    """One step of the dynamics with fresh process noise: x ← J φ(x) + b + σ ξ."""
+    noise = jax.random.normal(key, state.shape, state.dtype)
+    return network.mean_step(state) + network.noise_std * noise
+
+
+def observe(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) -> Float[Array, "*trials N"]:
+    """The state with observation noise added."""
+    return state + network.observation_noise_std * jax.random.normal(key, state.shape, state.dtype)
+
+
+def _initial_states(network: RateNetwork, stimulus: object, initial_pattern: object) -> Array:
+    if initial_pattern is None:
+        return network.initial_state(stimulus)  # pyright: ignore[reportArgumentType]
+    pattern = jnp.asarray(initial_pattern).astype(network.weights.dtype)
+    require(
+        pattern.ndim in {1, 2} and pattern.shape[-1] == network.num_units,
+        f"initial_pattern must have shape ({network.num_units},) or (S, {network.num_units}), got {pattern.shape}",
+    )
+    check_finite("initial_pattern", pattern)
+    return pattern
+
+
+@jax.jit(static_argnums=(3, 4))
+def _simulate(network: RateNetwork, start: Array, key: Key, num_steps: int, observed: bool) -> Array:  # noqa: FBT001
+    process_key, observation_key = jax.random.split(key)
+
+    def step(state: Array, index: Array) -> tuple[Array, Array]:
+        state = noisy_step(network, state, jax.random.fold_in(process_key, index))
+        seen = observe(network, state, jax.random.fold_in(observation_key, index)) if observed else state
+        return state, seen
+
+    return jax.lax.scan(step, start, jnp.arange(num_steps))[1]

@@ -1,0 +1,162 @@
+"""The command line: help without jax, every command, its files, and what it says to bad usage."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fisherjax import connectivity as cn
+from fisherjax.cli import main
+from fisherjax.fisher import meanfield_curve
+
+FILES = {"manifest.json", "results.json", "arrays.npz", "table.csv", "report.html"}
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch, tmp_path_factory, as_user):
+    """Compiled programs go to a temporary home, and the session's settings are put back."""
+    import jax
+
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    yield
+    jax.config.update("jax_compilation_cache_dir", None)
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_help_imports_no_jax():
+    code = (
+        "import sys\nfrom fisherjax.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert stop.code in (0, None)\n"
+        "heavy = {'jax', 'numpy', 'matplotlib', 'scipy', 'evosax'} & set(sys.modules)\nassert not heavy, heavy\n"
+    )
+    run = python(code)
+    assert run.returncode == 0, run.stderr
+    assert "optimize" in run.stdout
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    run = python(
+        "import sys, fisherjax\nassert not {'jax', 'numpy'} & set(sys.modules)\nassert fisherjax.fisher.FisherCurve"
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_library_use_loads_no_optional_package():
+    code = (
+        "import sys, fisherjax as f\nf.fisher.meanfield_curve(f.connectivity.homogeneous(1.0), stimulus=0.1, "
+        "noise_std=0.1, num_steps=2)\nlate = {'evosax', 'tensorflow_datasets', 'skimage', 'tyro', 'matplotlib', "
+        "'networkx', 'diffrax'} & set(sys.modules)\nassert not late, late\n"
+    )
+    run = python(code)
+    assert run.returncode == 0, run.stderr
+
+
+def test_optimize_does_the_whole_loop(tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["optimize", "--quick", "--populations", "2", "--steps", "4", "--out", str(out)]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("fisherjax ")
+    assert "seed 0" in printed.splitlines()[0]
+    figures = {"network.png", "fisher.png", "history.png", "geometry.png"}
+    assert {path.name for path in out.iterdir()} == FILES | figures | {"optimum.npz"}
+    results = json.loads((out / "results.json").read_text())
+    matrix = cn.GainMatrix(np.array(results["gains"]), np.array(results["fractions"]))
+    curve = meanfield_curve(matrix, stimulus=0.1, noise_std=0.1, num_steps=4)
+    assert float(np.log(curve.total[-1])) == pytest.approx(results["value"], rel=1e-9)
+    assert float(matrix.mean_synaptic_budget) == pytest.approx(1)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["arguments"] == arguments
+    assert manifest["configuration"]["generations"] == 30
+    assert manifest["versions"]["jax"]
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert "http" not in page.split("<body>")[1]
+    # the optimum is the next command's input
+    assert main(["curve", "--gains", str(out / "optimum.npz"), "--steps", "3", "--out", str(tmp_path / "curve")]) == 0
+
+
+def test_curve_reads_a_text_table(tmp_path, capsys):
+    table = tmp_path / "gains.txt"
+    table.write_text("1.0, 0.5\n0.2 0.9\n")
+    out = tmp_path / "curve"
+    arguments = ["curve", "--gains", str(table), "--fractions", "0.3", "0.7", "--steps", "3", "--units", "100"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    expected = meanfield_curve(
+        cn.GainMatrix([[1.0, 0.5], [0.2, 0.9]], [0.3, 0.7]), stimulus=0.1, noise_std=0.1, num_steps=3, num_units=100
+    )
+    rows = (out / "table.csv").read_text().splitlines()
+    np.testing.assert_allclose([float(row.split(",")[1]) for row in rows[1:]], expected.total, rtol=1e-12)
+    assert {path.name for path in out.iterdir()} == FILES | {"fisher.png", "theory.npz"}
+
+
+def test_simulate_and_geometry(tmp_path):
+    common = ["--quick", "--steps", "3", "--units", "120"]
+    assert main(["simulate", *common, "--out", str(tmp_path / "simulate")]) == 0
+    assert main(["geometry", *common, "--images", "8", "--out", str(tmp_path / "geometry")]) == 0
+    names = {path.name for path in (tmp_path / "geometry").iterdir()}
+    assert names == FILES | {"geometry.png"}
+    with np.load(tmp_path / "geometry" / "arrays.npz") as arrays:
+        assert arrays["distances_simulated"].shape == (3, 24, 24)
+
+
+def test_config_file_gives_defaults_and_the_command_line_wins(tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text('steps = 2\nunits = 50\nnoise-std = 0.4\nnonlinearity = "erf"\nfractions = [0.5, 0.5]\n')
+    out = tmp_path / "run"
+    assert main(["curve", "--config", str(config), "--units", "70", "--out", str(out)]) == 0
+    resolved = json.loads((out / "manifest.json").read_text())["configuration"]
+    assert (resolved["steps"], resolved["units"], resolved["noise_std"]) == (2, 70, 0.4)
+    assert resolved["nonlinearity"] == "erf"
+
+
+def test_info(capsys):
+    assert main(["info"]) == 0
+    assert "optimistix" in capsys.readouterr().out
+
+
+BAD = [
+    (["curve", "--steps", "x"], "--steps"),
+    (["curve", "--stepps", "3"], "--stepps"),
+    (["bogus"], "bogus"),
+    (["optimize", "--structure", "spiral"], "spiral"),
+    (["curve", "--steps", "0"], "num_steps must be at least 1"),
+    (["curve", "--noise-std", "-1"], "noise_std must be at least 0"),
+    (["curve", "--noise-std", "0"], "noise_std is 0"),
+    (["curve", "--nonlinearity", "tahn"], "nonlinearity must be one of"),
+    (["curve", "--gains", "nowhere.txt"], "nowhere.txt"),
+    (["curve", "--config", "nowhere.toml"], "nowhere.toml"),
+    (["optimize", "--bounds", "3", "1"], "bounds must have 0 <= low < high"),
+    (["optimize", "--budget", "-2"], "limit must be above 0"),
+    (["curve", "--fractions", "0.5", "0.6"], "fractions must sum to 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_bad_usage_is_one_line_and_exit_code_2(arguments, message, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "run")] if arguments != ["bogus"] else []
+    assert main([*arguments, *out]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if not line.endswith("…")]
+    assert len(errors) == 1
+    assert errors[0].startswith("fisherjax: ")
+    assert message in errors[0]
+
+
+def test_a_full_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "precious.txt").write_text("data")
+    assert main(["curve", "--steps", "2", "--out", str(tmp_path)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["curve", "--steps", "2", "--out", str(tmp_path), "--force"]) == 0
+    assert (tmp_path / "precious.txt").read_text() == "data"
+
+
+def test_unknown_config_key_suggests_the_nearest(tmp_path, capsys):
+    config = tmp_path / "config.toml"
+    config.write_text("noise_sdt = 0.1\n")
+    assert main(["curve", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
+    assert "did you mean 'noise_std'?" in capsys.readouterr().err

@@ -1,0 +1,40 @@
+"""Every test runs in float64, with strict type promotion and every shape annotation checked."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from jaxtyping import config as jaxtyping_config
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_platforms", "cpu")
+
+install_import_hook("fisherjax", "beartype.beartype")
+
+settings.register_profile(
+    "fixed", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fixed")
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(20260101)
+
+
+@pytest.fixture
+def two_populations():
+    """The two-population network of the acceptance grid, at unit scale."""
+    from fisherjax.connectivity import GainMatrix
+
+    return GainMatrix(np.array([[1.14258878, 0.68555327], [1.59962429, 0.91407102]]), np.array([0.3, 0.7]))
+
+
+@pytest.fixture
+def as_user():
+    """Without the annotation checker, which users do not run: our own messages must appear."""
+    jaxtyping_config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping_config.update("jaxtyping_disable", False)

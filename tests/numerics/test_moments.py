@@ -1,0 +1,284 @@
+"""Gaussian moments against adaptive references, identities and each other."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fisherjax.numerics import (
+    Erf,
+    Identity,
+    Logistic,
+    SmoothFunction,
+    Tanh,
+    ThresholdLinear,
+    as_nonlinearity,
+    kolmogorov_rule,
+)
+
+VARIANCES = (1e-6, 0.01, 1.0, 16.0, 300.0, 1e4)
+RATIOS = (-1.0, -0.6, 0.0, 0.35, 0.9, 0.9999, 1.0)
+
+
+def array(x):
+    return jnp.asarray(x, jnp.float64)
+
+
+def name_of(phi):
+    return phi.function.__name__ if isinstance(phi, SmoothFunction) else repr(phi)
+
+
+def panels(reach, features=(0.0,)):
+    """Break points for an adaptive rule: dense at the origin, where a nonlinearity bends."""
+    inner = [x for x in (0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if x < reach]
+    points = {-reach, 0.0, reach, *features, *inner, *(-x for x in inner)}
+    return sorted(points)
+
+
+def reference_one_point(function, variance):
+    """E[f(x)] by mpmath's adaptive Gauss–Legendre, breaking the range at the function's features."""
+    deviation = mpmath.sqrt(variance)
+    density = lambda x: mpmath.exp(-(x**2) / (2 * variance)) / (deviation * mpmath.sqrt(2 * mpmath.pi))  # noqa: E731
+    return float(mpmath.quad(lambda x: function(x) * density(x), panels(float(10 * deviation))))
+
+
+def reference_pair(first, second, variance, ratio):
+    """E[f(a) h(b)] for tanh-like f, h: dense composite Gauss–Legendre over common and private parts."""
+    common, private = np.sqrt(variance * abs(ratio)), np.sqrt(variance * (1 - abs(ratio)))
+    sign = np.sign(ratio) or 1.0
+
+    def composite(breaks, order=40):
+        x, w = np.polynomial.legendre.leggauss(order)
+        breaks = np.asarray(breaks)
+        half, middle = np.diff(breaks) / 2, (breaks[1:] + breaks[:-1]) / 2
+        return (middle[:, None] + half[:, None] * x).ravel(), (half[:, None] * w).ravel()
+
+    def conditional(function, centre):
+        if private == 0:
+            return function(centre)
+        # integrate over y = centre + d, whose features sit at the origin, in panels of one private deviation or less
+        y, w = composite(
+            np.unique(
+                np.concatenate(
+                    [
+                        panels(10 * private + 10 * common),
+                        np.linspace(-10 * private - 10 * common, 10 * private + 10 * common, 161),
+                    ]
+                )
+            )
+        )
+        kernel = np.exp(-((y - centre[:, None]) ** 2) / (2 * private**2)) / (private * np.sqrt(2 * np.pi))
+        return kernel @ (w * function(y))
+
+    if common == 0:
+        zero = np.zeros(1)
+        return float(conditional(first, zero)[0] * conditional(second, zero)[0])
+    steps = np.linspace(-10 * common, 10 * common, 41)
+    m, w = composite(np.unique(np.concatenate([panels(10 * common), steps])), order=24)
+    weight = w * np.exp(-(m**2) / (2 * common**2)) / (common * np.sqrt(2 * np.pi))
+    return float(np.sum(weight * conditional(first, m) * conditional(second, sign * m)))
+
+
+SECH2 = lambda x: 1 / np.cosh(np.clip(x, -350, 350)) ** 2  # noqa: E731
+TANH_DERIVATIVES = (
+    np.tanh,
+    SECH2,
+    lambda x: -2 * np.tanh(x) * SECH2(x),
+    lambda x: SECH2(x) * (4 * np.tanh(x) ** 2 - 2 * SECH2(x)),
+)
+
+
+@pytest.mark.parametrize("variance", VARIANCES)
+def test_tanh_one_point_moments_match_an_adaptive_reference(variance):
+    mpmath.mp.dps = 25
+    phi, x = Tanh(), array(variance)
+    sech2 = lambda x: mpmath.sech(x) ** 2  # noqa: E731
+    np.testing.assert_allclose(phi.mean_slope(x), reference_one_point(sech2, variance), rtol=1e-10)
+    np.testing.assert_allclose(
+        phi.second_moment(x), reference_one_point(lambda x: mpmath.tanh(x) ** 2, variance), rtol=1e-10
+    )
+    np.testing.assert_allclose(
+        phi.slope_second_moment(x), reference_one_point(lambda x: sech2(x) ** 2, variance), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize(("variance", "ratio"), list(itertools.product((0.01, 1.0, 16.0, 300.0), RATIOS)))
+def test_tanh_pair_moments_match_a_dense_reference(variance, ratio):
+    moments = Tanh().two_point(array(variance), array(variance * (1 - ratio)))
+    orders = ((0, 0), (1, 1), (2, 0), (2, 2), (1, 3))
+    for moment, (i, j) in zip(moments, orders, strict=True):
+        expected = reference_pair(TANH_DERIVATIVES[i], TANH_DERIVATIVES[j], variance, ratio)
+        np.testing.assert_allclose(moment, expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("ratio", [-1.0, 0.999, 1.0])
+def test_tanh_pair_moments_at_the_largest_variance(ratio):
+    """Δ = 10⁴: where the private part is small the quadrature for smooth functions is exact too."""
+    variance, noise = array(1e4), array(1e4 * (1 - abs(ratio)))
+    mixture = Tanh().two_point(variance, array(1e4 * (1 - ratio)))
+    smooth = SmoothFunction(jnp.tanh).two_point(variance, noise)
+    signs = (np.sign(ratio), 1, np.sign(ratio), np.sign(ratio), 1)
+    for value, expected, sign in zip(mixture, smooth, signs, strict=True):
+        np.testing.assert_allclose(value, sign * expected, rtol=1e-10)
+
+
+def test_tanh_pair_moments_at_large_independent_variance():
+    """At Δ = 10⁴ and C = 0 the moments factorise into one-point moments."""
+    phi, variance = Tanh(), array(1e4)
+    moments = phi.two_point(variance, variance)
+    np.testing.assert_allclose(moments.slope_overlap, phi.mean_slope(variance) ** 2, rtol=1e-13)
+    assert moments.overlap == 0
+    assert moments.curvature_overlap == 0
+
+
+def test_mixture_reproduces_tanh_pointwise():
+    scales, weights = kolmogorov_rule(24)
+    x = jnp.linspace(-10, 10, 401)
+    mixture = jnp.sum(weights * jax.lax.erf(x[:, None] / (np.sqrt(2) * scales)), axis=1)
+    np.testing.assert_allclose(mixture, jnp.tanh(x), atol=1e-13)
+    assert np.isclose(weights.sum(), 1, atol=1e-14)
+    assert (weights > 0).all()
+
+
+@pytest.mark.parametrize("variance", VARIANCES)
+def test_coarse_rule_is_good_to_1e_8(variance):
+    fine, coarse = Tanh(), Tanh(num_nodes=8)
+    for ratio in (0.0, 0.5, 0.99, 1.0):
+        arguments = array(variance), array(variance * (1 - ratio))
+        for exact, cheap in zip(fine.two_point(*arguments), coarse.two_point(*arguments), strict=True):
+            np.testing.assert_allclose(cheap, exact, rtol=1e-8)
+        np.testing.assert_allclose(coarse.spread(*arguments), fine.spread(*arguments), rtol=1e-8)
+
+
+NONLINEARITIES = [
+    Tanh(),
+    Erf(),
+    Logistic(),
+    Identity(),
+    ThresholdLinear(),
+    ThresholdLinear(0.7),
+    SmoothFunction(jnp.sin),
+]
+
+
+@pytest.mark.parametrize("phi", NONLINEARITIES, ids=name_of)
+@pytest.mark.parametrize(("variance", "ratio"), [(0.3, 0.5), (2.0, -0.4), (1.3, 0.95), (2.0, 0.0)])
+def test_moments_match_monte_carlo_free_quadrature_of_the_function_itself(phi, variance, ratio):
+    """A plain tensor rule on a fine grid, for every nonlinearity; corners limit it to 1e-4."""
+    z = np.linspace(-8.5, 8.5, 1701)
+    w = np.exp(-(z**2) / 2)
+    w /= w.sum()
+    common, private = np.sqrt(variance * abs(ratio)), np.sqrt(variance * (1 - abs(ratio)))
+    sign = np.sign(ratio) or 1.0
+    values = np.asarray(phi(array(common * z[:, None] + private * z)))
+    mirrored = np.asarray(phi(array(sign * common * z[:, None] + private * z)))
+    expected = w @ ((values @ w) * (mirrored @ w))
+    overlap = phi.overlap(array(variance), array(variance), array(ratio * variance))
+    np.testing.assert_allclose(overlap, expected, atol=1e-5)
+    direct = np.asarray(phi(array(np.sqrt(variance) * z)))
+    np.testing.assert_allclose(phi.mean(array(variance)), w @ direct, atol=1e-5)
+    np.testing.assert_allclose(phi.second_moment(array(variance)), w @ direct**2, atol=1e-5)
+
+
+@pytest.mark.parametrize("phi", [*NONLINEARITIES, SmoothFunction(jnp.tanh)], ids=name_of)
+@given(variance=st.floats(0.02, 20.0), ratio=st.floats(-0.98, 0.98))
+def test_prices_theorem(phi, variance, ratio):
+    """∂_C E[φφ] = E[φ′φ′] and ∂_Δa E[φφ] = ½E[φ″φ], against central differences of the overlap."""
+    covariance, step = ratio * variance, 1e-5 * variance
+    overlap = lambda a, b, c: phi.overlap(array(a), array(b), array(c))  # noqa: E731
+    moments = phi.two_point(array(variance), array(variance - covariance))
+    scale = float(jnp.abs(overlap(variance, variance, variance))) / variance + 1e-3
+    by_covariance = (
+        overlap(variance, variance, covariance + step) - overlap(variance, variance, covariance - step)
+    ) / (2 * step)
+    np.testing.assert_allclose(moments.slope_overlap, by_covariance, rtol=2e-6, atol=2e-6 * scale)
+    by_variance = (overlap(variance + step, variance, covariance) - overlap(variance - step, variance, covariance)) / (
+        2 * step
+    )
+    np.testing.assert_allclose(moments.curvature_value, 2 * by_variance, rtol=2e-6, atol=2e-6 * scale)
+
+
+@pytest.mark.parametrize("phi", [Tanh(), Erf(), Logistic(), SmoothFunction(jnp.tanh)], ids=name_of)
+@given(variance=st.floats(1e-3, 30.0), ratio=st.floats(-1.0, 1.0))
+def test_derivatives_of_moments_are_the_higher_moments(phi, variance, ratio):
+    noise = variance * (1 - ratio)
+    moments = phi.two_point(array(variance), array(noise))
+    curvature = -jax.grad(lambda v: phi.two_point(array(variance), v).slope_overlap)(array(noise))
+    np.testing.assert_allclose(curvature, moments.curvature_overlap, rtol=1e-9, atol=1e-11)
+    total = jax.grad(lambda d: phi.two_point(d, array(noise)).slope_overlap)(array(variance))
+    np.testing.assert_allclose(total, moments.curvature_overlap + moments.slope_third, rtol=1e-9, atol=1e-11)
+    spread = jax.grad(phi.spread, argnums=1)(array(variance), array(noise))
+    np.testing.assert_allclose(spread, moments.slope_overlap, rtol=1e-9)
+
+
+@pytest.mark.parametrize("phi", [Tanh(), Erf(), SmoothFunction(jnp.tanh)], ids=name_of)
+@pytest.mark.parametrize(("variance", "noise"), [(0.0, 0.0), (1.0, 0.0), (1.0, 2.0), (1e4, 0.0)])
+def test_second_derivatives_are_finite_at_the_edges(phi, variance, noise):
+    hessian = jax.hessian(lambda p: phi.spread(p[0], p[1]))(array([variance, noise]))
+    assert bool(jnp.all(jnp.isfinite(hessian)))
+    moments = phi.two_point(array(variance), array(noise))
+    np.testing.assert_allclose(hessian[1, 1], -moments.curvature_overlap, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("phi", [Tanh(), SmoothFunction(jnp.tanh), Erf()], ids=name_of)
+def test_spread_keeps_its_relative_accuracy_for_tiny_noise(phi):
+    """V = 10⁻¹⁴ Δ: to first order the spread is E[φ′²] V, which a difference of moments cannot resolve."""
+    variance, noise = array(2.0), array(2e-14)
+    np.testing.assert_allclose(phi.spread(variance, noise), phi.slope_second_moment(variance) * noise, rtol=1e-10)
+
+
+def test_relu_is_the_arc_cosine_kernel():
+    variance, covariance = array([1.0, 2.0, 0.5, 3.0]), array([0.3, -1.2, 0.5, 0.0])
+    angle = jnp.arccos(covariance / variance)
+    expected = variance / (2 * jnp.pi) * (jnp.sin(angle) + (jnp.pi - angle) * jnp.cos(angle))
+    np.testing.assert_allclose(ThresholdLinear().overlap(variance, variance, covariance), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        ThresholdLinear().two_point(variance, variance - covariance).slope_overlap,
+        (jnp.pi - angle) / (2 * jnp.pi),
+        rtol=1e-12,
+    )
+
+
+@given(a=st.floats(0.1, 5.0), b=st.floats(0.1, 5.0), ratio=st.floats(-0.95, 0.95), threshold=st.floats(-1.0, 1.0))
+def test_threshold_linear_pair_against_scipy(a, b, ratio, threshold):
+    """P(a > θ, b > θ) from scipy's bivariate normal distribution, for unequal variances."""
+    from scipy.stats import multivariate_normal
+
+    covariance = ratio * np.sqrt(a * b)
+    expected = multivariate_normal([0, 0], [[a, covariance], [covariance, b]]).cdf([-threshold, -threshold])
+    value = jax.grad(ThresholdLinear(threshold).overlap, argnums=2)(array(a), array(b), array(covariance))
+    np.testing.assert_allclose(value, expected, atol=1e-7)
+
+
+def test_threshold_linear_at_zero_is_relu():
+    assert as_nonlinearity("relu") == as_nonlinearity("threshold-linear") == ThresholdLinear(0.0)
+
+
+def test_unequal_variances_agree_between_mixture_and_quadrature():
+    arguments = array(0.8), array(3.1), array(0.9)
+    np.testing.assert_allclose(Tanh().overlap(*arguments), SmoothFunction(jnp.tanh).overlap(*arguments), rtol=1e-11)
+    gradient = jax.grad(Tanh().overlap, argnums=(0, 1, 2))(*arguments)
+    np.testing.assert_allclose(
+        gradient, jax.grad(SmoothFunction(jnp.tanh).overlap, argnums=(0, 1, 2))(*arguments), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("variance", [0.01, 1.0, 100.0])
+def test_float32_is_good_to_a_few_units_in_the_last_place(variance):
+    for ratio in (-0.5, 0.5, 0.999, 1.0):
+        wide = Tanh().two_point(array(variance), array(variance * (1 - ratio)))
+        narrow = Tanh().two_point(*(jnp.asarray(x, jnp.float32) for x in (variance, variance * (1 - ratio))))
+        for exact, value in zip(wide, narrow, strict=True):
+            assert value.dtype == jnp.float32
+            np.testing.assert_allclose(value, exact, rtol=2e-5)
+
+
+@pytest.mark.parametrize(("value", "error"), [("tahn", ValueError), (3, TypeError), (None, TypeError)])
+def test_bad_nonlinearity_is_refused(value, error):
+    with pytest.raises(error, match="nonlinearity"):
+        as_nonlinearity(value)
