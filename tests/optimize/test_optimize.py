@@ -158,6 +158,7 @@ def test_optimum_saves_and_loads(tmp_path, optimum):
 
 
 LOG = optimize.LogFisher(3)
+TOO_STRONG = cn.FreeFamily(2, low=2.0)
 BAD = [
     (lambda k: optimize.maximize("toeplitz", LOG, key=k), TypeError, "family must be a Family"),
     (lambda k: optimize.maximize(cn.FreeFamily(2), 3.0, key=k), TypeError, "objective must be callable"),
@@ -174,7 +175,7 @@ BAD = [
         "the budget of 4 is infeasible with gains of at most 1",
     ),
     (
-        lambda k: optimize.maximize(cn.FreeFamily(2, low=2.0), LOG, key=k, constraints=(optimize.WeightRadius(0.1),), **SMALL,),
+        lambda k: optimize.maximize(TOO_STRONG, LOG, key=k, constraints=(optimize.WeightRadius(0.1),), **SMALL),
         ValueError,
         "no point was found where all constraints held",
     ),
