@@ -185,31 +185,29 @@ def ensemble_curve(
     )
 
 
+@jax.jit(static_argnums=1)
 def _jackknife(moments: SensitivityMoments, sizes: tuple[int, ...]) -> tuple[Array, Array]:
     """Estimate from all blocks, and its standard error from the estimates that leave one block out."""
     blocks = moments.count.shape[0]
-    value = _estimate(moments.pooled(), sizes)
-    parts = [_estimate(moments.pooled(np.arange(blocks) != block), sizes) for block in range(blocks)]
-    return value, jnp.std(jnp.stack(parts), axis=0) * math.sqrt(blocks - 1)
+    # one at a time: in the linear form each holds its own T covariance matrices
+    left_out = 1 - jnp.eye(blocks, dtype=moments.count.dtype)
+    parts = jax.lax.map(lambda keep: _estimate(moments.pooled(keep), sizes), left_out)
+    return _estimate(moments.pooled(), sizes), jnp.std(parts, axis=0) * math.sqrt(blocks - 1)
 
 
-@jax.jit(static_argnums=1)
 def _estimate(moments: SensitivityMoments, sizes: tuple[int, ...]) -> Float[Array, "T groups K K"]:
     """Bias-corrected information of all units (first) and of each population, from one block's moments."""
     freedom = moments.count[0] - 1
-    derivative, scatter, slope_scatter = (
-        moments.derivative[0],
-        moments.scatter[0],
-        moments.derivative_scatter[0],
-    )
-    edges = np.concatenate([[0], np.cumsum(sizes)])
+    derivative, scatter, slope_scatter = moments.derivative[0], moments.scatter[0], moments.derivative_scatter[0]
+    edges = [0, *itertools.accumulate(sizes)]
+    spans = list(itertools.pairwise(edges))
     if scatter.ndim == 2:
         covariance, slope_covariance = scatter / freedom, slope_scatter / freedom
         per_unit = jnp.einsum("tki,tli->tkli", derivative, derivative) - slope_covariance / moments.count[0]
         per_unit *= (freedom - 2) / freedom / covariance[:, None, None]
-        populations = [jnp.sum(per_unit[..., low:high], axis=-1) for low, high in itertools.pairwise(edges)]
-        return jnp.stack([sum(populations), *populations], axis=1)  # pyright: ignore[reportArgumentType]
-    groups = [(0, edges[-1])] if len(sizes) == 1 else [(0, edges[-1]), *itertools.pairwise(edges)]
+        populations = [jnp.sum(per_unit[..., low:high], axis=-1) for low, high in spans]
+        return jnp.stack([jnp.sum(per_unit, axis=-1), *populations], axis=1)
+    groups = spans if len(sizes) == 1 else [(0, edges[-1]), *spans]
     values = [
         _linear(
             derivative[..., low:high],

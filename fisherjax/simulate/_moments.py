@@ -30,9 +30,9 @@ class SensitivityMoments(Result):
     scatter: Float[Array, "B T N *N"]
     derivative_scatter: Float[Array, "B T K K N *N"]
 
-    def pooled(self, keep: np.ndarray | None = None) -> "SensitivityMoments":
+    def pooled(self, keep: Array | np.ndarray | None = None) -> "SensitivityMoments":
         """The moments of the trials of several blocks (all by default) as those of one block."""
-        weights = self.count if keep is None else self.count * jnp.asarray(keep, self.count.dtype)
+        weights = self.count if keep is None else self.count * jnp.asarray(keep).astype(self.count.dtype)
         total = jnp.sum(weights)
         mean = jnp.einsum("b,b...->...", weights, self.mean) / total
         derivative = jnp.einsum("b,b...->...", weights, self.derivative) / total
@@ -106,26 +106,29 @@ def sensitivity_moments(
         shape = (num_blocks * num_steps * (1 + parameters**2), units, units)
         check_allocation("covariances of the blocks", shape, dtype)
     per_block = math.ceil(num_trials / num_blocks)
-    chunk = chunk_length(per_block, _LIVE_ARRAYS * (1 + parameters) * units * dtype.itemsize)
-    chunks_per_block = math.ceil(per_block / chunk)
-    sizes = _split_evenly(num_trials, num_blocks * chunks_per_block)
+    row_bytes = _LIVE_ARRAYS * (1 + parameters) * units * dtype.itemsize
+    rows = chunk_length(per_block, num_blocks * row_bytes)
+    num_chunks = math.ceil(per_block / rows)
+    sizes = np.array(_split_evenly(num_trials, num_chunks * num_blocks)).reshape(num_chunks, num_blocks)
     theta = jnp.asarray(stimulus).astype(dtype)
-    blocks = []
-    with progress_bar("simulating", num_blocks, enabled=progress) as advance:
-        for block in range(num_blocks):
-            pieces = []
-            for index in range(block * chunks_per_block, (block + 1) * chunks_per_block):
-                chunk_key = jax.random.fold_in(key, index)
-                pieces.append(_chunk_moments(network, theta, chunk_key, num_steps, max(sizes), sizes[index], full))
-            blocks.append(_concatenate(pieces).pooled() if chunks_per_block > 1 else pieces[0])
+    chunks = []
+    with progress_bar("simulating", num_chunks, enabled=progress) as advance:
+        for index, counts in enumerate(sizes):
+            chunk_key = jax.random.fold_in(key, index)
+            chunks.append(
+                _chunk_moments(network, theta, chunk_key, jnp.asarray(counts), num_steps, int(sizes.max()), full)
+            )
             if progress:
-                jax.block_until_ready(blocks[-1].count)
+                jax.block_until_ready(chunks[-1].count)
             advance()
-    return _concatenate(blocks)
+    return chunks[0] if num_chunks == 1 else _merge(chunks)
 
 
-def _concatenate(parts: list[SensitivityMoments]) -> SensitivityMoments:
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+def _merge(chunks: list[SensitivityMoments]) -> SensitivityMoments:
+    """Merge chunks block by block."""
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=1), *chunks)
+    merged = jax.vmap(lambda block: block.pooled())(stacked)
+    return jax.tree.map(lambda leaf: leaf[:, 0], merged)
 
 
 def _split_evenly(total: int, parts: int) -> list[int]:
@@ -133,44 +136,41 @@ def _split_evenly(total: int, parts: int) -> list[int]:
     return [base + (index < extra) for index in range(parts)]
 
 
-@jax.jit(static_argnums=(3, 4, 6))
+@jax.jit(static_argnums=(4, 5, 6))
 def _chunk_moments(
     network: RateNetwork,
     theta: Array,
     key: Key,
+    counts: Array,
     num_steps: int,
     num_rows: int,
-    num_trials: int | Array,
     full: bool,  # noqa: FBT001
 ) -> SensitivityMoments:
-    """Moments of one chunk; of its `num_rows` simulated rows the first `num_trials` count."""
-    phi = network.nonlinearity
-    dtype = network.weights.dtype
-    counts = (jnp.arange(num_rows) < num_trials).astype(dtype)[:, None]
-    count = jnp.sum(counts)
+    """Moments of one chunk of all B blocks; of each block's `num_rows` simulated rows the first `counts` count."""
+    phi, dtype = network.nonlinearity, network.weights.dtype
+    mask = (jnp.arange(num_rows) < counts[:, None]).astype(dtype)[..., None]
+    count = jnp.sum(mask, axis=(1, 2))
     patterns = network.input_vector.reshape(network.num_units, -1).T
-    state = jnp.broadcast_to(network.initial_state(theta), (num_rows, network.num_units))
-    tangent = jnp.broadcast_to(patterns[:, None], (patterns.shape[0], *state.shape))
+    shape = (counts.shape[0], num_rows, network.num_units)
+    state = jnp.broadcast_to(network.initial_state(theta), shape)
+    tangent = jnp.broadcast_to(patterns[:, None, None], (patterns.shape[0], *shape))
 
     def step(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         state, tangent = carry
         slope = jax.jvp(phi, (state,), (jnp.ones_like(state),))[1]
         following = noisy_step(network, state, jax.random.fold_in(key, index))
         tangent = (slope * tangent) @ network.weights.T
-        return (following, tangent), _centred(following, tangent)
+        return (following, tangent), centred(following, tangent)
 
-    def _centred(state: Array, tangent: Array) -> tuple[Array, ...]:
-        mean = jnp.sum(counts * state, axis=0) / count
-        slope = jnp.sum(counts * tangent, axis=1) / count
-        deviation = counts * (state - mean)
-        slope_deviation = counts * (tangent - slope[:, None])
-        if full:
-            scatter = deviation.T @ deviation
-            slope_scatter = jnp.einsum("kni,lnj->klij", slope_deviation, slope_deviation)
-        else:
-            scatter = jnp.sum(deviation**2, axis=0)
-            slope_scatter = jnp.einsum("kni,lni->kli", slope_deviation, slope_deviation)
-        return mean, slope, scatter, slope_scatter
+    def centred(state: Array, tangent: Array) -> tuple[Array, ...]:
+        mean = jnp.sum(mask * state, axis=1) / count[:, None]
+        slope = jnp.sum(mask * tangent, axis=2) / count[:, None]
+        deviation = mask * (state - mean[:, None])
+        slope_deviation = mask * (tangent - slope[:, :, None])
+        outer = ("bni,bnj->bij", "kbni,lbnj->bklij") if full else ("bni,bni->bi", "kbni,lbni->bkli")
+        scatter = jnp.einsum(outer[0], deviation, deviation)
+        slope_scatter = jnp.einsum(outer[1], slope_deviation, slope_deviation)
+        return mean, jnp.moveaxis(slope, 0, 1), scatter, slope_scatter
 
     _, moments = jax.lax.scan(step, (state, tangent), jnp.arange(num_steps))
-    return SensitivityMoments(*(part[None] for part in (count, *moments)))
+    return SensitivityMoments(count, *(jnp.moveaxis(part, 0, 1) for part in moments))

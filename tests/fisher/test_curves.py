@@ -157,7 +157,7 @@ def test_results_do_not_depend_on_chunks(key, monkeypatch):
     again = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *halves).pooled()
     for one, two in zip(jax.tree.leaves(pooled), jax.tree.leaves(again), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-14)
-    monkeypatch.setattr("fisherjax.simulate._memory.available_bytes", lambda: 16 * 6 * 2 * 8 * 8 * 2)
+    monkeypatch.setattr("fisherjax.simulate._memory.available_bytes", lambda: 16 * 6 * 2 * 8 * 8 * 20)
     monkeypatch.setattr("fisherjax.simulate._moments.check_allocation", lambda *_: 0)
     small = simulate.sensitivity_moments(network, **settings)
     assert float(small.count.sum()) == 50
@@ -199,7 +199,7 @@ def test_second_call_compiles_nothing(key):
         fisher.simulated_curve(weights, input_vector=np.ones(6), num_trials=40, key=run_key, **settings)
 
     run(1.0, 0.1, 0.1, key)
-    functions = (_recursion._propagate, _moments._chunk_moments, _simulated._estimate)
+    functions = (_recursion._propagate, _moments._chunk_moments, _simulated._jackknife)
     before = [function._cache_size() for function in functions]
     run(1.3, 0.2, 0.5, jax.random.key(7))
     assert [function._cache_size() for function in functions] == before

@@ -87,11 +87,11 @@ def test_pathwise_derivatives_are_those_of_the_trajectories(network, key):
     moments = simulate.sensitivity_moments(network, stimulus=0.4, num_steps=3, num_trials=20, key=key, num_blocks=2)
 
     def block_mean(theta):
-        state = jnp.broadcast_to(network.initial_state(theta), (10, 20))
+        state = jnp.broadcast_to(network.initial_state(theta), (2, 10, 20))
         means = []
         for index in range(3):
             state = simulate.noisy_step(network, state, jax.random.fold_in(jax.random.fold_in(key, 0), index))
-            means.append(state.mean(axis=0))
+            means.append(state[0].mean(axis=0))
         return jnp.stack(means)
 
     np.testing.assert_allclose(moments.mean[0], block_mean(0.4), rtol=1e-12)

@@ -1,0 +1,61 @@
+"""What every benchmark shares: the machine, paired timing, results on disk."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the versions that a number belongs to."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Wall time of one call, its result ready."""
+    start = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - start
+
+
+def paired(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Times of all functions in turn, `repeats` rounds after a warm-up round: noise hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
+        jax.block_until_ready(function())
+    for _ in range(repeats):
+        for name, function in functions.items():
+            times[name].append(seconds(function))
+    return times
+
+
+def ratio(times: dict[str, list[float]], numerator: str, denominator: str) -> float:
+    """Median of the ratios round by round."""
+    return float(np.median(np.asarray(times[numerator]) / np.asarray(times[denominator])))
+
+
+def write(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Keep a result with the machine it was measured on."""
+    RESULTS.mkdir(exist_ok=True)
+    record = {"machine": machine(), **result}
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+    return record

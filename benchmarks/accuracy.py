@@ -1,0 +1,147 @@
+"""Time to a 2 % error of Fisher information: pathwise derivatives against θ ± Δθ with independent noise."""
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks._common import RESULTS, write
+from fisherjax import connectivity, fisher
+
+UNITS, STEP, NOISE, STIMULUS = 500, 8, 0.1, 0.1
+TRIALS = (20, 40, 80, 160, 320, 640, 1280, 2560)
+MORE_TRIALS = (5120, 10_240)
+SEPARATIONS = (0.05, 0.07, 0.1, 0.2, 0.4)
+REPEATS = 12
+
+
+def run() -> dict[str, Any]:
+    """N = 500, g = 1, σ = θ = 0.1, F of one given network at t = 8, independent-unit form."""
+    import torch
+
+    key = jax.random.key(1)
+    weights = connectivity.sample_weights(connectivity.homogeneous(1.0), UNITS, key=key, dtype=jnp.float32)
+    vector = jnp.ones(UNITS, jnp.float32)
+    torch_weights = torch.from_numpy(jax.device_get(weights).copy())
+    settings = {"stimulus": STIMULUS, "noise_std": NOISE, "num_steps": STEP, "input_vector": vector}
+
+    def pathwise(trials: int, seed: int) -> float:
+        curve = fisher.simulated_curve(
+            weights, num_trials=trials, key=jax.random.key(seed), form="independent", **settings
+        )
+        return float(curve.total[-1])
+
+    def states(theta: float, trials: int) -> Any:
+        with torch.no_grad():
+            state = torch.full((trials, UNITS), theta)
+            for _ in range(STEP):
+                state = torch.tanh(state) @ torch_weights.T + NOISE * torch.randn(trials, UNITS)
+            return state
+
+    def differences(separation: float, trials: int, seed: int) -> float:
+        """As it is done: n trials at θ + Δθ and at θ − Δθ, no correction. Same number of simulated trials."""
+        torch.manual_seed(seed)
+        above, below = (states(STIMULUS + sign * separation, trials // 2) for sign in (1, -1))
+        slope = (above.mean(0) - below.mean(0)) / (2 * separation)
+        variance = (above.var(0) + below.var(0)) / 2
+        return float((slope**2 / variance).sum())
+
+    truth = float(np.mean([pathwise(10_000, 100 + seed) for seed in range(4)]))
+    ours = {trials: _error([pathwise(trials, seed) for seed in range(REPEATS)], truth) for trials in TRIALS}
+    peer: dict[float, dict[int, dict[str, float]]] = {}
+    for separation in SEPARATIONS:
+        peer[separation] = {
+            trials: _error([differences(separation, trials, seed) for seed in range(REPEATS)], truth)
+            for trials in (*TRIALS, *MORE_TRIALS)
+        }
+    # the first call of a size compiles; times are of later ones
+    our_times = {trials: _seconds(lambda trials=trials: pathwise(trials, 0)) for trials in ours}
+    peer_times = {trials: _seconds(lambda trials=trials: differences(0.2, trials, 0)) for trials in peer[0.2]}
+    our_time = _time_to(0.02, ours, our_times)
+    peer_best = {separation: _time_to(0.02, errors, peer_times) for separation, errors in peer.items()}
+    best = min(peer_best, key=lambda separation: peer_best[separation])
+    _figure(ours, our_times, peer, peer_times, truth)
+    return write(
+        "accuracy",
+        {
+            "what": f"N = {UNITS}, g = 1, σ = θ = 0.1, F at t = {STEP}; root-mean-square error over {REPEATS} runs",
+            "true information": truth,
+            "pathwise": {str(key): value for key, value in ours.items()},
+            "differences": {str(h): {str(n): e for n, e in errors.items()} for h, errors in peer.items()},
+            "seconds, pathwise": {str(key): value for key, value in our_times.items()},
+            "seconds, differences": {str(key): value for key, value in peer_times.items()},
+            "seconds to 2 %, pathwise": our_time,
+            "seconds to 2 %, differences": {str(key): value for key, value in peer_best.items()},
+            "peer's best separation": best,
+            "time of differences / time of pathwise (target 10)": peer_best[best] / our_time,
+        },
+    )
+
+
+def _error(values: list[float], truth: float) -> dict[str, float]:
+    array = np.asarray(values) / truth
+    return {"bias": float(array.mean() - 1), "rms": float(np.sqrt(np.mean((array - 1) ** 2)))}
+
+
+def _seconds(function: Any) -> float:
+    function()
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _time_to(target: float, errors: dict[int, dict[str, float]], times: dict[int, float]) -> float:
+    """Time at which the error reaches the target, log-log between the sizes; infinite if it never does."""
+    sizes = sorted(errors)
+    rms = np.array([errors[size]["rms"] for size in sizes])
+    clock = np.array([times[size] for size in sizes])
+    below = np.flatnonzero(rms <= target)
+    if below.size == 0:
+        return float("inf")
+    index = int(below[0])
+    if index == 0:
+        return float(clock[0])
+    share = np.log(rms[index - 1] / target) / np.log(rms[index - 1] / rms[index])
+    return float(np.exp(np.log(clock[index - 1]) + share * np.log(clock[index] / clock[index - 1])))
+
+
+def _figure(ours: Any, our_times: Any, peer: Any, peer_times: Any, truth: float) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from fisherjax import plot
+
+    with plot.style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+        for index, (separation, errors) in enumerate(peer.items()):
+            sizes, color = sorted(errors), plot.population_color(index + 1)
+            label = f"θ ± {separation:g}, independent noise"
+            left.loglog(
+                [peer_times[n] for n in sizes], [errors[n]["rms"] for n in sizes], "o-", color=color, label=label
+            )
+            right.semilogx(sizes, [errors[n]["bias"] for n in sizes], "o-", color=color, label=label)
+        sizes, color = sorted(ours), plot.population_color(0)
+        left.loglog([our_times[n] for n in sizes], [ours[n]["rms"] for n in sizes], "o-", color=color, label="pathwise")
+        right.semilogx(sizes, [ours[n]["bias"] for n in sizes], "o-", color=color, label="pathwise")
+        left.axhline(0.02, color="0.5", linewidth=0.8)
+        left.set_xlabel("time (s)")
+        left.set_ylabel("relative r.m.s. error of F(8)")
+        right.set_yscale("symlog", linthresh=0.05)
+        right.axhline(0, color="0.5", linewidth=0.8)
+        right.set_xlabel("simulated trials")
+        right.set_ylabel("relative bias of F(8)")
+        left.legend()
+        left.set_title(f"N = {UNITS}, F(8) = {truth:.4g}")
+        figure.savefig(RESULTS / "accuracy.png")
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    print(run()["time of differences / time of pathwise (target 10)"])
