@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks._common import RESULTS, write
 from fisherjax import connectivity, fisher
 
-UNITS, TRIALS, DRAWS, STEPS = 2000, 200, 10, 8
+UNITS, TRIALS, DRAWS, STEPS = 2000, 150, 24, 8
 GAINS = np.array([[1.14258878, 0.68555327], [1.59962429, 0.91407102]])
 FRACTIONS = np.array([0.3, 0.7])
 

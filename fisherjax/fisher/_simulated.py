@@ -114,14 +114,19 @@ def simulated_curve(
         value, error = _jackknife(moments, sizes)
         curves.append(value)
         errors.append(error)
-    values = jnp.stack(curves)
-    between = jnp.std(values, axis=0, ddof=1) / math.sqrt(len(curves)) if len(curves) > 1 else None
-    error = errors[0] if between is None else between
-    value = jnp.mean(values, axis=0)
-    if np.ndim(stimulus) == 0:  # pyright: ignore[reportArgumentType]
+    return _summary(curves, errors, form, np.ndim(stimulus) == 0)  # pyright: ignore[reportArgumentType]
+
+
+@jax.jit(static_argnums=(2, 3))
+def _summary(values: list[Array], errors: list[Array], form: str, scalar: bool) -> FisherCurve:  # noqa: FBT001
+    """Mean over weight draws, with the error over draws if there are several, else that over trials."""
+    stack = jnp.stack(values)
+    error = jnp.std(stack, axis=0, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else errors[0]
+    value = jnp.mean(stack, axis=0)
+    if scalar:
         value, error = value[..., 0, 0], error[..., 0, 0]
     return FisherCurve(
-        times=jnp.arange(1, num_steps + 1, dtype=value.dtype),
+        times=jnp.arange(1, value.shape[0] + 1, dtype=value.dtype),
         by_population=value[:, 1:],
         total=value[:, 0],
         standard_error=error[:, 0],
@@ -189,9 +194,10 @@ def ensemble_curve(
 def _jackknife(moments: SensitivityMoments, sizes: tuple[int, ...]) -> tuple[Array, Array]:
     """Estimate from all blocks, and its standard error from the estimates that leave one block out."""
     blocks = moments.count.shape[0]
-    # one at a time: in the linear form each holds its own T covariance matrices
+    # in the linear form each estimate holds T covariance matrices of its own: one at a time
+    at_once = 1 if moments.scatter.ndim == 4 else blocks
     left_out = 1 - jnp.eye(blocks, dtype=moments.count.dtype)
-    parts = jax.lax.map(lambda keep: _estimate(moments.pooled(keep), sizes), left_out)
+    parts = jax.lax.map(lambda keep: _estimate(moments.pooled(keep), sizes), left_out, batch_size=at_once)
     return _estimate(moments.pooled(), sizes), jnp.std(parts, axis=0) * math.sqrt(blocks - 1)
 
 

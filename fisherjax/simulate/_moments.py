@@ -13,7 +13,6 @@ from fisherjax.networks import RateNetwork
 from fisherjax.numerics import progress_bar
 
 from ._memory import check_allocation, chunk_length
-from ._trajectories import noisy_step
 
 _LIVE_ARRAYS = 6  # states, tangents, noise and temporaries that one step keeps alive per trial
 
@@ -157,19 +156,26 @@ def _chunk_moments(
 
     def step(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         state, tangent = carry
-        slope = jax.jvp(phi, (state,), (jnp.ones_like(state),))[1]
-        following = noisy_step(network, state, jax.random.fold_in(key, index))
-        tangent = (slope * tangent) @ network.weights.T
-        return (following, tangent), centred(following, tangent)
+        response, slope = jax.jvp(phi, (state,), (jnp.ones_like(state),))
+        # one product for the states and their derivatives: the weights are read once
+        rows = jnp.concatenate([response[None], slope * tangent]).reshape(-1, network.num_units)
+        products = (rows @ network.weights.T).reshape(-1, *shape)
+        noise = jax.random.normal(jax.random.fold_in(key, index), shape, dtype)
+        following = products[0] + network.sustained_input + network.noise_std * noise
+        return (following, products[1:]), centred(following, products[1:])
 
     def centred(state: Array, tangent: Array) -> tuple[Array, ...]:
         mean = jnp.sum(mask * state, axis=1) / count[:, None]
         slope = jnp.sum(mask * tangent, axis=2) / count[:, None]
         deviation = mask * (state - mean[:, None])
         slope_deviation = mask * (tangent - slope[:, :, None])
-        outer = ("bni,bnj->bij", "kbni,lbnj->bklij") if full else ("bni,bni->bi", "kbni,lbni->bkli")
-        scatter = jnp.einsum(outer[0], deviation, deviation)
-        slope_scatter = jnp.einsum(outer[1], slope_deviation, slope_deviation)
+        if full:
+            scatter = jnp.einsum("bni,bnj->bij", deviation, deviation)
+            slope_scatter = jnp.einsum("kbni,lbnj->bklij", slope_deviation, slope_deviation)
+        else:
+            scatter = jnp.sum(deviation**2, axis=1)
+            products = slope_deviation[:, None] * slope_deviation
+            slope_scatter = jnp.moveaxis(jnp.sum(products, axis=3), 2, 0)
         return mean, jnp.moveaxis(slope, 0, 1), scatter, slope_scatter
 
     _, moments = jax.lax.scan(step, (state, tangent), jnp.arange(num_steps))
