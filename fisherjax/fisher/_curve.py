@@ -1,12 +1,13 @@
 """Fisher information through time: one type for theory and measurement."""
 
+import warnings
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._errors import is_traced
 from fisherjax._types import Result
-
-FORMS = ("independent", "linear", "total")
 
 
 class FisherCurve(Result):
@@ -37,3 +38,13 @@ class FisherCurve(Result):
         """First time at which the total is NaN or infinite, None if it is finite throughout."""
         finite = jnp.isfinite(self.total).reshape(self.total.shape[0], -1).all(axis=1)
         return None if bool(finite.all()) else int(self.times[jnp.argmin(finite)])
+
+
+def warn_if_not_finite(curve: FisherCurve, reason: str) -> FisherCurve:
+    """Return the curve; warn of the first time at which it is not finite, and why that happens."""
+    if not is_traced(curve.total):
+        step = curve.first_non_finite()
+        if step is not None:
+            message = f"Fisher information is not finite from time {step} on: {reason}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return curve

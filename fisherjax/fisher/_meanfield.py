@@ -10,7 +10,7 @@ from fisherjax._types import Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import Trajectory, propagate
 
-from ._curve import FisherCurve
+from ._curve import FisherCurve, warn_if_not_finite
 
 
 def meanfield_curve(
@@ -128,4 +128,8 @@ def check_noise(noise_std: Scalar, observation_noise_std: Scalar) -> None:
 def _curve(order: Trajectory, by_population: Array, stimulus: object) -> FisherCurve:
     if np.ndim(stimulus) == 0:  # pyright: ignore[reportArgumentType]
         by_population = by_population[..., 0, 0]
-    return FisherCurve(order.times, by_population, jnp.sum(by_population, axis=1))
+    curve = FisherCurve(order.times, by_population, jnp.sum(by_population, axis=1))
+    return warn_if_not_finite(
+        curve,
+        "the variance of the states left the float range, or D/V did; lower the gains, raise noise_std, or use float64",
+    )

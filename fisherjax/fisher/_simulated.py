@@ -16,7 +16,7 @@ from fisherjax.meanfield import input_parameters
 from fisherjax.networks import RateNetwork
 from fisherjax.simulate import SensitivityMoments, sensitivity_moments
 
-from ._curve import FisherCurve
+from ._curve import FisherCurve, warn_if_not_finite
 from ._meanfield import check_noise
 
 
@@ -114,7 +114,9 @@ def simulated_curve(
         value, error = _jackknife(moments, sizes)
         curves.append(value)
         errors.append(error)
-    return _summary(curves, errors, form, np.ndim(stimulus) == 0)  # pyright: ignore[reportArgumentType]
+    curve = _summary(curves, errors, form, np.ndim(stimulus) == 0)  # pyright: ignore[reportArgumentType]
+    reason = "states or their derivatives left the float range (unstable weights?), or a covariance is singular"
+    return warn_if_not_finite(curve, reason)
 
 
 @jax.jit(static_argnums=(2, 3))

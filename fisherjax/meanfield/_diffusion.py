@@ -16,7 +16,7 @@ from ._stationary import require_convergence, stationary_state
 
 
 class Alignment(Result):
-    """How a stimulus meets the operator's slow mode."""
+    """How a stimulus meets the operator's slow mode; as a number, its input overlap."""
 
     input_overlap: Float[Array, ""]
     """cos(l, u): how much of the first step's information lies along the left Perron vector."""
@@ -25,6 +25,9 @@ class Alignment(Result):
     spectral_radius: Float[Array, ""]
     weight_spectral_radius: Float[Array, ""]
     transient_gain: Float[Array, ""]
+
+    def __float__(self) -> float:
+        return float(self.input_overlap)
 
 
 class DiffusionOperator(Result):

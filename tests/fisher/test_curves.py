@@ -176,6 +176,22 @@ def test_curve_helpers(tmp_path):
     assert loaded.standard_error is None
 
 
+def test_a_curve_that_overflows_says_when(key):
+    settings = {"stimulus": 1.0, "noise_std": 0.1, "nonlinearity": "identity"}
+    with pytest.warns(RuntimeWarning, match=r"not finite from time 5[0-9] on: .*lower the gains"):
+        fisher.meanfield_curve(cn.homogeneous(1e3), num_steps=60, **settings)
+    with pytest.warns(RuntimeWarning, match="unstable weights"):
+        fisher.simulated_curve(
+            np.eye(4) * 1e40,
+            num_steps=9,
+            num_trials=40,
+            key=key,
+            input_vector=np.ones(4),
+            form="independent",
+            **settings,
+        )
+
+
 def test_observation_noise_lowers_information_and_replaces_process_noise():
     settings = {"stimulus": 0.3, "num_steps": 3}
     one = cn.homogeneous(1.0)
