@@ -178,7 +178,7 @@ def test_curve_helpers(tmp_path):
 
 def test_a_curve_that_overflows_says_when(key):
     settings = {"stimulus": 1.0, "noise_std": 0.1, "nonlinearity": "identity"}
-    with pytest.warns(RuntimeWarning, match=r"not finite from time 5[0-9] on: .*lower the gains"):
+    with pytest.warns(RuntimeWarning, match=r"not finite from time [0-9]+ on: .*lower the gains"):
         fisher.meanfield_curve(cn.homogeneous(1e3), num_steps=60, **settings)
     with pytest.warns(RuntimeWarning, match="unstable weights"):
         fisher.simulated_curve(
