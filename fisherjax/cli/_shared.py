@@ -1,0 +1,112 @@
+"""What several commands do alike: settings, tables, parts of the report."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from fisherjax import connectivity, datasets, fisher, geometry
+from fisherjax.report import Figure, Section, Table, html_report
+
+from ._arguments import Geometry, Network, Optimize
+from ._session import Session
+
+CURVE_HEADER = ("time", "theory", "bare operator", "simulation", "standard error", "simulation / theory")
+
+
+def curve_settings(command: Optimize | Network) -> dict[str, Any]:
+    """Arguments that the predicted and the simulated curve share."""
+    return {
+        "stimulus": command.stimulus,
+        "noise_std": command.noise_std,
+        "num_steps": command.steps,
+        "num_units": command.units,
+        "nonlinearity": command.nonlinearity,
+    }
+
+
+def follow_images(
+    gains: connectivity.GainMatrix, command: Optimize | Geometry, *, size: int, trials: int, draws: int, key: jax.Array
+) -> geometry.GeometryComparison:
+    """Send natural image patches through networks drawn from a structure."""
+    image_key, projection_key, simulation_key = jax.random.split(key, 3)
+    images = datasets.natural_patches(command.images, key=image_key, size=size)
+    return geometry.compare_geometry(
+        gains,
+        geometry.initial_patterns(images, gains, command.units, key=projection_key),
+        noise_std=command.noise_std,
+        num_steps=command.steps,
+        num_trials=trials,
+        num_draws=draws,
+        key=simulation_key,
+        nonlinearity=command.nonlinearity,
+    )
+
+
+def curve_rows(
+    theory: fisher.FisherCurve, bare: fisher.FisherCurve, measured: fisher.FisherCurve | None
+) -> list[list[object]]:
+    """One row per time: theory, bare operator, and simulation where there is one."""
+    rows: list[list[object]] = []
+    for index in range(len(theory.times)):
+        row: list[object] = [int(theory.times[index]), float(theory.total[index]), float(bare.total[index])]
+        if measured is None or measured.standard_error is None:
+            row += ["", "", ""]
+        else:
+            value, error = float(measured.total[index]), float(measured.standard_error[index])
+            row += [value, error, value / float(theory.total[index])]
+        rows.append(row)
+    return rows
+
+
+def geometry_table(distances: geometry.GeometryComparison) -> Table:
+    """Correlations and stress over time, one row per step."""
+    simulated = geometry.distance_correlation(distances.original, distances.simulated)
+    predicted = geometry.distance_correlation(distances.original, distances.predicted)
+    stress = [geometry.shepard(distances.original, step).stress for step in distances.simulated]
+    header = (
+        "time",
+        "Pearson, theory",
+        "Pearson, simulation",
+        "Spearman, simulation",
+        "stress-1, simulation",
+    )
+    columns = (predicted.pearson, simulated.pearson, simulated.spearman, np.asarray(stress))
+    rows = [[index + 1, *(float(column[index]) for column in columns)] for index in range(len(stress))]
+    return Table(header, rows)
+
+
+def geometry_section(figure: Path, table: Table, images: int) -> Section:
+    """The part of a report that is about images."""
+    return Section(
+        "Geometry of natural images",
+        [
+            f"{images} patches of photographs, projected on population 0, start the network.",
+            (
+                "Shepard diagrams compare the distance of every pair before with the distance between the states they "
+                "lead to (blue: trial averages in simulation, green: predicted pair by pair)."
+            ),
+        ],
+        [Figure(figure, "Shepard diagrams and correlation of distances over time."), table],
+    )
+
+
+def named_arrays(distances: geometry.GeometryComparison) -> dict[str, np.ndarray]:
+    """Distances under the names they have in arrays.npz."""
+    named = {"original": distances.original, "simulated": distances.simulated, "predicted": distances.predicted}
+    return {f"distances_{name}": np.asarray(value) for name, value in named.items()}
+
+
+def write_report(session: Session, title: str, sections: list[Section]) -> None:
+    """Write report.html."""
+    subtitle = f"fisherjax {session.name}, seed {session.command.seed}"
+    footer = f"{session.device} · " + " · ".join(
+        f"{stage}: {seconds:.1f} s" for stage, seconds in session.timings.items()
+    )
+    session.write("report.html", html_report(title, subtitle, sections, footer))
+
+
+def say_where(session: Session) -> None:
+    """Say where the report is."""
+    print(f"wrote {session.folder / 'report.html'}")
