@@ -149,6 +149,8 @@ def _chunk_moments(
     phi, dtype = network.nonlinearity, network.weights.dtype
     mask = (jnp.arange(num_rows) < counts[:, None]).astype(dtype)[..., None]
     count = jnp.sum(mask, axis=(1, 2))
+    # a chunk of one row may hold no trial of a block: its moments are zeros that weigh nothing
+    divisor = jnp.maximum(count, 1)[:, None]
     patterns = network.input_vector.reshape(network.num_units, -1).T
     shape = (counts.shape[0], num_rows, network.num_units)
     state = jnp.broadcast_to(network.initial_state(theta), shape)
@@ -165,8 +167,8 @@ def _chunk_moments(
         return (following, products[1:]), centred(following, products[1:])
 
     def centred(state: Array, tangent: Array) -> tuple[Array, ...]:
-        mean = jnp.sum(mask * state, axis=1) / count[:, None]
-        slope = jnp.sum(mask * tangent, axis=2) / count[:, None]
+        mean = jnp.sum(mask * state, axis=1) / divisor
+        slope = jnp.sum(mask * tangent, axis=2) / divisor
         deviation = mask * (state - mean[:, None])
         slope_deviation = mask * (tangent - slope[:, :, None])
         if full:

@@ -164,6 +164,17 @@ def test_results_do_not_depend_on_chunks(key, monkeypatch):
     np.testing.assert_allclose(small.pooled().mean, pooled.mean, atol=0.4)
 
 
+def test_chunks_of_one_trial_may_leave_a_block_empty(key, monkeypatch):
+    """So little memory that 25 trials in 10 blocks come in three chunks of one: some hold no trial of a block."""
+    from fisherjax import networks, simulate
+
+    network = networks.RateNetwork(cn.sample_weights(cn.homogeneous(0.9), 8, key=key), np.ones(8), noise_std=0.3)
+    monkeypatch.setattr("fisherjax.simulate._memory.available_bytes", lambda: 16)
+    moments = simulate.sensitivity_moments(network, stimulus=0.5, num_steps=3, num_trials=25, key=key)
+    assert sorted(moments.count.tolist()) == [2.0] * 5 + [3.0] * 5
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(moments))
+
+
 def test_curve_helpers(tmp_path):
     curve = fisher.meanfield_curve(cn.homogeneous(1.0), stimulus=0.1, noise_std=0.1, num_steps=3)
     assert curve.first_non_finite() is None
