@@ -1,7 +1,50 @@
 """Fisher information: predicted, measured, and through time."""
 
+from ._closure import ClosureMoments, closure_curve, closure_moments
+from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
+from ._decoder import decoder
+from ._direct import direct, shuffled
+from ._estimate import FisherEstimate
+from ._gaussian import gaussian_information, optimal_decoder, sensitivity_index
 from ._meanfield import meanfield_curve, operator_curve
+from ._memory import memory_curve, memory_matrix, total_memory
+from ._pathwise import pathwise
+from ._profile import InformationProfile, information_profile
+from ._resampling import bootstrap, jackknife
+from ._respond import estimate
+from ._scaling import InformationScaling, information_scaling
 from ._simulated import ensemble_curve, simulated_curve
+from ._total import gaussian_total
 
-__all__ = ["FisherCurve", "ensemble_curve", "meanfield_curve", "operator_curve", "simulated_curve"]
+__all__ = [
+    "ClosureMoments",
+    "CramerRao",
+    "FisherCurve",
+    "FisherEstimate",
+    "InformationProfile",
+    "InformationScaling",
+    "bootstrap",
+    "closure_curve",
+    "closure_moments",
+    "cramer_rao",
+    "decoder",
+    "direct",
+    "ensemble_curve",
+    "estimate",
+    "gaussian_information",
+    "gaussian_total",
+    "information_profile",
+    "information_scaling",
+    "jackknife",
+    "meanfield_curve",
+    "memory_curve",
+    "memory_matrix",
+    "operator_curve",
+    "optimal_decoder",
+    "pathwise",
+    "sensitivity_index",
+    "shuffled",
+    "simulated_curve",
+    "total_memory",
+]

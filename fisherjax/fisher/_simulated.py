@@ -1,6 +1,5 @@
 """Fisher information measured in simulated trajectories of given networks."""
 
-import itertools
 import math
 
 import jax
@@ -17,7 +16,9 @@ from fisherjax.networks import RateNetwork
 from fisherjax.simulate import SensitivityMoments, sensitivity_moments
 
 from ._curve import FisherCurve, warn_if_not_finite
+from ._gaussian import spans
 from ._meanfield import check_noise
+from ._pathwise import PathMoments, path_value
 
 
 def simulated_curve(
@@ -207,36 +208,23 @@ def _estimate(moments: SensitivityMoments, sizes: tuple[int, ...]) -> Float[Arra
     """Bias-corrected information of all units (first) and of each population, from one block's moments."""
     freedom = moments.count[0] - 1
     derivative, scatter, slope_scatter = moments.derivative[0], moments.scatter[0], moments.derivative_scatter[0]
-    edges = [0, *itertools.accumulate(sizes)]
-    spans = list(itertools.pairwise(edges))
+    groups = spans(sizes)
     if scatter.ndim == 2:
         covariance, slope_covariance = scatter / freedom, slope_scatter / freedom
         per_unit = jnp.einsum("tki,tli->tkli", derivative, derivative) - slope_covariance / moments.count[0]
         per_unit *= (freedom - 2) / freedom / covariance[:, None, None]
-        populations = [jnp.sum(per_unit[..., low:high], axis=-1) for low, high in spans]
+        populations = [jnp.sum(per_unit[..., low:high], axis=-1) for low, high in groups]
         return jnp.stack([jnp.sum(per_unit, axis=-1), *populations], axis=1)
-    groups = spans if len(sizes) == 1 else [(0, edges[-1]), *spans]
+    groups = groups if len(groups) == 1 else [(0, groups[-1][1]), *groups]
     values = [
-        _linear(
-            derivative[..., low:high],
-            scatter[:, low:high, low:high],
-            slope_scatter[..., low:high, low:high],
-            moments.count[0],
-        )
+        path_value(
+            PathMoments(
+                moments.count[0],
+                derivative[..., low:high],
+                scatter[:, low:high, low:high],
+                slope_scatter[..., low:high, low:high],
+            )
+        )[0]
         for low, high in groups
     ]
     return jnp.stack(values * 2 if len(sizes) == 1 else values, axis=1)
-
-
-def _linear(derivative: Array, scatter: Array, slope_scatter: Array, count: Array) -> Float[Array, "T K K"]:
-    """(ν − p − 1)/ν · [m_aᵀ S⁻¹ m_b − tr(S⁻¹ D̂_ab)/n] for the units passed in."""
-    freedom, units = count - 1, derivative.shape[-1]
-    factor = jax.scipy.linalg.cho_factor(scatter / freedom, lower=True)
-
-    def solve(vectors: Array) -> Array:
-        return jnp.moveaxis(jax.scipy.linalg.cho_solve(factor, jnp.moveaxis(vectors, 1, -1)), -1, 1)
-
-    inverse = jax.scipy.linalg.cho_solve(factor, jnp.broadcast_to(jnp.eye(units, dtype=scatter.dtype), scatter.shape))
-    naive = jnp.einsum("tki,tli->tkl", derivative, solve(derivative))
-    correction = jnp.einsum("tij,tklji->tkl", inverse, slope_scatter / freedom) / count
-    return (freedom - units - 1) / freedom * (naive - correction)

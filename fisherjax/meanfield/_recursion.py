@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_finite, check_integer, check_scalar, require
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity
@@ -138,9 +138,8 @@ def input_parameters(
         pattern.shape == expected,
         f"input_pattern must have shape (P,) or (P, K) = {expected}, got {pattern.shape}",
     )
-    if not is_traced((theta, pattern)):
-        require(bool(jnp.all(jnp.isfinite(theta))), f"stimulus must be finite, got {theta}")
-        require(bool(jnp.all(jnp.isfinite(pattern))), "input_pattern must be finite")
+    check_finite("stimulus", theta)
+    check_finite("input_pattern", pattern)
     return theta, pattern
 
 

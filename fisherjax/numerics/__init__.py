@@ -1,8 +1,11 @@
 """Numerical tools without a neuroscience word: Gaussian moments, spectra, progress."""
 
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
+from ._fit import Fit, fit_parameters
 from ._linear import Identity, ThresholdLinear
+from ._lyapunov import solve_discrete_lyapunov
 from ._mixture import kolmogorov_rule
+from ._noncentral import noncentral_f_cdf, noncentrality_interval
 from ._nonlinearity import Nonlinearity, TwoPointMoments
 from ._progress import progress_bar
 from ._registry import as_nonlinearity
@@ -12,6 +15,7 @@ from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
 __all__ = [
     "Erf",
     "ErfMixture",
+    "Fit",
     "Identity",
     "Logistic",
     "Nonlinearity",
@@ -20,9 +24,13 @@ __all__ = [
     "ThresholdLinear",
     "TwoPointMoments",
     "as_nonlinearity",
+    "fit_parameters",
     "kolmogorov_rule",
+    "noncentral_f_cdf",
+    "noncentrality_interval",
     "numerical_abscissa",
     "perron_vectors",
     "progress_bar",
+    "solve_discrete_lyapunov",
     "spectral_radius",
 ]

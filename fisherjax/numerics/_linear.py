@@ -34,6 +34,17 @@ class Identity(Nonlinearity):
     def spread(self, variance: Moments, noise_variance: Moments) -> Moments:
         return noise_variance + 0 * variance
 
+    def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
+        mean = mean + 0 * variance
+        constants = [jnp.ones_like(mean), *[jnp.zeros_like(mean)] * (order - 1)]
+        return tuple([mean, *constants][: order + 1])
+
+    def value_variance(self, mean: Moments, variance: Moments) -> Moments:
+        return variance + 0 * mean
+
+    def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
+        return 0 * (mean + variance)
+
 
 class ThresholdLinear(Nonlinearity):
     """φ(x) = max(x − threshold, 0); the rectified linear unit at threshold 0.
@@ -66,6 +77,39 @@ class ThresholdLinear(Nonlinearity):
 
     def overlap(self, variance_a: Moments, variance_b: Moments, covariance: Moments) -> Moments:
         return _ramp_overlap(self.threshold, *jnp.broadcast_arrays(variance_a, variance_b, covariance))
+
+    def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
+        above, variance = jnp.broadcast_arrays(mean - self.threshold, variance)
+        means = [_ramp(above, variance), _step(above, variance)]
+        inverse_root = jnp.where(variance > 0, 1 / jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)
+        place = above * inverse_root
+        term, before = norm.pdf(place) * inverse_root, jnp.zeros_like(place)
+        for k in range(2, order + 1):
+            means.append(term)
+            term, before = -inverse_root * (place * term + (k - 2) * inverse_root * before), term
+        return tuple(means[: order + 1])
+
+    def value_variance(self, mean: Moments, variance: Moments) -> Moments:
+        above, variance = jnp.broadcast_arrays(mean - self.threshold, variance)
+        safe = jnp.where(variance > 0, variance, 1)
+        place = above / jnp.sqrt(safe)
+        distance = jnp.abs(place)
+        tail = norm.cdf(-distance)
+        spill = norm.pdf(distance) - distance * tail
+        # E[φ²] − E[φ]² from whichever side is the smaller, so that neither leaves a difference of large numbers
+        share = jnp.where(place > 0, 1 - tail, tail) - distance * spill - spill**2
+        return jnp.where(variance > 0, variance * share, 0)
+
+    def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
+        above, variance = jnp.broadcast_arrays(mean - self.threshold, variance)
+        positive = variance > 0
+        deviation = jnp.sqrt(jnp.where(positive, variance, 1))
+        # eight deviations from the corner the cumulant is below rounding
+        place = jnp.clip(above / deviation, -8, 8)
+        step, density = norm.cdf(place), norm.pdf(place)
+        first, second = place * step + density, (place**2 + 1) * step + place * density
+        third = (place**3 + 3 * place) * step + (place**2 + 2) * density
+        return jnp.where(positive, deviation**3 * (third - 3 * first * second + 2 * first**3), 0)
 
 
 def _density(x: Moments, variance: Moments) -> Moments:

@@ -27,7 +27,7 @@ class Nonlinearity(eqx.Module):
     Subclasses provide the abstract methods; each must be differentiable to second order in its
     arguments, because by Price's theorem those derivatives *are* the moments of φ′, φ″ and φ‴:
     ∂_C E[f(a) h(b)] = E[f′(a) h′(b)] and ∂_{Δa} E[f(a) h(b)] = ½ E[f″(a) h(b)].
-    All methods are elementwise over arrays that broadcast.
+    All methods are elementwise over arrays that broadcast. Moments are about a mean of zero unless one is given.
     """
 
     @abc.abstractmethod
@@ -49,6 +49,18 @@ class Nonlinearity(eqx.Module):
     @abc.abstractmethod
     def overlap(self, variance_a: Moments, variance_b: Moments, covariance: Moments) -> Moments:
         """E[φ(a) φ(b)] for a zero-mean Gaussian pair with the given second moments."""
+
+    @abc.abstractmethod
+    def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
+        """E[φ^(k)(x)] for x ~ N(mean, variance) and k = 0 … order; Hermite coefficients over variance^(k/2)."""
+
+    @abc.abstractmethod
+    def value_variance(self, mean: Moments, variance: Moments) -> Moments:
+        """Var φ(x) for x ~ N(mean, variance), accurate for a small variance."""
+
+    @abc.abstractmethod
+    def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
+        """E[(φ(x) − Eφ)³] for x ~ N(mean, variance)."""
 
     def spread(self, variance: Moments, noise_variance: Moments) -> Moments:
         """E[φ(x)²] − E[φ(a) φ(b)] for variances Δ and covariance Δ − V, accurate for small V."""

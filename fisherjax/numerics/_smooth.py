@@ -17,6 +17,7 @@ import numpy as np
 from fisherjax._errors import check_callable, check_integer
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
+from ._shifted import derivative, shifted_cumulant, shifted_mean
 
 _REACH = 9.0  # standard deviations; the tail beyond holds 1e-19 of the mass
 _GRADED_NODES = 241
@@ -78,14 +79,15 @@ class SmoothFunction(Nonlinearity):
         moments = [_pair(self.function, self.num_nodes, i, j, variance, variance, covariance) for i, j in orders]
         return TwoPointMoments(*moments)
 
+    def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
+        mean, variance = jnp.broadcast_arrays(mean, variance)
+        return tuple(shifted_mean(self.function, _GRADED_NODES, k, mean, variance) for k in range(order + 1))
 
-@functools.cache
-def _derivative(function: Callable[[jax.Array], jax.Array], order: int) -> Callable[[jax.Array], jax.Array]:
-    """The derivative of the given order of an elementwise function, itself elementwise."""
-    if order == 0:
-        return function
-    lower = _derivative(function, order - 1)
-    return lambda x: jax.jvp(lower, (x,), (jnp.ones_like(x),))[1]
+    def value_variance(self, mean: Moments, variance: Moments) -> Moments:
+        return shifted_cumulant(self.function, _GRADED_NODES, 2, *jnp.broadcast_arrays(mean, variance))
+
+    def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
+        return shifted_cumulant(self.function, _GRADED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
 
 
 def _graded_nodes(scale: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -111,7 +113,7 @@ def _one_point(function: Callable, orders: tuple[int, ...], variance: Moments) -
     nodes, weights = _graded_nodes(deviation)
     x = deviation[..., None] * nodes
     for order in orders:
-        weights = weights * _derivative(function, order)(x)
+        weights = weights * derivative(function, order)(x)
     return jnp.sum(weights, axis=-1)
 
 
@@ -143,7 +145,7 @@ def _pair(
 
     def conditional_mean(order: int, common: jax.Array, private: jax.Array) -> jax.Array:
         x = (common[..., None] * outer)[..., None] + private[..., None, None] * inner
-        return jnp.sum(_derivative(function, order)(x) * inner_weights, axis=-1)
+        return jnp.sum(derivative(function, order)(x) * inner_weights, axis=-1)
 
     means = conditional_mean(i, common_a, private_a) * conditional_mean(j, sign * common_b, private_b)
     return jnp.sum(outer_weights * means, axis=-1)
@@ -172,7 +174,7 @@ def _spread(function: Callable, num_nodes: int, i: int, j: int, variance: Moment
     inner, inner_weights = _uniform_nodes(num_nodes, outer.dtype)
     centre = (common[..., None] * outer)[..., None]
     offset = private[..., None, None] * inner
-    f, h = _derivative(function, i), _derivative(function, j)
+    f, h = derivative(function, i), derivative(function, j)
     first, second = f(centre + offset), h(centre + offset)
     first_mean = jnp.sum(first * inner_weights, axis=-1, keepdims=True)
     second_mean = jnp.sum(second * inner_weights, axis=-1, keepdims=True)

@@ -1,6 +1,6 @@
 """Monte-Carlo simulation: whole trajectories, or only their moments."""
 
-from ._memory import available_bytes, check_allocation, chunk_length
+from ._memory import available_bytes, check_allocation, chunk_length, map_length
 from ._moments import SensitivityMoments, sensitivity_moments
 from ._trajectories import noisy_step, observe, trajectories
 
@@ -9,6 +9,7 @@ __all__ = [
     "available_bytes",
     "check_allocation",
     "chunk_length",
+    "map_length",
     "noisy_step",
     "observe",
     "sensitivity_moments",

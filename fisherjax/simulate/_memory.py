@@ -39,3 +39,8 @@ def chunk_length(num_items: int, bytes_per_item: int) -> int:
     """How many of `num_items` to process at once, so that they stay within a sixteenth of the free memory."""
     budget = available_bytes() // 16
     return max(1, min(num_items, budget // max(1, bytes_per_item)))
+
+
+def map_length(num_items: int, bytes_per_item: int) -> int:
+    """How many linear-algebra problems to batch: one on a CPU, where XLA's threads can wait for each other forever."""
+    return 1 if jax.default_backend() == "cpu" else chunk_length(num_items, bytes_per_item)

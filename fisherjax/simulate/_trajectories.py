@@ -60,7 +60,7 @@ def trajectories(
     shape = (*start.shape[:-1], num_trials, network.num_units)
     check_allocation("trajectories", (num_steps, *shape), network.weights.dtype)
     observation = network.observation_noise_std
-    adds_noise = observed and (is_traced(observation) or bool(observation > 0))
+    adds_noise = observed and (is_traced(observation) or float(observation) > 0)
     return _simulate(network, jnp.broadcast_to(start[..., None, :], shape), key, num_steps, adds_noise)
 
 

@@ -1,0 +1,190 @@
+"""Information that decoders reach on trials they were not trained on: lower bounds that need no inverse bias."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_choice, check_key, check_scalar, require
+from fisherjax._types import Key
+from fisherjax.numerics import fit_parameters
+
+from ._direct import check_pairs, direct, pair_moments
+from ._estimate import FisherEstimate, check_freedom, check_invertible
+
+METHODS = ("held-out", "diagonal", "early-stopped", "neural")
+_DESCENT_STEPS = 400
+_NETWORK_STEPS = 600
+_WIDTH = 32
+
+
+def decoder(
+    responses_minus: object,
+    responses_plus: object,
+    separation: object,
+    *,
+    key: Key,
+    method: str = "held-out",
+    training_share: float = 0.5,
+    confidence: float = 0.95,
+) -> FisherEstimate:
+    r"""Information that a trained decoder reaches on held-out trials, with its bias removed.
+
+    The decoder turns each response into one number y; what y holds is estimated on m validation trials per
+    condition with b its slope over Δθ and v its pooled variance,
+
+    .. math::
+        I = \frac{b^2}{v} \frac{2m-4}{2m-2} - \frac{2}{mΔθ^2},
+
+    which is `direct` for one unit: error and interval are exact for Gaussian y. No decoder can exceed the
+    information of the responses, so this is a lower bound on average, also for responses that are not
+    Gaussian; for a linear one, on the linear information.
+
+    Parameters
+    ----------
+    responses_minus, responses_plus
+        Responses (trials, units) to θ − Δθ/2 and θ + Δθ/2; trial counts may differ.
+    separation
+        Δθ > 0, the total separation.
+    key
+        JAX random key: the division into training and validation trials, and a network's training.
+    method
+        ``"held-out"``: w = S⁻¹f′ from the training trials. ``"diagonal"``: w = f′_i/S_ii, correlations
+        ignored in training, not in validation. ``"early-stopped"``: linear regression by gradient descent on
+        one third, stopped where a second third does best, validated on the last third; for many units and
+        few trials. ``"neural"``: a small network trained to discriminate the conditions (optax), whose
+        log-odds y also find information that is not linear.
+    training_share
+        Share of trials that train; ignored by ``"early-stopped"``.
+    confidence
+        Coverage of the interval.
+
+    Returns
+    -------
+    FisherEstimate, labelled by its method.
+
+    Raises
+    ------
+    ValueError
+        If there are too few trials to train or validate, or as `direct`.
+    TypeError
+        If `key` is not a JAX key.
+
+    References
+    ----------
+    Kanitscheider et al. (2015), PLoS Comput. Biol. 11, e1004218, for early stopping; Brehmer et al. (2018),
+    Phys. Rev. D 98, 052004, for classifiers as statistics.
+    """
+    key = check_key("key", key)
+    check_choice("method", method, METHODS)
+    check_scalar("training_share", training_share, minimum=0.0, strict=True)
+    require(float(training_share) < 1, f"training_share must be below 1, got {training_share}")
+    minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
+    require(minus.ndim == 2, f"responses must have shape (trials, units), got {minus.shape}")
+    split_key, fit_key = jax.random.split(key)
+    parts = 2 if method == "early-stopped" else 1
+    share = 2 / 3 if method == "early-stopped" else float(training_share)
+    conditions = [
+        _divide(part, split, share, parts)
+        for part, split in zip((minus, plus), jax.random.split(split_key), strict=True)
+    ]
+    training = [parts[:-1] for parts in conditions]
+    validation = [parts[-1] for parts in conditions]
+    statistic = _train(method, training, step, fit_key)
+    found = direct(statistic(validation[0])[:, None], statistic(validation[1])[:, None], step[0], confidence=confidence)
+    return FisherEstimate(
+        found.value, found.standard_error, found.interval, found.naive, f"{method} decoder", confidence
+    )
+
+
+def _divide(trials: Array, key: Key, share: float, parts: int) -> list[Array]:
+    """`parts` training sets and one validation set, trials in random order."""
+    count = len(trials)
+    used = math.floor(count * share)
+    require(
+        used >= 2 * parts and count - used >= 4,
+        f"a decoder needs trials to train and at least 4 to validate in each condition; got {count} trials",
+    )
+    order = jax.random.permutation(key, count)
+    edges = [used * index // parts for index in range(parts + 1)] + [count]
+    return [trials[order[low:high]] for low, high in itertools.pairwise(edges)]
+
+
+def _train(method: str, training: list[list[Array]], step: Array, key: Key) -> Callable[[Array], Array]:
+    (minus, *_), (plus, *_) = training
+    if method == "neural":
+        return _discriminator(minus, plus, key)
+    moments = pair_moments(minus, plus, step)
+    if method == "early-stopped":
+        weights = _descend(minus, plus, training[0][1], training[1][1])
+    elif method == "diagonal":
+        weights = moments.slope[0] / jnp.diagonal(moments.covariance)
+    else:
+        check_freedom(minus.shape[1], len(minus) + len(plus) - 2, f"{len(minus)} and {len(plus)} training trials")
+        check_invertible("the covariance of the training trials", moments.covariance)
+        weights = jnp.linalg.solve(moments.covariance, moments.slope[0])
+    return lambda responses: responses @ weights
+
+
+@jax.jit
+def _descend(minus: Array, plus: Array, minus_check: Array, plus_check: Array) -> Float[Array, " p"]:
+    """Weights along gradient descent of the squared error of the condition, best on the checking trials."""
+    scale = jnp.sqrt(jnp.var(jnp.concatenate([minus, plus]), axis=0))
+    scale = jnp.where(scale > 0, scale, 1)
+    centre = (jnp.mean(minus, axis=0) + jnp.mean(plus, axis=0)) / 2
+    train = (jnp.concatenate([minus, plus]) - centre) / scale
+    check = (jnp.concatenate([minus_check, plus_check]) - centre) / scale
+
+    def labels(first: Array, second: Array) -> Array:
+        return jnp.concatenate([-jnp.ones(len(first), first.dtype), jnp.ones(len(second), first.dtype)])
+
+    target, check_target = labels(minus, plus), labels(minus_check, plus_check)
+    covariance, cross = train.T @ train / len(train), train.T @ target / len(train)
+    rate = 1 / jnp.linalg.norm(covariance, ord=2)
+
+    def step(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
+        weights, best, lowest = carry
+        weights = weights + rate * (cross - covariance @ weights)
+        loss = jnp.mean((check @ weights - check_target) ** 2)
+        return (weights, jnp.where(loss < lowest, weights, best), jnp.minimum(loss, lowest)), None
+
+    start = (jnp.zeros_like(cross), rate * cross, jnp.asarray(jnp.inf, cross.dtype))
+    (_, best, _), _ = jax.lax.scan(step, start, length=_DESCENT_STEPS)
+    return best / scale
+
+
+def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Array]:
+    """Log-odds of the second condition by a network, trained on four fifths and stopped on the last fifth."""
+    start_key, fit_key = jax.random.split(key)
+    both = jnp.concatenate([minus, plus])
+    centre, scale = jnp.mean(both, axis=0), jnp.std(both, axis=0)
+    scale = jnp.where(scale > 0, scale, 1)
+    parts = [((part - centre) / scale) for part in (minus, plus)]
+    train, check = [part[len(part) // 5 :] for part in parts], [part[: max(1, len(part) // 5)] for part in parts]
+    network = eqx.nn.MLP(minus.shape[1], "scalar", _WIDTH, 2, activation=jax.nn.gelu, dtype=both.dtype, key=start_key)
+
+    def odds(network: eqx.nn.MLP, responses: Array) -> Array:
+        return jax.vmap(network)(responses)
+
+    def loss(network: eqx.nn.MLP, pair: list[Array]) -> Array:
+        return jnp.mean(jax.nn.softplus(odds(network, pair[0]))) + jnp.mean(jax.nn.softplus(-odds(network, pair[1])))
+
+    def batch_loss(network: eqx.nn.MLP, batch_key: Array) -> Array:
+        keys = jax.random.split(batch_key)
+        batch = [part[jax.random.randint(k, (128,), 0, len(part))] for part, k in zip(train, keys, strict=True)]
+        return loss(network, batch)
+
+    fit = fit_parameters(
+        network,
+        batch_loss,
+        fit_key,
+        optimiser=optax.adamw(optax.cosine_decay_schedule(3e-3, _NETWORK_STEPS), weight_decay=1e-3),
+        num_steps=_NETWORK_STEPS,
+        held_out=lambda network: loss(network, check),
+    )
+    return lambda responses: odds(fit.best, (responses - centre) / scale)

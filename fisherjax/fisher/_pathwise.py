@@ -1,0 +1,240 @@
+"""Fisher information from samples and their exact derivatives in the stimulus."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import ndtri
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_finite, require
+
+from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, normal_interval
+
+
+class PathMoments(NamedTuple):
+    """Sufficient statistics of n samples r with derivatives r′ in K parameters; scatters are centred sums."""
+
+    trials: Float[Array, ""] | int
+    slope: Float[Array, "*batch K p"]  # m, mean of r′
+    scatter: Float[Array, "*batch p p"]  # of r
+    slope_scatter: Float[Array, "*batch K K p p"]  # of r′
+
+
+def pathwise(responses: object, derivatives: object, *, confidence: float = 0.95) -> FisherEstimate:
+    r"""Linear Fisher information from responses and their derivatives at fixed randomness, bias removed.
+
+    For r_i = g(θ, ε_i) and r′_i = ∂g/∂θ at the same ε_i, with m the mean of r′, D̂ its covariance, S that of
+    r, and ν = n − 1,
+
+    .. math::
+        I = \frac{ν-p-1}{ν} \left[m^T S^{-1} m - \operatorname{tr}(S^{-1} \hat D)/n\right].
+
+    This is the limit of `direct` at common random numbers and a vanishing step: no step to choose, and far
+    less noise. Unbiased for Gaussian r. The standard error comes from each trial's influence
+    ψ_i = 2aᵀ(r′_i − m) − [(aᵀz_i)² − Î], a = S⁻¹m, z_i the centred response, corrected for its own bias at
+    p not far below n (leave-one-out derivatives, leverages of the responses); the interval is Wilson's. For
+    strongly non-Gaussian responses prefer the error of `jackknife`.
+
+    Invalid where a sample is not differentiable in θ: counts, thresholds, θ-dependent thinning. There use
+    `direct` with common random numbers.
+
+    Parameters
+    ----------
+    responses
+        r (trials, units), all at one stimulus.
+    derivatives
+        r′ (trials, units), or (trials, K, units) for K stimulus parameters.
+    confidence
+        Coverage of the interval.
+
+    Returns
+    -------
+    FisherEstimate; a Fisher matrix for K parameters.
+
+    Raises
+    ------
+    ValueError
+        If p ≥ ν − 1, shapes do not match, a value is not finite, or the covariance is singular.
+    TypeError
+        If responses are integers: then they have no derivative.
+
+    References
+    ----------
+    Bias: Kanitscheider et al. (2015), PLoS Comput. Biol. 11, e1004218, with n₀ = n/D; moments of the
+    inverse Wishart distribution: von Rosen (1988), Scand. J. Statist. 15, 97–109.
+    """
+    values, slopes, scalar = check_paths(responses, derivatives)
+    check_freedom(values.shape[1], values.shape[0] - 1, f"T = {values.shape[0]} trials")
+    moments = path_moments(values, slopes)
+    check_invertible("the covariance of the responses", moments.scatter)
+    return _pathwise(values, slopes, confidence, scalar)
+
+
+def path_value(moments: PathMoments) -> tuple[Float[Array, "*batch K K"], Float[Array, "*batch K K"]]:
+    """Corrected and naive information."""
+    freedom, units = moments.trials - 1, moments.slope.shape[-1]
+    lower = jnp.linalg.cholesky(moments.scatter / freedom)
+    eye = jnp.broadcast_to(jnp.eye(units, dtype=lower.dtype), lower.shape)
+    # one solve for both terms: XLA's CPU threads can wait for each other in two batched ones at once
+    right = jnp.concatenate([jnp.swapaxes(moments.slope, -1, -2), eye], axis=-1)
+    whitened = jax.lax.linalg.triangular_solve(lower, right, left_side=True, lower=True)
+    slope, root = jnp.split(whitened, [moments.slope.shape[-2]], axis=-1)
+    naive = jnp.swapaxes(slope, -1, -2) @ slope
+    inverse = jnp.swapaxes(root, -1, -2) @ root
+    noise = jnp.einsum("...ij,...klij->...kl", inverse, moments.slope_scatter / freedom) / moments.trials
+    return (freedom - units - 1) / freedom * (naive - noise), naive
+
+
+def check_paths(responses: object, derivatives: object) -> tuple[Array, Array, bool]:
+    """Responses (n, p), derivatives (n, K, p), and whether the stimulus is a scalar."""
+    raw = jnp.asarray(responses)
+    if not jnp.issubdtype(raw.dtype, jnp.floating):
+        raise TypeError(
+            f"responses of type {raw.dtype} have no derivative in the stimulus, so that a pathwise estimate is "
+            "meaningless; use fisher.direct on responses to two stimuli"
+        )
+    values = as_responses("responses", raw)
+    slopes = jnp.asarray(derivatives).astype(values.dtype)
+    scalar = slopes.ndim == 2
+    slopes = slopes[:, None] if scalar else slopes
+    require(
+        slopes.ndim == 3 and slopes.shape[::2] == values.shape,
+        f"derivatives must have shape {values.shape} or ({values.shape[0]}, K, {values.shape[1]}), like responses; "
+        f"got {slopes.shape}",
+    )
+    check_finite("derivatives", slopes)
+    return values, slopes, scalar
+
+
+@jax.jit
+def path_moments(values: Float[Array, "n p"], slopes: Float[Array, "n K p"]) -> PathMoments:
+    """Sufficient statistics of one set of samples."""
+    mean = jnp.mean(slopes, axis=0)
+    centred, deviations = values - jnp.mean(values, axis=0), slopes - mean
+    slope_scatter = jnp.einsum("nki,nlj->klij", deviations, deviations)
+    return PathMoments(len(values), mean, centred.T @ centred, slope_scatter)
+
+
+class _Whitened(NamedTuple):
+    """Responses and derivatives in coordinates where S is the identity, so that xᵀS⁻¹y is a scalar product."""
+
+    responses: Float[Array, "n p"]  # centred
+    derivatives: Float[Array, "n K p"]  # centred
+    mean: Float[Array, "K p"]  # m
+
+
+@jax.jit(static_argnums=(2, 3))
+def _pathwise(values: Array, slopes: Array, confidence: float, scalar: bool) -> FisherEstimate:  # noqa: FBT001
+    white = _whiten(values, slopes)
+    trials, units = values.shape
+    shrink = (trials - units - 2) / (trials - 1)
+    naive = white.mean @ white.mean.T
+    noise = jnp.einsum("nki,nli->kl", white.derivatives, white.derivatives) / (trials - 1)
+    value = shrink * (naive - noise / trials)
+    variance, growth = _variance(white)
+    error = jnp.sqrt(variance)
+    # the variance grows with the information, d Var/dI = growth: Wilson's interval solves (Î − I)² = z² Var(I)
+    reach = normal_interval(jnp.zeros_like(value), error, confidence)
+    shift = (ndtri(jnp.asarray((1 + confidence) / 2, value.dtype)) ** 2) * growth / 2
+    interval = value + shift + jnp.sign(reach) * jnp.sqrt(reach**2 + shift**2)
+    if scalar:
+        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
+    return FisherEstimate(value, error, interval, naive, "pathwise", confidence)
+
+
+def _whiten(values: Array, slopes: Array) -> _Whitened:
+    trials, count, units = slopes.shape
+    mean = jnp.mean(slopes, axis=0)
+    centred = values - jnp.mean(values, axis=0)
+    lower = jnp.linalg.cholesky(centred.T @ centred / (trials - 1))
+    rows = jnp.concatenate([centred, (slopes - mean).reshape(-1, units), mean])
+    white = jax.scipy.linalg.solve_triangular(lower, rows.T, lower=True).T
+    responses, derivatives, mean = jnp.split(white, [trials, trials + trials * count])
+    return _Whitened(responses, derivatives.reshape(slopes.shape), mean)
+
+
+def _variance(white: _Whitened) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
+    """Variance of the estimate from the influence of each trial, and how it grows with the information.
+
+    Influence has two parts, through m and through S. In-sample, the first would be too large where D and S
+    are independent and too small where r′ follows r; derivatives predicted from the other trials know no
+    such difference, and the known moments of an inverse Wishart matrix then remove what S⁻¹ adds. The
+    second would be too small by the leverage of the responses.
+    """
+    trials, units = white.responses.shape
+    freedom = trials - 1
+    shrink = (freedom - units - 1) / freedom
+    naive = white.mean @ white.mean.T
+    leverage = jnp.sum(white.responses**2, axis=1)
+
+    decoded = white.responses @ white.mean.T
+    through_spread = naive - decoded[:, :, None] * decoded[:, None]
+    through_spread /= jnp.sqrt(jnp.maximum(1 - leverage / freedom, 1 / trials))[:, None, None]
+    through_mean = white.derivatives @ white.mean.T
+    through_mean += jnp.swapaxes(through_mean, 1, 2)
+    scale = shrink**2 / (trials * freedom)
+    spread_variance = scale * jnp.sum(through_spread**2, axis=0)
+    covariance = 2 * scale * jnp.sum(through_spread * through_mean, axis=0)
+
+    left = _left_out(white, leverage)
+    mean_variance = _mean_variance(left, shrink * naive, white.derivatives)
+    inflation = 1 + 2 / max(freedom - units - 3, 1)
+    variance = jnp.maximum(inflation * mean_variance + covariance, 0.25 * mean_variance) + spread_variance
+    growth = 4 * shrink / (units * trials) * jnp.diag(jnp.diagonal(jnp.mean(left.size, axis=0)))
+    return variance, growth
+
+
+class _LeftOut(NamedTuple):
+    """Statistics of each trial's derivative x_i under the m and S of the other trials."""
+
+    decoded: Float[Array, "n K K"]  # m_kᵀ S⁻¹ x_l
+    size: Float[Array, "n K K"]  # x_kᵀ S⁻¹ x_l
+
+
+def _left_out(white: _Whitened, leverage: Float[Array, " n"]) -> _LeftOut:
+    trials = len(leverage)
+    freedom = trials - 1
+    # Sherman & Morrison: (ν−1) S₍ᵢ₎ = ν S − n/(n−1) z zᵀ
+    share = trials / (freedom * freedom)
+    gain = share / jnp.maximum(1 - share * leverage, 1 / trials)
+    others = white.mean - white.derivatives / freedom
+    own = white.derivatives + white.derivatives / freedom
+    projected_own = jnp.einsum("ni,nki->nk", white.responses, own)
+    projected_others = jnp.einsum("ni,nki->nk", white.responses, others)
+
+    def form(left: Array, projected_left: Array) -> Array:
+        plain = jnp.einsum("nki,nli->nkl", left, own)
+        correction = gain[:, None, None] * projected_left[:, :, None] * projected_own[:, None]
+        return (freedom - 1) / freedom * (plain + correction)
+
+    return _LeftOut(form(others, projected_others), form(own, projected_own))
+
+
+def _mean_variance(left: _LeftOut, information: Array, derivatives: Float[Array, "n K p"]) -> Float[Array, "K K"]:
+    """Var m_kᵀΣ⁻¹m_l for known Σ, from quadratic forms in S⁻¹ whose expectations are known."""
+    trials, _, units = derivatives.shape
+    freedom = trials - 2  # of the trials that are left
+    shrink = (freedom - units - 1) / freedom
+    keep = (trials - 1) / trials  # x_i is taken against the mean of the others
+    size = keep * shrink * jnp.mean(left.size, axis=0)
+    both = left.decoded + jnp.swapaxes(left.decoded, 1, 2)
+    squared = keep * shrink**2 * jnp.mean(both**2, axis=0)
+    own, twin = jnp.diagonal(size), jnp.diagonal(information)
+    traces = own[:, None] * twin + twin[:, None] * own + 2 * size * information
+    first = _without_inverse_noise(squared, traces, freedom, units) / trials
+    covariance = jnp.einsum("nki,nlj->klij", derivatives, derivatives) / (trials - 1)
+    products = jnp.einsum("kkij,llji->kl", covariance, covariance) + jnp.einsum("klij,klji->kl", covariance, covariance)
+    trace = jnp.einsum("klii->kl", covariance)
+    trace_square = jnp.diagonal(trace)[:, None] * jnp.diagonal(trace) + trace**2
+    # all pairs of trials less each with itself
+    products -= trace_square / trials
+    noise = _without_inverse_noise(shrink**2 * products, shrink**2 * trace_square, freedom, units) / trials**2
+    # the square holds the noise of m twice; without information that noise is all there is
+    return jnp.maximum(first - noise, noise)
+
+
+def _without_inverse_noise(form: Array, trace: Array, freedom: int, units: int) -> Array:
+    """xᵀΣ⁻¹DΣ⁻¹x from E[xᵀS⁻¹DS⁻¹x] ∝ (ν−p−1) xᵀΣ⁻¹DΣ⁻¹x + tr(DΣ⁻¹) xᵀΣ⁻¹x."""
+    own = max(freedom - units - 1, 1)
+    return (form * (freedom - units) * max(freedom - units - 3, 1) / own - trace) / own

@@ -1,0 +1,236 @@
+"""Fisher information along a stimulus, with trials put where they are needed; one compiled call."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+from jaxtyping import Array, Float, Int
+
+from fisherjax._errors import check_callable, check_finite, check_integer, check_key, check_scalar, require
+from fisherjax._types import Key, Result
+
+from ._pathwise import PathMoments, path_value, pathwise
+from ._respond import Respond, check_respond, path
+
+_BLOCKS = 10
+_SAFETY = 1.2  # on the trials that the pilot asks for, since its own estimate of the variance is uncertain
+
+
+class InformationProfile(Result):
+    """Fisher information at M stimuli, each with its own number of trials."""
+
+    stimuli: Float[Array, "M *K"]
+    value: Float[Array, "M *KK"]
+    standard_error: Float[Array, "M *KK"]
+    interval: Float[Array, "M 2 *KK"]
+    num_trials: Int[Array, " M"]
+    """Trials behind `value`; the pilot's are not among them."""
+    converged: Array
+    """Whether the error is within the target at each stimulus (M,)."""
+    total_trials: Int[Array, ""]
+    """All trials drawn, the pilot's included."""
+    relative_error: float = eqx.field(static=True, default=0.05)
+    """The target."""
+
+
+class _Sums(NamedTuple):
+    """Sums over the trials of each stimulus and block, of deviations from the pilot's means."""
+
+    trials: Array  # (M, B)
+    value: Array  # (M, B, p)
+    slope: Array  # (M, B, K, p)
+    square: Array  # (M, B, p, p)
+    slope_square: Array  # (M, B, K, K, p, p)
+
+
+def information_profile(
+    respond: Respond,
+    stimuli: object,
+    *,
+    key: Key,
+    relative_error: float = 0.05,
+    max_trials: int = 1_000_000,
+    pilot_trials: int | None = None,
+    batch_size: int = 100,
+    confidence: float = 0.95,
+) -> InformationProfile:
+    """Estimate a curve of Fisher information over the stimulus to a target error, within a budget of trials.
+
+    Two stages. A pilot at every stimulus tells how many trials the target needs there; if all together are
+    more than the budget, all get the same share of what they need. Then fresh trials give the value and,
+    by a jackknife over 10 blocks, its error: the trials that decided when to stop are not used again, so the
+    stopping biases neither. What was not reached is said by `converged`. Everything, pilot included, is one
+    compiled call.
+
+    Parameters
+    ----------
+    respond
+        ``respond(stimulus, key) -> (p,)``, differentiable in the stimulus at a fixed key (see `estimate`).
+    stimuli
+        θ (M,), or (M, K) for Fisher matrices; then the target is for the worst diagonal entry.
+    key
+        JAX random key.
+    relative_error
+        Target of the standard error relative to the value.
+    max_trials
+        Budget of all trials together, the pilot's included.
+    pilot_trials
+        Trials of the pilot per stimulus; by default max(200, 5 (p + 2)).
+    batch_size
+        Trials simulated at once, a multiple of 10.
+    confidence
+        Coverage of the intervals.
+
+    Returns
+    -------
+    InformationProfile
+
+    Raises
+    ------
+    ValueError
+        If the budget does not allow the pilot and the fewest trials that an estimate needs, or a stimulus is
+        not finite.
+    TypeError
+        If `respond` is not callable or returns integers, or `key` is not a JAX key.
+    """
+    check_callable("respond", respond)
+    key = check_key("key", key)
+    check_scalar("relative_error", relative_error, minimum=0.0, strict=True)
+    max_trials = check_integer("max_trials", max_trials, minimum=1)
+    batch_size = check_integer("batch_size", batch_size, minimum=_BLOCKS)
+    require(batch_size % _BLOCKS == 0, f"batch_size must be a multiple of {_BLOCKS}, got {batch_size}")
+    theta = jnp.asarray(stimuli)
+    theta = theta if jnp.issubdtype(theta.dtype, jnp.floating) else theta.astype(float)
+    require(theta.ndim in {1, 2} and len(theta) > 0, f"stimuli must have shape (M,) or (M, K), got {theta.shape}")
+    check_finite("stimuli", theta)
+    units = check_respond(respond, theta[0], key, needs_derivative=True)
+    pilot = (
+        max(200, 5 * (units + 2))
+        if pilot_trials is None
+        else check_integer("pilot_trials", pilot_trials, minimum=units + 6)
+    )
+    pilot = -(-pilot // batch_size) * batch_size
+    fewest = -(-2 * (units + 6) // batch_size) * batch_size
+    needed = len(theta) * (pilot + fewest)
+    require(
+        max_trials >= needed,
+        f"max_trials={max_trials} is too small: {len(theta)} stimuli of {units} units need at least {needed} trials "
+        f"({pilot} in the pilot and {fewest} after it, each)",
+    )
+    profile = _profile(respond, theta, key, float(relative_error), max_trials, pilot, fewest, batch_size, confidence)
+    bad = np.flatnonzero(~np.isfinite(np.asarray(profile.value).reshape(len(theta), -1)).all(axis=1))
+    require(
+        bad.size == 0,
+        f"information is not finite at stimuli {bad[:5].tolist()}: responses are not finite there, or their "
+        "covariance is singular (units that never vary or are sums of others)",
+    )
+    return profile
+
+
+@eqx.filter_jit
+def _profile(
+    respond: Respond,
+    stimuli: Array,
+    key: Key,
+    relative_error: float,
+    max_trials: int,
+    pilot: int,
+    fewest: int,
+    batch_size: int,
+    confidence: float,
+) -> InformationProfile:
+    pilot_key, main_key = jax.random.split(key)
+    count = len(stimuli)
+
+    def draw(index: Array, trial_key: Key) -> tuple[Array, Array]:
+        theta = stimuli[index]
+        values, slopes = jax.vmap(lambda k: path(respond, theta, k))(jax.random.split(trial_key, batch_size))
+        return values, slopes if theta.ndim else slopes[:, None]
+
+    def look(index: Array) -> tuple[Array, Array, Array]:
+        """Means of the pilot and its relative variance per trial."""
+        keys = jax.random.split(jax.random.fold_in(pilot_key, index), pilot // batch_size)
+        values, slopes = jax.lax.map(lambda k: draw(index, k), keys)
+        values, slopes = values.reshape(pilot, -1), slopes.reshape(pilot, *slopes.shape[2:])
+        found = pathwise(values, slopes)
+        own = jnp.diagonal(found.standard_error) / jnp.maximum(jnp.abs(jnp.diagonal(found.value)), 1e-30)
+        return jnp.mean(values, axis=0), jnp.mean(slopes, axis=0), pilot * jnp.max(own) ** 2
+
+    centre, slope_centre, variance = jax.lax.map(look, jnp.arange(count))
+    batches = _allocate(variance / relative_error**2, max_trials - count * pilot, fewest, batch_size)
+    sums = _accumulate(draw, main_key, batches, centre, slope_centre, batch_size)
+    value, error = jax.lax.map(lambda part: _jackknife(*part), (sums, slope_centre))
+    own = jnp.diagonal(error, axis1=1, axis2=2) <= relative_error * jnp.abs(jnp.diagonal(value, axis1=1, axis2=2))
+    if stimuli.ndim == 1:
+        value, error = value[..., 0, 0], error[..., 0, 0]
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, _BLOCKS - 1)) * error
+    trials = batches * batch_size
+    return InformationProfile(
+        stimuli=stimuli,
+        value=value,
+        standard_error=error,
+        interval=jnp.stack([value - reach, value + reach], axis=1),
+        num_trials=trials,
+        converged=jnp.all(own, axis=1),
+        total_trials=jnp.sum(trials) + count * pilot,
+        relative_error=relative_error,
+    )
+
+
+def _allocate(wanted: Array, budget: int, fewest: int, batch_size: int) -> Int[Array, " M"]:
+    """Batches for each stimulus: what it wants, or an equal share of that, within the budget."""
+    least = fewest // batch_size
+    # without a signal the pilot wants any number: more than the whole budget has no meaning
+    wanted = jnp.minimum(jnp.nan_to_num(_SAFETY * wanted, nan=jnp.inf), budget) / batch_size
+    spare = budget // batch_size - least * len(wanted)
+    more = jnp.maximum(jnp.ceil(wanted) - least, 0)
+    share = jnp.minimum(1, spare / jnp.maximum(jnp.sum(more), 1))
+    return least + jnp.floor(share * more).astype(int)
+
+
+def _accumulate(draw, key: Key, batches: Array, centre: Array, slope_centre: Array, batch_size: int) -> _Sums:
+    """Sums over all batches, in a loop whose length is decided on the device."""
+    count, units = centre.shape
+    parameters = slope_centre.shape[1]
+    dtype = centre.dtype
+    empty = _Sums(
+        jnp.zeros((count, _BLOCKS), dtype),
+        jnp.zeros((count, _BLOCKS, units), dtype),
+        jnp.zeros((count, _BLOCKS, parameters, units), dtype),
+        jnp.zeros((count, _BLOCKS, units, units), dtype),
+        jnp.zeros((count, _BLOCKS, parameters, parameters, units, units), dtype),
+    )
+    ends = jnp.cumsum(batches)
+
+    def add(step: Array, sums: _Sums) -> _Sums:
+        index = jnp.searchsorted(ends, step, side="right")
+        values, slopes = draw(index, jax.random.fold_in(key, step))
+        values = (values - centre[index]).reshape(_BLOCKS, -1, units)
+        slopes = (slopes - slope_centre[index]).reshape(_BLOCKS, -1, parameters, units)
+        new = _Sums(
+            jnp.full(_BLOCKS, batch_size // _BLOCKS, dtype),
+            jnp.sum(values, axis=1),
+            jnp.sum(slopes, axis=1),
+            jnp.einsum("bni,bnj->bij", values, values),
+            jnp.einsum("bnki,bnlj->bklij", slopes, slopes),
+        )
+        return jax.tree.map(lambda total, part: total.at[index].add(part), sums, new)
+
+    return jax.lax.fori_loop(0, ends[-1], add, empty)
+
+
+def _jackknife(sums: _Sums, slope_centre: Array) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
+    """Estimate of one stimulus and its error from leaving out each block."""
+
+    def value(kept: _Sums) -> Array:
+        mean, slope = kept.value / kept.trials, kept.slope / kept.trials
+        scatter = kept.square - kept.trials * mean[:, None] * mean
+        slope_scatter = kept.slope_square - kept.trials * slope[:, None, :, None] * slope[None, :, None, :]
+        return path_value(PathMoments(kept.trials, slope_centre + slope, scatter, slope_scatter))[0]
+
+    total = jax.tree.map(lambda part: jnp.sum(part, axis=0), sums)
+    parts = jax.lax.map(lambda block: value(jax.tree.map(jnp.subtract, total, block)), sums)
+    return value(total), jnp.std(parts, axis=0) * jnp.sqrt(jnp.asarray(_BLOCKS - 1, parts.dtype))

@@ -1,0 +1,220 @@
+"""Fisher information of anything that responds to a stimulus: a network, a trajectory, a trained classifier."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, is_traced, require
+from fisherjax._types import Key, Stimulus
+
+from ._decoder import decoder
+from ._direct import direct
+from ._estimate import FisherEstimate
+from ._pathwise import pathwise
+from ._resampling import jackknife
+from ._total import gaussian_total
+
+Respond = Callable[[Array, Key], Array]
+METHODS = ("pathwise", "common", "direct", "decoder", "neural", "total")
+_BATCH = 256  # trials that are simulated at once
+_PROBED = 512  # trials in which differentiability is looked at
+_PROBE = 0.5  # of a just discriminable stimulus difference, 1/√I
+
+
+def estimate(
+    respond: Respond,
+    stimulus: Stimulus,
+    *,
+    key: Key,
+    num_trials: int,
+    method: str = "pathwise",
+    error: str = "jackknife",
+    separation: float | None = None,
+    check: bool = True,
+    confidence: float = 0.95,
+) -> FisherEstimate:
+    """Estimate the Fisher information that responses hold about a stimulus.
+
+    Parameters
+    ----------
+    respond
+        ``respond(stimulus, key) -> (p,)``: one noisy response. Any function that JAX can trace; for
+        ``"pathwise"`` and ``"total"`` it must be differentiable in the stimulus at a fixed key.
+    stimulus
+        θ, a scalar, or (K,) for a Fisher matrix (``"pathwise"``, ``"common"`` and ``"total"`` only).
+    key
+        JAX random key.
+    num_trials
+        Responses drawn; for methods with two conditions, per condition.
+    method
+        ``"pathwise"``: exact derivatives at fixed randomness, the best choice where it is valid.
+        ``"common"``: differences over `separation` at common random numbers; for responses that jump.
+        ``"direct"``: differences of independent trials, as in an experiment.
+        ``"decoder"``, ``"neural"``: what a held-out linear decoder, or a small network, reaches.
+        ``"total"``: the Gaussian total, see `gaussian_total`; it warns.
+    error
+        ``"jackknife"`` (blocks of trials, no assumption on the distribution) or ``"influence"`` (that of
+        `pathwise`), for ``"pathwise"`` and ``"common"``.
+    separation
+        Δθ of the methods that need one, the total separation.
+    check
+        Whether to look, before a pathwise estimate, if responses jump as the stimulus changes. Two more
+        evaluations of up to 512 trials; not done under jit.
+    confidence
+        Coverage of the interval.
+
+    Returns
+    -------
+    FisherEstimate
+
+    Raises
+    ------
+    ValueError
+        If the responses are not vectors of finite numbers, jump with the stimulus (pathwise), or there are
+        too few trials; if a separation is needed and absent.
+    TypeError
+        If `respond` is not callable, the responses are integers (pathwise), or `key` is not a JAX key.
+    """
+    check_callable("respond", respond)
+    check_choice("method", method, METHODS)
+    check_choice("error", error, ("jackknife", "influence"))
+    key = check_key("key", key)
+    num_trials = check_integer("num_trials", num_trials, minimum=2)
+    theta = as_stimulus(stimulus)
+    check_respond(respond, theta, key, needs_derivative=method in {"pathwise", "total"})
+    if method in {"pathwise", "total"}:
+        keys = jax.random.split(key, num_trials)
+        values, slopes = sample_paths(respond, theta, keys)
+        if check and not is_traced((values, slopes)):
+            _check_paths_continuous(respond, theta, keys[:_PROBED], values[:_PROBED], slopes[:_PROBED])
+        if method == "total":
+            return gaussian_total(values, slopes, confidence=confidence)
+        return _paths(values, slopes, error, confidence)
+    require(separation is not None, f"method={method!r} needs separation, the total difference Δθ of the stimuli")
+    check_scalar("separation", separation, minimum=0.0, strict=True)
+    step = jnp.asarray(separation, theta.dtype)
+    if method == "common":
+        values, slopes = _differences(respond, theta, step, jax.random.split(key, num_trials))
+        found = _paths(values, slopes, error, confidence)
+        label = f"common random numbers, {found.method}"
+        return FisherEstimate(found.value, found.standard_error, found.interval, found.naive, label, confidence)
+    require(theta.ndim == 0, f"method={method!r} takes a scalar stimulus, got shape {theta.shape}")
+    minus_key, plus_key, train_key = jax.random.split(key, 3)
+    minus = sample(respond, theta - step / 2, jax.random.split(minus_key, num_trials))
+    plus = sample(respond, theta + step / 2, jax.random.split(plus_key, num_trials))
+    if method == "direct":
+        return direct(minus, plus, step, confidence=confidence)
+    kind = "neural" if method == "neural" else "held-out"
+    return decoder(minus, plus, step, key=train_key, method=kind, confidence=confidence)
+
+
+def as_stimulus(stimulus: Any) -> Array:
+    """The stimulus as a float array, a scalar or a vector."""
+    theta = jnp.asarray(stimulus)
+    theta = theta if jnp.issubdtype(theta.dtype, jnp.floating) else theta.astype(float)
+    require(theta.ndim <= 1, f"stimulus must be a scalar or a vector (K,), got shape {theta.shape}")
+    return theta
+
+
+def check_respond(respond: Respond, theta: Array, key: Key, *, needs_derivative: bool) -> int:
+    """Number of units p of a response, after checking its shape and type without running it."""
+    shape = jax.eval_shape(respond, theta, key)
+    require(
+        hasattr(shape, "shape") and len(shape.shape) == 1,
+        f"respond must return one vector (p,), got {shape}; a single number is r[None], a trajectory r.ravel()",
+    )
+    if needs_derivative and not jnp.issubdtype(shape.dtype, jnp.floating):
+        raise TypeError(
+            f"respond returns {shape.dtype}, which has no derivative in the stimulus: a pathwise estimate would be "
+            "meaningless. Use method='common' (differences at common random numbers) or method='direct'"
+        )
+    return shape.shape[0]
+
+
+@eqx.filter_jit
+def sample(respond: Respond, theta: Array, keys: Key) -> Float[Array, "trials p"]:
+    """Responses to one stimulus, one per key."""
+    values = jax.lax.map(lambda k: respond(theta, k), keys, batch_size=min(_BATCH, len(keys)))
+    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(theta.dtype)
+
+
+@eqx.filter_jit
+def sample_paths(
+    respond: Respond, theta: Array, keys: Key
+) -> tuple[Float[Array, "trials p"], Float[Array, "trials *K p"]]:
+    """Responses and their derivatives at fixed randomness, one per key."""
+    return jax.lax.map(lambda k: path(respond, theta, k), keys, batch_size=min(_BATCH, len(keys)))
+
+
+def path(respond: Respond, theta: Array, key: Key) -> tuple[Float[Array, " p"], Float[Array, "*K p"]]:
+    """One response and its derivative, forward mode."""
+
+    def push(tangent: Array) -> tuple[Array, Array]:
+        return jax.jvp(lambda value: respond(value, key), (theta,), (tangent,))
+
+    if theta.ndim == 0:
+        return push(jnp.ones_like(theta))
+    return jax.vmap(push, out_axes=(None, 0))(jnp.eye(theta.size, dtype=theta.dtype))
+
+
+def _paths(values: Array, slopes: Array, error: str, confidence: float) -> FisherEstimate:
+    if error == "influence":
+        return pathwise(values, slopes, confidence=confidence)
+    return jackknife(values, slopes, estimator="pathwise", confidence=confidence)
+
+
+def _differences(respond: Respond, theta: Array, step: Array, keys: Key) -> tuple[Array, Array]:
+    """Responses, and their central differences at the same keys, in place of derivatives."""
+
+    def difference(direction: Array) -> Array:
+        offset = direction * step / 2
+        plus, minus = (sample(respond, theta + sign * offset, keys) for sign in (1, -1))
+        return (plus - minus) / step
+
+    values = sample(respond, theta, keys)
+    if theta.ndim == 0:
+        return values, difference(jnp.ones_like(theta))
+    return values, jnp.stack([difference(row) for row in jnp.eye(theta.size, dtype=theta.dtype)], axis=1)
+
+
+def _check_paths_continuous(respond: Respond, theta: Array, keys: Key, values: Array, slopes: Array) -> None:
+    """Refuse responses that jump as the stimulus moves: their derivative leaves the jumps out.
+
+    What a derivative misses over a step h, squared and averaged over trials, falls like h³ or faster where
+    paths are continuous (h⁶ if smooth), but like h where a share of the trials ∝ h jumps.
+    """
+    if not np.any(np.asarray(slopes)):
+        raise ValueError(
+            "the derivative of the responses is zero in every trial: they do not depend on the stimulus, or only by "
+            "jumps (thresholds, rounding, counts), which a pathwise estimate cannot see. Use 'common' or 'direct'"
+        )
+    spread = jnp.std(values, axis=0)
+    spread = jnp.where(spread > 0, spread, 1)
+    rows, basis = slopes.reshape(len(values), -1, values.shape[1]), jnp.eye(max(1, theta.size), dtype=theta.dtype)
+    for axis, direction in enumerate(basis.reshape(-1, *theta.shape)):
+        signal = float(jnp.linalg.norm(jnp.mean(rows[:, axis], axis=0) / spread))
+        step = _PROBE / signal if signal > 0 else 0.1 * max(1.0, float(jnp.max(jnp.abs(theta))))
+        missed = []
+        for size in (step, step / 4):
+            moved = sample(respond, theta + direction * jnp.asarray(size, theta.dtype), keys)
+            residual = (moved - values - rows[:, axis] * jnp.asarray(size, values.dtype)) / spread
+            missed.append(float(jnp.mean(residual**2)))
+        if _falls_like_jumps(missed[0], missed[1], float(jnp.finfo(values.dtype).eps)):
+            raise ValueError(
+                "responses jump as the stimulus changes (θ-dependent thinning, thresholds, counts): their derivative "
+                "leaves the jumps out and a pathwise estimate would be wrong. Use method='common' or 'direct', or "
+                "check=False if the jumps do not matter"
+            )
+
+
+def _falls_like_jumps(missed: float, missed_at_quarter: float, rounding: float) -> bool:
+    """Whether the exponent is near 1; near 0 are chaotic paths, which a smaller step would show to be smooth."""
+    if missed_at_quarter <= (100 * rounding) ** 2:
+        return False
+    return 0.3 < math.log(missed / missed_at_quarter) / math.log(4) < 2

@@ -1,0 +1,211 @@
+"""The moment closure against exact linear theory, simulation, the large-N theory and central differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fisherjax import connectivity as cn
+from fisherjax import fisher, networks
+
+
+def exact_linear(weights, vector, noise_std, num_steps, observation_noise_std=0.0):
+    """m = W^t v and Σ = σ² Σ W^k W^kᵀ: both forms."""
+    weights = np.asarray(weights)
+    covariance, mean, out = np.zeros_like(weights), np.asarray(vector), []
+    observed = observation_noise_std**2 * np.eye(len(weights))
+    for _ in range(num_steps):
+        mean = weights @ mean
+        covariance = noise_std**2 * np.eye(len(weights)) + weights @ covariance @ weights.T
+        seen = covariance + observed
+        out.append((mean @ np.linalg.solve(seen, mean), np.sum(mean**2 / np.diag(seen))))
+    return np.array(out).T
+
+
+@pytest.fixture
+def small_network(key):
+    return jnp.asarray(cn.sample_weights(cn.homogeneous(1.2), 30, key=key), float)
+
+
+def test_a_linear_network_is_exact(small_network):
+    vector = np.linspace(-1, 1, 30)
+    settings = {"stimulus": 0.7, "noise_std": 0.3, "num_steps": 6, "input_vector": vector, "nonlinearity": "identity"}
+    for observed in (0.0, 0.5):
+        linear, diagonal = exact_linear(small_network, vector, 0.3, 6, observed)
+        curves = {
+            form: fisher.closure_curve(small_network, form=form, observation_noise_std=observed, **settings).total
+            for form in ("linear", "independent", "total")
+        }
+        np.testing.assert_allclose(curves["linear"], linear, rtol=1e-9)
+        np.testing.assert_allclose(curves["independent"], diagonal, rtol=1e-9)
+        # the covariance of a linear network does not depend on the stimulus
+        np.testing.assert_allclose(curves["total"], linear, rtol=1e-9)
+
+
+def test_linear_information_of_large_random_networks():
+    """theory.md §4: linear F/N at g = σ = 1 is 1, .38196601, .21206681, .13751994 as N → ∞ (errors are O(1/N))."""
+    key = jax.random.key(3)
+    weights = jnp.stack(
+        [cn.sample_weights(cn.homogeneous(1.0), 200, key=k, dtype=float) for k in jax.random.split(key, 6)]
+    )
+    curve = fisher.closure_curve(
+        weights, stimulus=1.0, noise_std=1.0, num_steps=4, input_vector=np.ones(200), nonlinearity="identity"
+    )
+    expected = 200 * np.array([1, 0.38196601, 0.21206681, 0.13751994])
+    assert np.all(np.abs(curve.total - expected) < 4 * curve.standard_error + 0.01 * expected)
+
+
+@pytest.mark.parametrize(("gain", "noise_std", "theta"), [(1.0, 0.1, 0.1), (1.3, 0.5, 1.0)])
+def test_closure_agrees_with_simulation(gain, noise_std, theta):
+    """N = 100 here with 20 000 trials; the acceptance at N = 200 with 40 000 is in benchmarks/closure.py."""
+    weights = cn.sample_weights(cn.homogeneous(gain), 100, key=jax.random.key(0), dtype=jnp.float32)
+    settings = {"stimulus": theta, "noise_std": noise_std, "num_steps": 6, "input_vector": np.ones(100)}
+    for form, bound in (("independent", 0.01), ("linear", 0.04)):
+        predicted = fisher.closure_curve(weights.astype(float), form=form, **settings)
+        measured = fisher.simulated_curve(weights, form=form, num_trials=20_000, key=jax.random.key(1), **settings)
+        distance = np.abs(np.asarray(measured.total) / np.asarray(predicted.total) - 1)
+        error = np.asarray(measured.standard_error) / np.asarray(predicted.total)
+        assert np.all(distance < bound + 2 * error)
+
+
+def test_third_cumulants_remove_most_of_the_plain_closure_s_error():
+    """At g = 1.5 the plain closure is some 9 to 20 % off; what is left with third cumulants is a few per cent."""
+    weights = cn.sample_weights(cn.homogeneous(1.5), 100, key=jax.random.key(0), dtype=jnp.float32)
+    settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 5, "input_vector": np.ones(100)}
+    measured = fisher.simulated_curve(weights, num_trials=30_000, key=jax.random.key(1), **settings)
+    errors = []
+    for third in (True, False):
+        curve = fisher.closure_curve(weights.astype(float), third_cumulants=third, **settings)
+        errors.append(abs(float(curve.total[-1]) / float(measured.total[-1]) - 1))
+    assert errors[0] < 0.04
+    assert errors[1] > 3 * errors[0]
+
+
+def test_mean_over_draws_tends_to_the_meanfield_curve(key):
+    """In the independent form the ensemble mean is the exact large-N curve, up to 1/N."""
+    settings = {"stimulus": 1.0, "noise_std": 0.3, "num_steps": 4}
+    exact = np.asarray(fisher.meanfield_curve(cn.homogeneous(1.2), num_units=1, **settings).total)
+    draws = jnp.stack(
+        [cn.sample_weights(cn.homogeneous(1.2), 150, key=k, dtype=float) for k in jax.random.split(key, 12)]
+    )
+    curve = fisher.closure_curve(draws, form="independent", input_vector=np.ones(150), **settings)
+    distance = np.abs(np.asarray(curve.total) / 150 - exact)
+    assert np.all(distance < 4 * np.asarray(curve.standard_error) / 150 + 0.02 * exact)
+
+
+@pytest.mark.parametrize("form", ["linear", "independent", "total"])
+def test_gradient_in_every_argument_matches_differences(small_network, form, key):
+    vector = jnp.linspace(0.2, 1.0, 30)
+
+    def information(weights, vector, noise_std, observed, sustained, theta):
+        curve = fisher.closure_curve(
+            weights, stimulus=theta, noise_std=noise_std, num_steps=4, input_vector=vector, form=form,
+            observation_noise_std=observed, sustained_input=sustained,
+        )  # fmt: skip
+        return jnp.sum(jnp.log(curve.total))
+
+    arguments = (
+        small_network,
+        vector,
+        jnp.asarray(0.3),
+        jnp.asarray(0.2),
+        jnp.linspace(-0.1, 0.2, 30),
+        jnp.asarray(0.5),
+    )
+    # every argument in the linear form, the weights in the others: each costs compilation
+    chosen = tuple(range(6)) if form == "linear" else (0,)
+    gradient = jax.jit(jax.grad(information, argnums=chosen))(*arguments)
+    function = jax.jit(information)
+    for index, argument_key in zip(chosen, jax.random.split(key, len(chosen)), strict=True):
+        direction = jax.random.normal(argument_key, jnp.shape(arguments[index]))
+        step = 1e-5 / float(jnp.sqrt(jnp.mean(direction**2)))
+
+        def moved(sign, index=index, direction=direction, step=step):
+            return function(*(a + (sign * step * direction if i == index else 0) for i, a in enumerate(arguments)))
+
+        difference = (moved(1) - moved(-1)) / (2 * step)
+        np.testing.assert_allclose(jnp.sum(gradient[index] * direction), difference, rtol=1e-5)
+
+
+def test_vector_stimulus_gives_a_fisher_matrix(small_network):
+    """Rotating the stimulus basis rotates the matrix, and a single direction is the scalar case."""
+    patterns = np.stack([np.linspace(0, 1, 30), np.cos(np.arange(30))], axis=1)
+    settings = {"noise_std": 0.3, "num_steps": 4, "form": "total"}
+    matrix = fisher.closure_curve(small_network, stimulus=[0.5, -0.2], input_vector=patterns, **settings).total
+    assert matrix.shape == (4, 2, 2)
+    np.testing.assert_allclose(matrix, np.swapaxes(matrix, 1, 2), rtol=1e-10)
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    turned = fisher.closure_curve(
+        small_network, stimulus=np.array([0.5, -0.2]) @ turn, input_vector=patterns @ turn, **settings
+    ).total
+    np.testing.assert_allclose(turned, np.einsum("ki,tkl,lj->tij", turn, matrix, turn), rtol=1e-8)
+    moment = patterns @ [0.5, -0.2]
+    single = fisher.closure_curve(small_network, stimulus=1.0, input_vector=moment, **settings).total
+    np.testing.assert_allclose(single, np.einsum("k,tkl,l->t", [0.5, -0.2], matrix, [0.5, -0.2]), rtol=1e-8)
+
+
+def test_populations_are_read_out_alone(small_network, two_populations):
+    settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 3, "input_vector": np.ones(30)}
+    linear = fisher.closure_curve(small_network, gain_matrix=two_populations, **settings)
+    assert linear.by_population.shape == (3, 2)
+    assert np.all(linear.by_population <= linear.total[:, None] * (1 + 1e-9))
+    independent = fisher.closure_curve(small_network, gain_matrix=two_populations, form="independent", **settings)
+    np.testing.assert_allclose(independent.by_population.sum(axis=1), independent.total, rtol=1e-12)
+
+
+def test_permuting_units_changes_nothing(small_network, key):
+    order = np.asarray(jax.random.permutation(key, 30))
+    settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 4}
+    vector = np.linspace(0, 1, 30)
+    plain = fisher.closure_curve(small_network, input_vector=vector, **settings).total
+    permuted = fisher.closure_curve(small_network[order][:, order], input_vector=vector[order], **settings).total
+    np.testing.assert_allclose(permuted, plain, rtol=1e-9)
+
+
+def test_moments_and_the_optimal_read_out(small_network):
+    network = networks.RateNetwork(small_network, np.ones(30), noise_std=0.3)
+    moments = fisher.closure_moments(network, stimulus=0.5, num_steps=3)
+    curve = fisher.closure_curve(small_network, stimulus=0.5, noise_std=0.3, num_steps=3, input_vector=np.ones(30))
+    slope, covariance = moments.mean_slope[2, 0], moments.covariance[2]
+    weights = fisher.optimal_decoder(slope, covariance)
+    np.testing.assert_allclose(weights @ slope, 1, rtol=1e-10)
+    np.testing.assert_allclose(1 / (weights @ covariance @ weights), curve.total[2], rtol=1e-9)
+
+
+def test_second_call_does_not_recompile(small_network):
+    from fisherjax.fisher import _closure
+
+    settings = {"num_steps": 3, "input_vector": np.ones(30)}
+    fisher.closure_curve(small_network, stimulus=0.1, noise_std=0.2, **settings)
+    size = _closure._closure_curve._cache_size()
+    fisher.closure_curve(2 * small_network, stimulus=0.4, noise_std=0.3, **settings)
+    assert _closure._closure_curve._cache_size() == size
+
+
+def test_overflow_is_reported(small_network):
+    with pytest.warns(RuntimeWarning, match="not finite from time"):
+        fisher.closure_curve(
+            1e60 * small_network,
+            stimulus=0.1,
+            noise_std=0.2,
+            num_steps=4,
+            input_vector=np.ones(30),
+            nonlinearity="identity",
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise_std": 0.0}, "noise_std is 0"),
+        ({"form": "diagonal"}, "form must be one of"),
+        ({"num_steps": 0}, "num_steps must be at least 1"),
+        ({"input_vector": np.ones(3)}, "input_vector must have shape"),
+        ({"stimulus": [0.1, 0.2]}, "stimulus must have shape"),
+        ({"mehler_order": 0}, "mehler_order must be at least 1"),
+    ],
+)
+def test_bad_input(small_network, change, message, as_user):
+    settings = {"stimulus": 0.1, "noise_std": 0.2, "num_steps": 2, "input_vector": np.ones(30), **change}
+    with pytest.raises(ValueError, match=message):
+        fisher.closure_curve(small_network, **settings)

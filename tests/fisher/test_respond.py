@@ -1,0 +1,155 @@
+"""Information of any function that responds: one stimulus, and profiles over many."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fisherjax import connectivity as cn
+from fisherjax import fisher, networks, simulate
+
+SLOPES = jnp.linspace(1.0, 2.0, 4)
+
+
+def smooth(theta, key):
+    return jnp.sin(theta * SLOPES) + 0.3 * jnp.exp(0.2 * theta) * jax.random.normal(key, (4,))
+
+
+def truth(theta):
+    return float(jnp.sum((SLOPES * jnp.cos(theta * SLOPES)) ** 2) / (0.09 * jnp.exp(0.4 * theta)))
+
+
+def thinned(theta, key):
+    first, second = jax.random.split(key)
+    kept = jax.random.uniform(second, (4,)) < jax.nn.sigmoid(theta)
+    return theta * SLOPES + jnp.where(kept, jax.random.normal(first, (4,)), 0)
+
+
+def thresholded(theta, key):
+    return (theta * SLOPES + jax.random.normal(key, (4,)) > 0).astype(float)
+
+
+def counted(theta, key):
+    return jax.random.poisson(key, jnp.exp(theta * SLOPES))
+
+
+def rectified(theta, key):
+    return jnp.maximum(theta * SLOPES + jax.random.normal(key, (4,)), 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("pathwise", {}),
+        ("pathwise", {"error": "influence"}),
+        ("common", {"separation": 0.05}),
+        ("direct", {"separation": 0.1}),
+        ("decoder", {"separation": 0.1}),
+    ],
+)
+def test_every_method_finds_the_information(method, options, key):
+    found = fisher.estimate(smooth, 0.5, key=key, num_trials=3000, method=method, **options)
+    assert abs(float(found.value) - truth(0.5)) < 3.5 * float(found.standard_error)
+    assert float(found.relative_error) < 0.2
+
+
+def test_pathwise_error_is_far_below_that_of_independent_differences(key):
+    pathwise = fisher.estimate(smooth, 0.5, key=key, num_trials=1000)
+    direct = fisher.estimate(smooth, 0.5, key=key, num_trials=1000, method="direct", separation=0.05)
+    assert float(direct.standard_error) > 3 * float(pathwise.standard_error)
+
+
+def test_a_fisher_matrix(key):
+    def both(theta, key):
+        first, second = jax.random.split(key)
+        return jnp.concatenate([smooth(theta[0], first), smooth(theta[1], second)])
+
+    found = fisher.estimate(both, [0.5, 0.2], key=key, num_trials=2000)
+    expected = np.diag([truth(0.5), truth(0.2)])
+    assert np.all(np.abs(found.value - expected) < 4 * np.asarray(found.standard_error))
+
+
+def test_a_whole_trajectory_agrees_with_the_closure(key):
+    """A simulated network is just another function: its last state against the closure's linear form."""
+    weights = jnp.asarray(cn.sample_weights(cn.homogeneous(1.0), 20, key=key), float)
+    network = networks.RateNetwork(weights, jnp.ones(20), noise_std=0.3)
+
+    def respond(theta, key):
+        return simulate.trajectories(network, stimulus=theta, num_steps=3, num_trials=1, key=key)[-1, 0]
+
+    found = fisher.estimate(respond, 0.5, key=key, num_trials=3000)
+    closure = fisher.closure_curve(weights, stimulus=0.5, noise_std=0.3, num_steps=3, input_vector=np.ones(20))
+    assert abs(float(found.value - closure.total[-1])) < 3.5 * float(found.standard_error) + 0.02 * float(found.value)
+
+
+@pytest.mark.parametrize(
+    ("respond", "error", "message"),
+    [
+        (thinned, ValueError, "responses jump as the stimulus changes"),
+        (thresholded, ValueError, "derivative of the responses is zero in every trial"),
+        (counted, TypeError, "has no derivative in the stimulus"),
+        (lambda theta, key: theta + jax.random.normal(key), ValueError, r"must return one vector \(p,\)"),
+    ],
+)
+def test_what_pathwise_cannot_see_is_refused(respond, error, message, key, as_user):
+    with pytest.raises(error, match=message):
+        fisher.estimate(respond, 0.5, key=key, num_trials=500)
+
+
+def test_corners_are_not_jumps_and_the_check_can_be_skipped(key):
+    fisher.estimate(rectified, 0.5, key=key, num_trials=500)
+    fisher.estimate(thinned, 0.5, key=key, num_trials=500, check=False)
+
+
+def test_counts_work_with_common_random_numbers(key):
+    """Poisson counts: I = Σ f′²/f; and differences need a separation."""
+    rate = jnp.exp(0.5 * SLOPES)
+    found = fisher.estimate(counted, 0.5, key=key, num_trials=20_000, method="common", separation=0.1)
+    assert abs(float(found.value) - float(jnp.sum(SLOPES**2 * rate))) < 4 * float(found.standard_error)
+    with pytest.raises(ValueError, match="needs separation"):
+        fisher.estimate(counted, 0.5, key=key, num_trials=100, method="common")
+
+
+def test_profile_reaches_its_target_without_reusing_the_pilot(key):
+    stimuli = np.linspace(0.0, 1.0, 6)
+    profile = fisher.information_profile(smooth, stimuli, key=key, relative_error=0.04)
+    expected = np.array([truth(theta) for theta in stimuli])
+    pull = (np.asarray(profile.value) - expected) / np.asarray(profile.standard_error)
+    assert np.all(np.abs(pull) < 4.8)  # Student's t with 9 degrees of freedom, six stimuli
+    relative = np.asarray(profile.standard_error / profile.value)
+    assert np.sqrt(np.mean(relative**2)) < 0.045
+    assert np.array_equal(np.asarray(profile.converged), relative <= 0.04)
+    assert int(profile.total_trials) == int(np.sum(profile.num_trials)) + 6 * 200
+
+
+def test_profile_stays_within_its_budget_and_says_so(key):
+    profile = fisher.information_profile(smooth, np.linspace(0, 1, 4), key=key, relative_error=0.005, max_trials=4000)
+    assert int(profile.total_trials) <= 4000
+    assert not np.any(profile.converged)
+    assert np.all(np.isfinite(profile.value))
+
+
+def test_profile_does_not_recompile_for_other_stimuli_and_keys(key):
+    from fisherjax.fisher import _profile
+
+    first, second = jax.random.split(key)
+    fisher.information_profile(smooth, np.linspace(0, 1, 3), key=first, max_trials=3000)
+    size = _profile._profile._cached._cache_size()
+    fisher.information_profile(smooth, np.linspace(0, 0.5, 3), key=second, max_trials=3000)
+    assert _profile._profile._cached._cache_size() == size
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_trials": 100}, "need at least"),
+        ({"batch_size": 15}, "multiple of 10"),
+        ({"relative_error": 0.0}, "relative_error must be above 0"),
+        ({"stimuli": [0.0, np.nan]}, "stimuli must be finite"),
+    ],
+)
+def test_bad_profiles(options, message, key, as_user):
+    settings = {"stimuli": [0.1, 0.2], **options}
+    stimuli = settings.pop("stimuli")
+    with pytest.raises(ValueError, match=message):
+        fisher.information_profile(smooth, stimuli, key=key, **settings)

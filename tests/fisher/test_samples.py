@@ -1,0 +1,338 @@
+"""Estimators from samples: closed forms, bias, stated errors, coverage, laws and bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fisherjax import fisher
+
+EQUICORRELATED = (np.arange(1.0, 11.0), 4 * (0.8 * np.eye(10) + 0.2))
+
+
+def population(units, information=12.0):
+    """A mean derivative and a correlated covariance with known linear information."""
+    first, second = jax.random.split(jax.random.key(units))
+    factor = jax.random.normal(first, (units, 2 * units + 2)) / np.sqrt(2 * units + 2)
+    covariance = factor @ factor.T + 0.3 * jnp.eye(units)
+    slope = jax.random.normal(second, (units,))
+    slope *= jnp.sqrt(information / fisher.gaussian_information(slope, covariance))
+    return slope, covariance
+
+
+def test_closed_forms_of_theory():
+    slope, covariance = EQUICORRELATED
+    for form, value in (("linear", 52.7901785714), ("independent", 96.25), ("diagonal-decoder", 40.5873493976)):
+        np.testing.assert_allclose(fisher.gaussian_information(slope, covariance, form=form), value, rtol=1e-9)
+    # von Mises tuning, Poisson noise
+    preferred = 2 * np.pi * np.arange(32) / 32
+    rate = 2 + 20 * np.exp(2 * (np.cos(0.3 - preferred) - 1))
+    rate_slope = -2 * np.sin(0.3 - preferred) * (rate - 2)
+    np.testing.assert_allclose(fisher.gaussian_information(rate_slope, np.diag(rate)), 203.717427421, rtol=1e-9)
+    # Σ = e^{2βθ}Σ₀ with β = 0.7 and N = 5: the covariance term alone is 2 N β²
+    base = population(5)[1]
+    np.testing.assert_allclose(fisher.gaussian_information(np.zeros(5), base, 1.4 * base, form="total"), 4.9, rtol=1e-9)
+
+
+def test_rotating_gaussian():
+    """f = 3 (cos 2θ, sin 2θ), Σ = R(2θ) diag(4, 1) R(2θ)ᵀ: 36 from the mean and 9 from the covariance."""
+
+    def moments(theta):
+        c, s = jnp.cos(2 * theta), jnp.sin(2 * theta)
+        turn = jnp.array([[c, -s], [s, c]])
+        return 3 * jnp.array([c, s]), turn @ jnp.diag(jnp.array([4.0, 1.0])) @ turn.T
+
+    (_, covariance), (slope, change) = jax.jvp(moments, (0.4,), (1.0,))
+    np.testing.assert_allclose(fisher.gaussian_information(slope, covariance), 36, rtol=1e-9)
+    np.testing.assert_allclose(fisher.gaussian_information(slope, covariance, change, form="total"), 45, rtol=1e-9)
+
+
+def replicates(units, trials, count, estimators):
+    """Estimates of many independent Gaussian data sets: (count, value/error/low/high) for each estimator."""
+    slope, covariance = population(units)
+    root, step = jnp.linalg.cholesky(covariance), 0.3
+
+    def one(key):
+        noise = jax.random.normal(key, (2, trials, units)) @ root.T
+        minus, plus = noise[0] - slope * step / 2, noise[1] + slope * step / 2
+        found = {
+            "direct": lambda: fisher.direct(minus, plus, step),
+            "shuffled": lambda: fisher.shuffled(minus, plus, step),
+            "additive": lambda: fisher.pathwise(noise[0], jnp.broadcast_to(slope, noise[0].shape)),
+            "multiplicative": lambda: fisher.pathwise(noise[0], slope + 0.7 * noise[0]),
+            "independent": lambda: fisher.pathwise(noise[0], slope + noise[1]),
+        }
+        return {name: jnp.stack([(e := found[name]()).value, e.standard_error, *e.interval]) for name in estimators}
+
+    out = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(5), count))
+    truth = {"shuffled": float(fisher.gaussian_information(slope, covariance, form="independent"))}
+    return {name: (np.asarray(out[name]).T, truth.get(name, 12.0)) for name in estimators}
+
+
+@pytest.mark.parametrize(("units", "trials"), [(2, 200), (20, 200), (50, 200), (5, 500)])
+def test_bias_stated_variance_and_coverage(units, trials):
+    """1000 data sets: bias within 3.5 standard errors; variance within 5 % and 4 standard errors of itself.
+
+    benchmarks/estimators.py has the whole table, with enough replicates to see 5 %.
+    """
+    names = ["shuffled", "additive", "multiplicative", "independent"] + ["direct"] * (units == 2)
+    for (value, error, low, high), truth in replicates(units, trials, 1000, names).values():
+        assert abs(value.mean() - truth) < 3.5 * value.std() / np.sqrt(1000)
+        spread = value.var()
+        scatter = np.std((value - value.mean()) ** 2) / np.sqrt(1000) / spread
+        assert abs(np.mean(error**2) / spread - 1) < 0.05 + 4 * scatter
+        covered = np.mean((low <= truth) & (truth <= high))
+        assert 0.95 - 0.02 - 3.5 * 0.0069 < covered < 0.95 + 0.02 + 3.5 * 0.0069
+
+
+def test_no_information_is_estimated_as_zero():
+    """At I = 0 the estimate is negative half the time, its stated error right, its interval from zero on."""
+
+    def one(key):
+        noise = jax.random.normal(key, (2, 100, 4))
+        e = fisher.direct(noise[0], noise[1], 0.5)
+        return jnp.stack([e.value, e.standard_error, e.interval[0]])
+
+    value, error, low = np.asarray(jax.jit(lambda k: jax.lax.map(one, k))(jax.random.split(jax.random.key(1), 600))).T
+    assert abs(value.mean()) < 3.5 * value.std() / np.sqrt(600)
+    assert (value < 0).mean() > 0.4
+    assert np.all(low >= 0)
+    assert np.mean(low == 0) > 0.93
+    assert 0.95 < np.sqrt(np.mean(error**2)) / value.std() < 1.35
+
+
+def test_direct_is_the_formula_also_for_unequal_trials(key):
+    first, second = jax.random.split(key)
+    minus, plus, step = jax.random.normal(first, (40, 3)), 0.3 + jax.random.normal(second, (90, 3)), 0.4
+    slope = (plus.mean(0) - minus.mean(0)) / step
+    scatter = (minus - minus.mean(0)).T @ (minus - minus.mean(0)) + (plus - plus.mean(0)).T @ (plus - plus.mean(0))
+    freedom, precision = 128, step**2 / (1 / 40 + 1 / 90)
+    naive = slope @ jnp.linalg.solve(scatter / freedom, slope)
+    found = fisher.direct(minus, plus, step)
+    np.testing.assert_allclose(found.naive, naive, rtol=1e-10)
+    np.testing.assert_allclose(found.value, (freedom - 4) / freedom * naive - 3 / precision, rtol=1e-10)
+    single = fisher.shuffled(minus[:, :1], plus[:, :1], step)
+    np.testing.assert_allclose(single.value, fisher.direct(minus[:, :1], plus[:, :1], step).value, rtol=1e-10)
+
+
+def test_pathwise_is_the_formula(key):
+    first, second = jax.random.split(key)
+    responses, slopes = jax.random.normal(first, (60, 3)), 1 + 0.5 * jax.random.normal(second, (60, 3))
+    inverse, mean = jnp.linalg.inv(jnp.cov(responses.T)), slopes.mean(0)
+    expected = (59 - 4) / 59 * (mean @ inverse @ mean - jnp.trace(inverse @ jnp.cov(slopes.T)) / 60)
+    np.testing.assert_allclose(fisher.pathwise(responses, slopes).value, expected, rtol=1e-10)
+    np.testing.assert_allclose(fisher.jackknife(responses, slopes).value, expected, rtol=1e-10)
+
+
+def test_several_parameters_agree_with_one(key):
+    """The diagonal of a Fisher matrix is each parameter's own estimate; direct and pathwise, value and error."""
+    first, second = jax.random.split(key)
+    responses = jax.random.normal(first, (300, 3))
+    slopes = 1 + 0.3 * jax.random.normal(second, (300, 2, 3))
+    matrix = fisher.pathwise(responses, slopes)
+    assert matrix.value.shape == (2, 2)
+    for index in range(2):
+        single = fisher.pathwise(responses, slopes[:, index])
+        for field in ("value", "standard_error", "naive"):
+            np.testing.assert_allclose(getattr(matrix, field)[index, index], getattr(single, field), rtol=1e-9)
+        np.testing.assert_allclose(matrix.interval[:, index, index], single.interval, rtol=1e-9)
+    np.testing.assert_allclose(matrix.value, matrix.value.T, rtol=1e-9)
+    minus = jax.random.normal(first, (2, 400, 3))
+    plus = jax.random.normal(second, (2, 400, 3)) + 0.2
+    pair = fisher.direct(minus, plus, [0.2, 0.4])
+    assert pair.value.shape == (2, 2)
+    assert pair.interval.shape == (2, 2, 2)
+    # an off-diagonal entry compares independent derivatives: no information was shared, so no bias to remove
+    np.testing.assert_allclose(pair.value[0, 1], pair.naive[0, 1] * (1596 - 4) / 1596, rtol=1e-10)
+
+
+@given(seed=st.integers(0, 1000))
+def test_laws_of_linear_information(seed):
+    """Invariance under r → A r + b, additivity over independent groups, and no read-out above the whole."""
+    units = 3
+    a, b, c = jax.random.split(jax.random.key(seed), 3)
+    responses, slopes = jax.random.normal(a, (60, units)), jax.random.normal(b, (60, units)) + 1
+    mix = jax.random.normal(c, (units, units)) + 2 * jnp.eye(units)
+    plain, mixed = fisher.pathwise(responses, slopes), fisher.pathwise(responses @ mix.T + 3, slopes @ mix.T)
+    np.testing.assert_allclose(mixed.value, plain.value, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(mixed.standard_error, plain.standard_error, rtol=1e-6)
+    slope, covariance = population(units)
+    block = np.block(
+        [[np.asarray(covariance), np.zeros((units, units))], [np.zeros((units, units)), 2 * np.eye(units)]]
+    )
+    both = fisher.gaussian_information(np.concatenate([slope, slope]), block)
+    np.testing.assert_allclose(both, 12 + np.sum(np.asarray(slope) ** 2) / 2, rtol=1e-9)
+    weights = np.asarray(mix[0])
+    read_out = (weights @ slope) ** 2 / (weights @ covariance @ weights)
+    assert read_out <= 12 * (1 + 1e-9)
+    assert fisher.gaussian_information(slope, covariance, form="diagonal-decoder") <= 12 * (1 + 1e-9)
+
+
+@given(seed=st.integers(0, 1000))
+def test_a_linear_network_only_loses_information(seed):
+    """Data processing: without new input, the linear form cannot grow in time."""
+    weights = 1.2 * jax.random.normal(jax.random.key(seed), (6, 6)) / np.sqrt(6)
+    curve = fisher.closure_curve(
+        weights, stimulus=1.0, noise_std=0.5, num_steps=5, input_vector=np.ones(6), nonlinearity="identity"
+    )
+    assert np.all(np.diff(curve.total) <= 1e-9 * np.asarray(curve.total[:-1]))
+
+
+def test_resampling_errors_are_right(key):
+    """Jackknife and bootstrap errors against the known one, at 25 trials per unit."""
+    slope, covariance = population(4)
+    noise = jax.random.normal(key, (40, 200, 4)) @ jnp.linalg.cholesky(covariance).T
+    slopes = jnp.broadcast_to(slope, noise.shape[1:])
+    true = 12 * np.sqrt(2 / (199 - 4 - 3))
+    jackknifed = [float(fisher.jackknife(part, slopes).standard_error) for part in noise]
+    assert abs(np.sqrt(np.mean(np.square(jackknifed))) / true - 1) < 0.25
+    bootstrapped = [
+        float(fisher.bootstrap(part, slopes, key=key, num_resamples=300).standard_error) for part in noise[:8]
+    ]
+    assert abs(np.sqrt(np.mean(np.square(bootstrapped))) / true - 1) < 0.25
+
+
+def test_jackknife_of_a_function_and_of_blocks_that_do_not_divide(key):
+    """For a mean the jackknife is the textbook error, whatever the blocks."""
+    data = jax.random.normal(key, (103, 1))
+    found = fisher.jackknife(data, estimator=_mean, num_blocks=51)
+    np.testing.assert_allclose(found.value, data.mean(), rtol=1e-12)
+    np.testing.assert_allclose(found.standard_error, data.std() / np.sqrt(103), rtol=0.25)
+    assert "mean" in found.method
+
+
+def _mean(data):
+    return jnp.mean(data)
+
+
+def test_gaussian_total_counts_the_covariance(key):
+    """r = f(θ) + e^{βθ} z: the covariance term 2 p β² is found without the bias p(p+1)/n of the plug-in."""
+    noise = jax.random.normal(key, (4000, 5))
+    with pytest.warns(UserWarning, match="neither the Fisher information"):
+        found = fisher.gaussian_total(noise, 0.5 + 0.7 * noise)
+    assert abs(float(found.value) - (5 * 0.25 + 4.9)) < 3.5 * float(found.standard_error)
+    assert float(found.standard_error) < 0.4
+
+
+@pytest.mark.parametrize("method", ["held-out", "diagonal", "early-stopped", "neural"])
+def test_decoders_reach_what_they_can(method, key):
+    """Close to the information, and not above it by more than its error; the diagonal one to its own value."""
+    slope, covariance = (jnp.asarray(part) for part in EQUICORRELATED)
+    noise = jax.random.normal(key, (2, 3000, 10)) @ jnp.linalg.cholesky(covariance).T
+    minus, plus = noise[0] - 0.05 * slope, noise[1] + 0.05 * slope
+    found = fisher.decoder(minus, plus, 0.1, key=key, method=method)
+    best = float(
+        fisher.gaussian_information(slope, covariance, form="diagonal-decoder" if method == "diagonal" else "linear")
+    )
+    assert float(found.value) < best + 3.5 * float(found.standard_error)
+    assert float(found.value) > 0.75 * best - 3.5 * float(found.standard_error)
+    assert found.method == f"{method} decoder"
+
+
+def test_a_network_finds_what_no_linear_decoder_can(key):
+    """Information in the variance alone: r = e^{θ} z has 2 per unit, and none that is linear."""
+    noise = jax.random.normal(key, (2, 4000, 3))
+    minus, plus = jnp.exp(-0.1) * noise[0], jnp.exp(0.1) * noise[1]
+    linear = fisher.decoder(minus, plus, 0.2, key=key)
+    network = fisher.decoder(minus, plus, 0.2, key=key, method="neural")
+    assert abs(float(linear.value)) < 4 * float(linear.standard_error)
+    assert 6 * 0.7 < float(network.value) < 6 + 3.5 * float(network.standard_error)
+
+
+def test_saturation_from_differential_correlations(key):
+    """Σ = I + ε f′f′ᵀ: I(N) = c N/(1 + ε c N), found with its error from random subsets."""
+    first, second = jax.random.split(key)
+    slope = 0.5 * jnp.ones(48)
+    noise = jax.random.normal(first, (2000, 48)) + np.sqrt(0.05) * slope * jax.random.normal(second, (2000, 1))
+    found = fisher.information_scaling(noise, jnp.broadcast_to(slope, noise.shape), key=key, sizes=[3, 8, 20, 48])
+    assert abs(float(found.information_per_unit) - 0.25) < 4 * float(found.information_per_unit_error)
+    assert abs(float(found.saturation) - 0.05) < 4 * float(found.saturation_error)
+    assert float(found.saturation_error) < 0.02
+    np.testing.assert_allclose(found.limit, 1 / found.saturation)
+    np.testing.assert_allclose(found.predict(found.num_units), found.value, rtol=0.1)
+
+
+def test_a_biased_decoder_against_its_bound(key):
+    """θ̂ = 0.8 θ + noise of s.d. 0.1 about one number r ~ N(θ, s²): variance is the bound (1 + b′)²/I exactly."""
+    stimuli = jnp.linspace(-1, 1, 9)
+    responses = stimuli[:, None] + 0.125 * jax.random.normal(key, (9, 4000))
+    found = fisher.cramer_rao(0.8 * responses, stimuli, jnp.full(9, 64.0))
+    np.testing.assert_allclose(found.bias, -0.2 * stimuli, atol=0.008)
+    np.testing.assert_allclose(found.bias_slope, -0.2, atol=0.03)
+    assert np.all(np.abs(found.variance - 0.01) < 4 * found.variance_error)
+    given_slope = fisher.cramer_rao(0.8 * responses, stimuli, jnp.full(9, 64.0), mean_slopes=jnp.full(9, 0.8))
+    np.testing.assert_allclose(given_slope.bound, 0.01, rtol=1e-9)
+    np.testing.assert_allclose(given_slope.discrimination_bound, 0.125, rtol=1e-9)
+
+
+def test_errors_are_taken_on_the_circle():
+    found = fisher.cramer_rao(
+        jnp.array([[0.02, np.pi - 0.02], [1.0, 1.1], [2.0, 2.1]]),
+        jnp.array([0.0, 1.05, 2.05]),
+        jnp.ones(3),
+        period=np.pi,
+    )
+    np.testing.assert_allclose(found.bias, 0, atol=1e-12)
+    np.testing.assert_allclose(found.variance[0], 2 * 0.02**2, rtol=1e-9)
+
+
+def test_sensitivity_index():
+    np.testing.assert_allclose(fisher.sensitivity_index(25.0, -0.2), 1.0)
+    assert np.isnan(fisher.sensitivity_index(-1.0, 0.2))
+
+
+def test_estimates_are_saved_and_shown(tmp_path, key):
+    noise = jax.random.normal(key, (2, 50, 2))
+    found = fisher.direct(noise[0], noise[1] + 0.5, 0.5)
+    loaded = fisher.FisherEstimate.load(found.save(tmp_path / "estimate"))
+    np.testing.assert_array_equal(loaded.interval, found.interval)
+    assert loaded.method == "direct"
+    assert repr(found).startswith("FisherEstimate(value=")
+
+
+def test_shrinkage_is_labelled_and_works_with_more_units_than_trials(key):
+    noise = jax.random.normal(key, (2, 40, 100))
+    found = fisher.direct(noise[0], noise[1] + 0.05, 0.1, shrinkage=0.5)
+    assert "shrinkage 0.5 (biased)" in found.method
+    assert np.isfinite(float(found.value))
+    assert float(found.standard_error) > 0
+
+
+BAD = [
+    (lambda x: fisher.direct(x[:20], x[20:40], 0.1), "p = 50 units need more than p"),
+    (lambda x: fisher.pathwise(x[:50], x[:50]), r"ν = 49 \(T = 50 trials\)"),
+    (lambda x: fisher.direct(x[:, :3], x[:, :4], 0.1), "must have the same units"),
+    (lambda x: fisher.direct(x[:, :3], x[:, :3], 0.0), "separation must be above 0"),
+    (lambda x: fisher.direct(x[:, :3], x[:, :3], -1.0), "separation must be above 0"),
+    (lambda x: fisher.direct(x[:1, :3], x[:1, :3], 0.1), "has 1 trial: a covariance needs at least 2"),
+    (lambda x: fisher.direct(x[:, 0], x[:, 0], 0.1), r"one unit is a column"),
+    (lambda x: fisher.direct(x[:, :3].at[4, 1].set(jnp.nan), x[:, :3], 0.1), r"in 1 of 60 rows \(trials 4\)"),
+    (lambda x: fisher.direct(x[:, [0, 1, 0]], x[:, [0, 1, 0]] + 1, 0.1), "singular to rounding"),
+    (lambda x: fisher.shuffled(0 * x, 0 * x, 0.1), "never vary"),
+    (lambda x: fisher.pathwise(x[:, :3], x[:, :4]), "derivatives must have shape"),
+    (lambda x: fisher.direct(x[:, :3], x[:, :3], 0.1, shrinkage=2.0), "shrinkage must be at most 1"),
+    (lambda x: fisher.jackknife(x[:, :40], x[:, :40], num_blocks=3), "when one of 3 blocks is left out"),
+    (lambda x: fisher.jackknife(x[:15, :2], x[:15, :2]), "10 blocks need 20 trials"),
+    (lambda x: fisher.jackknife(x, estimator="no"), "estimator must be a function or one of"),
+    (lambda x: fisher.bootstrap(x, x, key=jax.random.key(0), estimator=lambda a, b: a.sum()), "paired must be given"),
+    (lambda x: fisher.decoder(x[:, :3], x[:, :3], 0.1, key=jax.random.key(0), method="best"), "method must be one of"),
+    (lambda x: fisher.decoder(x[:6, :3], x[:6, :3], 0.1, key=jax.random.key(0)), "at least 4 to validate"),
+    (lambda x: fisher.information_scaling(x[:, :9], x[:, :9], key=jax.random.key(0), sizes=[2, 12]), "at most the 9"),
+    (lambda x: fisher.gaussian_information(np.ones(2), np.ones((2, 2))), "singular or not positive definite"),
+    (lambda x: fisher.gaussian_information(np.ones(2), np.eye(2), form="total"), "needs covariance_slope"),
+    (lambda x: fisher.cramer_rao(x, jnp.arange(60.0), jnp.zeros(60)), "information must be positive"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(len(BAD)))
+def test_bad_input(index, key, as_user):
+    call, message = BAD[index]
+    with pytest.raises(ValueError, match=message):
+        call(jax.random.normal(key, (60, 50)))
+
+
+def test_integer_responses_have_no_derivative(as_user):
+    with pytest.raises(TypeError, match="have no derivative"):
+        fisher.pathwise(np.ones((10, 2), int), np.ones((10, 2)))

@@ -1,0 +1,144 @@
+"""Gaussian moments about any mean, the Lyapunov equation, the noncentral F, and small fits, against references."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.linalg
+from scipy.stats import ncf
+
+from fisherjax.numerics import (
+    Erf,
+    Identity,
+    Logistic,
+    SmoothFunction,
+    Tanh,
+    ThresholdLinear,
+    fit_parameters,
+    noncentral_f_cdf,
+    noncentrality_interval,
+    solve_discrete_lyapunov,
+)
+
+NONLINEARITIES = [
+    Tanh(),
+    Erf(),
+    Logistic(),
+    Identity(),
+    ThresholdLinear(0.3),
+    SmoothFunction(lambda x: x / jnp.sqrt(1 + (x - 0.5) ** 2)),
+]
+CASES = list(itertools.product((0.0, 0.4, -2.0), (1e-4, 0.09, 1.0, 25.0)))
+
+
+def brute_force(phi, mean, variance, corner=0.3):
+    """Mean, variance and third cumulant by Gauss–Legendre panels that meet at the corner of a ramp."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    middle = np.clip((corner - mean) / np.sqrt(variance), -12, 12)
+    z = np.concatenate([(b - a) / 2 * nodes + (a + b) / 2 for a, b in ((-12, middle), (middle, 12))])
+    w = np.concatenate([(b - a) / 2 * weights for a, b in ((-12, middle), (middle, 12))])
+    w = w * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    values = np.asarray(phi(jnp.asarray(mean + np.sqrt(variance) * z)))
+    centre = w @ values
+    return centre, w @ (values - centre) ** 2, w @ (values - centre) ** 3
+
+
+@pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
+@pytest.mark.parametrize(("mean", "variance"), CASES)
+def test_moments_about_a_mean(phi, mean, variance):
+    expected = brute_force(phi, mean, variance)
+    m, v = jnp.asarray(mean), jnp.asarray(variance)
+    np.testing.assert_allclose(phi.derivative_means(m, v, 0)[0], expected[0], rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(phi.value_variance(m, v), expected[1], rtol=1e-9, atol=1e-16)
+    np.testing.assert_allclose(
+        phi.value_third_cumulant(m, v), expected[2], rtol=1e-7, atol=1e-12 * max(1.0, variance**1.5)
+    )
+
+
+@pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
+@pytest.mark.parametrize(("mean", "variance"), [(0.4, 0.09), (-2.0, 1.0), (0.7, 25.0)])
+def test_each_order_is_the_derivative_of_the_one_below(phi, mean, variance):
+    """Price's theorem: d/dm E[φ^(k)] = E[φ^(k+1)] and d/dv E[φ^(k)] = ½ E[φ^(k+2)]."""
+    m, v = jnp.asarray(mean), jnp.asarray(variance)
+    moments = phi.derivative_means(m, v, 4)
+    for order in range(3):
+        by_mean, by_variance = jax.grad(lambda m, v, k=order: phi.derivative_means(m, v, k)[k], (0, 1))(m, v)
+        np.testing.assert_allclose(by_mean, moments[order + 1], rtol=1e-8, atol=1e-11)
+        np.testing.assert_allclose(by_variance, moments[order + 2] / 2, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
+def test_derivatives_of_the_variance_match_differences(phi):
+    m, v, h = jnp.asarray(0.4), jnp.asarray(0.3), 1e-5
+    for moment in (phi.value_variance, phi.value_third_cumulant):
+        slopes = jax.grad(moment, (0, 1))(m, v)
+        np.testing.assert_allclose(slopes[0], (moment(m + h, v) - moment(m - h, v)) / (2 * h), rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(slopes[1], (moment(m, v + h) - moment(m, v - h)) / (2 * h), rtol=1e-7, atol=1e-10)
+
+
+def test_moments_at_variance_zero_are_values():
+    m, v = jnp.asarray([0.2, -1.0]), jnp.zeros(2)
+    for phi in NONLINEARITIES:
+        np.testing.assert_allclose(phi.derivative_means(m, v, 2)[0], phi(m), atol=1e-14)
+        np.testing.assert_allclose(phi.value_variance(m, v), 0, atol=1e-30)
+        assert np.all(np.isfinite(jax.grad(lambda v, phi=phi: jnp.sum(phi.value_variance(m, v)))(v)))
+
+
+def test_lyapunov_solution_and_its_derivative(key):
+    first, second = jax.random.split(key)
+    matrix = 0.8 * jax.random.normal(first, (8, 8)) / np.sqrt(8)
+    source = jnp.eye(8) + 0.1
+    solution = solve_discrete_lyapunov(matrix, source)
+    np.testing.assert_allclose(solution, scipy.linalg.solve_discrete_lyapunov(matrix, source), rtol=1e-10)
+    direction = jax.random.normal(second, (8, 8))
+    function = lambda matrix: jnp.sum(solve_discrete_lyapunov(matrix, source) ** 2)  # noqa: E731
+    difference = (function(matrix + 1e-6 * direction) - function(matrix - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(jnp.sum(jax.grad(function)(matrix) * direction), difference, rtol=1e-6)
+    np.testing.assert_allclose(jax.jvp(function, (matrix,), (direction,))[1], difference, rtol=1e-6)
+
+
+def test_lyapunov_of_an_unstable_matrix_is_not_a_number():
+    assert np.all(np.isnan(solve_discrete_lyapunov(1.01 * jnp.eye(3), jnp.eye(3))))
+
+
+@pytest.mark.parametrize(("p", "d", "noncentrality"), [(2, 50, 0.0), (1, 397, 40.0), (50, 149, 400.0), (5, 3000, 1e5)])
+def test_noncentral_f_against_scipy(p, d, noncentrality):
+    x = ncf.ppf(0.7, p, d, noncentrality)
+    value = noncentral_f_cdf(jnp.asarray(x), p, d, jnp.asarray(noncentrality))
+    np.testing.assert_allclose(value, 0.7, atol=1e-8)
+    low, high = np.asarray(noncentrality_interval(jnp.asarray(x), p, d, 0.9))
+    np.testing.assert_allclose(ncf.cdf(x, p, d, high), 0.05, atol=1e-6)
+    if noncentrality:
+        np.testing.assert_allclose(ncf.cdf(x, p, d, low), 0.95, atol=1e-6)
+    else:
+        assert low == 0
+
+
+def test_fit_finds_a_line_and_keeps_what_is_not_a_number(key):
+    line = eqx.nn.Linear(1, 1, key=key)
+
+    def loss(line, batch_key):
+        x = jax.random.normal(batch_key, (64, 1))
+        return jnp.mean((jax.vmap(line)(x) - (2 * x + 1)) ** 2)
+
+    fit = fit_parameters(line, loss, key, optimiser=optax.adam(0.05), num_steps=400)
+    np.testing.assert_allclose([fit.last.weight[0, 0], fit.last.bias[0]], [2, 1], atol=1e-3)
+    assert fit.last.in_features == 1
+    assert fit.loss[-1] < 1e-5 < fit.loss[0]
+
+
+def test_fit_returns_the_best_by_the_held_out_loss(key):
+    """Steps that overshoot: the best parameter seen is kept, not the last."""
+    fit = fit_parameters(
+        jnp.asarray(1.0),
+        lambda x, _: -x,
+        key,
+        optimiser=optax.sgd(0.1),
+        num_steps=20,
+        held_out=lambda x: (x - 1.5) ** 2,
+    )
+    np.testing.assert_allclose([fit.best, fit.last], [1.5, 3.0], atol=1e-9)
