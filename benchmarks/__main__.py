@@ -7,7 +7,7 @@ import time
 
 from benchmarks._common import RESULTS
 
-NAMES = ("startup", "simulation", "objective", "agreement", "accuracy")
+NAMES = ("startup", "simulation", "objective", "agreement", "accuracy", "estimators", "closure", "profile")
 
 
 def main(names: list[str]) -> None:

@@ -20,6 +20,7 @@ _PACKAGES = (
     "plot",
     "report",
     "simulate",
+    "training",
 )
 
 __all__ = ["__version__", *_PACKAGES]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

@@ -10,6 +10,8 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", "cpu")
+# most of the time goes into compiling small programs once: cheaper ones are right to the same digits
+jax.config.update("jax_disable_most_optimizations", True)
 
 install_import_hook("fisherjax", "beartype.beartype")
 

@@ -140,6 +140,32 @@ class Geometry(Network):
         return replace(self, images=24, units=300, trials=5, draws=2)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Common):
+    """Estimate Fisher information from samples: of your own responses, or of a network that reads orientations."""
+
+    responses: tuple[Path, ...] = ()
+    """Your responses: an .npz with arrays `minus` and `plus` (trials × units) and perhaps `separation`; one .csv whose
+    first column names two conditions; or two .csv files, one per condition."""
+    separation: float = 0.0
+    """Total stimulus difference Δθ between the two conditions."""
+    size: int = 21
+    """Side of the grating images in pixels; 101 in the original study."""
+    training_steps: int = 4000
+    """Steps of Adam."""
+    angles: int = 100
+    """Angles of the profile."""
+    relative_error: float = 0.03
+    """Target standard error of the profile."""
+    budget: int = 2_000_000
+    """Trials of the profile, all angles together."""
+    trials: int = 2000
+    """Trials of the methods that are compared."""
+
+    def quickened(self: T) -> T:
+        return replace(self, training_steps=800, angles=24, relative_error=0.06, budget=100_000, trials=500)
+
+
 @dataclass(frozen=True)
 class Info:
     """Print versions, device and precision."""
@@ -148,11 +174,12 @@ class Info:
     """Where to compute."""
 
 
-Command = Optimize | Curve | Simulate | Geometry | Info
+Command = Optimize | Curve | Simulate | Estimate | Geometry | Info
 COMMANDS: dict[str, Command] = {
     "optimize": Optimize(),
     "curve": Curve(),
     "simulate": Simulate(),
+    "estimate": Estimate(),
     "geometry": Geometry(),
     "info": Info(),
 }

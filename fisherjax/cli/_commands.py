@@ -6,6 +6,7 @@ from fisherjax import fisher, plot
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Geometry, Network, Simulate
+from ._estimate import run_estimate
 from ._load import load_gain_matrix
 from ._optimize import run_optimize
 from ._session import Session
@@ -21,7 +22,7 @@ from ._shared import (
     write_report,
 )
 
-__all__ = ["run_curve", "run_geometry", "run_optimize", "run_simulate"]
+__all__ = ["run_curve", "run_estimate", "run_geometry", "run_optimize", "run_simulate"]
 
 
 def run_curve(command: Curve, session: Session) -> None:

@@ -1,5 +1,6 @@
 """Stimuli."""
 
-from ._natural import PHOTOGRAPHS, natural_patches
+from ._gratings import grating_angles, grating_moments, gratings
+from ._natural import natural_patches
 
-__all__ = ["PHOTOGRAPHS", "natural_patches"]
+__all__ = ["grating_angles", "grating_moments", "gratings", "natural_patches"]

@@ -74,7 +74,9 @@ def closure_curve(
 
     An approximation for a nonlinear network, exact for φ = identity. At N = 200 it agrees with simulation to
     a few per mille in the independent form and about one per cent in the linear one (g = 1.3); without the
-    third cumulants the linear form is up to 8 % too high there, and 23 % at g = 1.5.
+    third cumulants the linear form is up to 8 % too high there, and 23 % at g = 1.5. Ascending it by gradient
+    leads to networks where it breaks down: confirm what an ascent finds with `simulated_curve`, and stop the
+    ascent where the two part (examples/ascend_weights.py).
 
     Cost: eight N × N products per step, value and sensitivity together (four without third cumulants); the
     steps are rematerialised, so that a gradient in J keeps about 4 N² numbers per step.

@@ -1,20 +1,45 @@
 """Pictures of results. Functions take `ax=None`, return Axes and never show anything."""
 
 from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
-from ._pages import save_curves, save_geometry, save_history, save_network
+from ._information import (
+    covariance_ellipses,
+    cramer_rao,
+    estimates,
+    estimator_errors,
+    information_profile,
+    information_scaling,
+)
+from ._pages import (
+    save_angle_study,
+    save_curves,
+    save_estimates,
+    save_geometry,
+    save_history,
+    save_network,
+    save_variance_study,
+)
 from ._style import COLORS, population_color, style
 
 __all__ = [
     "COLORS",
+    "covariance_ellipses",
+    "cramer_rao",
     "distance_correlation",
+    "estimates",
+    "estimator_errors",
     "fisher_curve",
     "gain_matrix",
     "history",
+    "information_profile",
+    "information_scaling",
     "population_color",
+    "save_angle_study",
     "save_curves",
+    "save_estimates",
     "save_geometry",
     "save_history",
     "save_network",
+    "save_variance_study",
     "shepard",
     "style",
     "weight_spectrum",

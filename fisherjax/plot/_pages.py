@@ -1,5 +1,6 @@
 """Whole figures of several panels, saved as PNG: what a report shows."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 
 from fisherjax import geometry
 from fisherjax.connectivity import GainMatrix
-from fisherjax.fisher import FisherCurve
+from fisherjax.fisher import CramerRao, FisherCurve, FisherEstimate, InformationProfile, InformationScaling
 from fisherjax.optimize import History
 
 from . import _figures as panel
+from . import _information as sampled
 from ._style import COLORS, style
 
 
@@ -40,10 +42,13 @@ def save_curves(
     bare: FisherCurve,
     measured: FisherCurve | None,
     reference: FisherCurve | None = None,
+    linear: tuple[FisherCurve, FisherCurve] | None = None,
 ) -> Path:
-    """Fisher information over time: by population on the left, totals on the right."""
+    """Fisher information over time: by population, totals, and in the linear form beside a reference if given."""
     with style():
-        figure, ((left, right),) = _figure(1, 2, (11, 4.4))
+        columns = 2 if linear is None else 3
+        figure, (axes,) = _figure(1, columns, (5.5 * columns, 4.4))
+        left, right = axes[:2]
         panel.fisher_curve(theory, left)
         if measured is not None:
             panel.fisher_curve(measured, left)
@@ -55,8 +60,13 @@ def save_curves(
             panel.fisher_curve(measured, right, label="simulation,", by_population=False)
         if reference is not None:
             panel.fisher_curve(reference, right, label="homogeneous g = 1,", by_population=False, color="0.55")
-        right.set_title("total")
+        right.set_title("total, units independent")
         right.legend()
+        if linear is not None:
+            panel.fisher_curve(linear[0], axes[2], label="this structure,", by_population=False)
+            panel.fisher_curve(linear[1], axes[2], label="homogeneous g = 1,", by_population=False, color="0.55")
+            axes[2].set_title("with noise correlations (closure of smaller networks)")
+            axes[2].legend()
         return _write(figure, path)
 
 
@@ -88,6 +98,73 @@ def save_geometry(path: Path, measured: geometry.GeometryComparison) -> Path:
         simulated = geometry.distance_correlation(measured.original, measured.simulated)
         panel.distance_correlation(predicted, axes[-1], label="theory")
         panel.distance_correlation(simulated, axes[-1], label="simulation", measured=True, color=COLORS[1])
+        return _write(figure, path)
+
+
+def save_angle_study(
+    path: Path, profile: InformationProfile, means: Any, covariances: Any, bound: CramerRao, image_information: Any
+) -> Path:
+    """Information about orientation as a polar curve, the responses it comes from, and the decoder's error."""
+    with style():
+        figure = plt.figure(figsize=(14, 4.8))
+        left = figure.add_subplot(1, 3, 1, projection="polar")
+        sampled.information_profile(profile, left, label="network output")
+        left.set_title("Fisher information about orientation (1/rad²)", pad=16)
+        middle, right = figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)
+        every = max(1, len(profile.stimuli) // 12)
+        angles = np.asarray(profile.stimuli)[::every]
+        sampled.covariance_ellipses(angles, np.asarray(means)[::every], np.asarray(covariances)[::every], middle)
+        middle.set_title("responses: mean and one s.d. at each angle")
+        sampled.cramer_rao(bound, right)
+        right.set_xlabel("orientation (rad)")
+        right.set_ylabel("variance of ½ atan2 (rad²)")
+        share = float(np.mean(np.asarray(profile.value) / np.asarray(image_information)))
+        right.set_title(f"the output holds {100 * share:.0f} % of the image's information")
+        return _write(figure, path)
+
+
+def save_variance_study(
+    path: Path,
+    separations: Sequence[float],
+    by_separation: Mapping[str, Any],
+    biases: Mapping[str, Any],
+    trials: Sequence[int],
+    by_trials: Mapping[str, Any],
+) -> Path:
+    """Where the variance comes from: the step of the differences, and the number of trials."""
+    floor = np.sqrt(2 / (2 * np.asarray(trials) - 2.0))
+    with style():
+        figure, ((left, middle, right),) = _figure(1, 3, (14, 4.2))
+        for index, (name, bias) in enumerate(biases.items()):
+            left.plot(separations, bias, "o-", markersize=4, color=COLORS[index], label=name)
+        left.axhline(0, color="0.6", linewidth=0.8)
+        sampled.log_ticks(left, separations)
+        left.set_xlabel("separation Δθ")
+        left.set_ylabel("relative bias")
+        left.set_title("bias of the step")
+        left.legend()
+        sampled.estimator_errors(separations, by_separation, "separation Δθ", middle, floor=floor[len(trials) // 2])
+        middle.set_title(f"standard deviation, {trials[len(trials) // 2]} trials")
+        sampled.estimator_errors(trials, by_trials, "trials T", right, floor=floor)
+        right.set_title(f"standard deviation, Δθ = {separations[len(separations) // 2]:g}")
+        return _write(figure, path)
+
+
+def save_estimates(
+    path: Path,
+    found: Mapping[str, FisherEstimate],
+    scaling: InformationScaling | None = None,
+    reference: float | None = None,
+) -> Path:
+    """Estimates side by side, and how information grows with the units if that was asked."""
+    columns = 1 if scaling is None else 2
+    with style():
+        figure, (axes,) = _figure(1, columns, (7.0 * columns, 0.5 * len(found) + 2))
+        sampled.estimates(found, axes[0], reference=reference)
+        if reference is not None:
+            axes[0].legend(*(part[-1:] for part in axes[0].get_legend_handles_labels()))
+        if scaling is not None:
+            sampled.information_scaling(scaling, axes[1])
         return _write(figure, path)
 
 

@@ -80,3 +80,25 @@ def test_style_is_opt_in():
     with plot.style():
         assert mpl.rcParams["axes.spines.top"] is False
     assert dict(mpl.rcParams) == before
+
+
+def test_pictures_of_sampled_information(key):
+    """Every panel takes a result, draws it, and returns its axes with labels."""
+    from fisherjax import fisher
+
+    noise = jax.random.normal(key, (2, 300, 20))
+    found = {"direct": fisher.direct(noise[0], noise[1] + 0.1, 0.2)}
+    axes = plot.estimates(found, reference=5.0)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["direct"]
+    scaling = fisher.information_scaling(noise[0], 0.2 + 0 * noise[0], key=key, sizes=[2, 5, 10])
+    assert plot.information_scaling(scaling).get_xlabel() == "units read out"
+    bound = fisher.cramer_rao(noise[0, :5], np.arange(5.0), np.ones(5))
+    assert plot.cramer_rao(bound).get_ylabel() == "variance (θ²)"
+    profile = fisher.information_profile(
+        lambda theta, key: theta * np.ones(2) + jax.random.normal(key, (2,)), [0.1, 0.2], key=key, max_trials=2000
+    )
+    assert plot.information_profile(profile).get_ylabel().startswith("Fisher information")
+    errors = plot.estimator_errors([1.0, 2.0], {"a": [0.1, 0.05]}, "trials", floor=0.02)
+    assert [label.get_text() for label in errors.get_xticklabels()] == ["1", "2"]
+    ellipses = plot.covariance_ellipses([0.0, 1.0], np.eye(2), np.stack([np.eye(2)] * 2))
+    assert len(ellipses.patches) == 2

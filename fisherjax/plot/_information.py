@@ -1,0 +1,147 @@
+"""Pictures of sampled information: profiles, estimates side by side, where their variance comes from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
+
+from fisherjax.fisher import CramerRao, FisherEstimate, InformationProfile, InformationScaling
+
+from ._style import COLORS, axes_or_new
+
+_ERROR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def information_profile(
+    profile: InformationProfile, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]
+) -> Axes:
+    """Information over the stimulus with one standard error; on polar axes, as an orientation (period π)."""
+    ax = axes_or_new(ax)
+    stimuli, value, error = (np.asarray(x) for x in (profile.stimuli, profile.value, profile.standard_error))
+    if ax.name == "polar":
+        stimuli, value, error = np.concatenate([stimuli, stimuli + np.pi]), np.tile(value, 2), np.tile(error, 2)
+        stimuli, value, error = (
+            np.append(x, y) for x, y in ((stimuli, stimuli[0] + 2 * np.pi), (value, value[0]), (error, error[0]))
+        )
+        ax.set_ylim(0, 1.1 * float((value + error).max()))
+    else:
+        ax.set_xlabel("stimulus θ")
+        ax.set_ylabel("Fisher information (1/θ²)")
+    ax.plot(stimuli, value, color=color, label=label)
+    ax.fill_between(stimuli, value - error, value + error, color=color, alpha=0.3, linewidth=0)
+    return ax
+
+
+def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, reference: float | None = None) -> Axes:
+    """Several estimates of the same information: points with one standard error, lines for the interval."""
+    ax = axes_or_new(ax)
+    for index, (name, one) in enumerate(found.items()):
+        value, error = float(one.value), float(one.standard_error)
+        low, high = (float(end) for end in one.interval)
+        ax.plot([low, high], [index, index], color="0.7", linewidth=1.2, zorder=1)
+        ax.errorbar(value, index, xerr=error, fmt="o", color=COLORS[index % 6], capsize=3, markersize=5, label=name)
+    if reference is not None:
+        ax.axvline(reference, color="black", linewidth=0.9, linestyle="--", label="exact")
+    ax.set_yticks(range(len(found)), list(found))
+    ax.invert_yaxis()
+    ax.set_xlabel("Fisher information (1/θ²); bar: ±1 s.e., line: 95 % interval")
+    return ax
+
+
+def log_ticks(ax: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis that is labelled at the given values and nowhere else."""
+    ax.set_xscale("log")
+    ax.set_xticks(list(values), [f"{value:g}" for value in values])
+    ax.minorticks_off()
+
+
+def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | None = None) -> Axes:
+    """One-standard-deviation ellipses of a two-dimensional response at several stimuli, along their mean curve."""
+    from matplotlib.pyplot import get_cmap  # noqa: PLC0415
+
+    ax = axes_or_new(ax)
+    means, covariances = np.asarray(means), np.asarray(covariances)
+    turn = get_cmap("twilight")
+    closed = np.concatenate([means, means[:1]])
+    ax.plot(closed[:, 0], closed[:, 1], color="0.6", linewidth=0.9)
+    for angle, mean, covariance in zip(stimuli, means, covariances, strict=True):
+        values, vectors = np.linalg.eigh(covariance)
+        tilt = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
+        color = turn(angle / np.pi % 1)
+        ax.add_patch(
+            Ellipse(
+                tuple(mean), 2 * np.sqrt(values[1]), 2 * np.sqrt(values[0]), angle=tilt, facecolor=color, alpha=0.25
+            )
+        )
+        ax.plot(*mean, "o", color=color, markersize=4)
+        ax.annotate(f"{np.degrees(angle):.0f}°", mean, textcoords="offset points", xytext=(4, 4), fontsize=7)
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.autoscale_view()
+    ax.set_xlabel("output 1")
+    ax.set_ylabel("output 2")
+    return ax
+
+
+def estimator_errors(
+    values: Sequence[float], errors: Mapping[str, Any], axis_label: str, ax: Axes | None = None, *, floor: Any = None
+) -> Axes:
+    """Relative errors of estimators against a setting (step, number of trials), on logarithmic axes."""
+    ax = axes_or_new(ax)
+    for index, (name, error) in enumerate(errors.items()):
+        ax.plot(values, np.asarray(error), "o-", markersize=4, color=COLORS[index % 6], label=name)
+    if floor is not None:
+        ax.plot(values, np.broadcast_to(floor, (len(values),)), "--", color="black", linewidth=1, label="√(2/ν)")
+    ax.set_yscale("log")
+    ax.set_yticks(_ERROR_TICKS, [f"{tick:g}" for tick in _ERROR_TICKS])
+    shown = np.concatenate(
+        [np.asarray(error) for error in [*errors.values(), *([floor] if floor is not None else [])]], axis=None
+    )
+    ax.set_ylim(0.8 * float(shown.min()), 1.25 * float(shown.max()))
+    log_ticks(ax, values)
+    ax.set_xlabel(axis_label)
+    ax.set_ylabel("relative error")
+    ax.legend()
+    return ax
+
+
+def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Axes:
+    """Information against the number of units, with the fitted saturation."""
+    ax = axes_or_new(ax)
+    ax.errorbar(
+        found.num_units, found.value, found.standard_error, fmt="o", color=COLORS[0], capsize=2, label="subsets"
+    )
+    sizes = np.linspace(1, 1.3 * float(found.num_units[-1]), 200)
+    ax.plot(
+        sizes,
+        found.predict(sizes),
+        color=COLORS[1],
+        label=f"ε = {float(found.saturation):.2g} ± {float(found.saturation_error):.1g}",
+    )
+    ax.plot(sizes, float(found.information_per_unit) * sizes, ":", color="0.5", label="no saturation")
+    ax.set_ylim(0, 1.6 * float(np.max(found.value)))
+    ax.set_xlabel("units read out")
+    ax.set_ylabel("Fisher information (1/θ²)")
+    ax.legend()
+    return ax
+
+
+def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
+    """A decoder's variance with its error, and the least that its bias allows."""
+    ax = axes_or_new(ax)
+    ax.errorbar(
+        found.stimuli,
+        found.variance,
+        found.variance_error,
+        fmt="o",
+        color=COLORS[0],
+        markersize=4,
+        label="variance of the decoder",
+    )
+    ax.plot(found.stimuli, found.bound, color=COLORS[1], label="bound (1 + b′)²/I")
+    ax.set_ylim(0, 1.3 * float(np.max(found.variance)))
+    ax.set_xlabel("stimulus θ")
+    ax.set_ylabel("variance (θ²)")
+    ax.legend()
+    return ax

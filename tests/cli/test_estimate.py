@@ -1,0 +1,95 @@
+"""`fisherjax estimate`: files of responses, and the orientation study at its smallest."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fisherjax.cli import main
+
+
+@pytest.fixture
+def responses():
+    rng = np.random.default_rng(0)
+    slope = np.linspace(0.5, 1.5, 4)
+    return rng.normal(size=(80, 4)) - 0.1 * slope, rng.normal(size=(100, 4)) + 0.1 * slope
+
+
+def run(tmp_path, *words):
+    return main(["estimate", "--out", str(tmp_path / "out"), *map(str, words)])
+
+
+def written(tmp_path):
+    return json.loads((tmp_path / "out" / "results.json").read_text())
+
+
+def table(path, rows, header=None):
+    lines = [header] * (header is not None) + [",".join(map(str, row)) for row in rows]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_every_file_format_gives_the_same_estimate(tmp_path, responses):
+    from fisherjax import fisher
+
+    minus, plus = responses
+    expected = float(fisher.direct(minus, plus, 0.2).value)
+    np.savez(tmp_path / "data.npz", minus=minus, plus=plus, separation=0.2)
+    one = table(
+        tmp_path / "one.csv",
+        [["a", *row] for row in minus] + [["b", *row] for row in plus],
+        header="condition,u1,u2,u3,u4",
+    )
+    first, second = table(tmp_path / "first.csv", minus), table(tmp_path / "second.csv", plus)
+    calls = (
+        ["--responses", tmp_path / "data.npz"],
+        ["--responses", one, "--separation", 0.2],
+        ["--responses", first, second, "--separation", 0.2],
+    )
+    for index, words in enumerate(calls):
+        folder = tmp_path / f"run{index}"
+        folder.mkdir()
+        assert run(folder, *words) == 0
+        result = written(folder)
+        assert result["estimates"]["direct"] == pytest.approx(expected, rel=1e-9)
+        assert result["trials"] == [80, 100]
+        assert (folder / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "message"),
+    [
+        ([["a", 1, 2], ["b", 1]], ["--separation", 0.1], "line 2 has 2 values where the first has 3"),
+        ([["a", 1, 2], ["b", 1, "x"]], ["--separation", 0.1], "line 2 holds 'x', which is not a number"),
+        ([["a", 1, 2], ["a", 1, 3]], ["--separation", 0.1], "must name two conditions, got 1"),
+        ([["a", 1, 2], ["b", 1, 3]], [], "--separation must be given"),
+    ],
+)
+def test_bad_tables_are_one_line(tmp_path, rows, words, message, capsys):
+    path = table(tmp_path / "bad.csv", rows)
+    assert run(tmp_path, "--responses", path, *words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.strip().count("\n") == 0 or error.strip().splitlines()[-1].startswith("fisherjax:")
+
+
+def test_archive_without_a_condition(tmp_path, capsys):
+    np.savez(tmp_path / "data.npz", minus=np.ones((3, 2)))
+    assert run(tmp_path, "--responses", tmp_path / "data.npz", "--separation", 0.1) == 2
+    assert "has no array 'plus'" in capsys.readouterr().err
+
+
+def test_orientation_study(tmp_path, monkeypatch):
+    from fisherjax.cli import _estimate
+
+    monkeypatch.setattr(_estimate, "_REPLICATES", 4)
+    monkeypatch.setattr(_estimate, "_DECODED", 60)
+    monkeypatch.setattr(_estimate, "_SEPARATIONS", (0.1,))
+    monkeypatch.setattr(_estimate, "_TRIALS", (50,))
+    words = ["--size", 9, "--training-steps", 200, "--angles", 4, "--budget", 4000, "--trials", 100]
+    assert run(tmp_path, *words) == 0
+    result = written(tmp_path)
+    assert 0 < result["share_of_image_information"] < 1
+    assert result["total_trials"] <= 4000
+    for name in ("orientation.png", "methods.png", "variance.png", "report.html", "network.npz", "profile.npz"):
+        assert (tmp_path / "out" / name).stat().st_size > 1000
