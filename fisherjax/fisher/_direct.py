@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_scalar, is_traced, require
 from fisherjax.numerics import noncentrality_interval
 
-from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, normal_interval
+from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, normal_interval, wilson_interval
 
 
 class PairMoments(NamedTuple):
@@ -91,7 +91,7 @@ def shuffled(
 
     v_i the pooled variance of unit i; for T trials in each condition (T−2)/(T−1) and 2p/(TΔθ²). Needs no
     inverse, so that there may be more units than trials. Its error counts that the estimates of correlated
-    units are themselves correlated; the interval is normal.
+    units are themselves correlated; the interval is Wilson's.
 
     Parameters, errors and source are those of `direct`.
     """
@@ -153,14 +153,16 @@ def _direct_variance(value: Array, precision: Array, units: int, freedom: int) -
 @jax.jit(static_argnums=(1, 2, 3))
 def _shuffled(moments: PairMoments, freedom: int, confidence: float, scalar: bool) -> FisherEstimate:  # noqa: FBT001
     value, naive = shuffled_value(moments, freedom)
-    error = jnp.sqrt(_shuffled_variance(moments, freedom))
+    variance, growth = _shuffled_variance(moments, freedom)
+    error = jnp.sqrt(variance)
+    interval = wilson_interval(value, error, growth, confidence)
     if scalar:
-        value, error, naive = value[0, 0], error[0, 0], naive[0, 0]
-    return FisherEstimate(value, error, normal_interval(value, error, confidence), naive, "shuffled", confidence)
+        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
+    return FisherEstimate(value, error, interval, naive, "shuffled", confidence)
 
 
-def _shuffled_variance(moments: PairMoments, freedom: int) -> Float[Array, "K K"]:
-    """Var Σ_i f̂′_ik f̂′_il / v_i, through the derivatives and through the variances v_i, units correlated."""
+def _shuffled_variance(moments: PairMoments, freedom: int) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
+    """Var Σ_i f̂′_ik f̂′_il / v_i, through derivatives and variances of correlated units, and how it grows with I."""
     deviation = jnp.sqrt(jnp.diagonal(moments.covariance))
     correlation = moments.covariance / (deviation[:, None] * deviation)
     # a sample correlation squared is too large by 1/ν on average
@@ -175,7 +177,8 @@ def _shuffled_variance(moments: PairMoments, freedom: int) -> Float[Array, "K K"
     through_slopes = same * (projected[:, None] * inverse + inverse[:, None] * projected - null)
     products = signal[:, None] * signal
     through_variances = 2 / max(freedom - 4, 1) * jnp.einsum("kli,ij,klj->kl", products, square, products)
-    return jnp.maximum(through_slopes, same * null / 2) + through_variances
+    growth = jnp.diag(4 * inverse * projected / jnp.sum(signal**2, axis=1))
+    return jnp.maximum(through_slopes, same * null / 2) + through_variances, growth
 
 
 def check_pairs(

@@ -39,6 +39,14 @@ def normal_interval(value: Array, error: Array, confidence: float) -> Array:
     return jnp.stack([value - reach, value + reach])
 
 
+def wilson_interval(value: Array, error: Array, growth: Array, confidence: float) -> Array:
+    """All I with (Î − I)² ≤ z² Var(I), where the variance grows with the truth, d Var/dI = growth."""
+    quantile = ndtri(jnp.asarray((1 + confidence) / 2, value.dtype))
+    shift = quantile**2 * growth / 2
+    reach = jnp.sqrt((quantile * error) ** 2 + shift**2)
+    return jnp.stack([value + shift - reach, value + shift + reach])
+
+
 def student_interval(value: Array, error: Array, confidence: float, freedom: int) -> Array:
     """Value ± t · error, t Student's quantile for an error that has few degrees of freedom itself."""
     reach = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)) * error

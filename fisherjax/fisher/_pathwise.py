@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, require
 
-from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, normal_interval
+from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, wilson_interval
 
 
 class PathMoments(NamedTuple):
@@ -134,10 +133,7 @@ def _pathwise(values: Array, slopes: Array, confidence: float, scalar: bool) -> 
     value = shrink * (naive - noise / trials)
     variance, growth = _variance(white)
     error = jnp.sqrt(variance)
-    # the variance grows with the information, d Var/dI = growth: Wilson's interval solves (Î − I)² = z² Var(I)
-    reach = normal_interval(jnp.zeros_like(value), error, confidence)
-    shift = (ndtri(jnp.asarray((1 + confidence) / 2, value.dtype)) ** 2) * growth / 2
-    interval = value + shift + jnp.sign(reach) * jnp.sqrt(reach**2 + shift**2)
+    interval = wilson_interval(value, error, growth, confidence)
     if scalar:
         value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
     return FisherEstimate(value, error, interval, naive, "pathwise", confidence)
