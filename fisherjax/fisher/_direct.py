@@ -146,7 +146,7 @@ def _direct_variance(value: Array, precision: Array, units: int, freedom: int) -
     diagonal /= 1 + 2 / excess
     spread = alone[:, None] / precision + alone / precision[:, None] + noise[:, None] / precision
     between = (own + 2) * (value**2 + spread) + own * (alone + noise)[:, None] * (alone + noise)
-    between = between / ((own + 1) * excess) + spread
+    between = between / (own + 1) / excess + spread
     return jnp.where(jnp.eye(len(value), dtype=bool), diagonal, between)
 
 

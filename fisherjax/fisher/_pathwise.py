@@ -225,7 +225,7 @@ def _mean_variance(left: _LeftOut, information: Array, derivatives: Float[Array,
     trace_square = jnp.diagonal(trace)[:, None] * jnp.diagonal(trace) + trace**2
     # all pairs of trials less each with itself
     products -= trace_square / trials
-    noise = _without_inverse_noise(shrink**2 * products, shrink**2 * trace_square, freedom, units) / trials**2
+    noise = _without_inverse_noise(shrink**2 * products, shrink**2 * trace_square, freedom, units) / float(trials) ** 2
     # the square holds the noise of m twice; without information that noise is all there is
     return jnp.maximum(first - noise, noise)
 

@@ -336,3 +336,12 @@ def test_bad_input(index, key, as_user):
 def test_integer_responses_have_no_derivative(as_user):
     with pytest.raises(TypeError, match="have no derivative"):
         fisher.pathwise(np.ones((10, 2), int), np.ones((10, 2)))
+
+
+def test_many_trials_in_single_precision():
+    """Products of large counts must not be formed as 32-bit integers."""
+    with jax.enable_x64(False):
+        noise = jax.random.normal(jax.random.key(0), (2, 100_000, 2))
+        for found in (fisher.direct(noise[0], noise[1] + 1, 1.0), fisher.pathwise(noise[0], jnp.ones((100_000, 2)))):
+            assert abs(float(found.value) - 2) < 5 * float(found.standard_error)
+            assert found.value.dtype == jnp.float32
