@@ -94,7 +94,7 @@ class Session:
             "precision": "float64 theory, float32 simulation",
             "seconds": self.timings,
         }
-        self.write("manifest.json", json.dumps(manifest, indent=2) + "\n")
+        self.write("manifest.json", json.dumps(manifest, indent=2, default=_plain) + "\n")
 
     def write(self, name: str, text: str) -> Path:
         """Write a text file into the folder."""

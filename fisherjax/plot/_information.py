@@ -50,7 +50,7 @@ def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, re
     return ax
 
 
-def log_ticks(ax: Axes, values: Sequence[float]) -> None:
+def log_ticks(ax: Axes, values: Sequence[float | int]) -> None:
     """A logarithmic axis that is labelled at the given values and nowhere else."""
     ax.set_xscale("log")
     ax.set_xticks(list(values), [f"{value:g}" for value in values])
@@ -85,7 +85,12 @@ def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | N
 
 
 def estimator_errors(
-    values: Sequence[float], errors: Mapping[str, Any], axis_label: str, ax: Axes | None = None, *, floor: Any = None
+    values: Sequence[float | int],
+    errors: Mapping[str, Any],
+    axis_label: str,
+    ax: Axes | None = None,
+    *,
+    floor: Any = None,
 ) -> Axes:
     """Relative errors of estimators against a setting (step, number of trials), on logarithmic axes."""
     ax = axes_or_new(ax)

@@ -17,7 +17,7 @@ from . import _information as sampled
 from ._style import COLORS, style
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+def _figure(rows: int, columns: int, size: tuple[float | int, float | int]) -> tuple[Any, Any]:
     return plt.subplots(rows, columns, figsize=size, squeeze=False)
 
 
@@ -125,7 +125,7 @@ def save_angle_study(
 
 def save_variance_study(
     path: Path,
-    separations: Sequence[float],
+    separations: Sequence[float | int],
     by_separation: Mapping[str, Any],
     biases: Mapping[str, Any],
     trials: Sequence[int],
