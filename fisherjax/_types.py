@@ -32,9 +32,18 @@ R = TypeVar("R", bound="Result")
 _META = "__fisherjax__"
 
 
-def result_dtype(*values: Any) -> jnp.dtype:
-    """The float type that computations with `values` use: theirs, or JAX's default for Python numbers."""
-    return jnp.result_type(float, *[value for value in values if value is not None])
+def as_float(value: Any) -> jax.Array:
+    """An array of the value's own float type, or of JAX's default one for whole numbers.
+
+    Raises
+    ------
+    TypeError
+        If the value is complex.
+    """
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(f"expected real numbers, got an array of {array.dtype}")
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
 class Result(eqx.Module):

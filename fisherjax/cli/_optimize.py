@@ -127,16 +127,21 @@ def _examine(
 
 def _linear_form(matrix: connectivity.GainMatrix, command: Optimize, key: jax.Array) -> fisher.FisherCurve:
     """Information with noise correlations, by the closure of networks drawn from the structure."""
-    units, settings = min(command.units, _CLOSED_UNITS), curve_settings(command)
-    count = max(2, command.draws)
+    units, count = _closed_units(command), max(2, command.draws)
     draws = [connectivity.sample_weights(matrix, units, key=k, dtype=float) for k in jax.random.split(key, count)]
-    stimulated = connectivity.population_index(matrix, units) == 0
     return fisher.closure_curve(
         jnp.stack(draws),
-        input_vector=jnp.asarray(stimulated, float),
+        stimulus=command.stimulus,
+        noise_std=command.noise_std,
+        num_steps=command.steps,
+        nonlinearity=command.nonlinearity,
+        input_vector=jnp.asarray(connectivity.population_index(matrix, units) == 0, float),
         gain_matrix=matrix,
-        **{name: value for name, value in settings.items() if name != "num_units"},
     )
+
+
+def _closed_units(command: Optimize) -> int:
+    return min(command.units, _CLOSED_UNITS)
 
 
 def _draw(folder: Path, found: _Found, weights: jax.Array) -> dict[str, Path]:
@@ -165,7 +170,7 @@ def _facts(command: Optimize, found: _Found) -> list[tuple[str, str, object]]:
         ("advantage over the homogeneous network", "ratio", found.advantage),
         (
             "advantage with noise correlations",
-            f"linear form, closure, {min(command.units, _CLOSED_UNITS)} units",
+            f"linear form, closure, {_closed_units(command)} units",
             f"{found.linear_advantage[0]:.2f} ± {found.linear_advantage[1]:.2f}",
         ),
         ("retention F(T)/F(1)", "", float(theory.retention[-1])),

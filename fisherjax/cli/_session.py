@@ -87,7 +87,7 @@ class Session:
         manifest = {
             "command": self.name,
             "arguments": self.arguments,
-            "configuration": {key: _plain(value) for key, value in dataclasses.asdict(self.command).items()},
+            "configuration": dataclasses.asdict(self.command),
             "versions": versions(),
             "device": self.device,
             "platform": platform.platform(),
@@ -123,8 +123,4 @@ def _plain(value: Any) -> Any:
         return str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
-    if isinstance(value, tuple):
-        return list(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     raise TypeError(f"cannot write a {type(value).__name__} as JSON")

@@ -1,5 +1,6 @@
 """What several commands do alike: settings, tables, parts of the report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ._arguments import Geometry, Network, Optimize
 from ._session import Session
 
 CURVE_HEADER = ("time", "theory", "bare operator", "simulation", "standard error", "simulation / theory")
+ESTIMATE_HEADER = ("method", "information", "standard error", "95 % from", "to", "uncorrected")
 
 
 def curve_settings(command: Optimize | Network) -> dict[str, Any]:
@@ -110,3 +112,11 @@ def write_report(session: Session, title: str, sections: list[Section]) -> None:
 def say_where(session: Session) -> None:
     """Say where the report is."""
     print(f"wrote {session.folder / 'report.html'}")
+
+
+def estimate_rows(found: Mapping[str, fisher.FisherEstimate]) -> list[list[Any]]:
+    """Rows of the table of estimates, one per method."""
+    return [
+        [name, float(one.value), float(one.standard_error), *(float(end) for end in one.interval), float(one.naive)]
+        for name, one in found.items()
+    ]

@@ -1,11 +1,11 @@
 """The population gain matrix: how strongly, and in what proportion, populations drive each other."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, check_integer, is_traced, require
-from fisherjax._types import Result
+from fisherjax._types import Result, as_float
 
 
 class GainMatrix(Result):
@@ -37,15 +37,16 @@ class GainMatrix(Result):
 
     def __init__(self, gains: object, fractions: object = None):
         """Validate and convert; `fractions` default to equal shares."""
-        self.gains = _as_float(gains)
+        self.gains = as_float(gains)
         count = self.gains.shape[0] if self.gains.ndim else 0
         require(
             self.gains.ndim == 2 and self.gains.shape == (count, count) and count > 0,
             f"gains must be a square matrix (P, P), got shape {self.gains.shape}",
         )
-        if fractions is None:
-            fractions = jnp.full((count,), 1 / count, self.gains.dtype)
-        self.fractions = _as_float(fractions).astype(self.gains.dtype)
+        with jax.ensure_compile_time_eval():
+            # sizes of populations follow from them: they stay concrete inside a jit, unless they are traced themselves
+            shares = np.full(count, 1 / count) if fractions is None else fractions
+            self.fractions = as_float(shares).astype(self.gains.dtype)
         require(
             self.fractions.shape == (count,),
             f"fractions must have one entry per population, ({count},); got shape {self.fractions.shape}",
@@ -53,10 +54,10 @@ class GainMatrix(Result):
         check_finite("gains", self.gains)
         check_finite("fractions", self.fractions)
         if not is_traced(self.gains):
-            lowest = float(jnp.min(self.gains))
+            lowest = float(np.asarray(self.gains).min())
             require(lowest >= 0, f"gains must be non-negative standard deviations, got a smallest of {lowest:g}")
         if not is_traced(self.fractions):
-            smallest, total = float(jnp.min(self.fractions)), float(jnp.sum(self.fractions))
+            smallest, total = float(np.asarray(self.fractions).min()), float(np.asarray(self.fractions).sum())
             require(
                 smallest > 0,
                 f"fractions must be positive, got a smallest of {smallest:g}; leave the population out",
@@ -120,10 +121,3 @@ def population_index(gain_matrix: GainMatrix, num_units: int) -> np.ndarray:
     """Population p(i) of every unit i, (N,), in blocks: the first units belong to population 0."""
     sizes = population_sizes(gain_matrix, num_units)
     return np.repeat(np.arange(gain_matrix.num_populations), sizes)
-
-
-def _as_float(value: object) -> Float[Array, "..."]:
-    array = jnp.asarray(value)
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise TypeError(f"expected real numbers, got an array of {array.dtype}")
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))

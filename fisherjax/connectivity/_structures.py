@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, require
+from fisherjax._types import as_float
 
 from ._gain_matrix import GainMatrix
 
@@ -99,8 +100,7 @@ def feedforward_chain(
 
 
 def _coefficients(name: str, value: object) -> Float[Array, " count"]:
-    array = jnp.asarray(value)
-    array = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+    array = as_float(value)
     require(array.ndim == 1 and array.size > 0, f"{name} must be a non-empty vector, got shape {array.shape}")
     return array
 

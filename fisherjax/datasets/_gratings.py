@@ -10,7 +10,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Scalar
+from fisherjax._types import Key, Scalar, as_float
 
 _DISC = 6.0  # pixels at a squared radius of at least this are outside
 _TABLE = 4097
@@ -142,8 +142,7 @@ def grating_angles(
 
 
 def _checked(angles: object, size: int, noise_variance: Scalar, noise_probability: Scalar) -> Array:
-    theta = jnp.asarray(angles)
-    theta = theta if jnp.issubdtype(theta.dtype, jnp.floating) else theta.astype(float)
+    theta = as_float(angles)
     check_finite("angles", theta)
     check_integer("size", size, minimum=2)
     check_scalar("noise_variance", noise_variance, minimum=0.0)
@@ -163,16 +162,25 @@ def _disc(size: int) -> np.ndarray:
     return x**2 + y**2 < _DISC
 
 
-def _wave(theta: Array, size: int, frequency: Array) -> Array:
-    x, y = (jnp.asarray(axis, theta.dtype) for axis in _grid(size))
-    theta = theta[..., None, None]
-    return jnp.cos(frequency * (y * jnp.cos(theta) + x * jnp.sin(theta)))
+def _wave(theta: Array, size: int, frequency: Array) -> Float[Array, "*angles size size"]:
+    """cos(a + b) = cos a cos b − sin a sin b, a matrix product of one-dimensional waves in y and in x."""
+    axis = frequency * jnp.linspace(-math.pi, math.pi, size, dtype=theta.dtype)
+    down, across = axis * jnp.cos(theta)[..., None], axis * jnp.sin(theta)[..., None]
+    left = jnp.stack([jnp.cos(down), -jnp.sin(down)], axis=-1)
+    right = jnp.stack([jnp.cos(across), jnp.sin(across)], axis=-2)
+    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def _grating(theta: Array, key: Key, size: int, frequency: Array, variance: Array, probability: Array) -> Array:
-    mask_key, noise_key = jax.random.split(key)
-    shape = (size, size)
-    noisy = jax.random.uniform(mask_key, shape, theta.dtype) < probability
-    noise = jnp.sqrt(variance) * jax.random.normal(noise_key, shape, theta.dtype)
-    pixels = jnp.clip(_wave(theta, size, frequency) + jnp.where(noisy, noise, 0), -1, 1)
-    return jnp.where(_disc(size), pixels, 0)
+    disc = _disc(size)
+    rows, columns = np.nonzero(disc)
+    # one uniform number says whether a pixel of the disc is noisy and, by inversion, how much
+    level = jax.random.uniform(key, rows.shape, theta.dtype) - (1 - probability)
+    noisy = level > 0
+    inside = 1 - jnp.finfo(theta.dtype).eps
+    centred = jnp.clip(2 * level / jnp.where(probability > 0, probability, 1) - 1, -inside, inside)
+    noise = jnp.where(noisy, jnp.sqrt(2 * variance) * jax.lax.erf_inv(jnp.where(noisy, centred, 0)), 0)
+    place = np.zeros((size, size), int)
+    place[rows, columns] = np.arange(len(rows))
+    pixels = jnp.clip(_wave(theta, size, frequency) + noise[place], -1, 1)
+    return jnp.where(disc, pixels, 0)

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_integer, require
+from fisherjax._errors import check_choice, check_integer
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.networks import RateNetwork
 from fisherjax.numerics import Nonlinearity
 from fisherjax.simulate import check_allocation, map_length
 
-from ._curve import FisherCurve, warn_if_not_finite
+from ._curve import FisherCurve, as_draws, mean_curve, warn_if_not_finite
 from ._gaussian import FORMS, by_group
 from ._meanfield import check_noise
 
@@ -124,9 +124,7 @@ def closure_curve(
     check_noise(noise_std, observation_noise_std)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     mehler_order = check_integer("mehler_order", mehler_order, minimum=1)
-    stack = jnp.asarray(weights)
-    require(stack.ndim in {2, 3}, f"weights must have shape (N, N) or (draws, N, N), got {stack.shape}")
-    draws = stack if stack.ndim == 3 else stack[None]
+    draws = as_draws(weights)
     network = RateNetwork(
         draws[0],
         input_vector,
@@ -136,10 +134,10 @@ def closure_curve(
         nonlinearity=nonlinearity,
     )
     network.initial_state(stimulus)
-    theta = jnp.asarray(stimulus).astype(stack.dtype)
+    theta = jnp.asarray(stimulus).astype(draws.dtype)
     units = network.num_units
     sizes = (units,) if gain_matrix is None else population_sizes(gain_matrix, units)
-    live = _LIVE_MATRICES * (1 + theta.size) * units**2 * stack.dtype.itemsize
+    live = _LIVE_MATRICES * (1 + theta.size) * units**2 * draws.dtype.itemsize
     closure = (mehler_order, bool(third_cumulants))
     curve = _closure_curve(network, draws, theta, num_steps, form, sizes, closure, map_length(len(draws), live))
     return warn_if_not_finite(
@@ -215,17 +213,7 @@ def _closure_curve(
         return _scan(eqx.tree_at(lambda tree: tree.weights, network, weights), theta, num_steps, closure, read_out)
 
     values = jax.lax.map(measure, draws, batch_size=batch_size) if len(draws) > 1 else measure(draws[0])[None]
-    values = values if theta.ndim else values[..., 0, 0]
-    value = jnp.mean(values, axis=0)
-    error = None if len(draws) == 1 else jnp.std(values, axis=0, ddof=1) / math.sqrt(len(draws))
-    return FisherCurve(
-        times=jnp.arange(1, num_steps + 1, dtype=theta.dtype),
-        by_population=value[:, 1:],
-        total=value[:, 0],
-        standard_error=None if error is None else error[:, 0],
-        form=form,
-        by_population_error=None if error is None else error[:, 1:],
-    )
+    return mean_curve(values, form, scalar=theta.ndim == 0)
 
 
 def _scan(

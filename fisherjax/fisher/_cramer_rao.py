@@ -3,6 +3,7 @@
 import math
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_scalar, require
@@ -77,7 +78,8 @@ def cramer_rao(
         f"estimates (M, trials), stimuli (M,) and information (M,) must agree; got {values.shape}, {theta.shape} and "
         f"{fisher.shape}",
     )
-    require(bool(jnp.all(fisher > 0)), f"information must be positive, the least is {float(jnp.min(fisher)):.4g}")
+    least = float(np.asarray(fisher).min())
+    require(least > 0, f"information must be positive, the least is {least:.4g}")
     errors = values - theta[:, None]
     if period is not None:
         check_scalar("period", period, minimum=0.0, strict=True)

@@ -1,5 +1,6 @@
 """Information that decoders reach on trials they were not trained on: lower bounds that need no inverse bias."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -97,9 +98,7 @@ def decoder(
     validation = [parts[-1] for parts in conditions]
     statistic = _train(method, training, step, fit_key)
     found = direct(statistic(validation[0])[:, None], statistic(validation[1])[:, None], step[0], confidence=confidence)
-    return FisherEstimate(
-        found.value, found.standard_error, found.interval, found.naive, f"{method} decoder", confidence
-    )
+    return dataclasses.replace(found, method=f"{method} decoder")
 
 
 def _divide(trials: Array, key: Key, share: float, parts: int) -> list[Array]:

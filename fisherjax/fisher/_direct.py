@@ -11,7 +11,18 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_scalar, is_traced, require
 from fisherjax.numerics import noncentrality_interval
 
-from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, normal_interval, wilson_interval
+from ._blocks import block_jackknife, check_blocks
+from ._estimate import (
+    FisherEstimate,
+    as_responses,
+    check_freedom,
+    check_invertible,
+    normal_interval,
+    scalar_if,
+    wilson_interval,
+)
+
+_BLOCKS = 10  # of the jackknife for a shrunken covariance
 
 
 class PairMoments(NamedTuple):
@@ -225,24 +236,18 @@ def pair_moments(minus: Array, plus: Array, step: Array) -> PairMoments:
 
 def _shrunk(minus: Array, plus: Array, step: Array, shrinkage: float, confidence: float) -> FisherEstimate:
     """Information with a shrunken covariance; biased, its error from a jackknife."""
-    from ._resampling import jackknife  # noqa: PLC0415
-
     check_scalar("shrinkage", shrinkage, minimum=0.0, strict=True)
     require(float(shrinkage) <= 1, f"shrinkage must be at most 1, got {shrinkage}")
+    check_blocks((minus, plus), _BLOCKS)
+    arrays = (minus, plus, step, jnp.asarray(shrinkage, minus.dtype))
+    return block_jackknife(arrays, _shrunk_values, _BLOCKS, confidence, f"direct, shrinkage {shrinkage:g} (biased)")
 
-    def value(minus: Array, plus: Array, step: Array) -> FisherEstimate:
-        moments = pair_moments(minus, plus, jnp.atleast_1d(step))
-        own = jnp.diagonal(moments.covariance)
-        target = (1 - shrinkage) * moments.covariance + shrinkage * jnp.diag(own)
-        factor = jax.scipy.linalg.cho_factor(target, lower=True)
-        naive = moments.slope @ jax.scipy.linalg.cho_solve(factor, moments.slope.T)
-        noise = jnp.trace(jax.scipy.linalg.cho_solve(factor, moments.covariance))
-        corrected = naive - jnp.diag(noise / moments.precision)
-        if minus.ndim == 2:
-            corrected, naive = corrected[0, 0], naive[0, 0]
-        return FisherEstimate(corrected, corrected, jnp.stack([corrected] * 2), naive)
 
-    scalar = minus.ndim == 2
-    found = jackknife(minus, plus, step[0] if scalar else step, estimator=value, confidence=confidence)
-    label = f"direct, shrinkage {shrinkage:g} (biased)"
-    return FisherEstimate(found.value, found.standard_error, found.interval, found.naive, label, confidence)
+def _shrunk_values(minus: Array, plus: Array, step: Array, shrinkage: Array) -> tuple[Array, Array]:
+    moments = pair_moments(minus, plus, step)
+    own = jnp.diagonal(moments.covariance)
+    target = (1 - shrinkage) * moments.covariance + shrinkage * jnp.diag(own)
+    factor = jax.scipy.linalg.cho_factor(target, lower=True)
+    naive = moments.slope @ jax.scipy.linalg.cho_solve(factor, moments.slope.T)
+    noise = jnp.trace(jax.scipy.linalg.cho_solve(factor, moments.covariance))
+    return scalar_if(minus.ndim == 2, (naive - jnp.diag(noise / moments.precision), naive))

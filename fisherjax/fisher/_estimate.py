@@ -8,7 +8,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from fisherjax._errors import is_traced, require
-from fisherjax._types import Result
+from fisherjax._types import Result, as_float
 
 _SHOWN = 5  # bad rows that a message lists
 
@@ -31,6 +31,11 @@ class FisherEstimate(Result):
     def relative_error(self) -> Float[Array, "*KK"]:
         """Standard error relative to the value; above one half, the value says little."""
         return self.standard_error / jnp.abs(self.value)
+
+
+def scalar_if(scalar: bool, pair: tuple[Array, Array]) -> tuple[Array, Array]:  # noqa: FBT001
+    """The single entry of (1, 1) matrices where the stimulus is a scalar."""
+    return (pair[0][0, 0], pair[1][0, 0]) if scalar else pair
 
 
 def normal_interval(value: Array, error: Array, confidence: float) -> Array:
@@ -61,8 +66,7 @@ def as_responses(name: str, responses: object, ndims: tuple[int, ...] = (2,)) ->
     ValueError
         If there are too many or few axes, fewer than two trials, or a value that is not finite (with its rows).
     """
-    array = jnp.asarray(responses)
-    array = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+    array = as_float(responses)
     shapes = " or ".join("(" + ", ".join([*["K"] * (n - 2), "trials", "units"]) + ")" for n in ndims)
     hint = "; one unit is a column, responses[:, None]" if array.ndim == 1 else ""
     require(array.ndim in ndims, f"{name} must have shape {shapes}, got {array.shape}{hint}")

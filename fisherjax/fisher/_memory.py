@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, check_integer, check_scalar, is_traced, require
-from fisherjax._types import Scalar
+from fisherjax._types import Scalar, as_float
 from fisherjax.numerics import solve_discrete_lyapunov, spectral_radius
 
 
@@ -87,8 +87,7 @@ def total_memory(weights: object, input_vector: object, *, noise_std: Scalar) ->
 
 def _checked(weights: object, input_vector: object, noise_std: Scalar) -> tuple[Array, Array]:
     check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
-    matrix = jnp.asarray(weights)
-    matrix = matrix if jnp.issubdtype(matrix.dtype, jnp.floating) else matrix.astype(float)
+    matrix = as_float(weights)
     require(
         matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1],
         f"weights must be square (N, N), got shape {matrix.shape}",

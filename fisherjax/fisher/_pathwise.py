@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, require
 
-from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, wilson_interval
+from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, scalar_if, wilson_interval
 
 
 class PathMoments(NamedTuple):
@@ -83,6 +83,13 @@ def path_value(moments: PathMoments) -> tuple[Float[Array, "*batch K K"], Float[
     inverse = jnp.swapaxes(root, -1, -2) @ root
     noise = jnp.einsum("...ij,...klij->...kl", inverse, moments.slope_scatter / freedom) / moments.trials
     return (freedom - units - 1) / freedom * (naive - noise), naive
+
+
+def path_values(responses: Array, rows: Array) -> tuple[Array, Array]:
+    """Corrected and naive information; derivatives (n, p), or (K, n, p) with the trials before the units."""
+    scalar = rows.ndim == 2
+    slopes = rows[:, None] if scalar else jnp.moveaxis(rows, 0, 1)
+    return scalar_if(scalar, path_value(path_moments(responses, slopes)))
 
 
 def check_paths(responses: object, derivatives: object) -> tuple[Array, Array, bool]:

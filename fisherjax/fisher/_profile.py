@@ -10,13 +10,13 @@ import scipy.stats
 from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_callable, check_finite, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Result
+from fisherjax._types import Key, Result, as_float
 
 from ._pathwise import PathMoments, path_value, pathwise
-from ._respond import Respond, check_respond, path
+from ._respond import Respond, check_respond, path, sample_paths
 
-_BLOCKS = 10
-_SAFETY = 1.2  # on the trials that the pilot asks for, since its own estimate of the variance is uncertain
+_BLOCKS = 20
+_SAFETY = 1.4  # on the trials that the pilot asks for, since its own estimate of the variance is uncertain
 
 
 class InformationProfile(Result):
@@ -54,14 +54,14 @@ def information_profile(
     relative_error: float = 0.05,
     max_trials: int = 1_000_000,
     pilot_trials: int | None = None,
-    batch_size: int = 100,
+    batch_size: int | None = None,
     confidence: float = 0.95,
 ) -> InformationProfile:
     """Estimate a curve of Fisher information over the stimulus to a target error, within a budget of trials.
 
     Two stages. A pilot at every stimulus tells how many trials the target needs there; if all together are
     more than the budget, all get the same share of what they need. Then fresh trials give the value and,
-    by a jackknife over 10 blocks, its error: the trials that decided when to stop are not used again, so the
+    by a jackknife over 20 blocks, its error: the trials that decided when to stop are not used again, so the
     stopping biases neither. What was not reached is said by `converged`. Everything, pilot included, is one
     compiled call.
 
@@ -80,7 +80,8 @@ def information_profile(
     pilot_trials
         Trials of the pilot per stimulus; by default max(200, 5 (p + 2)).
     batch_size
-        Trials simulated at once, a multiple of 10.
+        Trials simulated at once, a multiple of 20; by default a tenth of the 2/ε² that the covariance alone asks
+        for at relative error ε, or of the budget; within 100 and 1000.
     confidence
         Coverage of the intervals.
 
@@ -100,10 +101,7 @@ def information_profile(
     key = check_key("key", key)
     check_scalar("relative_error", relative_error, minimum=0.0, strict=True)
     max_trials = check_integer("max_trials", max_trials, minimum=1)
-    batch_size = check_integer("batch_size", batch_size, minimum=_BLOCKS)
-    require(batch_size % _BLOCKS == 0, f"batch_size must be a multiple of {_BLOCKS}, got {batch_size}")
-    theta = jnp.asarray(stimuli)
-    theta = theta if jnp.issubdtype(theta.dtype, jnp.floating) else theta.astype(float)
+    theta = as_float(stimuli)
     require(theta.ndim in {1, 2} and len(theta) > 0, f"stimuli must have shape (M,) or (M, K), got {theta.shape}")
     check_finite("stimuli", theta)
     units = check_respond(respond, theta[0], key, needs_derivative=True)
@@ -112,7 +110,11 @@ def information_profile(
         if pilot_trials is None
         else check_integer("pilot_trials", pilot_trials, minimum=units + 6)
     )
-    pilot = -(-pilot // batch_size) * batch_size
+    if batch_size is None:
+        asked = min(0.2 / float(relative_error) ** 2, (max_trials / len(theta) - pilot) / 10)
+        batch_size = int(min(max(asked, 100), 1000)) // _BLOCKS * _BLOCKS
+    batch_size = check_integer("batch_size", batch_size, minimum=_BLOCKS)
+    require(batch_size % _BLOCKS == 0, f"batch_size must be a multiple of {_BLOCKS}, got {batch_size}")
     fewest = -(-2 * (units + 6) // batch_size) * batch_size
     needed = len(theta) * (pilot + fewest)
     require(
@@ -152,9 +154,9 @@ def _profile(
 
     def look(index: Array) -> tuple[Array, Array, Array]:
         """Means of the pilot and its relative variance per trial."""
-        keys = jax.random.split(jax.random.fold_in(pilot_key, index), pilot // batch_size)
-        values, slopes = jax.lax.map(lambda k: draw(index, k), keys)
-        values, slopes = values.reshape(pilot, -1), slopes.reshape(pilot, *slopes.shape[2:])
+        theta = stimuli[index]
+        values, slopes = sample_paths(respond, theta, jax.random.split(jax.random.fold_in(pilot_key, index), pilot))
+        slopes = slopes if theta.ndim else slopes[:, None]
         found = pathwise(values, slopes)
         own = jnp.diagonal(found.standard_error) / jnp.maximum(jnp.abs(jnp.diagonal(found.value)), 1e-30)
         return jnp.mean(values, axis=0), jnp.mean(slopes, axis=0), pilot * jnp.max(own) ** 2

@@ -1,7 +1,6 @@
 """Errors of any estimator by resampling trials: jackknife over blocks and bootstrap, each one jitted call."""
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +11,11 @@ from jaxtyping import Array
 
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key
-from fisherjax.simulate import map_length
 
+from ._blocks import Values, batch_length, block_jackknife, check_blocks
 from ._direct import check_pairs, degrees_of_freedom, direct_value, pair_moments, shuffled_value
-from ._estimate import FisherEstimate, as_responses, check_freedom, normal_interval, student_interval
-from ._pathwise import check_paths, path_moments, path_value
-
-Values = Callable[..., tuple[Array, Array]]
+from ._estimate import FisherEstimate, as_responses, check_freedom, normal_interval, scalar_if
+from ._pathwise import check_paths, path_values
 
 
 def jackknife(
@@ -61,7 +58,7 @@ def jackknife(
     """
     num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
     name, values, arrays = _prepare(data, estimator, left_out=num_blocks)
-    return _jackknife(arrays, values, num_blocks, confidence, f"{name}, jackknife of {num_blocks} blocks")
+    return block_jackknife(arrays, values, num_blocks, confidence, f"{name}, jackknife of {num_blocks} blocks")
 
 
 def bootstrap(
@@ -123,7 +120,8 @@ def _prepare(
         for index, part in enumerate(arrays):
             if part.ndim > 1:
                 as_responses(f"argument {index}", part, tuple(range(2, max(3, part.ndim + 1))))
-        _check_blocks(arrays, left_out)
+        if left_out is not None:
+            check_blocks(arrays, left_out)
         return getattr(estimator, "__name__", "estimator"), _function_values(estimator), arrays
     require(estimator in _NAMED, f"estimator must be a function or one of {', '.join(_NAMED)}; got {estimator!r}")
     values, count = _NAMED[estimator]
@@ -138,7 +136,8 @@ def _prepare(
         kept = degrees_of_freedom(minus, plus) - sum(
             part.shape[-2] - _kept(part.shape[-2], left_out) for part in (minus, plus)
         )
-    _check_blocks(arrays, left_out)
+    if left_out is not None:
+        check_blocks(arrays, left_out)
     if estimator != "shuffled":
         without = "" if left_out is None else f" when one of {left_out} blocks is left out"
         trials = " and ".join(str(part.shape[-2]) for part in arrays if part.ndim > 1)
@@ -150,30 +149,14 @@ def _kept(trials: int, blocks: int | None) -> int:
     return trials if blocks is None else trials - trials // blocks
 
 
-def _check_blocks(arrays: tuple[Array, ...], blocks: int | None) -> None:
-    for part in arrays:
-        if part.ndim > 1 and blocks is not None:
-            require(part.shape[-2] >= 2 * blocks, f"{blocks} blocks need {2 * blocks} trials, got {part.shape[-2]}")
-
-
 def _direct_values(minus: Array, plus: Array, step: Array) -> tuple[Array, Array]:
     moments = pair_moments(minus, plus, jnp.atleast_1d(step))
-    return _scalar_if(minus.ndim == 2, direct_value(moments, degrees_of_freedom(minus, plus)))
+    return scalar_if(minus.ndim == 2, direct_value(moments, degrees_of_freedom(minus, plus)))
 
 
 def _shuffled_values(minus: Array, plus: Array, step: Array) -> tuple[Array, Array]:
     moments = pair_moments(minus, plus, jnp.atleast_1d(step))
-    return _scalar_if(minus.ndim == 2, shuffled_value(moments, degrees_of_freedom(minus, plus)))
-
-
-def _pathwise_values(responses: Array, slopes: Array) -> tuple[Array, Array]:
-    scalar = slopes.ndim == 2
-    slopes = slopes[:, None] if scalar else jnp.moveaxis(slopes, 0, 1)
-    return _scalar_if(scalar, path_value(path_moments(responses, slopes)))
-
-
-def _scalar_if(scalar: bool, pair: tuple[Array, Array]) -> tuple[Array, Array]:  # noqa: FBT001
-    return (pair[0][0, 0], pair[1][0, 0]) if scalar else pair
+    return scalar_if(minus.ndim == 2, shuffled_value(moments, degrees_of_freedom(minus, plus)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -190,32 +173,8 @@ def _function_values(estimator: Callable[..., Any]) -> Values:
 _NAMED: dict[str, tuple[Values, int]] = {
     "direct": (_direct_values, 3),
     "shuffled": (_shuffled_values, 3),
-    "pathwise": (_pathwise_values, 2),
+    "pathwise": (path_values, 2),
 }
-
-
-@jax.jit(static_argnums=(1, 2, 3, 4))
-def _jackknife(
-    arrays: tuple[Array, ...], values: Values, num_blocks: int, confidence: float, method: str
-) -> FisherEstimate:
-    def without(block: Array) -> Array:
-        def left(part: Array) -> Array:
-            if part.ndim < 2:
-                return part
-            size = part.shape[-2] // num_blocks
-            index = jnp.arange(part.shape[-2] - size)
-            return jnp.take(part, jnp.where(index < block * size, index, index + size), axis=-2)
-
-        return values(*[left(part) for part in arrays])[0]
-
-    value, naive = values(*arrays)
-    parts = jax.lax.map(without, jnp.arange(num_blocks), batch_size=_batch(arrays, num_blocks))
-    trials = next(part.shape[-2] for part in arrays if part.ndim > 1)
-    size = trials // num_blocks
-    error = jnp.std(parts, axis=0) * math.sqrt((trials - size) / size)
-    return FisherEstimate(
-        value, error, student_interval(value, error, confidence, num_blocks - 1), naive, method, confidence
-    )
 
 
 @jax.jit(static_argnums=(2, 3, 4, 5, 6))
@@ -240,10 +199,6 @@ def _bootstrap(
         return values(*drawn)[0]
 
     value, naive = values(*arrays)
-    samples = jax.lax.map(resampled, jnp.arange(num_resamples), batch_size=_batch(arrays, num_resamples))
+    samples = jax.lax.map(resampled, jnp.arange(num_resamples), batch_size=batch_length(arrays, num_resamples))
     error = jnp.std(samples, axis=0, ddof=1)
     return FisherEstimate(value, error, normal_interval(value, error, confidence), naive, method, confidence)
-
-
-def _batch(arrays: tuple[Array, ...], items: int) -> int:
-    return map_length(items, 4 * sum(part.size * part.dtype.itemsize for part in arrays))

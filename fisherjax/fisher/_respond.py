@@ -1,5 +1,6 @@
 """Fisher information of anything that responds to a stimulus: a network, a trajectory, a trained classifier."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, is_traced, require
-from fisherjax._types import Key, Stimulus
+from fisherjax._types import Key, Stimulus, as_float
 
 from ._decoder import decoder
 from ._direct import direct
@@ -102,8 +103,7 @@ def estimate(
     if method == "common":
         values, slopes = _differences(respond, theta, step, jax.random.split(key, num_trials))
         found = _paths(values, slopes, error, confidence)
-        label = f"common random numbers, {found.method}"
-        return FisherEstimate(found.value, found.standard_error, found.interval, found.naive, label, confidence)
+        return dataclasses.replace(found, method=f"common random numbers, {found.method}")
     require(theta.ndim == 0, f"method={method!r} takes a scalar stimulus, got shape {theta.shape}")
     minus_key, plus_key, train_key = jax.random.split(key, 3)
     minus = sample(respond, theta - step / 2, jax.random.split(minus_key, num_trials))
@@ -116,8 +116,7 @@ def estimate(
 
 def as_stimulus(stimulus: Any) -> Array:
     """The stimulus as a float array, a scalar or a vector."""
-    theta = jnp.asarray(stimulus)
-    theta = theta if jnp.issubdtype(theta.dtype, jnp.floating) else theta.astype(float)
+    theta = as_float(stimulus)
     require(theta.ndim <= 1, f"stimulus must be a scalar or a vector (K,), got shape {theta.shape}")
     return theta
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result
 
+from ._blocks import without_block
 from ._direct import check_pairs, degrees_of_freedom, direct_value, pair_moments
 from ._estimate import check_freedom
 from ._pathwise import check_paths, path_moments, path_value
@@ -120,12 +121,7 @@ def _sizes(sizes: object, units: int) -> list[int]:
 @jax.jit
 def _scaling(arrays: tuple[Array, ...], subsets: list[Array]) -> tuple[Array, Array, Array, Array]:
     def of_blocks(block: Array) -> tuple[Array, Array]:
-        def left(part: Array) -> Array:
-            size = len(part) // _BLOCKS
-            index = jnp.arange(len(part) - size)
-            return part[jnp.where(index < block * size, index, index + size)]
-
-        values = _curve([part if part.ndim < 2 else left(part) for part in arrays], subsets)
+        values = _curve([without_block(part, block, _BLOCKS) for part in arrays], subsets)
         return values, _fit(sizes, values, weights)
 
     sizes = jnp.asarray([part.shape[1] for part in subsets], arrays[0].dtype)

@@ -15,7 +15,7 @@ from fisherjax.meanfield import input_parameters
 from fisherjax.networks import RateNetwork
 from fisherjax.simulate import SensitivityMoments, sensitivity_moments
 
-from ._curve import FisherCurve, warn_if_not_finite
+from ._curve import FisherCurve, as_draws, mean_curve, warn_if_not_finite
 from ._gaussian import spans
 from ._meanfield import check_noise
 from ._pathwise import PathMoments, path_value
@@ -89,10 +89,8 @@ def simulated_curve(
     check_choice("form", form, ("independent", "linear"))
     check_noise(noise_std, 0.0)
     num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
-    stack = jnp.asarray(weights)
-    stack = stack[None] if stack.ndim == 2 else stack
-    require(stack.ndim == 3, f"weights must have shape (N, N) or (draws, N, N), got {stack.shape}")
-    units = stack.shape[-1]
+    draws = as_draws(weights)
+    units = draws.shape[-1]
     kept = num_trials - -(-num_trials // num_blocks) - 1
     require(
         form == "independent" or kept > units + 1,
@@ -100,8 +98,8 @@ def simulated_curve(
         f"leaves {kept} degrees of freedom for N={units}; raise num_trials or use form='independent'",
     )
     sizes = (units,) if gain_matrix is None else population_sizes(gain_matrix, units)
-    curves, errors = [], []
-    for index, draw in enumerate(stack):
+    values, errors = [], []
+    for index, draw in enumerate(draws):
         moments = sensitivity_moments(
             RateNetwork(draw, input_vector, noise_std=noise_std, nonlinearity=nonlinearity),
             stimulus=stimulus,
@@ -113,29 +111,11 @@ def simulated_curve(
             progress=progress,
         )
         value, error = _jackknife(moments, sizes)
-        curves.append(value)
+        values.append(value)
         errors.append(error)
-    curve = _summary(curves, errors, form, np.ndim(stimulus) == 0)  # pyright: ignore[reportArgumentType]
+    curve = mean_curve(jnp.stack(values), form, scalar=np.ndim(stimulus) == 0, errors=jnp.stack(errors))  # pyright: ignore[reportArgumentType]
     reason = "states or their derivatives left the float range (unstable weights?), or a covariance is singular"
     return warn_if_not_finite(curve, reason)
-
-
-@jax.jit(static_argnums=(2, 3))
-def _summary(values: list[Array], errors: list[Array], form: str, scalar: bool) -> FisherCurve:  # noqa: FBT001
-    """Mean over weight draws, with the error over draws if there are several, else that over trials."""
-    stack = jnp.stack(values)
-    error = jnp.std(stack, axis=0, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else errors[0]
-    value = jnp.mean(stack, axis=0)
-    if scalar:
-        value, error = value[..., 0, 0], error[..., 0, 0]
-    return FisherCurve(
-        times=jnp.arange(1, value.shape[0] + 1, dtype=value.dtype),
-        by_population=value[:, 1:],
-        total=value[:, 0],
-        standard_error=error[:, 0],
-        form=form,
-        by_population_error=error[:, 1:],
-    )
 
 
 def ensemble_curve(

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ._blocks import block_jackknife, check_blocks, without_block
 from ._estimate import FisherEstimate, check_freedom, check_invertible
-from ._pathwise import check_paths, path_moments, path_value
-from ._resampling import jackknife
+from ._pathwise import check_paths, path_moments, path_values
 
 _BLOCKS = 20
 
@@ -47,16 +47,9 @@ def gaussian_total(responses: object, derivatives: object, *, confidence: float 
     check_freedom(values.shape[1], kept - 1, f"T = {len(values)} trials when one of {_BLOCKS} blocks is left out")
     check_invertible("the covariance of the responses", path_moments(values, slopes).scatter)
     rows = slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0)
-    found = jackknife(values, rows, estimator=_corrected, num_blocks=_BLOCKS, confidence=confidence)
+    check_blocks((values, rows), _BLOCKS)
     method = f"Gaussian total, jackknife of {_BLOCKS} blocks"
-    return FisherEstimate(found.value, found.standard_error, found.interval, found.naive, method, confidence)
-
-
-def _mean_term(values: Array, rows: Array) -> FisherEstimate:
-    scalar = rows.ndim == 2
-    value, naive = path_value(path_moments(values, rows[:, None] if scalar else jnp.moveaxis(rows, 0, 1)))
-    value, naive = (value[0, 0], naive[0, 0]) if scalar else (value, naive)
-    return FisherEstimate(value, value, jnp.stack([value, value]), naive)
+    return block_jackknife((values, rows), _corrected, _BLOCKS, confidence, method)
 
 
 def _covariance_term(values: Array, rows: Array) -> Array:
@@ -72,19 +65,15 @@ def _covariance_term(values: Array, rows: Array) -> Array:
     return term[0, 0] if rows.ndim == 2 else term
 
 
-def _corrected(values: Array, rows: Array) -> FisherEstimate:
-    """Mean term, unbiased, and covariance term less its jackknife estimate of bias."""
+def _corrected(values: Array, rows: Array) -> tuple[Array, Array]:
+    """Mean term, unbiased, and covariance term less its jackknife estimate of bias; and both naive."""
     whole = _covariance_term(values, rows)
     size = len(values) // _BLOCKS
-    kept = len(values) - size
 
     def without(block: Array) -> Array:
-        index = jnp.arange(kept)
-        index = jnp.where(index < block * size, index, index + size)
-        return _covariance_term(values[index], jnp.take(rows, index, axis=-2))
+        return _covariance_term(*(without_block(part, block, _BLOCKS) for part in (values, rows)))
 
     parts = jax.lax.map(without, jnp.arange(_BLOCKS))
-    bias = kept / size * (jnp.mean(parts, axis=0) - whole)
-    mean = _mean_term(values, rows)
-    value = mean.value + whole - bias
-    return FisherEstimate(value, value, jnp.stack([value, value]), mean.naive + whole)
+    bias = (len(values) - size) / size * (jnp.mean(parts, axis=0) - whole)
+    mean, naive_mean = path_values(values, rows)
+    return mean + whole - bias, naive_mean + whole

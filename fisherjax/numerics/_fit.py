@@ -13,12 +13,11 @@ T = TypeVar("T")
 
 
 class Fit(NamedTuple):
-    """Parameters after the last step, those with the lowest held-out loss, and losses."""
+    """Parameters after the last step, those with the lowest held-out loss, and the loss at every step."""
 
     last: Any
     best: Any
     loss: Float[Array, " steps"]
-    held_out_loss: Float[Array, " steps"]
 
 
 @eqx.filter_jit
@@ -53,7 +52,7 @@ def fit_parameters(
     def whole(moving: Any) -> Any:
         return eqx.combine(moving, fixed)
 
-    def step(carry: tuple[Any, Any, Any, Array], step_key: Array) -> tuple[tuple[Any, Any, Any, Array], tuple]:
+    def step(carry: tuple[Any, Any, Any, Array], step_key: Array) -> tuple[tuple[Any, Any, Any, Array], Array]:
         moving, state, best, lowest = carry
         value, slope = jax.value_and_grad(lambda part: loss(whole(part), step_key))(moving)
         with jax.numpy_dtype_promotion("standard"):
@@ -62,12 +61,10 @@ def fit_parameters(
         score = value if held_out is None else held_out(whole(moving))
         better = score < lowest
         best = moving if held_out is None else jax.tree.map(lambda a, b: jnp.where(better, a, b), moving, best)
-        return (moving, state, best, jnp.minimum(score, lowest)), (value, score)
+        return (moving, state, best, jnp.minimum(score, lowest)), value
 
     with jax.numpy_dtype_promotion("standard"):
         start = optimiser.init(moving)
     infinite = jnp.full_like(loss(parameters, key), jnp.inf)
-    (last, _, best, _), (losses, scores) = jax.lax.scan(
-        step, (moving, start, moving, infinite), jax.random.split(key, num_steps)
-    )
-    return Fit(whole(last), whole(best), losses, scores)
+    (last, _, best, _), losses = jax.lax.scan(step, (moving, start, moving, infinite), jax.random.split(key, num_steps))
+    return Fit(whole(last), whole(best), losses)

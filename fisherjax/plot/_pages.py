@@ -102,7 +102,7 @@ def save_geometry(path: Path, measured: geometry.GeometryComparison) -> Path:
 
 
 def save_angle_study(
-    path: Path, profile: InformationProfile, means: Any, covariances: Any, bound: CramerRao, image_information: Any
+    path: Path, profile: InformationProfile, means: Any, covariances: Any, bound: CramerRao, share: float
 ) -> Path:
     """Information about orientation as a polar curve, the responses it comes from, and the decoder's error."""
     with style():
@@ -118,7 +118,6 @@ def save_angle_study(
         sampled.cramer_rao(bound, right)
         right.set_xlabel("orientation (rad)")
         right.set_ylabel("variance of ½ atan2 (rad²)")
-        share = float(np.mean(np.asarray(profile.value) / np.asarray(image_information)))
         right.set_title(f"the output holds {100 * share:.0f} % of the image's information")
         return _write(figure, path)
 

@@ -80,12 +80,12 @@ def test_archive_without_a_condition(tmp_path, capsys):
 
 
 def test_orientation_study(tmp_path, monkeypatch):
-    from fisherjax.cli import _estimate
+    from fisherjax.cli import _orientation
 
-    monkeypatch.setattr(_estimate, "_REPLICATES", 4)
-    monkeypatch.setattr(_estimate, "_DECODED", 60)
-    monkeypatch.setattr(_estimate, "_SEPARATIONS", (0.1,))
-    monkeypatch.setattr(_estimate, "_TRIALS", (50,))
+    monkeypatch.setattr(_orientation, "_REPLICATES", 4)
+    monkeypatch.setattr(_orientation, "_DECODED", 60)
+    monkeypatch.setattr(_orientation, "_SEPARATIONS", (0.1,))
+    monkeypatch.setattr(_orientation, "_TRIALS", (50,))
     words = ["--size", 9, "--training-steps", 200, "--angles", 4, "--budget", 4000, "--trials", 100]
     assert run(tmp_path, *words) == 0
     result = written(tmp_path)

@@ -184,3 +184,14 @@ def test_keys_are_checked(two_populations, as_user):
         cn.sample_weights(two_populations, 10, key=3)
     legacy = cn.sample_weights(two_populations, 10, key=jax.random.PRNGKey(3))
     np.testing.assert_array_equal(legacy, cn.sample_weights(two_populations, 10, key=jax.random.key(3)))
+
+
+@pytest.mark.parametrize("fractions", [None, (0.25, 0.75)])
+def test_networks_are_sampled_from_structures_built_inside_a_jit(fractions):
+    @jax.jit
+    def inside(gain, key):
+        return cn.sample_weights(cn.homogeneous(gain, 2, fractions), 8, key=key)
+
+    key = jax.random.key(0)
+    outside = cn.sample_weights(cn.homogeneous(1.3, 2, fractions), 8, key=key)
+    np.testing.assert_allclose(inside(1.3, key), outside, rtol=1e-12)
