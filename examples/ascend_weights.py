@@ -3,8 +3,9 @@
 From random, orthogonal, chain and Toeplitz-optimal networks, under three constraints of equal cost: the Frobenius
 norm of a critical random network, spectral radius at most one (within that norm), and Dale's law (on that norm).
 The objective is the closure's linear form at T, noise correlations included. The closure is an approximation, and
-a gradient finds where it breaks: so every few steps the network is simulated, the ascent stops once prediction and
-measurement part, and the network that *measured* best is kept and measured again with fresh noise.
+a gradient finds where it breaks: so every few steps the network is simulated, the ascent goes back and takes smaller
+steps once prediction and measurement part, and the network that *measured* best is kept and measured again with fresh
+noise.
 
 Some fifteen minutes on two cores; writes ascend_weights.png and ascend_weights.json beside itself.
 
@@ -28,7 +29,7 @@ from fisherjax import fisher, numerics, optimize, plot
 
 UNITS, STEPS, NOISE, STIMULUS = 60, 10, 0.1, 0.1
 POPULATIONS = 5
-RATE, TRUST = 0.01, 1.5  # Adam's step; ratio of prediction to measurement at which an ascent stops
+RATE, TRUST = 0.01, 1.5  # Adam's step; ratio of prediction to measurement beyond which the closure is not trusted
 SETTINGS = {"stimulus": STIMULUS, "noise_std": NOISE, "num_steps": STEPS}
 
 
@@ -93,25 +94,26 @@ def measure(weights: jax.Array, vector: jax.Array, key: jax.Array, num_trials: i
 
 
 def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector: jax.Array, rounds: int) -> Ascent:
-    """Adam on log F through the constraint, ten steps a round, while the closure can be trusted."""
+    """Adam on log F through the constraint, ten steps a round, from where the closure could last be trusted."""
     optimiser = optax.adam(RATE)
 
     def loss(raw: jax.Array) -> jax.Array:
         return -jnp.log(jnp.maximum(information(constrain(raw), vector), 1e-12))
 
     @jax.jit
-    def ten_steps(raw: jax.Array, state: optax.OptState) -> tuple[jax.Array, optax.OptState]:
+    def ten_steps(raw: jax.Array, state: optax.OptState, scale: jax.Array) -> tuple[jax.Array, optax.OptState]:
         def step(carry, _):
             raw, state = carry
             slope = jax.grad(loss)(raw)
             slope = jnp.where(jnp.all(jnp.isfinite(slope)), slope, 0)
             updates, state = optimiser.update(slope, state)
-            return (optax.apply_updates(raw, updates), state), None
+            return (optax.apply_updates(raw, scale * updates), state), None
 
         return jax.lax.scan(step, (raw, state), length=10)[0]
 
     # scaled first, so that a step of the optimiser means the same in every start
-    raw, state = budget(start), optimiser.init(start)
+    raw = budget(start)
+    trusted, state, scale = raw, optimiser.init(raw), 1.0
     record = Ascent(constrain(raw), [], [], [])
     for turn in range(rounds + 1):
         weights = constrain(raw)
@@ -122,9 +124,12 @@ def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector
         record.steps.append(10 * turn)
         record.predicted.append(predicted)
         record.measured.append(measured)
-        if not predicted < TRUST * measured:
-            break
-        raw, state = ten_steps(raw, state)
+        if predicted < TRUST * measured:
+            trusted = raw
+        else:
+            # where the closure broke, go back and go on more carefully
+            raw, state, scale = trusted, optimiser.init(trusted), scale / 2
+        raw, state = ten_steps(raw, state, jnp.asarray(scale))
     return record
 
 
