@@ -1,6 +1,25 @@
 """Stimuli."""
 
+from ._cifar import cifar10, cifar100
 from ._gratings import grating_angles, grating_moments, gratings
 from ._natural import natural_patches
+from ._preprocess import Whitening, fit_whitening, grey, intensities, normalize_contrast, whiten
+from ._variants import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
 
-__all__ = ["grating_angles", "grating_moments", "gratings", "natural_patches"]
+__all__ = [
+    "CIFAR10_CLASSES",
+    "CIFAR100_CLASSES",
+    "CIFAR100_SUPERCLASSES",
+    "Whitening",
+    "cifar10",
+    "cifar100",
+    "fit_whitening",
+    "grating_angles",
+    "grating_moments",
+    "gratings",
+    "grey",
+    "intensities",
+    "natural_patches",
+    "normalize_contrast",
+    "whiten",
+]

@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_integer, check_key
 from fisherjax._types import Key
 
+from ._preprocess import LUMINANCE
+
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")
-_LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 
 
 @functools.cache
@@ -76,7 +77,7 @@ def natural_patches(
         top, left = (int(share * (extent - size + 1)) for share, extent in zip(place, image.shape[:2], strict=True))
         patches.append(image[top : top + size, left : left + size])
     stack = np.stack(patches)
-    return jnp.asarray(stack if color else stack @ _LUMINANCE.astype(np.float32))
+    return jnp.asarray(stack if color else stack @ np.array(LUMINANCE, np.float32))
 
 
 @functools.cache

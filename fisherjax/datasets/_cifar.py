@@ -1,0 +1,137 @@
+"""CIFAR-10 and CIFAR-100 from an archive, a folder, or TensorFlow Datasets; never through TensorFlow or torch."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from fisherjax._errors import check_choice, check_integer, require
+
+from ._prepared import data_folder, download, find_prepared, read_prepared
+from ._tar import read_members
+from ._variants import CIFAR10, CIFAR100, COARSE, Variant, parse_binary, parse_python
+
+SPLITS = ("train", "test")
+
+
+def cifar10(
+    path: str | os.PathLike[str] | None = None, *, split: str = "train", num_images: int | None = None
+) -> tuple[UInt8[np.ndarray, "n 32 32 3"], Int32[np.ndarray, " n"]]:
+    """Load CIFAR-10: 50 000 training and 10 000 test images of ten classes (`CIFAR10_CLASSES`).
+
+    Parameters
+    ----------
+    path
+        An archive (``cifar-10-binary.tar.gz`` or ``cifar-10-python.tar.gz``), a folder with its unpacked files, or
+        a folder that TensorFlow Datasets has prepared as array_record. Without it: what TensorFlow Datasets has
+        in its data directory (``TFDS_DATA_DIR``, by default ``~/tensorflow_datasets``), else a download to there
+        with the registered size and checksum, once.
+    split
+        ``"train"`` or ``"test"``.
+    num_images
+        The first so many; their order is random already. All by default.
+
+    Returns
+    -------
+    Images (n, 32, 32, 3) uint8, and labels (n,) int32, in the order of the original files.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at `path`, or a folder without the files.
+    ValueError
+        If the data are truncated, damaged or something else, a checksum is wrong, `split` is misspelt, or there
+        are fewer images than asked for. Python pickles are read without running anything in them.
+    ImportError
+        If TensorFlow Datasets is needed (``pip install 'fisherjax[cifar]'``).
+    ConnectionError
+        If there is no network; the message says what to download, and where to put it.
+
+    References
+    ----------
+    Krizhevsky (2009), Learning multiple layers of features from tiny images.
+    """
+    return _load(CIFAR10, path, split, num_images)
+
+
+def cifar100(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    split: str = "train",
+    labels: str = "fine",
+    num_images: int | None = None,
+) -> tuple[UInt8[np.ndarray, "n 32 32 3"], Int32[np.ndarray, " n"]]:
+    """Load CIFAR-100: as `cifar10`, with 100 classes (`CIFAR100_CLASSES`).
+
+    Parameters
+    ----------
+    path, split, num_images
+        As for `cifar10`.
+    labels
+        ``"fine"`` (100 classes) or ``"coarse"`` (the 20 of `CIFAR100_SUPERCLASSES`).
+    """
+    check_choice("labels", labels, ("fine", "coarse"))
+    return _load(CIFAR100 if labels == "fine" else CIFAR100._replace(labels=COARSE), path, split, num_images)
+
+
+def _load(
+    variant: Variant, path: str | os.PathLike[str] | None, split: str, num_images: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    check_choice("split", split, SPLITS)
+    wanted = None if num_images is None else check_integer("num_images", num_images, minimum=1)
+    if path is None:
+        folder = data_folder()
+        prepared = find_prepared(folder, variant)
+        images, labels = (
+            read_prepared(prepared, variant, split)
+            if prepared
+            else _read_archive(variant, download(variant, folder), split)
+        )
+    else:
+        images, labels = _read(variant, Path(path).expanduser(), split)
+    if wanted is None:
+        return images, labels
+    require(wanted <= len(labels), f"num_images={wanted}, but the {split} split holds {len(labels)} images")
+    return images[:wanted], labels[:wanted]
+
+
+def _read(variant: Variant, path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    if path.is_file():
+        return _read_archive(variant, path, split)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} does not exist")
+    prepared = find_prepared(path, variant)
+    if prepared:
+        return read_prepared(prepared, variant, split)
+    for folder in (path, *(path / name for name in variant.folders)):
+        for files in (variant.binary_files[split], variant.python_files[split]):
+            if all((folder / name).is_file() for name in files):
+                return _parse(variant, str(folder), {name: (folder / name).read_bytes() for name in files}, split)
+    if (path / variant.archive).is_file():
+        return _read_archive(variant, path / variant.archive, split)
+    raise FileNotFoundError(
+        f"{path} holds no {variant.name}: neither {', '.join(variant.binary_files[split])}, nor "
+        f"{', '.join(variant.python_files[split])}, nor {variant.archive}, nor a folder prepared by TensorFlow Datasets"
+    )
+
+
+def _read_archive(variant: Variant, path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    found = read_members(path, {*variant.binary_files[split], *variant.python_files[split]})
+    return _parse(variant, str(path), found, split)
+
+
+def _parse(variant: Variant, where: str, found: Mapping[str, bytes], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Batches of one split in their order, of whichever format is there."""
+    for files, parse in ((variant.binary_files[split], parse_binary), (variant.python_files[split], parse_python)):
+        present = [name for name in files if name in found]
+        if present:
+            missing = [name for name in files if name not in found]
+            require(not missing, f"{where} lacks {', '.join(missing)}")
+            parts = [parse(variant, f"{where}: {name}", found[name]) for name in files]
+            # written into place: concatenation would keep the planes of the files as its memory order
+            images = np.empty((sum(len(part[1]) for part in parts), 32, 32, 3), np.uint8)
+            np.concatenate([part[0] for part in parts], out=images)
+            return images, np.concatenate([part[1] for part in parts])
+    raise ValueError(f"{where} is not an archive of {variant.name}: it has no {variant.binary_files[split][0]}")
