@@ -63,20 +63,26 @@ def curve_rows(
 
 
 def geometry_table(distances: geometry.GeometryComparison) -> Table:
-    """Correlations and stress over time, one row per step."""
-    simulated = geometry.distance_correlation(distances.original, distances.simulated)
-    predicted = geometry.distance_correlation(distances.original, distances.predicted)
-    stress = [geometry.shepard(distances.original, step).stress for step in distances.simulated]
-    header = (
-        "time",
-        "Pearson, theory",
-        "Pearson, simulation",
-        "Spearman, simulation",
-        "stress-1, simulation",
-    )
-    columns = (predicted.pearson, simulated.pearson, simulated.spearman, np.asarray(stress))
-    rows = [[index + 1, *(float(column[index]) for column in columns)] for index in range(len(stress))]
-    return Table(header, rows)
+    """Correlations, stress, neighbours and dimension over time, one row per step."""
+    measured, theory = distances.measured, distances.theory
+    columns = {
+        "time": measured.times.astype(int),
+        "Pearson, theory": theory.pearson,
+        "Pearson, simulation": measured.pearson,
+        "Spearman": measured.spearman,
+        "Kendall": measured.kendall,
+        "stress-1": measured.stress,
+        "neighbours kept": measured.neighbours,
+        "least stretch": measured.smallest_stretch,
+        "largest stretch": measured.largest_stretch,
+    }
+    optional = {
+        "dimension": measured.participation_ratio,
+        "class neighbours": measured.class_neighbours,
+        "linear probe": measured.probe_accuracy,
+    }
+    columns |= {name: column for name, column in optional.items() if column is not None}
+    return Table(tuple(columns), [list(row) for row in zip(*(c.tolist() for c in columns.values()), strict=True)])
 
 
 def geometry_section(figure: Path, table: Table, images: int) -> Section:

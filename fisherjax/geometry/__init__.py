@@ -1,17 +1,34 @@
 """Geometry of many stimuli: which distances a network keeps, predicted and measured."""
 
-from ._comparison import GeometryComparison, compare_geometry
+from ._comparison import GeometryComparison, GeometryCurve, compare_geometry
 from ._distances import initial_patterns, pairwise_distances, predicted_distances
+from ._measures import (
+    NearIsometry,
+    class_neighbours,
+    linear_probe,
+    near_isometry,
+    neighbours_kept,
+    participation_ratio,
+    sparse_pairs,
+)
 from ._shepard import DistanceCorrelation, ShepardDiagram, distance_correlation, shepard
 
 __all__ = [
     "DistanceCorrelation",
     "GeometryComparison",
+    "GeometryCurve",
+    "NearIsometry",
     "ShepardDiagram",
+    "class_neighbours",
     "compare_geometry",
     "distance_correlation",
     "initial_patterns",
+    "linear_probe",
+    "near_isometry",
+    "neighbours_kept",
     "pairwise_distances",
+    "participation_ratio",
     "predicted_distances",
     "shepard",
+    "sparse_pairs",
 ]

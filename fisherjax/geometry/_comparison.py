@@ -1,25 +1,68 @@
-"""Distances between many stimuli through time, predicted and simulated side by side."""
+"""The geometry of many stimuli through time, simulated in several networks and predicted, side by side."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_integer, check_key
+from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, sample_weights
+from fisherjax.meanfield import overlap_steps
 from fisherjax.networks import RateNetwork
-from fisherjax.simulate import trajectories
+from fisherjax.numerics import coarse_nonlinearity, progress_bar
+from fisherjax.simulate import check_allocation, noisy_step
 
-from ._distances import pairwise_distances, predicted_distances
+from ._correlations import bootstrap_counts, correlations, generator, intervals, reference
+from ._distances import distances_of_overlaps, pairwise_distances, squared_distances, starting_overlap
+from ._measures import class_neighbours, linear_probe, near_isometry, neighbours_kept
+from ._shepard import shepard
+
+_SHOWN = 5  # times whose distances are kept by default
+
+
+class GeometryCurve(Result):
+    """What is left of the geometry of S stimuli at times 1…T; the mean over networks where simulated."""
+
+    times: Float[np.ndarray, " T"]
+    pearson: Float[np.ndarray, " T"]
+    """Correlation of distances between states with distances between stimuli, over all pairs."""
+    spearman: Float[np.ndarray, " T"]
+    kendall: Float[np.ndarray, " T"]
+    stress: Float[np.ndarray, " T"]
+    """Kruskal's stress-1."""
+    smallest_stretch: Float[np.ndarray, " T"]
+    """Least stretch over pairs, relative to its root mean square; see `near_isometry`."""
+    largest_stretch: Float[np.ndarray, " T"]
+    neighbours: Float[np.ndarray, " T"]
+    """Share of the nearest neighbours that stay so."""
+    participation_ratio: Float[np.ndarray, " T"] | None = None
+    """Dimension of the cloud of states."""
+    class_neighbours: Float[np.ndarray, " T"] | None = None
+    """Share of the nearest neighbours that have the same label."""
+    probe_accuracy: Float[np.ndarray, " T"] | None = None
+    """Held-out accuracy of a linear classifier of the labels."""
+    pearson_interval: Float[np.ndarray, "T 2"] | None = None
+    """Bootstrap over stimuli and networks."""
+    spearman_interval: Float[np.ndarray, "T 2"] | None = None
+    kendall_interval: Float[np.ndarray, "T 2"] | None = None
 
 
 class GeometryComparison(Result):
-    """Distances between S stimuli before, and between the states that they lead to at times 1…T."""
+    """Distances between S stimuli, and between the states they lead to; summaries at all times, distances at some."""
 
     original: Float[Array | np.ndarray, "S S"]
-    simulated: Float[Array | np.ndarray, "T S S"]
-    predicted: Float[Array | np.ndarray, "T S S"]
+    """Distances between the initial patterns."""
+    kept_times: Int[np.ndarray, " M"]
+    simulated: Float[Array | np.ndarray, "M S S"]
+    """Root mean square over networks of the distances at the kept times."""
+    predicted: Float[Array | np.ndarray, "M S S"]
+    measured: GeometryCurve
+    theory: GeometryCurve
 
 
 def compare_geometry(
@@ -28,50 +71,223 @@ def compare_geometry(
     *,
     noise_std: Scalar,
     num_steps: int,
-    num_trials: int,
     num_draws: int,
     key: Key,
+    num_trials: int = 1,
+    labels: object = None,
     nonlinearity: object = "tanh",
+    kept_times: Sequence[int] | None = None,
+    num_neighbours: int = 10,
+    num_resamples: int = 200,
+    confidence: float = 0.95,
+    progress: bool = False,
 ) -> GeometryComparison:
-    """Predict distances between patterns, and simulate them in networks drawn from the structure.
+    """Simulate how networks drawn from a structure keep distances between patterns, and predict it.
+
+    All stimuli and trials of all networks advance together, one step at a time, and only summaries and the
+    distances at `kept_times` stay in memory: 2000 stimuli fit into 2 GiB.
 
     Parameters
     ----------
     gain_matrix
         Structure, P populations.
     patterns
-        Initial states (S, N), for instance from `initial_patterns`.
+        Initial states (S, N), for instance from `initial_patterns`. Distances are defined on them.
     noise_std
         σ, at least 0.
-    num_steps, num_trials, num_draws
-        Steps; trials over which each state is averaged; networks over which squared distances are.
+    num_steps, num_draws, num_trials
+        Steps T; networks; noisy trials over which each state is averaged, 1 for a single noisy trial.
     key
-        JAX random key.
+        JAX random key: weights, noise, resamples.
+    labels
+        (S,), whole numbers: adds class neighbourhoods and a linear probe.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
+    kept_times
+        Times whose distances are kept; by default about five, evenly spaced in logarithm.
+    num_neighbours
+        k of the neighbourhoods, at most S − 1.
+    num_resamples
+        Bootstrap data sets (stimuli and networks are drawn with replacement); 0 for no intervals.
+    confidence
+        Coverage of the intervals.
+    progress
+        Whether to show a bar on stderr.
 
     Returns
     -------
-    GeometryComparison; the simulation runs in float32.
+    GeometryComparison. The simulation runs in float32; the prediction in the float type of the gains, exact for
+    large N to the 2e-9 of its moments.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three different patterns, shapes do not match, a time is out of range, or the
+        states would not fit into memory.
+    TypeError
+        If `key` is not a JAX key.
     """
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    num_trials = check_integer("num_trials", num_trials, minimum=1)
     num_draws = check_integer("num_draws", num_draws, minimum=1)
-    squares = []
-    for draw_key in jax.random.split(check_key("key", key), num_draws):
-        weight_key, trial_key = jax.random.split(draw_key)
-        units = patterns.shape[1]
-        weights = sample_weights(gain_matrix, units, key=weight_key, dtype=jnp.float32)
-        network = RateNetwork(weights, jnp.zeros(units), noise_std=noise_std, nonlinearity=nonlinearity)
-        states = trajectories(
-            network, num_steps=num_steps, num_trials=num_trials, key=trial_key, initial_pattern=patterns
+    num_resamples = check_integer("num_resamples", num_resamples, minimum=0)
+    weight_key, noise_key, resample_key = jax.random.split(check_key("key", key), 3)
+    original = pairwise_distances(patterns)
+    stimuli, units = np.shape(patterns)
+    num_neighbours = min(check_integer("num_neighbours", num_neighbours, minimum=1), stimuli - 1)
+    chosen = _times(kept_times, num_steps)
+    check_allocation("states", (num_draws * (num_trials + 2), stimuli, units), np.dtype(np.float32))
+    known = reference(np.asarray(original, np.float64))
+    stimulus_key, network_key = jax.random.split(resample_key)
+    counts = bootstrap_counts(num_resamples, stimuli, stimulus_key) if num_resamples else None
+    classes = None if labels is None else np.asarray(labels)
+    summarise = functools.partial(_summarise, np.asarray(original, np.float64), known, num_neighbours)
+    networks = [
+        RateNetwork(
+            sample_weights(gain_matrix, units, key=k, dtype=jnp.float32),
+            np.zeros(units),
+            noise_std=noise_std,
+            nonlinearity=nonlinearity,
         )
-        squares.append(pairwise_distances(jnp.mean(states, axis=2)) ** 2)
-    predicted = predicted_distances(
-        gain_matrix,
-        patterns,
-        noise_std=noise_std,
-        num_steps=num_steps,
-        nonlinearity=nonlinearity,
-        num_trials=num_trials,
+        for k in jax.random.split(weight_key, num_draws)
+    ]
+    measured, theory = [], []
+    simulated, predicted = [], []
+    steps = _simulate(networks, jnp.asarray(patterns).astype(jnp.float32), noise_key, num_steps, num_trials)
+    overlaps = _predict(gain_matrix, patterns, noise_std, num_steps, num_trials, nonlinearity)
+    with progress_bar("following stimuli", num_steps, enabled=progress) as advance:
+        for time, (step, expected) in enumerate(zip(steps, overlaps, strict=True), start=1):
+            squares = [np.asarray(square) for square in step.squares]
+            measured.append(summarise(squares, counts, classes, step))
+            theory.append(summarise([np.asarray(expected) ** 2], None, classes, None))
+            if time in chosen:
+                simulated.append(np.sqrt(np.mean(squares, axis=0)))
+                predicted.append(np.asarray(expected))
+            advance()
+    draws = generator(network_key).integers(num_draws, size=(num_resamples, num_draws))
+    return GeometryComparison(
+        original=original,
+        kept_times=np.asarray(chosen),
+        simulated=np.stack(simulated),
+        predicted=np.stack(predicted),
+        measured=_curve(measured, draws, confidence),
+        theory=_curve(theory, None, confidence),
     )
-    simulated = jnp.sqrt(jnp.mean(jnp.stack(squares), axis=0))
-    return GeometryComparison(pairwise_distances(patterns), simulated, predicted)
+
+
+class _Step(NamedTuple):
+    """One time of the simulation, one entry per network."""
+
+    squares: list[Float[Array, "S S"]]
+    means: list[Float[Array, "S N"]]
+    participation: list[Float[Array, ""]]
+
+
+class _Summary(NamedTuple):
+    """Measures at one time: mean over networks, and the correlations of each network and resample."""
+
+    values: dict[str, float]
+    samples: Float[np.ndarray, "draws B 3"]
+
+
+def _times(kept: Sequence[int] | None, num_steps: int) -> list[int]:
+    if kept is None:
+        return sorted({round(num_steps ** (index / (_SHOWN - 1))) for index in range(_SHOWN)})
+    chosen = sorted({check_integer("kept_times", time, minimum=1) for time in kept})
+    require(len(chosen) > 0 and chosen[-1] <= num_steps, f"kept_times must be within 1…{num_steps}, got {list(kept)}")
+    return chosen
+
+
+def _simulate(
+    networks: list[RateNetwork], patterns: Array, key: Key, num_steps: int, num_trials: int
+) -> Iterator[_Step]:
+    """Steps, the next one already on its way while the caller works on the last."""
+    states = [jnp.broadcast_to(patterns[:, None], (len(patterns), num_trials, patterns.shape[1])) for _ in networks]
+    waiting = None
+    for time in range(num_steps):
+        found = []
+        for index, network in enumerate(networks):
+            step_key = jax.random.fold_in(jax.random.fold_in(key, time), index)
+            states[index], *measures = _advance(network, states[index], step_key)
+            found.append(measures)
+        if waiting is not None:
+            yield waiting
+        waiting = _Step(*(list(column) for column in zip(*found, strict=True)))
+    if waiting is not None:
+        yield waiting
+
+
+@jax.jit
+def _advance(network: RateNetwork, states: Float[Array, "S n N"], key: Key) -> tuple[Array, Array, Array, Array]:
+    states = noisy_step(network, states, key)
+    means = jnp.mean(states, axis=1)
+    squares = squared_distances(means)
+    # the centred Gram matrix from squared distances, less their row and column means; its traces are Σλ and Σλ²
+    rows = jnp.mean(squares, axis=0)
+    gram = -(squares - rows[:, None] - rows + jnp.mean(rows)) / 2
+    participation = jnp.trace(gram) ** 2 / jnp.maximum(jnp.sum(gram**2), jnp.finfo(states.dtype).tiny)
+    return states, squares, means, participation
+
+
+def _predict(
+    gain_matrix: GainMatrix,
+    patterns: Array | np.ndarray,
+    noise_std: Scalar,
+    num_steps: int,
+    num_trials: int,
+    nonlinearity: object,
+) -> Iterator[Float[Array, "S S"]]:
+    phi = coarse_nonlinearity(nonlinearity)
+    start = starting_overlap(gain_matrix, patterns, phi)
+    units = patterns.shape[1]
+    for variance, overlap in overlap_steps(
+        gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi
+    ):
+        yield distances_of_overlaps(gain_matrix, variance, overlap, units, num_trials)
+
+
+def _summarise(
+    original: Float[np.ndarray, "S S"],
+    known: object,
+    num_neighbours: int,
+    squares: list[Float[np.ndarray, "S S"]],
+    counts: Float[np.ndarray, "B S"] | None,
+    labels: np.ndarray | None,
+    step: _Step | None,
+) -> _Summary:
+    rows: list[dict[str, float]] = []
+    samples = []
+    for index, square in enumerate(squares):
+        distances = np.sqrt(square.astype(np.float64))
+        (pearson, spearman, kendall), resampled = correlations(known, distances, counts)  # pyright: ignore[reportArgumentType]
+        isometry = near_isometry(original, distances)
+        row = {
+            "pearson": pearson,
+            "spearman": spearman,
+            "kendall": kendall,
+            "smallest_stretch": float(isometry.smallest),
+            "largest_stretch": float(isometry.largest),
+            "neighbours": float(neighbours_kept(original, distances, num_neighbours)),
+        }
+        if labels is not None:
+            row["class_neighbours"] = float(class_neighbours(distances, labels, num_neighbours))
+        if step is not None:
+            row["participation_ratio"] = float(step.participation[index])
+            if labels is not None:
+                row["probe_accuracy"] = float(linear_probe(step.means[index], labels))
+        rows.append(row)
+        samples.append(resampled)
+    values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    mean = np.sqrt(np.mean(squares, axis=0, dtype=np.float64))
+    values["stress"] = shepard(original, mean).stress if np.ptp(mean[np.triu_indices(len(mean), 1)]) > 0 else 1.0
+    return _Summary(values, np.stack(samples))
+
+
+def _curve(found: list[_Summary], draws: Int[np.ndarray, "B draws"] | None, confidence: float) -> GeometryCurve:
+    values = {name: np.array([one.values[name] for one in found]) for name in found[0].values}
+    if draws is not None and len(draws):
+        # the same resampled stimuli in all networks; networks are drawn as well
+        index = np.arange(len(draws))[:, None]
+        samples = np.stack([one.samples[draws, index].mean(axis=1) for one in found])
+        values |= intervals(samples, confidence)
+    return GeometryCurve(times=np.arange(1.0, len(found) + 1), **values)

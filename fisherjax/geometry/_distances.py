@@ -1,17 +1,18 @@
 """Distances between states, measured and predicted, and how stimuli become initial patterns."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_choice, check_finite, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import as_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity
 
 
 def pairwise_distances(states: Float[Array | np.ndarray, "*batch S N"]) -> Float[Array, "*batch S S"]:
@@ -25,12 +26,20 @@ def pairwise_distances(states: Float[Array | np.ndarray, "*batch S N"]) -> Float
     states = jnp.asarray(states)
     require(states.ndim >= 2, f"states must have shape (…, S, N), got {states.shape}")
     check_finite("states", states)
+    return jnp.sqrt(squared_distances(states))
+
+
+def squared_distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
+    """|x_a|² + |x_b|² − 2 x_a·x_b of centred states: one matrix product, nothing of size S² N."""
     centred = states - jnp.mean(states, axis=-2, keepdims=True)
     gram = jnp.einsum("...in,...jn->...ij", centred, centred, precision=jax.lax.Precision.HIGHEST)
     squares = jnp.diagonal(gram, axis1=-2, axis2=-1)
     squared = squares[..., :, None] + squares[..., None, :] - 2 * gram
     off_diagonal = 1 - jnp.eye(states.shape[-2], dtype=states.dtype)
-    return jnp.sqrt(jnp.maximum(squared, 0)) * off_diagonal
+    return jnp.maximum(squared, 0) * off_diagonal
+
+
+PROJECTIONS = ("random", "identity", "crop")
 
 
 def initial_patterns(
@@ -41,48 +50,76 @@ def initial_patterns(
     key: Key,
     amplitude: Scalar = 1.0,
     population: int = 0,
+    projection: str = "random",
 ) -> Float[Array, "S N"]:
-    """Turn images into initial states of one population, by a random projection; zero elsewhere.
+    """Turn images into initial states of one population; zero elsewhere.
 
-    The images are flattened, centred on their mean image, and projected by a Gaussian random matrix,
-    which keeps distances to 1/√(units). The result is scaled to a root mean square of `amplitude`.
+    The images are centred on their mean image, projected to the size of the population, and scaled to a root
+    mean square of `amplitude`. Distances between stimuli are those of the result.
 
     Parameters
     ----------
     images
-        (S, …), any shape per image.
+        (S, …), any shape per image; bytes are divided by 255.
     gain_matrix, num_units
         Structure and N, which fix how many units the population has.
     key
-        JAX random key of the projection.
+        JAX random key of the random projection; the others do not use it.
     amplitude
         Root mean square of the stimulated units over images.
     population
         Which population sees the images.
+    projection
+        ``"random"``: by a Gaussian matrix, which keeps distances to 1/√(units). ``"identity"``: one unit per
+        number of the image, the other units of the population zero. ``"crop"``: the same with the central part
+        of images (S, height, width[, channels]) that has no more numbers than the population has units.
 
     Raises
     ------
     ValueError
-        If there are fewer than two images, or all are alike.
+        If there are fewer than two images, all are alike, or the population is too small for the projection.
+    TypeError
+        If `key` is not a JAX key.
     """
     key = check_key("key", key)
     check_scalar("amplitude", amplitude, minimum=0.0, strict=True)
+    check_choice("projection", projection, PROJECTIONS)
     sizes = population_sizes(gain_matrix, num_units)
     population = check_integer("population", population, minimum=0)
     require(population < len(sizes), f"population must be below {len(sizes)}, got {population}")
-    dtype = gain_matrix.gains.dtype
-    flat = jnp.asarray(images).astype(dtype)
-    require(flat.ndim >= 2 and flat.shape[0] >= 2, f"images must hold at least two images, got shape {flat.shape}")
-    flat = flat.reshape(flat.shape[0], -1)
-    check_finite("images", flat)
+    dtype, units = gain_matrix.gains.dtype, sizes[population]
+    values = jnp.asarray(images)
+    values = values.astype(dtype) / 255 if values.dtype == jnp.uint8 else values.astype(dtype)
+    require(values.ndim >= 2 and len(values) >= 2, f"images must hold at least two images, got shape {values.shape}")
+    check_finite("images", values)
+    values = _centre_crop(values, units) if projection == "crop" else values
+    flat = values.reshape(values.shape[0], -1)
     centred = flat - jnp.mean(flat, axis=0)
-    projected = centred @ jax.random.normal(key, (flat.shape[1], sizes[population]), dtype)
+    if projection == "random":
+        projected = centred @ jax.random.normal(key, (flat.shape[1], units), dtype)
+    else:
+        require(
+            flat.shape[1] <= units,
+            f"population {population} has {units} units, fewer than the {flat.shape[1]} numbers of an image: raise "
+            "num_units, or use projection='random' or 'crop'",
+        )
+        projected = jnp.pad(centred, ((0, 0), (0, units - flat.shape[1])))
     size = jnp.sqrt(jnp.mean(projected**2))
     require(float(size) > 0, "images must differ from each other, but all are the same")
     first = sum(sizes[:population])
     patterns = jnp.zeros((flat.shape[0], num_units), dtype)
     scaled = projected * (jnp.asarray(amplitude, dtype) / size)
-    return patterns.at[:, first : first + sizes[population]].set(scaled)
+    return patterns.at[:, first : first + units].set(scaled)
+
+
+def _centre_crop(images: Array, units: int) -> Array:
+    """The largest central square part of images with at most so many numbers."""
+    require(images.ndim in {3, 4}, f"projection='crop' needs images (S, height, width[, channels]), got {images.shape}")
+    channels = images.shape[3] if images.ndim == 4 else 1
+    side = min(math.isqrt(units // channels), *images.shape[1:3])
+    require(side >= 1, f"the population has {units} units, fewer than the {channels} channels of one pixel")
+    top, left = ((extent - side) // 2 for extent in images.shape[1:3])
+    return images[:, top : top + side, left : left + side]
 
 
 def predicted_distances(
@@ -122,18 +159,33 @@ def predicted_distances(
     Distances (T, S, S) at times 1…T; zero diagonal.
     """
     phi = as_nonlinearity(nonlinearity)
+    start = starting_overlap(gain_matrix, patterns, phi)
+    found = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
+    return distances_of_overlaps(gain_matrix, found.variance, found.overlap, jnp.shape(patterns)[1], num_trials)
+
+
+def starting_overlap(gain_matrix: GainMatrix, patterns: object, phi: Nonlinearity) -> Float[Array, "P S S"]:
+    """Mean of φ(x_a) φ(x_b) over the units of each population, of given initial states (S, N)."""
     states = jnp.asarray(patterns).astype(gain_matrix.gains.dtype)
     require(states.ndim == 2, f"patterns must have shape (S, N), got {states.shape}")
     check_finite("patterns", states)
-    units = states.shape[1]
-    edges = np.concatenate([[0], np.cumsum(population_sizes(gain_matrix, units))])
+    edges = np.concatenate([[0], np.cumsum(population_sizes(gain_matrix, states.shape[1]))])
     response = phi(states)
     groups = [response[:, low:high] for low, high in itertools.pairwise(edges)]
-    start = jnp.stack([group @ group.T / group.shape[1] for group in groups])
-    overlaps = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
-    own = jnp.diagonal(overlaps.overlap, axis1=-2, axis2=-1)
-    spread = 0 if num_trials is None else (overlaps.variance - own) / check_integer("num_trials", num_trials, minimum=1)
+    return jnp.stack([group @ group.T / group.shape[1] for group in groups])
+
+
+def distances_of_overlaps(
+    gain_matrix: GainMatrix,
+    variance: Float[Array, "*T P S"],
+    overlap: Float[Array, "*T P S S"],
+    num_units: int,
+    num_trials: int | None,
+) -> Float[Array, "*T S S"]:
+    """Distances between states whose second moments per population are given."""
+    own = jnp.diagonal(overlap, axis1=-2, axis2=-1)
+    spread = 0 if num_trials is None else (variance - own) / check_integer("num_trials", num_trials, minimum=1)
     each = own + spread
-    squared = each[..., :, None] + each[..., None, :] - 2 * overlaps.overlap
-    total = units * jnp.einsum("p,tpab->tab", gain_matrix.fractions, squared)
-    return jnp.sqrt(jnp.maximum(total, 0)) * (1 - jnp.eye(states.shape[0], dtype=states.dtype))
+    squared = each[..., :, None] + each[..., None, :] - 2 * overlap
+    total = num_units * jnp.einsum("p,...pab->...ab", gain_matrix.fractions, squared)
+    return jnp.sqrt(jnp.maximum(total, 0)) * (1 - jnp.eye(overlap.shape[-1], dtype=overlap.dtype))

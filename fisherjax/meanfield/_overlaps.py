@@ -1,5 +1,8 @@
 """Overlaps between the states that many initial patterns lead to: the theory of geometry."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +11,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_finite, check_integer, check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import as_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity
 
 
 class PatternOverlaps(Result):
@@ -51,9 +54,52 @@ def pattern_overlaps(
     ValueError
         If `initial_overlap` has the wrong shape or is not finite.
     """
+    phi, start, noise = _checked(gain_matrix, initial_overlap, noise_std, nonlinearity)
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    rows, columns = np.triu_indices(start.shape[1])
+
+    def step(carry: _Pairs, _: None) -> tuple[_Pairs, _Pairs]:
+        return _step(gain_matrix, noise, phi, carry), carry
+
+    _, (variances, overlaps) = jax.lax.scan(step, _first(gain_matrix, noise, start), length=num_steps)
+    full = jnp.zeros((num_steps, *start.shape), start.dtype)
+    full = full.at[:, :, rows, columns].set(overlaps).at[:, :, columns, rows].set(overlaps)
+    return PatternOverlaps(jnp.arange(1, num_steps + 1, dtype=start.dtype), variances, full)
+
+
+def overlap_steps(
+    gain_matrix: GainMatrix,
+    initial_overlap: object,
+    *,
+    noise_std: Scalar,
+    num_steps: int,
+    nonlinearity: object = "tanh",
+) -> Iterator[tuple[Float[Array, "P S"], Float[Array, "P S S"]]]:
+    """Variance and overlap of `pattern_overlaps` one time after the other, for patterns too many to keep all times.
+
+    Parameters and errors are those of `pattern_overlaps`. The next step is on its way while the caller works.
+    """
+    phi, start, noise = _checked(gain_matrix, initial_overlap, noise_std, nonlinearity)
+    count = check_integer("num_steps", num_steps, minimum=1)
+    pairs = _first(gain_matrix, noise, start)
+    rows, columns = np.triu_indices(start.shape[1])
+    for step in range(count):
+        following = _jitted_step(gain_matrix, noise, phi, pairs) if step + 1 < count else pairs
+        full = jnp.zeros_like(start).at[:, rows, columns].set(pairs.overlap)
+        yield pairs.variance, full.at[:, columns, rows].set(pairs.overlap)
+        pairs = following
+
+
+class _Pairs(NamedTuple):
+    variance: Float[Array, "P S"]
+    overlap: Float[Array, "P pairs"]  # the diagonal included
+
+
+def _checked(
+    gain_matrix: GainMatrix, initial_overlap: object, noise_std: Scalar, nonlinearity: object
+) -> tuple[Nonlinearity, Float[Array, "P S S"], Array]:
     phi = as_nonlinearity(nonlinearity)
     check_scalar("noise_std", noise_std, minimum=0.0)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
     start = jnp.asarray(initial_overlap, gain_matrix.gains.dtype)
     count = gain_matrix.num_populations
     require(
@@ -61,25 +107,25 @@ def pattern_overlaps(
         f"initial_overlap must have shape (P, S, S) with P = {count}, got {start.shape}",
     )
     check_finite("initial_overlap", start)
-    noise = jnp.asarray(noise_std, start.dtype) ** 2
-    total_gain = gain_matrix.variance_gain
+    return phi, start, jnp.asarray(noise_std, start.dtype) ** 2
+
+
+def _first(gain_matrix: GainMatrix, noise: Array, start: Array) -> _Pairs:
     rows, columns = np.triu_indices(start.shape[1])
-    diagonal = np.flatnonzero(rows == columns)
+    overlap = gain_matrix.variance_gain @ start[:, rows, columns]
+    return _Pairs(overlap[:, np.flatnonzero(rows == columns)] + noise, overlap)
 
-    def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        variance, overlap = carry
 
-        def one_population(population: tuple[Array, Array]) -> Array:
-            own, pairs = population
-            return phi.overlap(own[rows], own[columns], pairs)
+def _step(gain_matrix: GainMatrix, noise: Array, phi: Nonlinearity, pairs: _Pairs) -> _Pairs:
+    rows, columns = np.triu_indices(pairs.variance.shape[1])
 
-        # one population at a time: the pairs times the quadrature nodes are the memory
-        moments = jax.lax.map(one_population, (variance, overlap))
-        following = (noise + total_gain @ phi.second_moment(variance), total_gain @ moments)
-        return following, carry
+    def one_population(population: _Pairs) -> Array:
+        return phi.overlap(population.variance[rows], population.variance[columns], population.overlap)
 
-    overlap = total_gain @ start[:, rows, columns]
-    _, (variances, overlaps) = jax.lax.scan(step, (overlap[:, diagonal] + noise, overlap), length=num_steps)
-    full = jnp.zeros((num_steps, count, *start.shape[1:]), start.dtype)
-    full = full.at[:, :, rows, columns].set(overlaps).at[:, :, columns, rows].set(overlaps)
-    return PatternOverlaps(jnp.arange(1, num_steps + 1, dtype=start.dtype), variances, full)
+    # one population at a time: the pairs times the quadrature nodes are the memory
+    moments = jax.lax.map(one_population, pairs)
+    total_gain = gain_matrix.variance_gain
+    return _Pairs(noise + total_gain @ phi.second_moment(pairs.variance), total_gain @ moments)
+
+
+_jitted_step = jax.jit(_step, static_argnums=2)

@@ -8,7 +8,7 @@ from ._mixture import kolmogorov_rule
 from ._noncentral import noncentral_f_cdf, noncentrality_interval
 from ._nonlinearity import Nonlinearity, TwoPointMoments
 from ._progress import progress_bar
-from ._registry import as_nonlinearity
+from ._registry import as_nonlinearity, coarse_nonlinearity
 from ._smooth import SmoothFunction
 from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
 
@@ -24,6 +24,7 @@ __all__ = [
     "ThresholdLinear",
     "TwoPointMoments",
     "as_nonlinearity",
+    "coarse_nonlinearity",
     "fit_parameters",
     "kolmogorov_rule",
     "noncentral_f_cdf",

@@ -17,6 +17,8 @@ _BY_NAME: dict[str, Callable[[], Nonlinearity]] = {
     "identity": Identity,
 }
 
+_COARSE_NODES = 8
+
 
 def as_nonlinearity(nonlinearity: Any) -> Nonlinearity:
     """Turn a name, a smooth function or a `Nonlinearity` into a `Nonlinearity`.
@@ -45,3 +47,9 @@ def as_nonlinearity(nonlinearity: Any) -> Nonlinearity:
         kind = type(nonlinearity).__name__
         raise TypeError(f"nonlinearity must be a name or a function, got {nonlinearity!r} of type {kind}")
     return SmoothFunction(nonlinearity)  # pyright: ignore[reportArgumentType]
+
+
+def coarse_nonlinearity(nonlinearity: Any) -> Nonlinearity:
+    """The same nonlinearity with moments to 2e-9 instead of rounding, at a quarter of the cost, where there is one."""
+    phi = as_nonlinearity(nonlinearity)
+    return type(phi)(num_nodes=_COARSE_NODES) if isinstance(phi, Tanh | Logistic) else phi

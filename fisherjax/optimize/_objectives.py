@@ -10,9 +10,7 @@ from fisherjax._errors import check_integer, check_scalar, require
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, meanfield_curve
-from fisherjax.numerics import Logistic, Nonlinearity, Tanh, as_nonlinearity
-
-_COARSE_NODES = 8  # error 2e-9 of the moments, at a quarter of the cost
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity
 
 
 class MemoryObjective(eqx.Module):
@@ -81,13 +79,14 @@ class MemoryObjective(eqx.Module):
 
     def coarse(self) -> "MemoryObjective":
         """The same objective by a coarser rule for the moments, for the inner loop of a search."""
-        if not isinstance(self.nonlinearity, Tanh | Logistic):
+        phi = coarse_nonlinearity(self.nonlinearity)
+        if phi is self.nonlinearity:
             return self
         return type(self)(
             self.step,
             stimulus=self.stimulus,
             noise_std=self.noise_std,
-            nonlinearity=type(self.nonlinearity)(num_nodes=_COARSE_NODES),
+            nonlinearity=phi,
             input_pattern=self.input_pattern,
             readout=self.readout,
         )

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fisherjax.connectivity import GainMatrix, spectral_radius
 from fisherjax.fisher import FisherCurve
-from fisherjax.geometry import DistanceCorrelation, ShepardDiagram
+from fisherjax.geometry import DistanceCorrelation, GeometryCurve, ShepardDiagram
 from fisherjax.optimize import History
 
 from ._style import COLORS, axes_or_new, population_color
@@ -151,23 +151,22 @@ def shepard(diagram: ShepardDiagram, ax: Axes | None = None) -> Axes:
 
 
 def distance_correlation(
-    curve: DistanceCorrelation,
+    curve: DistanceCorrelation | GeometryCurve,
     ax: Axes | None = None,
     *,
     label: str = "",
     measured: bool = False,
     color: str | None = None,
 ) -> Axes:
-    """Correlation between original and latent distances over time; points if measured, a line if theory."""
+    """Correlation between original and latent distances over time; points with intervals if measured, else a line."""
     ax = axes_or_new(ax)
-    ax.plot(
-        curve.times,
-        curve.pearson,
-        "o" if measured else "-",
-        markersize=4,
-        color=color or COLORS[0],
-        label=label,
-    )
+    style = {"color": color or COLORS[0], "markersize": 4, "label": label}
+    if measured and curve.pearson_interval is not None:
+        low, high = curve.pearson_interval.T
+        reach = np.maximum([curve.pearson - low, high - curve.pearson], 0)
+        ax.errorbar(curve.times, curve.pearson, reach, fmt="o", capsize=2, linewidth=1, **style)
+    else:
+        ax.plot(curve.times, curve.pearson, "o" if measured else "-", **style)
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set_ylim(top=1.03)
     ax.set_xlabel("time (steps)")

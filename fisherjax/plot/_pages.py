@@ -78,26 +78,24 @@ def save_history(path: Path, record: History) -> Path:
         return _write(figure, path)
 
 
-def save_geometry(path: Path, measured: geometry.GeometryComparison) -> Path:
-    """Shepard diagrams at several times, then the correlation of distances over time."""
-    steps = len(measured.simulated)
-    shown = sorted({0, (steps - 1) // 3, steps - 1})
+def save_geometry(path: Path, found: geometry.GeometryComparison) -> Path:
+    """Shepard diagrams at the kept times, then the correlation of distances over time."""
+    pairs = np.triu_indices(len(found.original), 1)
+    order = np.argsort(found.original[pairs])
     with style():
-        figure, (axes,) = _figure(1, len(shown) + 1, (3.6 * (len(shown) + 1), 3.6))
-        for ax, step in zip(axes, shown, strict=False):
-            panel.shepard(geometry.shepard(measured.original, measured.simulated[step]), ax)
-            order = np.argsort(measured.original[np.triu_indices(len(measured.original), 1)])
-            pairs = np.triu_indices(len(measured.original), 1)
+        figure, (axes,) = _figure(1, len(found.kept_times) + 1, (3.6 * (len(found.kept_times) + 1), 3.6))
+        for ax, time, simulated, predicted in zip(
+            axes, found.kept_times, found.simulated, found.predicted, strict=False
+        ):
+            panel.shepard(geometry.shepard(found.original, simulated), ax)
             ax.scatter(
-                measured.original[pairs][order], measured.predicted[step][pairs][order], s=2, color=COLORS[2],
-                alpha=0.5, linewidths=0, label="theory", rasterized=True,
+                found.original[pairs][order], predicted[pairs][order], s=2, color=COLORS[2], alpha=0.5,
+                linewidths=0, label="theory", rasterized=True,
             )  # fmt: skip
-            ax.set_title(f"t = {step + 1}: {ax.get_title()}")
+            ax.set_title(f"t = {time}: {ax.get_title()}")
         axes[0].legend(markerscale=4)
-        predicted = geometry.distance_correlation(measured.original, measured.predicted)
-        simulated = geometry.distance_correlation(measured.original, measured.simulated)
-        panel.distance_correlation(predicted, axes[-1], label="theory")
-        panel.distance_correlation(simulated, axes[-1], label="simulation", measured=True, color=COLORS[1])
+        panel.distance_correlation(found.theory, axes[-1], label="theory")
+        panel.distance_correlation(found.measured, axes[-1], label="simulation", measured=True, color=COLORS[1])
         return _write(figure, path)
 
 

@@ -1,11 +1,13 @@
 """Distances, Shepard diagrams and their prediction."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from fisherjax import connectivity as cn
 from fisherjax import datasets, fisher, geometry
@@ -39,7 +41,14 @@ def test_initial_patterns_drive_one_population_and_keep_distances(two_population
 
 def test_predicted_distances_match_simulation(two_populations, patterns, key):
     comparison = geometry.compare_geometry(
-        two_populations, patterns, noise_std=0.2, num_steps=4, num_trials=30, num_draws=30, key=key
+        two_populations,
+        patterns,
+        noise_std=0.2,
+        num_steps=4,
+        num_trials=30,
+        num_draws=30,
+        key=key,
+        kept_times=range(1, 5),
     )
     pairs = np.triu_indices(12, 1)
     for step in range(4):
@@ -121,8 +130,180 @@ def test_natural_patches_are_deterministic_and_real(key):
     assert datasets.natural_patches(2, key=key, color=True).shape == (2, 16, 16, 3)
 
 
+def clouds(stimuli=60, noise=0.7, seed=0):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(stimuli, 30))
+    return points, points + noise * rng.normal(size=points.shape)
+
+
+@pytest.mark.parametrize(("stimuli", "tolerance"), [(12, 1e-12), (70, 1e-3)])
+def test_correlations_are_scipys(stimuli, tolerance):
+    before, after = (pdist(points) for points in clouds(stimuli))
+    curve = geometry.distance_correlation(before, squareform(after)[None])
+    assert curve.pearson[0] == pytest.approx(pearsonr(before, after).statistic)
+    assert curve.spearman[0] == pytest.approx(spearmanr(before, after).statistic)
+    assert curve.kendall[0] == pytest.approx(kendalltau(before, after).statistic, abs=tolerance)
+
+
+def test_ties_are_shared():
+    before = np.array([1.0, 1.0, 2.0, 2.0, 3.0, 3.0])
+    after = np.array([1.0, 2.0, 2.0, 3.0, 3.0, 1.0])
+    curve = geometry.distance_correlation(before, squareform(after)[None])
+    assert curve.spearman[0] == pytest.approx(spearmanr(before, after).statistic)
+    assert curve.kendall[0] == pytest.approx(kendalltau(before, after).statistic)
+
+
+def test_bootstrap_over_stimuli_is_the_plain_one():
+    """Against drawing stimuli again and computing everything anew; the ranks are approximate to first order."""
+    from fisherjax.geometry import _correlations as inner
+
+    points, moved = clouds()
+    before, after = squareform(pdist(points)), squareform(pdist(moved))
+    counts = inner.bootstrap_counts(150, 60, jax.random.key(3))
+    _, samples = inner.correlations(inner.reference(before), after, counts)
+    plain = []
+    for row in counts:
+        index = np.repeat(np.arange(60), row.astype(int))
+        first, second = (index[part] for part in np.triu_indices(60, 1))
+        first, second = first[first != second], second[first != second]
+        x, y = before[first, second], after[first, second]
+        plain.append([f(x, y).statistic for f in (pearsonr, spearmanr, kendalltau)])
+    plain = np.array(plain)
+    np.testing.assert_allclose(samples[:, 0], plain[:, 0], atol=1e-5)
+    for place in (1, 2):
+        assert np.corrcoef(samples[:, place], plain[:, place])[0, 1] > 0.9
+        np.testing.assert_allclose(samples[:, place].std(), plain[:, place].std(), rtol=0.1)
+
+
+def test_intervals_cover_the_correlation_of_many_stimuli():
+    """95 % intervals from 60 stimuli hold the value of 1500 others in 85 to 100 % of 60 data sets."""
+    truth = geometry.distance_correlation(*(d[None] if k else d for k, d in enumerate(map(pair, clouds(1500, seed=9)))))
+    covered = []
+    for seed in range(60):
+        before, after = map(pair, clouds(seed=seed))
+        found = geometry.distance_correlation(before, after[None], key=jax.random.key(seed), num_resamples=200)
+        low, high = np.stack([found.pearson_interval[0], found.spearman_interval[0], found.kendall_interval[0]]).T
+        covered.append((low <= (value := [truth.pearson[0], truth.spearman[0], truth.kendall[0]])) & (value <= high))
+    assert np.all(np.mean(covered, axis=0) > 0.85)
+
+
+def pair(points):
+    return squareform(pdist(points))
+
+
+def test_near_isometry_of_a_stretched_ellipse():
+    """Along orthogonal directions stretched by 1 and 3, the extremes relative to their root mean square."""
+    points = np.concatenate([np.zeros((1, 2)), np.eye(2)])
+    found = geometry.near_isometry(pair(points), pair(points * [1.0, 3.0]))
+    scale = np.sqrt((1 + 9 + 10) / (1 + 1 + 2))
+    np.testing.assert_allclose([found.smallest, found.largest, found.scale], [1 / scale, 3 / scale, scale])
+    exact = geometry.near_isometry(pair(points), np.stack([pair(points), 5 * pair(points)]))
+    np.testing.assert_allclose(exact.constant, 0, atol=1e-12)
+
+
+def test_sparse_pairs_differ_in_few_driven_coordinates(two_populations, key):
+    patterns = geometry.initial_patterns(np.random.default_rng(0).normal(size=(6, 40)), two_populations, 100, key=key)
+    both = geometry.sparse_pairs(patterns, 3, key=key, amplitude=0.5)
+    change = np.asarray(both[6:] - both[:6])
+    assert np.all((change != 0).sum(axis=1) == 3)
+    assert not np.any(change[:, ~np.any(np.asarray(patterns) != 0, axis=0)])
+    driven = np.asarray(patterns)[:, np.any(np.asarray(patterns) != 0, axis=0)]
+    np.testing.assert_allclose(np.linalg.norm(change, axis=1), 0.5 * np.sqrt(np.mean(driven**2)), rtol=1e-6)
+
+
+def test_a_random_network_keeps_sparse_differences_in_its_linear_regime(key):
+    """Compressed sensing: a Gaussian matrix stretches all 3-sparse differences alike, to a few 1/√N."""
+    one = cn.homogeneous(1.0)
+    patterns = geometry.initial_patterns(np.random.default_rng(0).normal(size=(40, 50)), one, 1000, key=key)
+    both = geometry.sparse_pairs(0.01 * patterns, 3, key=key)
+    weights = cn.sample_weights(one, 1000, key=key)
+    before, after = (np.linalg.norm(np.asarray(x[40:] - x[:40]), axis=1) for x in (both, jnp.tanh(both) @ weights.T))
+    found = geometry.near_isometry(before, after)
+    assert found.scale == pytest.approx(1, abs=0.05)
+    assert 0.85 < found.smallest < found.largest < 1.15
+
+
+def test_neighbours_and_classes():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 20)
+    points = rng.normal(size=(60, 5)) + 20 * np.eye(3, 5)[labels]
+    distances = pair(points)
+    np.testing.assert_allclose(geometry.neighbours_kept(distances, np.stack([distances, distances**2]), 10), 1)
+    shuffled = pair(rng.permutation(points))
+    assert geometry.neighbours_kept(distances, shuffled, 10) == pytest.approx(10 / 59, abs=0.06)
+    assert geometry.class_neighbours(distances, labels, 10) == 1
+    assert geometry.class_neighbours(distances, rng.permutation(labels), 10) == pytest.approx(19 / 59, abs=0.06)
+
+
+def test_linear_probe_learns_what_is_linear_and_nothing_from_noise():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 200)
+    noise = rng.normal(size=(200, 60))
+    assert float(geometry.linear_probe(noise + 4 * np.eye(4, 60)[labels], labels)) > 0.95
+    assert float(geometry.linear_probe(noise, labels)) == pytest.approx(0.25, abs=0.12)
+
+
+def test_participation_ratio_counts_dimensions():
+    rng = np.random.default_rng(0)
+    states = np.zeros((2, 4000, 8))
+    states[0, :, :5] = rng.normal(size=(4000, 5))
+    states[1, :, 2] = rng.normal(size=4000)
+    np.testing.assert_allclose(geometry.participation_ratio(states), [5, 1], rtol=0.01)
+    assert float(geometry.participation_ratio(np.ones((3, 2)))) == 0
+
+
+def test_projections(two_populations, key):
+    images = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 3), np.uint8)
+    sizes = cn.population_sizes(two_populations, 2000)
+    as_is = np.asarray(geometry.initial_patterns(images, two_populations, 2000, key=key, projection="identity"))
+    flat = images.reshape(5, -1) / 255.0
+    np.testing.assert_allclose(
+        pair(as_is) / pair(flat)[0, 1] * pair(flat)[0, 1] / pair(as_is)[0, 1], pair(flat) / pair(flat)[0, 1], atol=1e-6
+    )
+    small = round(400 / (sizes[0] / 2000))
+    cropped = geometry.initial_patterns(images, two_populations, small, key=key, projection="crop")
+    side = math.isqrt(cn.population_sizes(two_populations, small)[0] // 3)
+    low = (12 - side) // 2
+    inner = images[:, low : low + side, low : low + side].reshape(5, -1) / 255.0
+    ratio = pdist(cropped) / pdist(inner)
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"has \d+ units, fewer than the 432 numbers of an image"):
+        geometry.initial_patterns(images, two_populations, 300, key=key, projection="identity")
+
+
+def test_comparison_summaries_are_those_of_its_distances(two_populations, patterns, key):
+    labels = np.arange(12) % 2
+    found = geometry.compare_geometry(
+        two_populations, patterns, noise_std=0.2, num_steps=6, num_draws=1, num_trials=4, key=key, labels=labels
+    )
+    assert found.kept_times.tolist() == [1, 2, 4, 6]
+    for place, time in enumerate(found.kept_times):
+        diagram = geometry.shepard(found.original, found.simulated[place])
+        assert found.measured.pearson[time - 1] == pytest.approx(diagram.pearson, abs=1e-6)
+        assert found.measured.stress[time - 1] == pytest.approx(diagram.stress, abs=1e-6)
+        kept = geometry.neighbours_kept(found.original, found.simulated[place], 10)
+        assert found.measured.neighbours[time - 1] == pytest.approx(float(kept))
+        exact = geometry.predicted_distances(two_populations, patterns, noise_std=0.2, num_steps=6, num_trials=4)
+        np.testing.assert_allclose(found.predicted[place], exact[time - 1], rtol=1e-6, atol=1e-6)
+    assert np.all(found.measured.pearson_interval[:, 0] <= found.measured.pearson_interval[:, 1])
+    assert found.measured.probe_accuracy.shape == found.measured.class_neighbours.shape == (6,)
+    again = geometry.compare_geometry(
+        two_populations, patterns, noise_std=0.2, num_steps=6, num_draws=1, num_trials=4, key=key, num_resamples=0
+    )
+    np.testing.assert_array_equal(again.measured.pearson, found.measured.pearson)
+    assert again.measured.pearson_interval is None
+
+
 KEY = jax.random.key(0)
 ONE = cn.homogeneous(1.0)
+
+
+def compare(**options):
+    patterns = geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY)
+    settings = {"noise_std": 0.1, "num_steps": 2, "num_draws": 1, "key": KEY} | options
+    return geometry.compare_geometry(ONE, patterns, **settings)
+
+
 BAD = [
     (lambda: geometry.pairwise_distances(np.array([[np.nan, 1.0], [0.0, 1.0]])), "states must be finite"),
     (lambda: geometry.shepard(np.ones(6), np.arange(6.0)), "original must vary"),
@@ -131,6 +312,17 @@ BAD = [
     (lambda: geometry.initial_patterns(np.ones((3, 4)), ONE, 10, key=KEY), "images must differ"),
     (lambda: geometry.initial_patterns(np.ones((1, 4)), ONE, 10, key=KEY), "at least two images"),
     (lambda: geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY, population=2), "population must be below 1"),
+    (lambda: geometry.distance_correlation(np.ones((4, 4)), np.zeros((2, 4, 4))), "original must vary"),
+    (lambda: geometry.near_isometry(np.zeros((3, 3)), np.zeros((3, 3))), "no pair of different stimuli"),
+    (lambda: geometry.near_isometry(np.ones((3, 3)), np.ones((4, 4))), "latent must have shape"),
+    (lambda: geometry.neighbours_kept(np.ones((3, 3)), np.ones((3, 3)), 3), "must be below the 3 stimuli"),
+    (lambda: geometry.class_neighbours(np.ones((3, 3)), np.ones(4), 1), "labels"),
+    (lambda: geometry.linear_probe(np.ones((4, 2)), np.arange(4)), "5 folds need 10 stimuli"),
+    (lambda: geometry.sparse_pairs(np.eye(3), 4, key=KEY), "only 3 coordinates are driven"),
+    (lambda: geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY, projection="crop"), "needs images"),
+    (lambda: geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY, projection="zoom"), "projection must be one of"),
+    (lambda: compare(kept_times=[3]), "kept_times must be within 1…2"),
+    (lambda: compare(labels=np.arange(3)), "labels"),
     (lambda: datasets.natural_patches(2, key=KEY, size=1000), "size must be at most"),
     (lambda: datasets.natural_patches(0, key=KEY), "num_images must be at least 1"),
 ]
