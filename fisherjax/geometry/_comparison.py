@@ -1,13 +1,12 @@
 """The geometry of many stimuli through time, simulated in several networks and predicted, side by side."""
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result, Scalar
@@ -17,10 +16,10 @@ from fisherjax.networks import RateNetwork
 from fisherjax.numerics import coarse_nonlinearity, progress_bar
 from fisherjax.simulate import check_allocation, noisy_step
 
-from ._correlations import bootstrap_counts, correlations, generator, intervals, reference
+from ._correlations import Reference, bootstrap_excess, correlations, generator, intervals, reference
 from ._distances import distances_of_overlaps, pairwise_distances, squared_distances, starting_overlap
-from ._measures import class_neighbours, linear_probe, near_isometry, neighbours_kept
-from ._shepard import shepard
+from ._measures import linear_probe, near_isometry, nearest
+from ._shepard import stress
 
 _SHOWN = 5  # times whose distances are kept by default
 
@@ -78,7 +77,7 @@ def compare_geometry(
     nonlinearity: object = "tanh",
     kept_times: Sequence[int] | None = None,
     num_neighbours: int = 10,
-    num_resamples: int = 200,
+    num_resamples: int = 1000,
     confidence: float = 0.95,
     progress: bool = False,
 ) -> GeometryComparison:
@@ -137,11 +136,9 @@ def compare_geometry(
     num_neighbours = min(check_integer("num_neighbours", num_neighbours, minimum=1), stimuli - 1)
     chosen = _times(kept_times, num_steps)
     check_allocation("states", (num_draws * (num_trials + 2), stimuli, units), np.dtype(np.float32))
-    known = reference(np.asarray(original, np.float64))
+    known = _known(np.asarray(original, np.float64), num_neighbours, labels)
     stimulus_key, network_key = jax.random.split(resample_key)
-    counts = bootstrap_counts(num_resamples, stimuli, stimulus_key) if num_resamples else None
-    classes = None if labels is None else np.asarray(labels)
-    summarise = functools.partial(_summarise, np.asarray(original, np.float64), known, num_neighbours)
+    excess = bootstrap_excess(num_resamples, stimuli, stimulus_key) if num_resamples else None
     networks = [
         RateNetwork(
             sample_weights(gain_matrix, units, key=k, dtype=jnp.float32),
@@ -158,8 +155,8 @@ def compare_geometry(
     with progress_bar("following stimuli", num_steps, enabled=progress) as advance:
         for time, (step, expected) in enumerate(zip(steps, overlaps, strict=True), start=1):
             squares = [np.asarray(square) for square in step.squares]
-            measured.append(summarise(squares, counts, classes, step))
-            theory.append(summarise([np.asarray(expected) ** 2], None, classes, None))
+            measured.append(_summarise(known, squares, excess, step))
+            theory.append(_summarise(known, [np.asarray(expected) ** 2]))
             if time in chosen:
                 simulated.append(np.sqrt(np.mean(squares, axis=0)))
                 predicted.append(np.asarray(expected))
@@ -246,40 +243,60 @@ def _predict(
         yield distances_of_overlaps(gain_matrix, variance, overlap, units, num_trials)
 
 
+class _Known(NamedTuple):
+    """What does not change from time to time and from network to network."""
+
+    reference: Reference
+    near: Bool[np.ndarray, "S S"]
+    labels: np.ndarray | None
+    order: Int[np.ndarray, " pairs"]  # by original distance
+
+
+def _known(original: Float[np.ndarray, "S S"], num_neighbours: int, labels: object) -> _Known:
+    known = reference(original)
+    classes = None if labels is None else np.asarray(labels)
+    require(
+        classes is None or classes.shape == original.shape[:1],
+        f"labels must have shape ({len(original)},), one per stimulus",
+    )
+    return _Known(known, nearest(original, num_neighbours), classes, np.argsort(known.distances))
+
+
 def _summarise(
-    original: Float[np.ndarray, "S S"],
-    known: object,
-    num_neighbours: int,
+    known: _Known,
     squares: list[Float[np.ndarray, "S S"]],
-    counts: Float[np.ndarray, "B S"] | None,
-    labels: np.ndarray | None,
-    step: _Step | None,
+    excess: Float[np.ndarray, "B S"] | None = None,
+    step: _Step | None = None,
 ) -> _Summary:
+    """Measures of every network, averaged, and the correlations of each network and resample."""
+    original, near = known.reference.distances, known.near
+    count = int(near[0].sum())
     rows: list[dict[str, float]] = []
     samples = []
     for index, square in enumerate(squares):
-        distances = np.sqrt(square.astype(np.float64))
-        (pearson, spearman, kendall), resampled = correlations(known, distances, counts)  # pyright: ignore[reportArgumentType]
+        distances = np.sqrt(square.ravel()[known.reference.places])
+        (pearson, spearman, kendall), resampled = correlations(known.reference, distances, excess)
         isometry = near_isometry(original, distances)
+        close = nearest(square, count)
         row = {
             "pearson": pearson,
             "spearman": spearman,
             "kendall": kendall,
             "smallest_stretch": float(isometry.smallest),
             "largest_stretch": float(isometry.largest),
-            "neighbours": float(neighbours_kept(original, distances, num_neighbours)),
+            "neighbours": float(np.sum(near & close) / near.sum()),
         }
-        if labels is not None:
-            row["class_neighbours"] = float(class_neighbours(distances, labels, num_neighbours))
         if step is not None:
             row["participation_ratio"] = float(step.participation[index])
-            if labels is not None:
-                row["probe_accuracy"] = float(linear_probe(step.means[index], labels))
+        if known.labels is not None:
+            row["class_neighbours"] = float(np.mean((known.labels[:, None] == known.labels)[close]))
+            if step is not None:
+                row["probe_accuracy"] = float(linear_probe(step.means[index], known.labels))
         rows.append(row)
         samples.append(resampled)
     values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    mean = np.sqrt(np.mean(squares, axis=0, dtype=np.float64))
-    values["stress"] = shepard(original, mean).stress if np.ptp(mean[np.triu_indices(len(mean), 1)]) > 0 else 1.0
+    mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0))
+    values["stress"] = stress(mean[known.order])
     return _Summary(values, np.stack(samples))
 
 

@@ -160,6 +160,8 @@ def predicted_distances(
     """
     phi = as_nonlinearity(nonlinearity)
     start = starting_overlap(gain_matrix, patterns, phi)
+    if num_trials is not None:
+        num_trials = check_integer("num_trials", num_trials, minimum=1)
     found = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
     return distances_of_overlaps(gain_matrix, found.variance, found.overlap, jnp.shape(patterns)[1], num_trials)
 
@@ -175,6 +177,7 @@ def starting_overlap(gain_matrix: GainMatrix, patterns: object, phi: Nonlinearit
     return jnp.stack([group @ group.T / group.shape[1] for group in groups])
 
 
+@jax.jit(static_argnums=(3, 4))
 def distances_of_overlaps(
     gain_matrix: GainMatrix,
     variance: Float[Array, "*T P S"],
@@ -184,7 +187,7 @@ def distances_of_overlaps(
 ) -> Float[Array, "*T S S"]:
     """Distances between states whose second moments per population are given."""
     own = jnp.diagonal(overlap, axis1=-2, axis2=-1)
-    spread = 0 if num_trials is None else (variance - own) / check_integer("num_trials", num_trials, minimum=1)
+    spread = 0 if num_trials is None else (variance - own) / num_trials
     each = own + spread
     squared = each[..., :, None] + each[..., None, :] - 2 * overlap
     total = num_units * jnp.einsum("p,...pab->...ab", gain_matrix.fractions, squared)

@@ -132,8 +132,8 @@ def neighbours_kept(original: object, latent: object, num_neighbours: int = 10) 
         before.ndim == 2 and after.shape[-2:] == before.shape,
         f"original and latent must be (S, S) and (…, S, S), got {before.shape} and {after.shape}",
     )
-    near = _nearest(before, num_neighbours)
-    values = [np.mean(np.sum(near & _nearest(step, num_neighbours), axis=1)) / num_neighbours for step in _steps(after)]
+    near = nearest(before, num_neighbours)
+    values = [np.mean(np.sum(near & nearest(step, num_neighbours), axis=1)) / num_neighbours for step in _steps(after)]
     return np.array(values).reshape(after.shape[:-2])
 
 
@@ -160,7 +160,7 @@ def class_neighbours(latent: object, labels: object, num_neighbours: int = 10) -
         f"labels (S,) must match distances (…, S, S), got {classes.shape} and {after.shape}",
     )
     same = classes[:, None] == classes
-    values = [np.mean(np.sum(same & _nearest(step, num_neighbours), axis=1)) / num_neighbours for step in _steps(after)]
+    values = [np.mean(np.sum(same & nearest(step, num_neighbours), axis=1)) / num_neighbours for step in _steps(after)]
     return np.array(values).reshape(after.shape[:-2])
 
 
@@ -168,7 +168,7 @@ def _steps(distances: np.ndarray) -> np.ndarray:
     return distances.reshape(-1, *distances.shape[-2:])
 
 
-def _nearest(distances: np.ndarray, count: int) -> np.ndarray:
+def nearest(distances: np.ndarray, count: int) -> np.ndarray:
     """Which (S, S) are among the nearest of each row."""
     count = check_integer("num_neighbours", count, minimum=1)
     require(count < len(distances), f"num_neighbours={count} must be below the {len(distances)} stimuli")

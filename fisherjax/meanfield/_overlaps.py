@@ -82,11 +82,9 @@ def overlap_steps(
     phi, start, noise = _checked(gain_matrix, initial_overlap, noise_std, nonlinearity)
     count = check_integer("num_steps", num_steps, minimum=1)
     pairs = _first(gain_matrix, noise, start)
-    rows, columns = np.triu_indices(start.shape[1])
     for step in range(count):
         following = _jitted_step(gain_matrix, noise, phi, pairs) if step + 1 < count else pairs
-        full = jnp.zeros_like(start).at[:, rows, columns].set(pairs.overlap)
-        yield pairs.variance, full.at[:, columns, rows].set(pairs.overlap)
+        yield pairs.variance, _as_matrices(pairs.overlap, start.shape[1])
         pairs = following
 
 
@@ -126,6 +124,15 @@ def _step(gain_matrix: GainMatrix, noise: Array, phi: Nonlinearity, pairs: _Pair
     moments = jax.lax.map(one_population, pairs)
     total_gain = gain_matrix.variance_gain
     return _Pairs(noise + total_gain @ phi.second_moment(pairs.variance), total_gain @ moments)
+
+
+@jax.jit(static_argnums=1)
+def _as_matrices(pairs: Float[Array, "P pairs"], stimuli: int) -> Float[Array, "P S S"]:
+    """Symmetric matrices from their upper triangles, by gathering: a scatter is slow on a CPU."""
+    rows, columns = np.triu_indices(stimuli)
+    place = np.zeros((stimuli, stimuli), np.int32)
+    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+    return pairs[:, place]
 
 
 _jitted_step = jax.jit(_step, static_argnums=2)
