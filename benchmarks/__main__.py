@@ -7,7 +7,7 @@ import time
 
 from benchmarks._common import RESULTS
 
-NAMES = ("startup", "simulation", "objective", "agreement", "accuracy", "estimators", "closure", "profile")
+NAMES = ("startup", "simulation", "objective", "agreement", "accuracy", "estimators", "closure", "profile", "geometry")
 
 
 def main(names: list[str]) -> None:

@@ -127,10 +127,21 @@ class Simulate(Network):
 class Geometry(Network):
     """Follow the distances between images through a network, predicted and simulated."""
 
+    data: str = "natural"
+    """natural (patches of photographs), cifar10, cifar100, or a path: a CIFAR-10 archive or folder, or your own images
+    (n × height × width [× 3]) as .npy, or as .npz with `images` and perhaps `labels` inside."""
+    split: Literal["train", "test"] = "train"
+    """Which part of CIFAR."""
     images: int = 100
-    """Number of image patches."""
+    """Number of images."""
     size: int = 16
-    """Side of a patch in pixels."""
+    """Side of a natural patch in pixels."""
+    color: bool = False
+    """Whether to keep colour; luminance otherwise."""
+    preprocess: Literal["none", "contrast", "whiten"] = "none"
+    """Contrast normalisation of each image, or whitening (ZCA) of all."""
+    projection: Literal["random", "identity", "crop"] = "random"
+    """How images become states of population 0."""
     trials: int = 20
     """Trials averaged per image."""
     draws: int = 3

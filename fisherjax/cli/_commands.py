@@ -5,22 +5,13 @@ import jax
 from fisherjax import fisher, plot
 from fisherjax.report import Figure, Section, Table
 
-from ._arguments import Curve, Geometry, Network, Simulate
+from ._arguments import Curve, Network, Simulate
 from ._estimate import run_estimate
+from ._geometry import run_geometry
 from ._load import load_gain_matrix
 from ._optimize import run_optimize
 from ._session import Session
-from ._shared import (
-    CURVE_HEADER,
-    curve_rows,
-    curve_settings,
-    follow_images,
-    geometry_section,
-    geometry_table,
-    named_arrays,
-    say_where,
-    write_report,
-)
+from ._shared import CURVE_HEADER, curve_rows, curve_settings, say_where, write_report
 
 __all__ = ["run_curve", "run_estimate", "run_geometry", "run_optimize", "run_simulate"]
 
@@ -45,25 +36,6 @@ def run_simulate(command: Simulate, session: Session) -> None:
         )
         measured.save(session.folder / "simulated.npz")
     _curve_command(command, session, measured)
-
-
-def run_geometry(command: Geometry, session: Session) -> None:
-    """Distances between images through time."""
-    gains = load_gain_matrix(command)
-    with session.stage("following natural images"):
-        key = jax.random.key(command.seed)
-        distances = follow_images(
-            gains, command, size=command.size, trials=command.trials, draws=command.draws, key=key
-        )
-    with session.stage("drawing"):
-        figure = plot.save_geometry(session.folder / "geometry.png", distances)
-    table = geometry_table(distances)
-    session.write_table(table.header, table.rows)
-    session.write_results({"gains": gains.gains, "fractions": gains.fractions})
-    session.write_arrays(**named_arrays(distances))
-    session.write_manifest()
-    write_report(session, "Geometry of natural images", [geometry_section(figure, table, command.images)])
-    say_where(session)
 
 
 def _curve_command(command: Network, session: Session, measured: fisher.FisherCurve | None) -> None:

@@ -255,7 +255,9 @@ def _sections(
             [],
             [Figure(figures["history"], "Best point so far at every step of the search.")],
         ),
-        geometry_section(figures["geometry"], geometry_table(found.distances), command.images),
+        geometry_section(
+            figures["geometry"], geometry_table(found.distances), f"{command.images} patches of photographs"
+        ),
     ]
 
 

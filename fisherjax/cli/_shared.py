@@ -10,7 +10,7 @@ import numpy as np
 from fisherjax import connectivity, datasets, fisher, geometry
 from fisherjax.report import Figure, Section, Table, html_report
 
-from ._arguments import Geometry, Network, Optimize
+from ._arguments import Network, Optimize
 from ._session import Session
 
 CURVE_HEADER = ("time", "theory", "bare operator", "simulation", "standard error", "simulation / theory")
@@ -29,7 +29,7 @@ def curve_settings(command: Optimize | Network) -> dict[str, Any]:
 
 
 def follow_images(
-    gains: connectivity.GainMatrix, command: Optimize | Geometry, *, size: int, trials: int, draws: int, key: jax.Array
+    gains: connectivity.GainMatrix, command: Optimize, *, size: int, trials: int, draws: int, key: jax.Array
 ) -> geometry.GeometryComparison:
     """Send natural image patches through networks drawn from a structure."""
     image_key, projection_key, simulation_key = jax.random.split(key, 3)
@@ -85,18 +85,21 @@ def geometry_table(distances: geometry.GeometryComparison) -> Table:
     return Table(tuple(columns), [list(row) for row in zip(*(c.tolist() for c in columns.values()), strict=True)])
 
 
-def geometry_section(figure: Path, table: Table, images: int) -> Section:
+def geometry_section(figure: Path, table: Table, source: str) -> Section:
     """The part of a report that is about images."""
     return Section(
-        "Geometry of natural images",
+        "Geometry of images",
         [
-            f"{images} patches of photographs, projected on population 0, start the network.",
+            f"{source[0].upper()}{source[1:]}, projected on population 0, start the network.",
             (
                 "Shepard diagrams compare the distance of every pair before with the distance between the states they "
                 "lead to (blue: trial averages in simulation, green: predicted pair by pair)."
             ),
         ],
-        [Figure(figure, "Shepard diagrams and correlation of distances over time."), table],
+        [
+            Figure(figure, "Shepard diagrams and correlation of distances over time, with 95 % bootstrap intervals."),
+            table,
+        ],
     )
 
 

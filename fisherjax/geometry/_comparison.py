@@ -70,9 +70,9 @@ def compare_geometry(
     *,
     noise_std: Scalar,
     num_steps: int,
+    num_trials: int,
     num_draws: int,
     key: Key,
-    num_trials: int = 1,
     labels: object = None,
     nonlinearity: object = "tanh",
     kept_times: Sequence[int] | None = None,
@@ -94,8 +94,10 @@ def compare_geometry(
         Initial states (S, N), for instance from `initial_patterns`. Distances are defined on them.
     noise_std
         σ, at least 0.
-    num_steps, num_draws, num_trials
-        Steps T; networks; noisy trials over which each state is averaged, 1 for a single noisy trial.
+    num_steps, num_trials, num_draws
+        Steps T; noisy trials over which each state is averaged; networks. Theory predicts the mean of a squared
+        distance, noise included; around it single distances scatter by about 1/√N. Where the signal has decayed
+        below that, more trials bring the simulated correlation up to the predicted one.
     key
         JAX random key: weights, noise, resamples.
     labels

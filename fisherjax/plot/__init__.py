@@ -1,6 +1,7 @@
 """Pictures of results. Functions take `ax=None`, return Axes and never show anything."""
 
 from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
+from ._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
 from ._information import (
     covariance_ellipses,
     cramer_rao,
@@ -13,7 +14,6 @@ from ._pages import (
     save_angle_study,
     save_curves,
     save_estimates,
-    save_geometry,
     save_history,
     save_network,
     save_variance_study,
@@ -36,7 +36,9 @@ __all__ = [
     "save_angle_study",
     "save_curves",
     "save_estimates",
+    "save_extreme_pairs",
     "save_geometry",
+    "save_geometry_measures",
     "save_history",
     "save_network",
     "save_variance_study",

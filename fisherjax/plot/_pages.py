@@ -7,33 +7,23 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fisherjax import geometry
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import CramerRao, FisherCurve, FisherEstimate, InformationProfile, InformationScaling
 from fisherjax.optimize import History
 
 from . import _figures as panel
 from . import _information as sampled
+from ._files import new_figure, write_figure
 from ._style import COLORS, style
-
-
-def _figure(rows: int, columns: int, size: tuple[float | int, float | int]) -> tuple[Any, Any]:
-    return plt.subplots(rows, columns, figsize=size, squeeze=False)
-
-
-def _write(figure: Any, path: Path) -> Path:
-    figure.savefig(path)
-    plt.close(figure)
-    return path
 
 
 def save_network(path: Path, gain_matrix: GainMatrix, weights: Any) -> Path:
     """Gains beside the eigenvalues of one network."""
     with style():
-        figure, ((left, right),) = _figure(1, 2, (10, 4.4))
+        figure, ((left, right),) = new_figure(1, 2, (10, 4.4))
         panel.gain_matrix(gain_matrix, left)
         panel.weight_spectrum(weights, gain_matrix, right)
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def save_curves(
@@ -47,7 +37,7 @@ def save_curves(
     """Fisher information over time: by population, totals, and in the linear form beside a reference if given."""
     with style():
         columns = 2 if linear is None else 3
-        figure, (axes,) = _figure(1, columns, (5.5 * columns, 4.4))
+        figure, (axes,) = new_figure(1, columns, (5.5 * columns, 4.4))
         left, right = axes[:2]
         panel.fisher_curve(theory, left)
         if measured is not None:
@@ -67,36 +57,15 @@ def save_curves(
             panel.fisher_curve(linear[1], axes[2], label="homogeneous g = 1,", by_population=False, color="0.55")
             axes[2].set_title("with noise correlations (closure of smaller networks)")
             axes[2].legend()
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def save_history(path: Path, record: History) -> Path:
     """The search."""
     with style():
-        figure, (axes,) = _figure(1, 2, (10, 3.6))
+        figure, (axes,) = new_figure(1, 2, (10, 3.6))
         panel.history(record, tuple(axes))
-        return _write(figure, path)
-
-
-def save_geometry(path: Path, found: geometry.GeometryComparison) -> Path:
-    """Shepard diagrams at the kept times, then the correlation of distances over time."""
-    pairs = np.triu_indices(len(found.original), 1)
-    order = np.argsort(found.original[pairs])
-    with style():
-        figure, (axes,) = _figure(1, len(found.kept_times) + 1, (3.6 * (len(found.kept_times) + 1), 3.6))
-        for ax, time, simulated, predicted in zip(
-            axes, found.kept_times, found.simulated, found.predicted, strict=False
-        ):
-            panel.shepard(geometry.shepard(found.original, simulated), ax)
-            ax.scatter(
-                found.original[pairs][order], predicted[pairs][order], s=2, color=COLORS[2], alpha=0.5,
-                linewidths=0, label="theory", rasterized=True,
-            )  # fmt: skip
-            ax.set_title(f"t = {time}: {ax.get_title()}")
-        axes[0].legend(markerscale=4)
-        panel.distance_correlation(found.theory, axes[-1], label="theory")
-        panel.distance_correlation(found.measured, axes[-1], label="simulation", measured=True, color=COLORS[1])
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def save_angle_study(
@@ -117,7 +86,7 @@ def save_angle_study(
         right.set_xlabel("orientation (rad)")
         right.set_ylabel("variance of ½ atan2 (rad²)")
         right.set_title(f"the output holds {100 * share:.0f} % of the image's information")
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def save_variance_study(
@@ -131,7 +100,7 @@ def save_variance_study(
     """Where the variance comes from: the step of the differences, and the number of trials."""
     floor = np.sqrt(2 / (2 * np.asarray(trials) - 2.0))
     with style():
-        figure, ((left, middle, right),) = _figure(1, 3, (14, 4.2))
+        figure, ((left, middle, right),) = new_figure(1, 3, (14, 4.2))
         for index, (name, bias) in enumerate(biases.items()):
             left.plot(separations, bias, "o-", markersize=4, color=COLORS[index], label=name)
         left.axhline(0, color="0.6", linewidth=0.8)
@@ -144,7 +113,7 @@ def save_variance_study(
         middle.set_title(f"standard deviation, {trials[len(trials) // 2]} trials")
         sampled.estimator_errors(trials, by_trials, "trials T", right, floor=floor)
         right.set_title(f"standard deviation, Δθ = {separations[len(separations) // 2]:g}")
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def save_estimates(
@@ -156,13 +125,13 @@ def save_estimates(
     """Estimates side by side, and how information grows with the units if that was asked."""
     columns = 1 if scaling is None else 2
     with style():
-        figure, (axes,) = _figure(1, columns, (7.0 * columns, 0.5 * len(found) + 2))
+        figure, (axes,) = new_figure(1, columns, (7.0 * columns, 0.5 * len(found) + 2))
         sampled.estimates(found, axes[0], reference=reference)
         if reference is not None:
             axes[0].legend(*(part[-1:] for part in axes[0].get_legend_handles_labels()))
         if scaling is not None:
             sampled.information_scaling(scaling, axes[1])
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def _unique_legend(ax: Any) -> None:

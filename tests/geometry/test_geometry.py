@@ -299,7 +299,7 @@ ONE = cn.homogeneous(1.0)
 
 def compare(**options):
     patterns = geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY)
-    settings = {"noise_std": 0.1, "num_steps": 2, "num_draws": 1, "key": KEY} | options
+    settings = {"noise_std": 0.1, "num_steps": 2, "num_trials": 1, "num_draws": 1, "key": KEY} | options
     return geometry.compare_geometry(ONE, patterns, **settings)
 
 

@@ -1,0 +1,85 @@
+"""Distances between images through time: predicted, simulated, drawn."""
+
+import jax
+
+from fisherjax import geometry, plot
+from fisherjax.report import Figure, Section
+
+from ._arguments import Geometry
+from ._images import load_images
+from ._load import load_gain_matrix
+from ._session import Session
+from ._shared import geometry_section, geometry_table, named_arrays, say_where, write_report
+
+
+def run_geometry(command: Geometry, session: Session) -> None:
+    """Follow images through networks drawn from one structure."""
+    gains = load_gain_matrix(command)
+    image_key, projection_key, simulation_key = jax.random.split(jax.random.key(command.seed), 3)
+    with session.stage("loading images"):
+        images = load_images(command, image_key)
+    with session.stage(f"following {images.source}"):
+        found = geometry.compare_geometry(
+            gains,
+            geometry.initial_patterns(
+                images.stimuli, gains, command.units, key=projection_key, projection=command.projection
+            ),
+            noise_std=command.noise_std,
+            num_steps=command.steps,
+            num_trials=command.trials,
+            num_draws=command.draws,
+            key=simulation_key,
+            labels=images.labels,
+            nonlinearity=command.nonlinearity,
+            progress=session.progress,
+        )
+        found.save(session.folder / "geometry.npz")
+    with session.stage("drawing"):
+        figure = plot.save_geometry(session.folder / "geometry.png", found)
+        extremes = plot.save_extreme_pairs(session.folder / "pairs.png", found, images.pixels)
+        measures = plot.save_geometry_measures(session.folder / "measures.png", found)
+    table = geometry_table(found)
+    session.write_table(table.header, table.rows)
+    session.write_results(
+        {
+            "gains": gains.gains,
+            "fractions": gains.fractions,
+            "images": images.source,
+            "pearson": found.measured.pearson,
+            "pearson_interval": found.measured.pearson_interval,
+            "pearson_theory": found.theory.pearson,
+        }
+    )
+    session.write_arrays(**named_arrays(found))
+    session.write_manifest()
+    sections = [
+        geometry_section(figure, table, images.source),
+        Section(
+            "Which pairs change most",
+            [
+                (
+                    f"Of all pairs at t = {found.kept_times[-1]}, those that the network stretched and shrank most, "
+                    "relative to the root mean square stretch."
+                )
+            ],
+            [Figure(extremes, "Left: where they lie in the Shepard diagram. Right: the images.")],
+        ),
+        Section(
+            "What else is kept",
+            [
+                (
+                    "Near-isometry: the least and the largest stretch over all pairs; a map that keeps all distances "
+                    "up to a common factor has both at one. Neighbours: the share of each image's nearest ten that "
+                    "stay so."
+                )
+            ],
+            [Figure(measures, "Points: simulation, mean over networks. Lines: theory.")],
+        ),
+    ]
+    write_report(session, "Geometry of images", sections)
+    last = len(found.measured.times) - 1
+    print(
+        f"correlation of distances at t = {last + 1}: {found.measured.pearson[last]:.3f} simulated, "
+        f"{found.theory.pearson[last]:.3f} predicted"
+    )
+    say_where(session)
