@@ -165,7 +165,7 @@ def compare_geometry(
             advance()
     draws = generator(network_key).integers(num_draws, size=(num_resamples, num_draws))
     return GeometryComparison(
-        original=original,
+        original=np.asarray(original),
         kept_times=np.asarray(chosen),
         simulated=np.stack(simulated),
         predicted=np.stack(predicted),

@@ -37,7 +37,7 @@ def save_geometry(path: Path, found: geometry.GeometryComparison) -> Path:
 def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: Any, count: int = 5) -> Path:
     """The pairs of images that were stretched and shrunk most at the last kept time, and where they lie."""
     rows, columns = np.triu_indices(len(found.original), 1)
-    before, after = found.original[rows, columns], found.simulated[-1][rows, columns]
+    before, after = (np.asarray(part)[rows, columns] for part in (found.original, found.simulated[-1]))
     stretch = np.where(before > 0, after / np.where(before > 0, before, 1), np.nan)
     stretch /= np.sqrt(np.sum(after**2) / np.sum(before**2))
     order = np.argsort(stretch)[: np.count_nonzero(before > 0)]
@@ -57,7 +57,9 @@ def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: A
             for column, pair in enumerate(pairs):
                 for row, image in enumerate((rows[pair], columns[pair])):
                     cell = cells[2 * place + row, column]
-                    cell.imshow(np.clip(np.asarray(images[image]), 0, 1), cmap="gray", interpolation="nearest")
+                    cell.imshow(
+                        np.clip(np.asarray(images[image]), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+                    )
                     cell.set_xticks([])
                     cell.set_yticks([])
                     cell.spines[:].set(visible=True, color=color)
@@ -94,7 +96,10 @@ def save_geometry_measures(path: Path, found: geometry.GeometryComparison) -> Pa
                 ax.plot(measured.times, points, "o", markersize=4, color=COLORS[index], label=name)
                 if line is not None:
                     ax.plot(theory.times, line, color=COLORS[index])
-            ax.set_ylim(bottom=0)
+            if title.startswith("stretch"):
+                ax.set_yscale("log")
+            else:
+                ax.set_ylim(bottom=0)
             ax.set_title(title)
             ax.set_xlabel("time (steps)")
             if len(curves) > 1:

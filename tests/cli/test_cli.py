@@ -100,7 +100,7 @@ def test_simulate_and_geometry(tmp_path):
     assert main(["simulate", *common, "--out", str(tmp_path / "simulate")]) == 0
     assert main(["geometry", *common, "--images", "8", "--out", str(tmp_path / "geometry")]) == 0
     names = {path.name for path in (tmp_path / "geometry").iterdir()}
-    assert names == FILES | {"geometry.png"}
+    assert names == FILES | {"geometry.png", "pairs.png", "measures.png", "geometry.npz"}
     with np.load(tmp_path / "geometry" / "arrays.npz") as arrays:
         assert arrays["distances_simulated"].shape == (3, 24, 24)
 
