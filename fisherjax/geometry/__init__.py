@@ -1,7 +1,13 @@
 """Geometry of many stimuli: which distances a network keeps, predicted and measured."""
 
 from ._comparison import GeometryComparison, GeometryCurve, compare_geometry
-from ._distances import initial_patterns, pairwise_distances, predicted_distances
+from ._distances import (
+    initial_patterns,
+    pairwise_distances,
+    predicted_correlation,
+    predicted_distances,
+    starting_overlap,
+)
 from ._measures import (
     NearIsometry,
     class_neighbours,
@@ -28,7 +34,9 @@ __all__ = [
     "neighbours_kept",
     "pairwise_distances",
     "participation_ratio",
+    "predicted_correlation",
     "predicted_distances",
     "shepard",
     "sparse_pairs",
+    "starting_overlap",
 ]

@@ -17,7 +17,13 @@ from fisherjax.numerics import coarse_nonlinearity, progress_bar
 from fisherjax.simulate import check_allocation, noisy_step
 
 from ._correlations import Reference, bootstrap_excess, correlations, generator, intervals, reference
-from ._distances import distances_of_overlaps, pairwise_distances, squared_distances, starting_overlap
+from ._distances import (
+    PredictedDistances,
+    distances_of_overlaps,
+    pairwise_distances,
+    squared_distances,
+    starting_overlap,
+)
 from ._measures import linear_probe, near_isometry, nearest
 from ._shepard import stress
 
@@ -96,8 +102,8 @@ def compare_geometry(
         σ, at least 0.
     num_steps, num_trials, num_draws
         Steps T; noisy trials over which each state is averaged; networks. Theory predicts the mean of a squared
-        distance, noise included; around it single distances scatter by about 1/√N. Where the signal has decayed
-        below that, more trials bring the simulated correlation up to the predicted one.
+        distance, noise included, and Pearson's correlation with the scatter of finitely many units; its rank
+        correlations and neighbours are those of the mean distances, which single noisy trials do not reach.
     key
         JAX random key: weights, noise, resamples.
     labels
@@ -158,10 +164,10 @@ def compare_geometry(
         for time, (step, expected) in enumerate(zip(steps, overlaps, strict=True), start=1):
             squares = [np.asarray(square) for square in step.squares]
             measured.append(_summarise(known, squares, excess, step))
-            theory.append(_summarise(known, [np.asarray(expected) ** 2]))
+            theory.append(_attenuated(known, _summarise(known, [np.asarray(expected.mean) ** 2]), expected))
             if time in chosen:
                 simulated.append(np.sqrt(np.mean(squares, axis=0)))
-                predicted.append(np.asarray(expected))
+                predicted.append(np.asarray(expected.mean))
             advance()
     draws = generator(network_key).integers(num_draws, size=(num_resamples, num_draws))
     return GeometryComparison(
@@ -235,7 +241,7 @@ def _predict(
     num_steps: int,
     num_trials: int,
     nonlinearity: object,
-) -> Iterator[Float[Array, "S S"]]:
+) -> Iterator[PredictedDistances]:
     phi = coarse_nonlinearity(nonlinearity)
     start = starting_overlap(gain_matrix, patterns, phi)
     units = patterns.shape[1]
@@ -300,6 +306,14 @@ def _summarise(
     mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0))
     values["stress"] = stress(mean[known.order])
     return _Summary(values, np.stack(samples))
+
+
+def _attenuated(known: _Known, summary: _Summary, expected: PredictedDistances) -> _Summary:
+    """Pearson's correlation as one network of finite size shows it; see `predicted_correlation`."""
+    mean, scatter = (np.asarray(part, np.float64).ravel()[known.reference.places] for part in expected)
+    spread = np.var(mean)
+    factor = np.sqrt(spread / (spread + np.mean(scatter))) if spread > 0 else 0.0
+    return summary._replace(values=summary.values | {"pearson": summary.values["pearson"] * float(factor)})
 
 
 def _curve(found: list[_Summary], draws: Int[np.ndarray, "B draws"] | None, confidence: float) -> GeometryCurve:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -163,7 +164,7 @@ def predicted_distances(
     if num_trials is not None:
         num_trials = check_integer("num_trials", num_trials, minimum=1)
     found = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
-    return distances_of_overlaps(gain_matrix, found.variance, found.overlap, jnp.shape(patterns)[1], num_trials)
+    return distances_of_overlaps(gain_matrix, found.variance, found.overlap, jnp.shape(patterns)[1], num_trials).mean
 
 
 def starting_overlap(gain_matrix: GainMatrix, patterns: object, phi: Nonlinearity) -> Float[Array, "P S S"]:
@@ -177,6 +178,13 @@ def starting_overlap(gain_matrix: GainMatrix, patterns: object, phi: Nonlinearit
     return jnp.stack([group @ group.T / group.shape[1] for group in groups])
 
 
+class PredictedDistances(NamedTuple):
+    """Expected distances of all pairs, and how much one network's distances scatter about them."""
+
+    mean: Float[Array, "*T S S"]  # √E d²
+    scatter: Float[Array, "*T S S"]  # Var d, from the trial noise of finitely many units
+
+
 @jax.jit(static_argnums=(3, 4))
 def distances_of_overlaps(
     gain_matrix: GainMatrix,
@@ -184,11 +192,74 @@ def distances_of_overlaps(
     overlap: Float[Array, "*T P S S"],
     num_units: int,
     num_trials: int | None,
-) -> Float[Array, "*T S S"]:
-    """Distances between states whose second moments per population are given."""
+) -> PredictedDistances:
+    r"""Distances between states whose second moments per population are given.
+
+    Per unit of population p the squared difference has the mean s² + w, s² = C_aa + C_bb − 2C_ab from the
+    stimuli and w = (V_a + V_b)/n from the noise of n trials, which is independent from unit to unit:
+
+    .. math:: E d² = Σ_p N_p (s_p² + w_p), \qquad \operatorname{Var} d ≈ Σ_p N_p (2 w_p² + 4 w_p s_p²) / (4 E d²).
+    """
     own = jnp.diagonal(overlap, axis1=-2, axis2=-1)
-    spread = 0 if num_trials is None else (variance - own) / num_trials
-    each = own + spread
-    squared = each[..., :, None] + each[..., None, :] - 2 * overlap
-    total = num_units * jnp.einsum("p,...pab->...ab", gain_matrix.fractions, squared)
-    return jnp.sqrt(jnp.maximum(total, 0)) * (1 - jnp.eye(overlap.shape[-1], dtype=overlap.dtype))
+    noise = jnp.zeros_like(own) if num_trials is None else (variance - own) / num_trials
+    signal, spread = own[..., :, None] + own[..., None, :] - 2 * overlap, noise[..., :, None] + noise[..., None, :]
+    signal = jnp.maximum(signal, 0)
+    off_diagonal = 1 - jnp.eye(overlap.shape[-1], dtype=overlap.dtype)
+    units = num_units * gain_matrix.fractions
+    square = jnp.einsum("p,...pab->...ab", units, signal + spread) * off_diagonal
+    fluctuation = jnp.einsum("p,...pab->...ab", units, 2 * spread**2 + 4 * spread * signal) * off_diagonal
+    there = square > 0
+    safe = jnp.where(there, square, 1)
+    return PredictedDistances(jnp.where(there, jnp.sqrt(safe), 0), jnp.where(there, fluctuation / (4 * safe), 0))
+
+
+def predicted_correlation(
+    gain_matrix: GainMatrix,
+    overlap: Float[Array, "P S S"],
+    original: Float[Array, "S S"],
+    *,
+    noise_std: Scalar,
+    num_steps: int,
+    num_units: int,
+    num_trials: int | None = 1,
+    nonlinearity: object = "tanh",
+) -> Float[Array, " T"]:
+    """Predict the Pearson correlation of distances before and after, as measured in one network of N units.
+
+    Distances that scatter about their mean by the trial noise of finitely many units correlate less:
+
+    ρ = Cov(x, d)/√(Var x (Var d + mean of Var d̂ over pairs)).
+
+    Without that a network could let the signal vanish and still keep its geometry. Differentiable in gains,
+    fractions, noise and overlap.
+
+    An approximation: noise counts as independent between units, while recurrent noise is correlated. The result
+    is too high where that matters, that is where little is left: 0.50 for a measured 0.37 after ten steps at
+    g = 0.8, σ = 0.1, N = 1000 and one trial, but 0.847 for 0.823 after six.
+
+    Parameters
+    ----------
+    gain_matrix
+        Structure, P populations.
+    overlap
+        (P, S, S), mean of φ(x_a) φ(x_b) over the units of each population in the initial patterns.
+    original
+        Distances (S, S) between the stimuli.
+    noise_std, num_steps, nonlinearity
+        σ, steps T, φ.
+    num_units, num_trials
+        N, and trials averaged; None for noise-averaged states.
+
+    Returns
+    -------
+    Correlations at times 1…T.
+    """
+    found = pattern_overlaps(gain_matrix, overlap, noise_std=noise_std, num_steps=num_steps, nonlinearity=nonlinearity)
+    after = distances_of_overlaps(gain_matrix, found.variance, found.overlap, num_units, num_trials)
+    rows, columns = np.triu_indices(overlap.shape[-1], 1)
+    x = jnp.asarray(original).astype(after.mean.dtype)[rows, columns]
+    y, scatter = (part[:, rows, columns] for part in after)
+    x, y = x - jnp.mean(x), y - jnp.mean(y, axis=1, keepdims=True)
+    spread = jnp.mean(y**2, axis=1) + jnp.mean(scatter, axis=1)
+    tiny = jnp.finfo(y.dtype).tiny
+    return jnp.mean(x * y, axis=1) / jnp.sqrt(jnp.maximum(jnp.mean(x**2) * spread, tiny))

@@ -1,6 +1,7 @@
 """Improve structure: global search and gradient ascent through predicted Fisher information."""
 
 from ._constraints import Budget, Constraint, DiffusionRadius, MaximumGain, WeightRadius
+from ._distances import DistancesKept
 from ._evolve import Search, evolve
 from ._maximize import Optimum, maximize
 from ._objectives import IntegratedMemory, LogFisher, MemoryObjective, Retention
@@ -12,6 +13,7 @@ __all__ = [
     "Budget",
     "Constraint",
     "DiffusionRadius",
+    "DistancesKept",
     "History",
     "IntegratedMemory",
     "LogFisher",

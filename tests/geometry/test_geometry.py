@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from fisherjax import connectivity as cn
 from fisherjax import datasets, fisher, geometry
+from fisherjax.numerics import as_nonlinearity
 
 
 @pytest.fixture
@@ -128,6 +129,36 @@ def test_natural_patches_are_deterministic_and_real(key):
     neighbours = np.corrcoef(flat[:, :, :-1].ravel(), flat[:, :, 1:].ravel())[0, 1]
     assert neighbours > 0.8
     assert datasets.natural_patches(2, key=key, color=True).shape == (2, 16, 16, 3)
+
+
+def test_predicted_correlation_without_noise_is_that_of_predicted_distances(two_populations, patterns):
+    original = geometry.pairwise_distances(patterns)
+    start = geometry.starting_overlap(two_populations, patterns, as_nonlinearity("tanh"))
+    settings = {"noise_std": 0.2, "num_steps": 4}
+    plain = geometry.distance_correlation(
+        original, geometry.predicted_distances(two_populations, patterns, **settings)
+    ).pearson
+    options = settings | {"num_units": 400}
+    averaged = geometry.predicted_correlation(two_populations, start, original, **options, num_trials=None)
+    np.testing.assert_allclose(averaged, plain, rtol=1e-9)
+    single, few = (
+        geometry.predicted_correlation(two_populations, start, original, **options, num_trials=n) for n in (1, 5)
+    )
+    assert np.all(np.asarray(single)[1:] < few[1:])
+
+
+def test_scatter_of_single_trials_lowers_the_correlation_as_predicted(key):
+    """Where a part of the noise-free correlation is lost in the noise of 400 units, within 0.05 of simulation."""
+    matrix = cn.homogeneous(0.8)
+    patterns = geometry.initial_patterns(datasets.natural_patches(40, key=key), matrix, 400, key=key, amplitude=0.3)
+    found = geometry.compare_geometry(
+        matrix, patterns, noise_std=0.2, num_steps=3, num_trials=1, num_draws=12, key=key, num_resamples=0
+    )
+    noise_free = geometry.distance_correlation(
+        found.original, geometry.predicted_distances(matrix, patterns, noise_std=0.2, num_steps=3)
+    ).pearson
+    assert noise_free[2] - found.measured.pearson[2] > 0.1
+    np.testing.assert_allclose(found.measured.pearson, found.theory.pearson, atol=0.05)
 
 
 def clouds(stimuli=60, noise=0.7, seed=0):
