@@ -135,7 +135,7 @@ def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector
 
 def main(*, quick: bool) -> None:
     """Ascend from every start under every constraint, confirm, draw."""
-    jax.config.update("jax_enable_x64", True)  # noqa: FBT003
+    jax.config.update("jax_enable_x64", True)
     rounds, num_trials = (1, 2000) if quick else (12, 20_000)
     key = jax.random.key(0)
     vector = (jnp.arange(UNITS) < UNITS // POPULATIONS).astype(float)

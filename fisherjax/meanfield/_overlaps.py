@@ -13,6 +13,8 @@ from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity
 
+_PAIRS_AT_ONCE = 100_000
+
 
 class PatternOverlaps(Result):
     """Second moments, per population and time, of the states that S patterns evolve to.
@@ -118,9 +120,10 @@ def _step(gain_matrix: GainMatrix, noise: Array, phi: Nonlinearity, pairs: _Pair
     rows, columns = np.triu_indices(pairs.variance.shape[1])
 
     def one_population(population: _Pairs) -> Array:
-        return phi.overlap(population.variance[rows], population.variance[columns], population.overlap)
+        triples = (population.variance[rows], population.variance[columns], population.overlap)
+        return jax.lax.map(lambda triple: phi.overlap(*triple), triples, batch_size=_PAIRS_AT_ONCE)
 
-    # one population at a time: the pairs times the quadrature nodes are the memory
+    # one population at a time, and not all its pairs: the pairs times the quadrature nodes are the memory
     moments = jax.lax.map(one_population, pairs)
     total_gain = gain_matrix.variance_gain
     return _Pairs(noise + total_gain @ phi.second_moment(pairs.variance), total_gain @ moments)
