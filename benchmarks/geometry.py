@@ -1,7 +1,8 @@
 """Geometry of natural images: prediction against simulation, and the cost of following 500 of them."""
 
+import io
+import tarfile
 import tempfile
-import time
 from pathlib import Path
 
 import jax
@@ -99,9 +100,6 @@ def against_products() -> dict[str, float]:
 
 def loading() -> dict[str, float]:
     """50 000 images of the true size from a gzipped archive, beside reading its bytes."""
-    import io
-    import tarfile
-
     rng = np.random.default_rng(0)
     walk = rng.normal(size=(10_000, 3072)).cumsum(axis=1)
     pixels = 255 * (walk - walk.min(axis=1, keepdims=True)) / np.ptp(walk, axis=1, keepdims=True)
@@ -114,14 +112,8 @@ def loading() -> dict[str, float]:
                 member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
                 member.size = len(batch)
                 archive.addfile(member, io.BytesIO(batch))
-        spent: dict[str, list[float]] = {"load": [], "read": []}
-        for turn in range(4):
-            for name, function in {"load": lambda: datasets.cifar10(path), "read": path.read_bytes}.items():
-                start = time.perf_counter()
-                function()
-                if turn:
-                    spent[name].append(time.perf_counter() - start)
+        times = paired({"load": lambda: datasets.cifar10(path), "read": path.read_bytes}, 3)
     return {
-        "50 000 images from the archive, seconds": float(np.median(spent["load"])),
-        "loading / reading the bytes": ratio(spent, "load", "read"),
+        "50 000 images from the archive, seconds": float(np.median(times["load"])),
+        "loading / reading the bytes": ratio(times, "load", "read"),
     }

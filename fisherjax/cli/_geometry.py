@@ -1,9 +1,11 @@
 """Distances between images through time: predicted, simulated, drawn."""
 
+from pathlib import Path
+
 import jax
 
-from fisherjax import geometry, plot
-from fisherjax.report import Figure, Section
+from fisherjax import connectivity, geometry, plot
+from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Geometry
 from ._images import load_images
@@ -35,16 +37,35 @@ def run_geometry(command: Geometry, session: Session) -> None:
         )
         found.save(session.folder / "geometry.npz")
     with session.stage("drawing"):
-        figure = plot.save_geometry(session.folder / "geometry.png", found)
-        extremes = plot.save_extreme_pairs(session.folder / "pairs.png", found, images.pixels)
-        measures = plot.save_geometry_measures(session.folder / "measures.png", found)
+        figures = {
+            "curves": plot.save_geometry(session.folder / "geometry.png", found),
+            "pairs": plot.save_extreme_pairs(session.folder / "pairs.png", found, images.pixels),
+            "measures": plot.save_geometry_measures(session.folder / "measures.png", found),
+        }
     table = geometry_table(found)
+    _write(session, gains, images.source, found, table)
+    write_report(session, "Geometry of images", _sections(found, images.source, table, figures))
+    last = len(found.measured.times) - 1
+    print(
+        f"correlation of distances at t = {last + 1}: {found.measured.pearson[last]:.3f} simulated, "
+        f"{found.theory.pearson[last]:.3f} predicted"
+    )
+    say_where(session)
+
+
+def _write(
+    session: Session,
+    gains: connectivity.GainMatrix,
+    source: str,
+    found: geometry.GeometryComparison,
+    table: Table,
+) -> None:
     session.write_table(table.header, table.rows)
     session.write_results(
         {
             "gains": gains.gains,
             "fractions": gains.fractions,
-            "images": images.source,
+            "images": source,
             "pearson": found.measured.pearson,
             "pearson_interval": found.measured.pearson_interval,
             "pearson_theory": found.theory.pearson,
@@ -52,8 +73,11 @@ def run_geometry(command: Geometry, session: Session) -> None:
     )
     session.write_arrays(**named_arrays(found))
     session.write_manifest()
-    sections = [
-        geometry_section(figure, table, images.source),
+
+
+def _sections(found: geometry.GeometryComparison, source: str, table: Table, figures: dict[str, Path]) -> list[Section]:
+    return [
+        geometry_section(figures["curves"], table, source),
         Section(
             "Which pairs change most",
             [
@@ -62,7 +86,7 @@ def run_geometry(command: Geometry, session: Session) -> None:
                     "relative to the root mean square stretch."
                 )
             ],
-            [Figure(extremes, "Left: where they lie in the Shepard diagram. Right: the images.")],
+            [Figure(figures["pairs"], "Left: where they lie in the Shepard diagram. Right: the images.")],
         ),
         Section(
             "What else is kept",
@@ -73,13 +97,6 @@ def run_geometry(command: Geometry, session: Session) -> None:
                     "stay so."
                 )
             ],
-            [Figure(measures, "Points: simulation, mean over networks. Lines: theory.")],
+            [Figure(figures["measures"], "Points: simulation, mean over networks. Lines: theory.")],
         ),
     ]
-    write_report(session, "Geometry of images", sections)
-    last = len(found.measured.times) - 1
-    print(
-        f"correlation of distances at t = {last + 1}: {found.measured.pearson[last]:.3f} simulated, "
-        f"{found.theory.pearson[last]:.3f} predicted"
-    )
-    say_where(session)

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-_ORDERS = {"<": "<", ">": ">", "|": "|", "=": "="}
-
 
 class _Dtype:
     """What a pickle says of an element type."""
@@ -16,7 +14,7 @@ class _Dtype:
         self.code, self.order = _text(code), "|"
 
     def __setstate__(self, state: Any) -> None:
-        self.order = _ORDERS[_text(state[1])]
+        self.order = _text(state[1])
 
     def numpy(self) -> np.dtype:
         found = np.dtype(self.order + self.code)

@@ -1,6 +1,6 @@
 """The geometry of many stimuli through time, simulated in several networks and predicted, side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,21 +11,15 @@ from jaxtyping import Array, Bool, Float, Int
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, sample_weights
-from fisherjax.meanfield import overlap_steps
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import coarse_nonlinearity, progress_bar
-from fisherjax.simulate import check_allocation, noisy_step
+from fisherjax.numerics import progress_bar
+from fisherjax.simulate import check_allocation
 
 from ._correlations import Reference, bootstrap_excess, correlations, generator, intervals, reference
-from ._distances import (
-    PredictedDistances,
-    distances_of_overlaps,
-    pairwise_distances,
-    squared_distances,
-    starting_overlap,
-)
+from ._distances import PredictedDistances, pairwise_distances
 from ._measures import linear_probe, near_isometry, nearest
-from ._shepard import stress
+from ._shepard import monotone_fit, stress
+from ._steps import Step, predicted_steps, simulated_steps
 
 _SHOWN = 5  # times whose distances are kept by default
 
@@ -158,8 +152,8 @@ def compare_geometry(
     ]
     measured, theory = [], []
     simulated, predicted = [], []
-    steps = _simulate(networks, jnp.asarray(patterns).astype(jnp.float32), noise_key, num_steps, num_trials)
-    overlaps = _predict(gain_matrix, patterns, noise_std, num_steps, num_trials, nonlinearity)
+    steps = simulated_steps(networks, jnp.asarray(patterns).astype(jnp.float32), noise_key, num_steps, num_trials)
+    overlaps = predicted_steps(gain_matrix, patterns, noise_std, num_steps, num_trials, nonlinearity)
     with progress_bar("following stimuli", num_steps, enabled=progress) as advance:
         for time, (step, expected) in enumerate(zip(steps, overlaps, strict=True), start=1):
             squares = [np.asarray(square) for square in step.squares]
@@ -180,14 +174,6 @@ def compare_geometry(
     )
 
 
-class _Step(NamedTuple):
-    """One time of the simulation, one entry per network."""
-
-    squares: list[Float[Array, "S S"]]
-    means: list[Float[Array, "S N"]]
-    participation: list[Float[Array, ""]]
-
-
 class _Summary(NamedTuple):
     """Measures at one time: mean over networks, and the correlations of each network and resample."""
 
@@ -201,54 +187,6 @@ def _times(kept: Sequence[int] | None, num_steps: int) -> list[int]:
     chosen = sorted({check_integer("kept_times", time, minimum=1) for time in kept})
     require(len(chosen) > 0 and chosen[-1] <= num_steps, f"kept_times must be within 1…{num_steps}, got {list(kept)}")
     return chosen
-
-
-def _simulate(
-    networks: list[RateNetwork], patterns: Array, key: Key, num_steps: int, num_trials: int
-) -> Iterator[_Step]:
-    """Steps, the next one already on its way while the caller works on the last."""
-    states = [jnp.broadcast_to(patterns[:, None], (len(patterns), num_trials, patterns.shape[1])) for _ in networks]
-    waiting = None
-    for time in range(num_steps):
-        found = []
-        for index, network in enumerate(networks):
-            step_key = jax.random.fold_in(jax.random.fold_in(key, time), index)
-            states[index], *measures = _advance(network, states[index], step_key)
-            found.append(measures)
-        if waiting is not None:
-            yield waiting
-        waiting = _Step(*(list(column) for column in zip(*found, strict=True)))
-    if waiting is not None:
-        yield waiting
-
-
-@jax.jit
-def _advance(network: RateNetwork, states: Float[Array, "S n N"], key: Key) -> tuple[Array, Array, Array, Array]:
-    states = noisy_step(network, states, key)
-    means = jnp.mean(states, axis=1)
-    squares = squared_distances(means)
-    # the centred Gram matrix from squared distances, less their row and column means; its traces are Σλ and Σλ²
-    rows = jnp.mean(squares, axis=0)
-    gram = -(squares - rows[:, None] - rows + jnp.mean(rows)) / 2
-    participation = jnp.trace(gram) ** 2 / jnp.maximum(jnp.sum(gram**2), jnp.finfo(states.dtype).tiny)
-    return states, squares, means, participation
-
-
-def _predict(
-    gain_matrix: GainMatrix,
-    patterns: Array | np.ndarray,
-    noise_std: Scalar,
-    num_steps: int,
-    num_trials: int,
-    nonlinearity: object,
-) -> Iterator[PredictedDistances]:
-    phi = coarse_nonlinearity(nonlinearity)
-    start = starting_overlap(gain_matrix, patterns, phi)
-    units = patterns.shape[1]
-    for variance, overlap in overlap_steps(
-        gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi
-    ):
-        yield distances_of_overlaps(gain_matrix, variance, overlap, units, num_trials)
 
 
 class _Known(NamedTuple):
@@ -274,7 +212,7 @@ def _summarise(
     known: _Known,
     squares: list[Float[np.ndarray, "S S"]],
     excess: Float[np.ndarray, "B S"] | None = None,
-    step: _Step | None = None,
+    step: Step | None = None,
 ) -> _Summary:
     """Measures of every network, averaged, and the correlations of each network and resample."""
     original, near = known.reference.distances, known.near
@@ -303,8 +241,9 @@ def _summarise(
         rows.append(row)
         samples.append(resampled)
     values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0))
-    values["stress"] = stress(mean[known.order])
+    mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0, dtype=np.float64))
+    ordered = mean[known.order]
+    values["stress"] = stress(ordered, monotone_fit(ordered))
     return _Summary(values, np.stack(samples))
 
 

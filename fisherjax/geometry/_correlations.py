@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
 
 from fisherjax._errors import require
 from fisherjax._types import Key
@@ -31,7 +32,7 @@ def reference(original: Matrix) -> Reference:
     distances = np.asarray(original, np.float64).ravel()[index]
     require(distances.size >= 3, f"distances of at least three pairs are needed, got {distances.size}")
     require(bool(np.ptp(distances) > 0), "original distances must vary, but all are equal")
-    ranks = _ranks(distances)
+    ranks = rankdata(distances) - 1
     return Reference(index, index % len(original), distances, (_standard(distances), _standard(ranks)), _binned(ranks))
 
 
@@ -45,7 +46,7 @@ def correlations(
     """
     if not np.ptp(distances) > 0:
         return np.zeros(3), np.zeros((0 if excess is None else len(excess), 3))
-    ranks = _ranks(distances)
+    ranks = rankdata(distances) - 1
     found = [_pearson(x, _standard(y)) for x, y in zip(known.scores, (distances, ranks), strict=True)]
     found.append(_kendall(known.bins, _binned(ranks)))
     value = np.array([number for number, _ in found])
@@ -82,20 +83,6 @@ def bootstrap_excess(num_resamples: int, num_stimuli: int, key: Key) -> Float[np
     """How much oftener than once each stimulus is drawn in each resample."""
     shares = np.full(num_stimuli, 1 / num_stimuli)
     return generator(key).multinomial(num_stimuli, shares, size=num_resamples).astype(np.float32) - 1
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, ties by their mean."""
-    order = np.argsort(values)
-    ordered = values[order]
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    ranks = np.empty(len(values))
-    if len(first) == len(values):
-        ranks[order] = np.arange(len(values))
-        return ranks
-    size = np.diff(np.append(first, len(values)))
-    ranks[order] = np.repeat(first + (size - 1) / 2, size)
-    return ranks
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

@@ -32,11 +32,20 @@ def pairwise_distances(states: Float[Array | np.ndarray, "*batch S N"]) -> Float
 
 def squared_distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
     """|x_a|² + |x_b|² − 2 x_a·x_b of centred states: one matrix product, nothing of size S² N."""
+    return squares_of_gram(centred_gram(states))
+
+
+def centred_gram(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
+    """Scalar products of all pairs of states less their mean."""
     centred = states - jnp.mean(states, axis=-2, keepdims=True)
-    gram = jnp.einsum("...in,...jn->...ij", centred, centred, precision=jax.lax.Precision.HIGHEST)
+    return jnp.einsum("...in,...jn->...ij", centred, centred, precision=jax.lax.Precision.HIGHEST)
+
+
+def squares_of_gram(gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch S S"]:
+    """Squared distances from scalar products."""
     squares = jnp.diagonal(gram, axis1=-2, axis2=-1)
     squared = squares[..., :, None] + squares[..., None, :] - 2 * gram
-    off_diagonal = 1 - jnp.eye(states.shape[-2], dtype=states.dtype)
+    off_diagonal = 1 - jnp.eye(gram.shape[-1], dtype=gram.dtype)
     return jnp.maximum(squared, 0) * off_diagonal
 
 

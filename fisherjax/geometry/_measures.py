@@ -8,6 +8,8 @@ from jaxtyping import Array, Float, Int
 from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 
+from ._distances import centred_gram
+
 
 class NearIsometry(Result):
     """Extremes of the stretch d_latent/d_original over pairs, relative to its root mean square.
@@ -191,8 +193,11 @@ def participation_ratio(states: Float[Array | np.ndarray, "*batch S N"]) -> Floa
     """
     array = jnp.asarray(states)
     require(array.ndim >= 2 and array.shape[-2] >= 2, f"states must have shape (…, S ≥ 2, N), got {array.shape}")
-    centred = array - jnp.mean(array, axis=-2, keepdims=True)
-    gram = jnp.einsum("...in,...jn->...ij", centred, centred, precision=jax.lax.Precision.HIGHEST)
+    return dimension_of_gram(centred_gram(array))
+
+
+def dimension_of_gram(gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch"]:
+    """Participation ratio from the scalar products of centred states, whose traces are Σλ and Σλ²."""
     trace = jnp.trace(gram, axis1=-2, axis2=-1)
     square = jnp.sum(gram**2, axis=(-2, -1))
     return jnp.where(square > 0, trace**2 / jnp.where(square > 0, square, 1), 0)

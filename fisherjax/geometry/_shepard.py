@@ -60,17 +60,21 @@ def shepard(original: object, latent: object) -> ShepardDiagram:
     )
     order = np.lexsort((after, before))
     fitted = np.empty_like(after)
-    fitted[order] = isotonic_regression(after[order]).x
+    fitted[order] = monotone_fit(after[order])
     pearson = float(np.corrcoef(before, after)[0, 1])
     spearman = float(np.corrcoef(rankdata(before), rankdata(after))[0, 1])
-    return ShepardDiagram(before, after, fitted, pairs, stress(after[order]), pearson, spearman)
+    return ShepardDiagram(before, after, fitted, pairs, stress(after, fitted), pearson, spearman)
 
 
-def stress(latent: Float[np.ndarray, " pairs"]) -> float:
-    """Kruskal's stress-1 of latent distances in the order of the original ones; 1 where all of them vanish."""
-    values = latent.astype(np.float64)
-    total = np.sum(values**2)
-    return float(np.sqrt(np.sum((values - isotonic_regression(values).x) ** 2) / total)) if total > 0 else 1.0
+def monotone_fit(latent: Float[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
+    """Least-squares non-decreasing fit of latent distances in the order of the original ones."""
+    return isotonic_regression(latent).x
+
+
+def stress(latent: Float[np.ndarray, " pairs"], fitted: Float[np.ndarray, " pairs"]) -> float:
+    """Kruskal's stress-1 of latent distances; 1 where all of them vanish."""
+    total = np.sum(latent**2)
+    return float(np.sqrt(np.sum((latent - fitted) ** 2) / total)) if total > 0 else 1.0
 
 
 def distance_correlation(

@@ -58,15 +58,13 @@ def pattern_overlaps(
     """
     phi, start, noise = _checked(gain_matrix, initial_overlap, noise_std, nonlinearity)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
-    rows, columns = np.triu_indices(start.shape[1])
 
     def step(carry: _Pairs, _: None) -> tuple[_Pairs, _Pairs]:
         return _step(gain_matrix, noise, phi, carry), carry
 
     _, (variances, overlaps) = jax.lax.scan(step, _first(gain_matrix, noise, start), length=num_steps)
-    full = jnp.zeros((num_steps, *start.shape), start.dtype)
-    full = full.at[:, :, rows, columns].set(overlaps).at[:, :, columns, rows].set(overlaps)
-    return PatternOverlaps(jnp.arange(1, num_steps + 1, dtype=start.dtype), variances, full)
+    times = jnp.arange(1, num_steps + 1, dtype=start.dtype)
+    return PatternOverlaps(times, variances, _as_matrices(overlaps, start.shape[1]))
 
 
 def overlap_steps(
@@ -130,12 +128,12 @@ def _step(gain_matrix: GainMatrix, noise: Array, phi: Nonlinearity, pairs: _Pair
 
 
 @jax.jit(static_argnums=1)
-def _as_matrices(pairs: Float[Array, "P pairs"], stimuli: int) -> Float[Array, "P S S"]:
+def _as_matrices(pairs: Float[Array, "*T P pairs"], stimuli: int) -> Float[Array, "*T P S S"]:
     """Symmetric matrices from their upper triangles, by gathering: a scatter is slow on a CPU."""
     rows, columns = np.triu_indices(stimuli)
     place = np.zeros((stimuli, stimuli), np.int32)
     place[rows, columns] = place[columns, rows] = np.arange(len(rows))
-    return pairs[:, place]
+    return pairs[..., place]
 
 
 _jitted_step = jax.jit(_step, static_argnums=2)

@@ -288,10 +288,6 @@ class Evil:
         return (print, ("pwned",))
 
 
-def forged(files, folder="c", **changes):
-    return tar(files | changes, folder)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
