@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PACKAGES = (
     "connectivity",
     "datasets",
+    "dynamics",
     "fisher",
     "geometry",
     "meanfield",
@@ -20,6 +21,7 @@ _PACKAGES = (
     "plot",
     "report",
     "simulate",
+    "tasks",
     "training",
 )
 

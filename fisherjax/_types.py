@@ -128,7 +128,7 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"kind": "key", "array": path, "impl": str(jax.random.key_impl(value))}
     if isinstance(value, jax.Array | np.ndarray):
         arrays[path] = np.asarray(value)
-        return {"kind": "array", "array": path}
+        return {"kind": "array", "array": path, "jax": isinstance(value, jax.Array)}
     if isinstance(value, tuple | list):
         items = [_encode(item, f"{path}/{index}", arrays) for index, item in enumerate(value)]
         return {"kind": "tuple", "items": items}
@@ -137,6 +137,8 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"kind": "dict", "items": items}
     if value is None or isinstance(value, bool | int | float | str):
         return {"kind": "value", "value": value}
+    if callable(value) and getattr(jax.nn, getattr(value, "__name__", ""), None) is value:
+        return {"kind": "function", "name": value.__name__}
     raise TypeError(f"cannot save {path.lstrip('/')!r}: a {type(value).__name__} is neither array nor plain value")
 
 
@@ -155,7 +157,12 @@ def _decode(meta: Any, archive: Any) -> Any:
         case "key":
             return jax.random.wrap_key_data(jnp.asarray(archive[meta["array"]]), impl=meta["impl"])
         case "array":
-            return archive[meta["array"]]
+            stored = archive[meta["array"]]
+            # double precision stays in NumPy where JAX would cut it to single
+            fits = jax.dtypes.canonicalize_dtype(stored.dtype) == stored.dtype
+            return jnp.asarray(stored) if meta.get("jax") and fits else stored
+        case "function":
+            return getattr(jax.nn, meta["name"])
         case "tuple":
             return tuple(_decode(item, archive) for item in meta["items"])
         case "dict":

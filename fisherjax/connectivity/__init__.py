@@ -14,7 +14,7 @@ from ._families import (
     WithFractions,
 )
 from ._gain_matrix import GainMatrix, population_index, population_sizes
-from ._sampling import sample_weights, spectral_radius
+from ._sampling import sample_weights, spectral_radius, weight_initializer
 from ._structures import (
     block,
     circulant,
@@ -49,4 +49,5 @@ __all__ = [
     "spectral_radius",
     "symmetric_toeplitz",
     "toeplitz",
+    "weight_initializer",
 ]

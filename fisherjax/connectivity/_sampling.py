@@ -1,12 +1,14 @@
 """From structure to one network: block-Gaussian weights and the law of their spectrum."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from fisherjax import numerics
-from fisherjax._errors import check_key
+from fisherjax._errors import check_key, require
 from fisherjax._types import Key, Weights
 
 from ._gain_matrix import GainMatrix, population_index
@@ -53,3 +55,23 @@ def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
     J. Math. Phys. 56, 103502.
     """
     return jnp.sqrt(numerics.spectral_radius(gain_matrix.variance_gain))
+
+
+def weight_initializer(gain_matrix: GainMatrix) -> Callable[[Key, tuple[int, int], DTypeLike], Float[Array, "from to"]]:
+    """Start a trainable network from a structure: ``networks.RNN(…, recurrent_initializer=weight_initializer(g))``.
+
+    Returns
+    -------
+    A function ``(key, (from, to), dtype)`` as in ``jax.nn.initializers``; it draws `sample_weights`, transposed.
+
+    Raises
+    ------
+    ValueError
+        When it is called: if the shape is not square, or as `sample_weights`.
+    """
+
+    def draw(key: Key, shape: tuple[int, int], dtype: DTypeLike) -> Float[Array, "from to"]:
+        require(shape[0] == shape[1], f"a gain matrix gives square recurrent weights, asked for shape {shape}")
+        return sample_weights(gain_matrix, shape[0], key=key, dtype=dtype).T
+
+    return draw

@@ -1,5 +1,7 @@
 """Geometry of many stimuli: which distances a network keeps, predicted and measured."""
 
+from fisherjax.numerics import participation_ratio
+
 from ._comparison import GeometryComparison, GeometryCurve, compare_geometry
 from ._distances import (
     initial_patterns,
@@ -14,7 +16,6 @@ from ._measures import (
     linear_probe,
     near_isometry,
     neighbours_kept,
-    participation_ratio,
     sparse_pairs,
 )
 from ._shepard import DistanceCorrelation, ShepardDiagram, distance_correlation, shepard

@@ -13,7 +13,7 @@ from fisherjax._errors import check_choice, check_finite, check_integer, check_k
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import Nonlinearity, as_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, centred_gram
 
 
 def pairwise_distances(states: Float[Array | np.ndarray, "*batch S N"]) -> Float[Array, "*batch S S"]:
@@ -33,12 +33,6 @@ def pairwise_distances(states: Float[Array | np.ndarray, "*batch S N"]) -> Float
 def squared_distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
     """|x_a|² + |x_b|² − 2 x_a·x_b of centred states: one matrix product, nothing of size S² N."""
     return squares_of_gram(centred_gram(states))
-
-
-def centred_gram(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
-    """Scalar products of all pairs of states less their mean."""
-    centred = states - jnp.mean(states, axis=-2, keepdims=True)
-    return jnp.einsum("...in,...jn->...ij", centred, centred, precision=jax.lax.Precision.HIGHEST)
 
 
 def squares_of_gram(gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch S S"]:

@@ -8,8 +8,6 @@ from jaxtyping import Array, Float, Int
 from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 
-from ._distances import centred_gram
-
 
 class NearIsometry(Result):
     """Extremes of the stretch d_latent/d_original over pairs, relative to its root mean square.
@@ -179,28 +177,6 @@ def nearest(distances: np.ndarray, count: int) -> np.ndarray:
     near = np.zeros(distances.shape, bool)
     np.put_along_axis(near, index, values=True, axis=1)
     return near
-
-
-def participation_ratio(states: Float[Array | np.ndarray, "*batch S N"]) -> Float[Array, "*batch"]:
-    """Dimension of a cloud of states, (Σ λ)²/Σ λ² of the eigenvalues of their covariance.
-
-    Between 1 (a line) and min(S − 1, N).
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two states.
-    """
-    array = jnp.asarray(states)
-    require(array.ndim >= 2 and array.shape[-2] >= 2, f"states must have shape (…, S ≥ 2, N), got {array.shape}")
-    return dimension_of_gram(centred_gram(array))
-
-
-def dimension_of_gram(gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch"]:
-    """Participation ratio from the scalar products of centred states, whose traces are Σλ and Σλ²."""
-    trace = jnp.trace(gram, axis1=-2, axis2=-1)
-    square = jnp.sum(gram**2, axis=(-2, -1))
-    return jnp.where(square > 0, trace**2 / jnp.where(square > 0, square, 1), 0)
 
 
 def linear_probe(

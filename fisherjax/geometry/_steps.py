@@ -12,11 +12,10 @@ from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import overlap_steps
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import coarse_nonlinearity
+from fisherjax.numerics import centred_gram, coarse_nonlinearity, dimension_of_gram
 from fisherjax.simulate import noisy_step
 
-from ._distances import PredictedDistances, centred_gram, distances_of_overlaps, squares_of_gram, starting_overlap
-from ._measures import dimension_of_gram
+from ._distances import PredictedDistances, distances_of_overlaps, squares_of_gram, starting_overlap
 
 
 class Step(NamedTuple):

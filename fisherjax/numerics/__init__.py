@@ -1,5 +1,6 @@
 """Numerical tools without a neuroscience word: Gaussian moments, spectra, progress."""
 
+from ._dimension import centred_gram, dimension_of_gram, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
 from ._linear import Identity, ThresholdLinear
@@ -24,12 +25,15 @@ __all__ = [
     "ThresholdLinear",
     "TwoPointMoments",
     "as_nonlinearity",
+    "centred_gram",
     "coarse_nonlinearity",
+    "dimension_of_gram",
     "fit_parameters",
     "kolmogorov_rule",
     "noncentral_f_cdf",
     "noncentrality_interval",
     "numerical_abscissa",
+    "participation_ratio",
     "perron_vectors",
     "progress_bar",
     "solve_discrete_lyapunov",

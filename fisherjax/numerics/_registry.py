@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from ._erf_mixture import Erf, Logistic, Tanh
 from ._linear import Identity, ThresholdLinear
 from ._nonlinearity import Nonlinearity
@@ -15,6 +17,7 @@ _BY_NAME: dict[str, Callable[[], Nonlinearity]] = {
     "threshold-linear": ThresholdLinear,
     "logistic": Logistic,
     "identity": Identity,
+    "softplus": lambda: SmoothFunction(jax.nn.softplus),
 }
 
 _COARSE_NODES = 8
@@ -27,7 +30,7 @@ def as_nonlinearity(nonlinearity: Any) -> Nonlinearity:
     ----------
     nonlinearity
         One of ``"tanh"``, ``"erf"``, ``"relu"``, ``"threshold-linear"``, ``"logistic"``,
-        ``"identity"``; or an elementwise smooth function that JAX can differentiate; or a
+        ``"identity"``, ``"softplus"``; or an elementwise smooth function that JAX can differentiate; or a
         `Nonlinearity`, for instance ``ThresholdLinear(0.5)``.
 
     Raises

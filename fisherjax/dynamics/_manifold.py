@@ -1,0 +1,133 @@
+"""Line and ring attractors: fixed or slow points that lie along a curve on which the state can drift."""
+
+from typing import Literal
+
+import networkx as nx
+import numpy as np
+from jaxtyping import Complex, Float, Int
+from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
+from scipy.spatial.distance import pdist, squareform
+
+from fisherjax._errors import check_scalar, require
+from fisherjax._types import Result, Scalar
+
+from ._jacobian import jacobian, modes
+from ._step import StepFunction, as_inputs, as_states
+
+_FEWEST_POINTS = 5
+_CHAIN_SHARE = 0.9  # of the points that the longest path must hold
+_LONGEST_GAP = 0.25  # of the curve, beyond which points are islands
+
+
+class AttractorManifold(Result):
+    """What fixed or slow points form together.
+
+    Parameters
+    ----------
+    kind
+        "line", "ring", or "points" where they form no curve along which a marginal mode runs.
+    order
+        The points along the curve, as row numbers (M,); all rows if there is none.
+    coordinate
+        Arc length of each (M,), from one end, or from an arbitrary point of a ring.
+    length
+        Of the curve; of a ring, once around.
+    alignment
+        Mean |cos| between the slowest mode's eigenvector and the curve's tangent: 1 where the state drifts along it.
+    leading_eigenvalues
+        Eigenvalue of the slowest mode at each point (M,), nearest to one.
+    """
+
+    kind: str
+    order: Int[np.ndarray, " M"]
+    coordinate: Float[np.ndarray, " M"]
+    length: float
+    alignment: float
+    leading_eigenvalues: Complex[np.ndarray, " M"]
+
+
+def attractor_manifold(
+    step: StepFunction, points: object, inputs: object = None, *, marginal: Scalar = 0.1, min_alignment: Scalar = 0.8
+) -> AttractorManifold:
+    """Tell whether points lie on a line or ring attractor.
+
+    A curve is found as the longest path of the minimum spanning tree of the points: it must hold nearly all of them
+    and have no large gap. A ring is a curve whose ends are neighbours. It is an attractor if at each point the mode
+    nearest to neutral has |λ − 1| ≤ `marginal` and points along the curve, and the others decay. The test is one of
+    shape, for a sample of points that covers the curve; it is no proof.
+
+    Parameters
+    ----------
+    step
+        F(x, u), or F(x), or a network: the next state.
+    points
+        Fixed or slow points (K, N), at least 5: `FixedPoints.points`, or with `.slow_points` below them.
+    inputs
+        Input that is held (I,), or None.
+    marginal
+        Largest |λ − 1| of a mode along the curve.
+    min_alignment
+        Least alignment of that mode with the curve.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 5 points, shapes do not match, or a number is out of range.
+    """
+    check_scalar("marginal", marginal, minimum=0.0)
+    check_scalar("min_alignment", min_alignment, minimum=0.0)
+    states = as_states("points", points)
+    require(len(states) >= _FEWEST_POINTS, f"points must hold at least {_FEWEST_POINTS} states, got {len(states)}")
+    given = as_inputs(inputs, len(states), states.dtype)
+    cloud = np.asarray(states)
+    path, steps, ring = _longest_path(cloud)
+    leading, directions, decaying = _slowest_modes(np.asarray(jacobian(step, states, given)))
+    length = float(steps.sum())
+    largest = float(steps.max(initial=0.0))
+    is_curve = len(path) >= _CHAIN_SHARE * len(cloud) and largest <= _LONGEST_GAP * length
+    alignment = _alignment(cloud[path], directions[path], ring=ring)
+    neutral = np.abs(leading[path] - 1) <= float(marginal)
+    drifting = neutral.mean() >= _CHAIN_SHARE and decaying[path].mean() >= _CHAIN_SHARE
+    kind: Literal["line", "ring", "points"] = "points"
+    if is_curve and drifting and alignment >= float(min_alignment):
+        kind = "ring" if ring else "line"
+    if kind == "points":
+        path, steps = np.arange(len(cloud)), np.zeros(max(len(cloud) - 1, 0))
+        length = 0.0
+    elif ring:
+        length += float(np.linalg.norm(cloud[path[0]] - cloud[path[-1]]))
+    return AttractorManifold(kind, path, np.concatenate([[0.0], np.cumsum(steps)]), length, alignment, leading[path])
+
+
+def _longest_path(cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Rows along the longest path of the minimum spanning tree, the lengths of its edges, whether its ends meet."""
+    distances = squareform(pdist(cloud))
+    # an edge of length zero would be no edge to the sparse graph
+    tree = minimum_spanning_tree(np.maximum(distances, 1e-12 * max(float(distances.max()), 1e-300)))
+    along = dijkstra(tree, directed=False)
+    first = int(np.argmax(along[0]))
+    last = int(np.argmax(along[first]))
+    path = np.asarray(nx.shortest_path(nx.from_scipy_sparse_array(tree), first, last))
+    steps = distances[path[:-1], path[1:]]
+    return path, steps, len(path) > 3 and bool(distances[first, last] <= 3 * steps.max(initial=0.0))
+
+
+def _slowest_modes(jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each point: eigenvalue nearest to one, its right eigenvector, whether all other modes decay."""
+    values, directions, decaying = [], [], []
+    for matrix in jacobians:
+        found = modes(matrix)
+        index = int(np.argmin(np.abs(found.eigenvalues - 1)))
+        values.append(found.eigenvalues[index])
+        directions.append(np.real(found.right[:, index]))
+        decaying.append(bool(np.all(np.abs(np.delete(found.eigenvalues, index)) < 1)))
+    return np.asarray(values), np.asarray(directions), np.asarray(decaying)
+
+
+def _alignment(curve: np.ndarray, directions: np.ndarray, *, ring: bool) -> float:
+    if len(curve) < 3:
+        return 0.0
+    tangents = np.roll(curve, -1, axis=0) - np.roll(curve, 1, axis=0) if ring else np.gradient(curve, axis=0)
+    lengths = np.linalg.norm(tangents, axis=1) * np.linalg.norm(directions, axis=1)
+    cosine = np.abs(np.sum(tangents * directions, axis=1)) / np.where(lengths > 0, lengths, 1)
+    return float(cosine.mean())

@@ -1,0 +1,111 @@
+"""Gated networks: GRU and LSTM."""
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fisherjax._types import Key
+
+from ._recurrent import Input, RecurrentNetwork, State
+
+
+class _Gated(RecurrentNetwork):
+    """What both share: one drive per gate, noise added to the state."""
+
+    def drive(self, inputs: Input) -> Float[Array, "*batch gates"]:
+        """W_in u + b of all gates."""
+        current = inputs @ self.input.value.T
+        return current if self.recurrent_bias is None else current + self.recurrent_bias
+
+    def _noisy(self, state: State, key: Key | None) -> State:
+        if key is None:
+            return state
+        return state + self.noise_std * jax.random.normal(key, state.shape, state.dtype)
+
+
+class GRU(_Gated):
+    r"""Gated recurrent unit: h ← (1 − z) n + z h, with r, z = σ(W_{r,z} h + drive), n = tanh(drive_n + r ∘ W_n h).
+
+    The three gates r, z, n stand below one another in the weights (3N, ·). Constraints hold for each gate alike.
+
+    Parameters
+    ----------
+    num_inputs, num_units, num_outputs
+        I, N, O.
+    key
+        JAX random key.
+    **options
+        Those of `RNN` but nonlinearity and activation; `noise_std` is that of noise added to h.
+
+    References
+    ----------
+    Cho et al. (2014), Learning phrase representations using RNN encoder–decoder, EMNLP, in the form of eq. 5–8 with
+    the reset gate after the product.
+    """
+
+    gates_per_unit: ClassVar[int] = 3
+
+    def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
+        """Draw the weights and validate."""
+        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)  # pyright: ignore[reportCallIssue]
+
+    def update(
+        self, state: State, current: Float[Array, "*batch gates"], drive: Float[Array, "*batch gates"], key: Key | None
+    ) -> State:
+        """The next state."""
+        reset, update, candidate = jnp.split(current, 3, axis=-1)
+        drive_reset, drive_update, drive_candidate = jnp.split(drive, 3, axis=-1)
+        reset = jax.nn.sigmoid(reset + drive_reset)
+        update = jax.nn.sigmoid(update + drive_update)
+        proposal = jnp.tanh(drive_candidate + reset * candidate)
+        return self._noisy(proposal + update * (state - proposal), key)
+
+    def rates(self, state: State) -> Float[Array, "*batch N"]:
+        """H."""
+        return state
+
+
+class LSTM(_Gated):
+    r"""Long short-term memory: c ← f c + i g, h = o tanh(c), the state being (h, c) of length 2N.
+
+    The four gates i, f, g, o stand below one another in the weights (4N, ·). The forget gate's bias starts at 1.
+
+    Parameters
+    ----------
+    num_inputs, num_units, num_outputs
+        I, N, O.
+    key
+        JAX random key.
+    **options
+        Those of `RNN` but nonlinearity and activation; `noise_std` is that of noise added to h and c.
+
+    References
+    ----------
+    Hochreiter & Schmidhuber (1997), Long short-term memory, Neural Comput. 9, 1735–1780; forget gate: Gers,
+    Schmidhuber & Cummins (2000), Neural Comput. 12, 2451–2471.
+    """
+
+    gates_per_unit: ClassVar[int] = 4
+    states_per_unit: ClassVar[int] = 2
+
+    def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
+        """Draw the weights and open the forget gates."""
+        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)  # pyright: ignore[reportCallIssue]
+        if self.recurrent_bias is not None:
+            self.recurrent_bias = self.recurrent_bias.at[num_units : 2 * num_units].set(1.0)
+
+    def update(
+        self, state: State, current: Float[Array, "*batch gates"], drive: Float[Array, "*batch gates"], key: Key | None
+    ) -> State:
+        """The next state."""
+        _, cell = jnp.split(state, 2, axis=-1)
+        enter, keep, proposal, leave = jnp.split(current + drive, 4, axis=-1)
+        cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(enter) * jnp.tanh(proposal)
+        hidden = jax.nn.sigmoid(leave) * jnp.tanh(cell)
+        return self._noisy(jnp.concatenate([hidden, cell], axis=-1), key)
+
+    def rates(self, state: State) -> Float[Array, "*batch N"]:
+        """H."""
+        return state[..., : state.shape[-1] // 2]

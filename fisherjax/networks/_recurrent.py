@@ -1,0 +1,236 @@
+"""What every trainable recurrent network offers: a step, a read-out, and which of its parameters are trained."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
+from fisherjax._types import Key, Result, Scalar
+
+from ._pattern import Constraint, Role, combined_pattern
+from ._weights import WeightMatrix, constrain
+from .initializers import as_initializer
+
+State = Float[Array, "*batch S"]
+Input = Float[Array, "*batch I"]
+Output = Float[Array, "*batch O"]
+
+N = TypeVar("N", bound="RecurrentNetwork")
+
+_FIELDS = {"time_constant": "time_parameter"}  # parameters that are stored as a function of themselves
+
+
+class RecurrentNetwork(Result):
+    """A recurrent network as a step function, ``network(state, input) -> state``, and a linear read-out.
+
+    All functions of states take any leading axes. Parameters are chosen by name: `trainable` holds the names of
+    those that `training.fit` changes. Constraints are part of the weights (`WeightMatrix`), never of training.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = (
+        "recurrent",
+        "input",
+        "output",
+        "recurrent_bias",
+        "output_bias",
+        "initial_state",
+    )
+
+    gates_per_unit: ClassVar[int] = 1
+    states_per_unit: ClassVar[int] = 1
+
+    recurrent: WeightMatrix
+    input: WeightMatrix
+    output: WeightMatrix
+    recurrent_bias: Float[Array, " bias"] | None
+    output_bias: Float[Array, " O"] | None
+    initial_state: Float[Array, " S"]
+    noise_std: Float[Array, ""]
+    observation_noise_std: Float[Array, ""]
+    trainable: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        num_inputs: int,
+        num_units: int,
+        num_outputs: int,
+        *,
+        key: Key,
+        constraints: Constraint | Sequence[Constraint] = (),
+        recurrent_initializer: Any = None,
+        input_initializer: Any = "uniform",
+        output_initializer: Any = "uniform",
+        biases: Sequence[str] = ("recurrent", "output"),
+        trainable: Sequence[str] | None = None,
+        initial_state: object = None,
+        noise_std: Scalar = 0.0,
+        observation_noise_std: Scalar = 0.0,
+    ):
+        """Check what the user said, then draw the weights under the constraints."""
+        num_inputs = check_integer("num_inputs", num_inputs, minimum=1)
+        num_units = check_integer("num_units", num_units, minimum=1)
+        num_outputs = check_integer("num_outputs", num_outputs, minimum=1)
+        rules = _as_constraints(constraints)
+        for name in biases:
+            require(name in {"recurrent", "output"}, f"biases must be among 'recurrent' and 'output', got {name!r}")
+        check_scalar("noise_std", noise_std, minimum=0.0)
+        check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
+        dtype, gates = jnp.zeros(()).dtype, self.gates_per_unit
+        keys = jax.random.split(check_key("key", key), 3)
+        recurrent, inner, outer = (num_units, num_units), (num_units, num_inputs), (num_outputs, num_units)
+        self.recurrent = _draw("recurrent", rules, recurrent_initializer, keys[0], recurrent, dtype, gates)
+        self.input = _draw("input", rules, input_initializer, keys[1], inner, dtype, gates)
+        self.output = _draw("output", rules, output_initializer, keys[2], outer, dtype, 1)
+        self.recurrent_bias = jnp.zeros(gates * num_units, dtype) if "recurrent" in biases else None
+        self.output_bias = jnp.zeros(num_outputs, dtype) if "output" in biases else None
+        self.initial_state = _state_or_zero(initial_state, self.states_per_unit * num_units, dtype)
+        self.noise_std = jnp.asarray(noise_std, dtype)
+        self.observation_noise_std = jnp.asarray(observation_noise_std, dtype)
+        usual = ("recurrent", "input", "output", *(f"{name}_bias" for name in biases))
+        self.trainable = check_names(type(self), usual if trainable is None else trainable)
+
+    @abc.abstractmethod
+    def drive(self, inputs: Input) -> Float[Array, "*batch D"]:
+        """What the inputs and biases contribute to a step; computed for all times at once."""
+
+    @abc.abstractmethod
+    def update(
+        self, state: State, current: Float[Array, "*batch D"], drive: Float[Array, "*batch D"], key: Key | None
+    ) -> State:
+        """The next state from the state, its recurrent current W r, and the drive; with process noise if keyed."""
+
+    @abc.abstractmethod
+    def rates(self, state: State) -> Float[Array, "*batch N"]:
+        """The activity that is read out."""
+
+    def advance(self, state: State, drive: Float[Array, "*batch D"], key: Key | None = None) -> State:
+        """The next state from state and drive, with process noise if there is a key."""
+        return self.update(state, self.rates(state) @ self.recurrent.value.T, drive, key)
+
+    def __call__(self, state: State, inputs: Input | None = None, key: Key | None = None) -> State:
+        """One step, F(x, u). Without input it is zero; without key there is no noise.
+
+        Parameters
+        ----------
+        state
+            x (…, S).
+        inputs
+            u (…, I).
+        key
+            JAX random key of the process noise.
+        """
+        if inputs is None:
+            inputs = jnp.zeros((*state.shape[:-1], self.num_inputs), state.dtype)
+        return self.advance(state, self.drive(inputs), key)
+
+    def readout(self, state: State, key: Key | None = None) -> Output:
+        """W_out r + b_out, with observation noise if there is a key."""
+        outputs = self.rates(state) @ self.output.value.T
+        outputs = outputs if self.output_bias is None else outputs + self.output_bias
+        if key is None:
+            return outputs
+        return outputs + self.observation_noise_std * jax.random.normal(key, outputs.shape, outputs.dtype)
+
+    def __repr__(self) -> str:
+        kinds = {"recurrent": self.recurrent, "input": self.input, "output": self.output}
+        kept = [f"{name}: {part.pattern}" for name, part in kinds.items() if str(part.pattern)]
+        constraints = f", {', '.join(kept)}" if kept else ""
+        sizes = f"{self.num_inputs} → {self.num_units} → {self.num_outputs}"
+        return f"{type(self).__name__}({sizes}{constraints}, trainable: {', '.join(self.trainable)})"
+
+    @property
+    def num_units(self) -> int:
+        """Number of units N."""
+        return self.output.value.shape[1]
+
+    @property
+    def num_inputs(self) -> int:
+        """Number of inputs I."""
+        return self.input.value.shape[1]
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs O."""
+        return self.output.value.shape[0]
+
+    @property
+    def state_size(self) -> int:
+        """Length S of the state: N, or 2N for an LSTM."""
+        return self.initial_state.shape[0]
+
+    @property
+    def recurrent_weights(self) -> Float[Array, "to N"]:
+        """Recurrent weights with all constraints in force."""
+        return self.recurrent.value
+
+    @property
+    def input_weights(self) -> Float[Array, "to I"]:
+        """Input weights with all constraints in force."""
+        return self.input.value
+
+    @property
+    def output_weights(self) -> Float[Array, "O N"]:
+        """Read-out weights with all constraints in force."""
+        return self.output.value
+
+
+def trainable_filter(network: N, names: Sequence[str] | None = None) -> N:
+    """A tree of the network's shape, True at every number that training may change (for ``equinox.partition``).
+
+    Raises
+    ------
+    ValueError
+        If a name is not that of one of its parameters, or the network has no such parameter.
+    """
+    names = network.trainable if names is None else check_names(type(network), names)
+    spec = jax.tree.map(lambda _: False, network)
+    for name in names:
+        field = _FIELDS.get(name, name)
+        part = getattr(network, field)
+        require(part is not None, f"the network has no {name}: it was built without")
+        chosen = jax.tree.map(eqx.is_inexact_array_like, part)
+        spec = eqx.tree_at(lambda tree, field=field: getattr(tree, field), spec, chosen)
+    return spec
+
+
+def check_names(kind: type[RecurrentNetwork], names: Sequence[str]) -> tuple[str, ...]:
+    """Names of parameters as a tuple; ValueError for an unknown one."""
+    require(not isinstance(names, str), f"parameter names must be a sequence of names, got the string {names!r}")
+    for name in names:
+        known = ", ".join(kind.parameter_names)
+        require(name in kind.parameter_names, f"{name!r} is no parameter of {kind.__name__}; known are {known}")
+    return tuple(names)
+
+
+def _as_constraints(constraints: Constraint | Sequence[Constraint]) -> tuple[Constraint, ...]:
+    rules = (constraints,) if isinstance(constraints, Constraint) else tuple(constraints)
+    for rule in rules:
+        if not isinstance(rule, Constraint):
+            raise TypeError(f"constraints must hold Constraints such as dale(0.8), got {rule!r}")
+    return rules
+
+
+def _draw(
+    role: Role, rules: Sequence[Constraint], given: Any, key: Key, shape: tuple[int, int], dtype: Any, gates: int
+) -> WeightMatrix:
+    """Initial weights of one role, for all gates below one another."""
+    pattern_key, weight_key = jax.random.split(key)
+    pattern = combined_pattern(rules, role, shape, pattern_key)
+    usual = "gaussian" if pattern.signs is None else "balanced"
+    initializer = as_initializer(f"{role}_initializer", usual if given is None else given)
+    drawn = [initializer(gate_key, shape, dtype, pattern) for gate_key in jax.random.split(weight_key, gates)]
+    return constrain(jnp.concatenate(drawn), pattern.tiled(gates) if gates > 1 else pattern)
+
+
+def _state_or_zero(value: object, size: int, dtype: Any) -> Array:
+    if value is None:
+        return jnp.zeros(size, dtype)
+    state = jnp.asarray(value).astype(dtype)
+    require(state.shape == (size,), f"initial_state must have shape ({size},), got {state.shape}")
+    check_finite("initial_state", state)
+    return state

@@ -1,0 +1,192 @@
+"""Several brain regions in one network: who projects to whom, between which cell types, how densely."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from fisherjax._errors import check_integer, require
+from fisherjax._types import Key
+
+from ._constraints import check_share, ratio_signs
+from ._pattern import Constraint, Pattern, Role, Shape
+
+CellPair: TypeAlias = Literal["E->E", "E->I", "I->E", "I->I"]
+
+_PAIRS: tuple[CellPair, ...] = ("E->E", "E->I", "I->E", "I->I")
+_NAMES = {1: "E", -1: "I", 0: "E"}
+
+
+class Region(eqx.Module):
+    """One region of a `MultiRegion`.
+
+    Parameters
+    ----------
+    num_units
+        Number of its units.
+    dale
+        Share of excitatory units, in [0, 1]; None if signs are free.
+    autapses
+        Whether its units may drive themselves.
+    """
+
+    num_units: int = eqx.field(static=True)
+    dale: float | int | None = eqx.field(static=True, default=None)
+    autapses: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self) -> None:
+        check_integer("num_units", self.num_units, minimum=1)
+        if self.dale is not None:
+            check_share("dale", self.dale)
+
+    @property
+    def signs(self) -> np.ndarray:
+        """+1, −1, or 0 for free, one per unit."""
+        if self.dale is None:
+            return np.zeros(self.num_units, np.int8)
+        return ratio_signs(self.num_units, float(self.dale))
+
+
+class Projection(eqx.Module):
+    """Connections from one region to another.
+
+    Parameters
+    ----------
+    source, target
+        Names of regions.
+    probability
+        Of each connection, in [0, 1]: one number, or one per pair of cell types, for instance
+        ``{"E->E": 0.2, "E->I": 0.1}``; pairs that are left out are not connected. Units of a region
+        without Dale's law count as E.
+    """
+
+    source: str = eqx.field(static=True)
+    target: str = eqx.field(static=True)
+    probability: float | int | tuple[tuple[str, float], ...] = eqx.field(static=True)
+
+    def __init__(self, source: str, target: str, probability: float | Mapping[str, float] = 1.0):
+        """Validate the probabilities."""
+        self.source, self.target = source, target
+        if isinstance(probability, Mapping):
+            unknown = [pair for pair in probability if pair not in _PAIRS]
+            require(not unknown, f"probability must be given for pairs among {', '.join(_PAIRS)}; got {unknown}")
+            self.probability = tuple((pair, check_share("probability", p)) for pair, p in probability.items())
+        else:
+            self.probability = check_share("probability", probability)
+
+    def between(self, pair: CellPair) -> float:
+        """Probability of a connection between two cell types."""
+        if isinstance(self.probability, tuple):
+            return dict(self.probability).get(pair, 0.0)
+        return float(self.probability)
+
+
+class MultiRegion(Constraint):
+    """A network of several regions, each with its own Dale ratio and autapses, joined by sparse projections.
+
+    Units are ordered by region, in the order in which the regions are given; within a region, excitatory
+    units come first. Regions are fully connected inside. Which of the possible connections of a projection
+    exist is drawn once, when a network is built. Pass it among the `constraints` of a network with `num_units` units.
+
+    Parameters
+    ----------
+    regions
+        Name → `Region`.
+    projections
+        `Projection`s between regions.
+    inputs
+        Region → the inputs (column numbers) that reach it; None: every input reaches every region.
+    outputs
+        Region → the outputs (row numbers) that it drives; None: every region drives every output.
+
+    Raises
+    ------
+    ValueError
+        If a projection, an input or an output names an unknown region, or a projection stays within one.
+    """
+
+    regions: dict[str, Region]
+    projections: tuple[Projection, ...]
+    inputs: dict[str, tuple[int, ...]] | None
+    outputs: dict[str, tuple[int, ...]] | None
+
+    def __init__(
+        self,
+        regions: Mapping[str, Region],
+        projections: Sequence[Projection] = (),
+        *,
+        inputs: Mapping[str, Sequence[int]] | None = None,
+        outputs: Mapping[str, Sequence[int]] | None = None,
+    ):
+        """Validate the names."""
+        require(len(regions) > 0, "regions must hold at least one region")
+        self.regions, self.projections = dict(regions), tuple(projections)
+        known = ", ".join(self.regions)
+        for one in self.projections:
+            for name in (one.source, one.target):
+                require(name in self.regions, f"projection {one.source} → {one.target}: no region {name!r} in {known}")
+            require(one.source != one.target, f"a projection joins two regions, got {one.source!r} twice")
+        for title, table in (("inputs", inputs), ("outputs", outputs)):
+            for name in table or ():
+                require(name in self.regions, f"{title} names the region {name!r}; known are {known}")
+        self.inputs = None if inputs is None else {name: tuple(numbers) for name, numbers in inputs.items()}
+        self.outputs = None if outputs is None else {name: tuple(numbers) for name, numbers in outputs.items()}
+
+    @property
+    def num_units(self) -> int:
+        """Units of all regions together."""
+        return sum(region.num_units for region in self.regions.values())
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Where the units of every region are."""
+        edges = np.cumsum([0, *(region.num_units for region in self.regions.values())])
+        return {name: slice(int(a), int(b)) for name, a, b in zip(self.regions, edges, edges[1:], strict=False)}
+
+    @property
+    def signs(self) -> np.ndarray:
+        """+1, −1, or 0 for free, one per unit."""
+        return np.concatenate([region.signs for region in self.regions.values()])
+
+    def pattern(self, role: Role, shape: Shape, key: Key) -> Pattern:
+        """Mask and signs of one matrix; raises ValueError if the sizes do not match."""
+        units = shape[1] if role == "output" else shape[0]
+        require(
+            units == self.num_units,
+            f"num_units must be the {self.num_units} units of all regions together, got {units}",
+        )
+        if role == "input":
+            return Pattern(self._routed("inputs", self.inputs, shape[1]))
+        if role == "output":
+            routed = self._routed("outputs", self.outputs, shape[0])
+            return Pattern(None if routed is None else routed.T)
+        signs = np.broadcast_to(self.signs, shape).copy() if self.signs.any() else None
+        return Pattern(self._connections(key), signs)
+
+    def _connections(self, key: Key) -> np.ndarray:
+        mask = np.zeros((self.num_units, self.num_units), bool)
+        for name, place in self.slices.items():
+            mask[place, place] = True if self.regions[name].autapses else ~np.eye(place.stop - place.start, dtype=bool)
+        types = np.array([_NAMES[int(sign)] for sign in self.signs])
+        uniform = np.asarray(jax.random.uniform(key, mask.shape))
+        for one in self.projections:
+            rows, columns = self.slices[one.target], self.slices[one.source]
+            probability = np.zeros((rows.stop - rows.start, columns.stop - columns.start))
+            for pair in _PAIRS:
+                chosen = np.outer(types[rows] == pair[-1], types[columns] == pair[0])
+                probability[chosen] = one.between(pair)
+            mask[rows, columns] |= uniform[rows, columns] < probability
+        return mask
+
+    def _routed(self, title: str, table: dict[str, tuple[int, ...]] | None, count: int) -> np.ndarray | None:
+        """(units, channels), True where the table joins them."""
+        if table is None:
+            return None
+        mask = np.zeros((self.num_units, count), bool)
+        for name, numbers in table.items():
+            for number in numbers:
+                require(0 <= number < count, f"{title} of region {name!r} must be within 0…{count - 1}, got {number}")
+                mask[self.slices[name], number] = True
+        return mask

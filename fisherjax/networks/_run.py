@@ -1,0 +1,116 @@
+"""A network through time."""
+
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_key, require
+from fisherjax._types import Key
+
+from ._recurrent import RecurrentNetwork
+from ._weights import resolved
+
+
+def run(
+    network: RecurrentNetwork,
+    inputs: Float[Array, "T *batch I"],
+    *,
+    key: Key | None = None,
+    initial_state: Float[Array, "*batch S"] | None = None,
+    unroll: int = 1,
+    reverse_mode: bool = False,
+) -> tuple[Float[Array, "T *batch S"], Float[Array, "T *batch O"]]:
+    """States and outputs of a network over time.
+
+    Parameters
+    ----------
+    network
+        The network.
+    inputs
+        u(1)…u(T), (T, …, I); u(t) drives the step to x(t).
+    key
+        JAX random key of process and observation noise; None for a noiseless run.
+    initial_state
+        x(0) (…, S); the network's own by default.
+    unroll
+        Steps per iteration of the compiled loop.
+    reverse_mode
+        Whether the gradient in the recurrent weights is one product over all times at the end of the backward pass,
+        instead of a small one per step: the same numbers, faster, and for reverse mode only (no jvp).
+
+    Returns
+    -------
+    states, outputs
+        x(1)…x(T), (T, …, S), and their read-out (T, …, O).
+
+    Raises
+    ------
+    ValueError
+        If the inputs do not have one column per input of the network.
+    """
+    inputs = jnp.asarray(inputs)
+    require(
+        inputs.ndim >= 2 and inputs.shape[-1] == network.num_inputs,
+        f"inputs must have shape (T, …, {network.num_inputs}), got {inputs.shape}",
+    )
+    network = resolved(network)
+    start = network.initial_state if initial_state is None else initial_state
+    start = jnp.broadcast_to(start, (*inputs.shape[1:-1], network.state_size))
+    drives = network.drive(inputs.astype(start.dtype))
+    process_key, observation_key = (None, None) if key is None else jax.random.split(check_key("key", key))
+    keys = None if process_key is None else jax.random.split(process_key, len(inputs))
+    if reverse_mode:
+        others = eqx.tree_at(lambda tree: tree.recurrent, network, None)
+        states: Any = _states_hoisted(unroll, network.recurrent.value, others, start, drives, keys)
+    else:
+        states = _states(unroll, network.recurrent.value, network, start, drives, None, keys)
+    return states, network.readout(states, observation_key)
+
+
+def _states(
+    unroll: int, weights: Array, network: RecurrentNetwork, start: Array, drives: Array, extra: Any, keys: Any
+) -> Array:
+    """x(1)…x(T); `extra` (T, …), if any, is added to the recurrent current."""
+
+    def step(state: Array, inputs: Any) -> tuple[Array, Array]:
+        drive, more, step_key = inputs
+        current = network.rates(state) @ weights.T
+        state = network.update(state, current if more is None else current + more, drive, step_key)
+        return state, state
+
+    return jax.lax.scan(step, start, (drives, extra, keys), unroll=unroll)[1]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _states_hoisted(
+    unroll: int, weights: Array, network: RecurrentNetwork, start: Array, drives: Array, keys: Any
+) -> Array:
+    return _states(unroll, weights, network, start, drives, None, keys)
+
+
+def _forward(
+    unroll: int, weights: Array, network: RecurrentNetwork, start: Array, drives: Array, keys: Any
+) -> tuple[Array, Any]:
+    """States, and the backward pass through all but the weights, in which `extra` collects what reaches the current."""
+    extra = jnp.zeros((*drives.shape[:-1], weights.shape[0]), drives.dtype)
+
+    def moving(network: RecurrentNetwork, start: Array, drives: Array, extra: Array) -> Array:
+        return _states(unroll, weights, network, start, drives, extra, keys)
+
+    states, backward = jax.vjp(moving, network, start, drives, extra)
+    rates = network.rates(jnp.concatenate([start[None], states[:-1]]))
+    return states, (backward, rates)
+
+
+def _backward(unroll: int, residuals: Any, slope: Array) -> tuple[Any, ...]:  # noqa: ARG001
+    backward, rates = residuals
+    network, start, drives, current = backward(slope)
+    weights = current.reshape(-1, current.shape[-1]).T @ rates.reshape(-1, rates.shape[-1])
+    return weights, network, start, drives, None
+
+
+_states_hoisted.defvjp(_forward, _backward)

@@ -1,0 +1,229 @@
+"""Rate networks in discrete and in continuous time."""
+
+from typing import Any, ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_choice, check_finite, check_scalar, require
+from fisherjax._types import Key
+from fisherjax.numerics import Nonlinearity, as_nonlinearity
+
+from ._rate import RateNetwork
+from ._recurrent import Input, RecurrentNetwork, State
+
+Activation = Literal["outside", "inside"]
+
+
+class _RateDynamics(RecurrentNetwork):
+    """What the discrete and the continuous network share: one current, one nonlinearity."""
+
+    nonlinearity: Nonlinearity = eqx.field(static=True)
+    activation: Activation = eqx.field(static=True)
+
+    def __init__(
+        self,
+        num_inputs: int,
+        num_units: int,
+        num_outputs: int,
+        *,
+        key: Key,
+        nonlinearity: object = "tanh",
+        activation: Activation = "outside",
+        **options: Any,
+    ):
+        """Draw the weights and validate; the options are those of every `RecurrentNetwork`."""
+        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
+        self.nonlinearity = as_nonlinearity(nonlinearity)
+        check_choice("activation", activation, ("outside", "inside"))
+        self.activation = activation
+
+    def drive(self, inputs: Input) -> Float[Array, "*batch N"]:
+        """W_in u + b."""
+        current = inputs @ self.input.value.T
+        return current if self.recurrent_bias is None else current + self.recurrent_bias
+
+    def rates(self, state: State) -> Float[Array, "*batch N"]:
+        """φ(x) where the nonlinearity is inside the recurrent sum, the state itself where it is outside."""
+        return state if self.activation == "outside" else self.nonlinearity(state)
+
+    def _target(self, current: Array, key: Key | None, noise_scale: Array | float) -> Array:
+        """Where the state would settle: φ(W r + W_in u + b + noise), or the same without the outer φ."""
+        if key is not None:
+            current = current + self.noise_std * noise_scale * jax.random.normal(key, current.shape, current.dtype)
+        return self.nonlinearity(current) if self.activation == "outside" else current
+
+
+class RNN(_RateDynamics):
+    r"""The vanilla recurrent network, r(t+1) = φ(W r(t) + W_in u + b + σ ξ), read out as W_out r + b_out.
+
+    With ``activation="inside"`` the state is the current, x(t+1) = W φ(x(t)) + W_in u + b + σ ξ, read out from φ(x).
+
+    Parameters
+    ----------
+    num_inputs, num_units, num_outputs
+        I, N, O.
+    key
+        JAX random key.
+    constraints
+        One or several of `constraints`: they hold at every step of training by construction.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    activation
+        Whether φ stands outside the sum (the state is a rate) or inside (the state is a current).
+    recurrent_initializer, input_initializer, output_initializer
+        See `initializers`. Recurrent weights are Gaussian of gain 1 by default, balanced where signs are fixed.
+    biases
+        Which there are: any of "recurrent", "output".
+    trainable
+        Names of the parameters that are trained, of `RNN.parameter_names`; all weights and biases by default.
+        Add "initial_state" to train x(0).
+    initial_state
+        x(0) (N,); zero by default.
+    noise_std, observation_noise_std
+        σ of the noise on every unit's current, and on the outputs.
+
+    Raises
+    ------
+    ValueError
+        If a size, noise level or name is out of range, constraints contradict each other, or shapes do not match.
+    TypeError
+        If `key` is not a JAX key.
+    """
+
+    def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
+        """Draw the weights and validate."""
+        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
+
+    def update(
+        self,
+        state: State,  # noqa: ARG002
+        current: Float[Array, "*batch N"],
+        drive: Float[Array, "*batch N"],
+        key: Key | None,
+    ) -> State:
+        """The next state."""
+        return self._target(current + drive, key, 1.0)
+
+
+class ContinuousRNN(_RateDynamics):
+    r"""A rate network in continuous time, τ ṙ = −r + φ(W r + W_in u + b + noise), by Euler's rule.
+
+    r ← r + α (−r + φ(W r + W_in u + b + √(2/α) σ ξ)), α = dt/τ; with ``activation="inside"``
+    x ← x + α (−x + W φ(x) + W_in u + b + √(2/α) σ ξ). The noise is scaled so that σ is the standard deviation
+    of an unconnected unit (φ = identity) as dt → 0.
+
+    Parameters
+    ----------
+    num_inputs, num_units, num_outputs
+        I, N, O.
+    key
+        JAX random key.
+    time_constant
+        τ, one for all units or one each (N,), in the unit of dt; above dt. With "time_constant" among the
+        `trainable` names it is learned; τ = dt (1 + e^a) with free a keeps it above dt at every step.
+    dt
+        Step of Euler's rule.
+    **options
+        All those of `RNN`.
+
+    Raises
+    ------
+    ValueError
+        If dt is not positive, a time constant is not above dt, or as in `RNN`.
+    TypeError
+        If `key` is not a JAX key.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = (*RecurrentNetwork.parameter_names, "time_constant")
+
+    time_parameter: Float[Array, " N"]
+    dt: float | int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        num_inputs: int,
+        num_units: int,
+        num_outputs: int,
+        *,
+        key: Key,
+        time_constant: object = 100.0,
+        dt: float = 10.0,
+        **options: Any,
+    ):
+        """Draw the weights and validate."""
+        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
+        check_scalar("dt", dt, minimum=0.0, strict=True)
+        self.dt = float(dt)
+        self.time_parameter = _time_parameter(time_constant, num_units, self.dt, self.initial_state.dtype)
+
+    @property
+    def leak(self) -> Float[Array, " N"]:
+        """α = dt/τ of every unit."""
+        return jax.nn.sigmoid(-self.time_parameter)
+
+    @property
+    def time_constant(self) -> Float[Array, " N"]:
+        """τ of every unit."""
+        return self.dt * (1 + jnp.exp(self.time_parameter))
+
+    def update(
+        self, state: State, current: Float[Array, "*batch N"], drive: Float[Array, "*batch N"], key: Key | None
+    ) -> State:
+        """The next state, dt later."""
+        leak = self.leak
+        return state + leak * (self._target(current + drive, key, jnp.sqrt(2 / leak)) - state)
+
+
+def as_rate_network(network: RNN, inputs: object = None, *, channel: int = 0) -> RateNetwork:
+    """The current of an `RNN` as a `RateNetwork`, so that all of `fisher` applies to it.
+
+    The current x = W r + W_in u + b + σ ξ of a network with φ outside obeys x(t+1) = W φ(x(t)) + W_in u + b + σ ξ
+    exactly, so both kinds have one. The stimulus is a pulse through one input channel, x(0) = w θ with w = W_in e_k.
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    inputs
+        Input u (I,) that stays on; zero by default.
+    channel
+        Input k that carries the stimulus.
+
+    Raises
+    ------
+    ValueError
+        If the inputs have another length, or there is no such channel.
+    TypeError
+        If the network is not an `RNN`.
+    """
+    if not isinstance(network, RNN):
+        raise TypeError(f"network must be an RNN, got a {type(network).__name__}: the others have a leak or gates")
+    dtype = network.initial_state.dtype
+    steady = jnp.zeros(network.num_inputs, dtype) if inputs is None else jnp.asarray(inputs, dtype)
+    require(
+        steady.shape == (network.num_inputs,), f"inputs must have shape ({network.num_inputs},), got {steady.shape}"
+    )
+    require(0 <= channel < network.num_inputs, f"channel must be within 0…{network.num_inputs - 1}, got {channel}")
+    return RateNetwork(
+        network.recurrent_weights,
+        network.input_weights[:, channel],
+        noise_std=network.noise_std,
+        sustained_input=network.drive(steady),
+        nonlinearity=network.nonlinearity,
+    )
+
+
+def _time_parameter(value: object, num_units: int, dt: float, dtype: Any) -> Array:
+    constants = np.asarray(value, np.float64)
+    require(constants.shape in {(), (num_units,)}, f"time_constant must be a number or ({num_units},), got shape "
+            f"{constants.shape}")  # fmt: skip
+    check_finite("time_constant", constants)
+    smallest = float(constants.min())
+    require(
+        smallest > dt, f"time_constant must be above dt = {dt:g}, got a smallest of {smallest:g}; for τ = dt use RNN"
+    )
+    return jnp.broadcast_to(jnp.asarray(np.log(constants / dt - 1), dtype), (num_units,))

@@ -1,0 +1,21 @@
+"""Biological constraints on weights, kept at every step of training because weights are built from them."""
+
+from ._constraints import Dale, LowRank, Mask, NoAutapses, dale, low_rank, mask, no_autapses
+from ._pattern import Constraint, Pattern
+from ._regions import MultiRegion, Projection, Region
+
+__all__ = [
+    "Constraint",
+    "Dale",
+    "LowRank",
+    "Mask",
+    "MultiRegion",
+    "NoAutapses",
+    "Pattern",
+    "Projection",
+    "Region",
+    "dale",
+    "low_rank",
+    "mask",
+    "no_autapses",
+]

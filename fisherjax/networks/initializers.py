@@ -1,0 +1,196 @@
+"""Initial weights. Each function returns an `Initializer`; any ``jax.nn.initializers`` function serves as well."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fisherjax._errors import check_finite, check_scalar, require
+from fisherjax._types import Key, Scalar
+
+from ._pattern import Pattern
+from ._weights import Matrix, impose
+
+__all__ = [
+    "Initializer",
+    "as_initializer",
+    "balanced",
+    "from_weights",
+    "gaussian",
+    "glorot",
+    "orthogonal",
+    "spectral_radius",
+    "uniform",
+]
+
+
+class Initializer(eqx.Module):
+    """A law of initial weights that knows which connections exist and which signs are fixed."""
+
+    @abc.abstractmethod
+    def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
+        """Weights (to, from) that obey the pattern."""
+
+
+class _Plain(Initializer):
+    """A function ``(key, shape, dtype)`` as in ``jax.nn.initializers``, which takes (in, out) matrices."""
+
+    function: Callable[..., Any] = eqx.field(static=True)
+
+    def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
+        with jax.numpy_dtype_promotion("standard"):
+            drawn = jnp.asarray(self.function(key, shape[::-1], dtype), dtype)
+        return impose(drawn.T, pattern)
+
+
+class _Gaussian(Initializer):
+    gain: float = eqx.field(static=True)
+
+    def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
+        drawn = jax.random.normal(key, shape, dtype) * (self.gain / jnp.sqrt(_fan_in(shape, pattern, dtype)))
+        return impose(drawn, pattern)
+
+
+class _Uniform(Initializer):
+    bound: float | None = eqx.field(static=True)
+
+    def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
+        bound = 1 / jnp.sqrt(_fan_in(shape, pattern, dtype)) if self.bound is None else self.bound
+        return impose(jax.random.uniform(key, shape, dtype, minval=-1, maxval=1) * bound, pattern)
+
+
+class _Balanced(Initializer):
+    gain: float = eqx.field(static=True)
+
+    def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
+        drawn = impose(jax.random.normal(key, shape, dtype), pattern)
+        excitation = jnp.sum(jnp.maximum(drawn, 0), axis=1, keepdims=True)
+        inhibition = -jnp.sum(jnp.minimum(drawn, 0), axis=1, keepdims=True)
+        both = (excitation > 0) & (inhibition > 0)
+        ratio = jnp.where(both, excitation / jnp.where(both, inhibition, 1), 1)
+        weights = jnp.where(drawn < 0, drawn * ratio, drawn)
+        length = jnp.sqrt(jnp.sum(weights**2, axis=1, keepdims=True))
+        return self.gain * weights / jnp.where(length > 0, length, 1)
+
+
+class _SpectralRadius(Initializer):
+    radius: float = eqx.field(static=True)
+    base: Initializer
+
+    def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
+        require(shape[0] == shape[1], f"a spectral radius needs square weights, got shape {shape}")
+        weights = self.base(key, shape, dtype, pattern)
+        found = float(np.max(np.abs(np.linalg.eigvals(np.asarray(weights)))))
+        require(found > 0, "the initial weights have spectral radius 0 and cannot be scaled to another")
+        return weights * (self.radius / found)
+
+
+class _Given(Initializer):
+    weights: np.ndarray
+
+    def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:  # noqa: ARG002
+        require(self.weights.shape == shape, f"weights must have shape {shape}, got {self.weights.shape}")
+        values = self.weights
+        if pattern.signs is not None:
+            require(not np.any(values * pattern.signs < 0), "the given weights break the signs that Dale's law fixes")
+        if pattern.mask is not None:
+            require(not np.any(values[~pattern.mask]), "the given weights are not zero where there is no connection")
+        return jnp.asarray(values, dtype)
+
+
+def gaussian(gain: Scalar = 1.0) -> Initializer:
+    """W_ij ~ N(0, g²/K_i), K_i the number of connections onto unit i; spectral radius ≈ g for large N."""
+    return _Gaussian(_positive("gain", gain))
+
+
+def uniform(bound: Scalar | None = None) -> Initializer:
+    """W_ij uniform within ±`bound`; within ±1/√K_i by default, K_i the number of connections onto unit i."""
+    return _Uniform(None if bound is None else _positive("bound", bound))
+
+
+def glorot() -> Initializer:
+    """Uniform within ±√(6/(fan in + fan out))."""
+    return _Plain(jax.nn.initializers.glorot_uniform())
+
+
+def orthogonal(gain: Scalar = 1.0) -> Initializer:
+    """`gain` times a random orthogonal matrix; masks and signs are imposed on it afterwards."""
+    return _Plain(jax.nn.initializers.orthogonal(_positive("gain", gain)))
+
+
+def balanced(gain: Scalar = 1.0) -> Initializer:
+    """Excitation and inhibition cancel in every row, Σ_j W_ij = 0, and Σ_j W_ij² = g².
+
+    Without it Dale's law gives the weights one eigenvalue of order √N, and the network saturates. The
+    default wherever signs are fixed. A row with one sign only keeps its sum.
+
+    References
+    ----------
+    Rajan & Abbott (2006), Eigenvalue spectra of random matrices for neural networks, Phys. Rev. Lett. 97, 188104.
+    """
+    return _Balanced(_positive("gain", gain))
+
+
+def spectral_radius(radius: Scalar = 1.0, base: "Initializer | str | Callable[..., Any]" = "gaussian") -> Initializer:
+    """Weights of another initialiser scaled so that their largest |eigenvalue|, constraints imposed, is `radius`."""
+    return _SpectralRadius(_positive("radius", radius), as_initializer("base", base))
+
+
+def from_weights(weights: object) -> Initializer:
+    """Start from given weights (to, from), for instance those of `connectivity.sample_weights`.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite; when a network is built: if their shape, zeros or signs do not fit its constraints.
+    """
+    array = np.asarray(weights)
+    check_finite("weights", array)
+    return _Given(array)
+
+
+_BY_NAME: dict[str, Callable[[], Initializer]] = {
+    "gaussian": gaussian,
+    "uniform": uniform,
+    "glorot": glorot,
+    "orthogonal": orthogonal,
+    "balanced": balanced,
+    "spectral-radius": spectral_radius,
+}
+
+
+def as_initializer(name: str, value: Any) -> Initializer:
+    """Turn a name, an `Initializer` or a function ``(key, (in, out), dtype)`` into an `Initializer`.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known.
+    TypeError
+        If it is none of them.
+    """
+    if isinstance(value, Initializer):
+        return value
+    if isinstance(value, str):
+        require(value in _BY_NAME, f"{name} must be one of {', '.join(_BY_NAME)} or a function; got {value!r}")
+        return _BY_NAME[value]()
+    if callable(value):
+        return _Plain(value)
+    raise TypeError(
+        f"{name} must be a name, an Initializer or a function, got {value!r} of type {type(value).__name__}"
+    )
+
+
+def _positive(name: str, value: Scalar) -> float:
+    check_scalar(name, value, minimum=0.0)
+    return float(value)
+
+
+def _fan_in(shape: tuple[int, int], pattern: Pattern, dtype: Any) -> np.ndarray:
+    """Connections onto every unit, (to, 1)."""
+    count = np.full((shape[0], 1), shape[1]) if pattern.mask is None else pattern.mask.sum(axis=1, keepdims=True)
+    return np.maximum(count, 1).astype(dtype)

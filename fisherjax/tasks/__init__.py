@@ -1,0 +1,42 @@
+"""Tasks for recurrent networks, generated on the fly from a key."""
+
+from ._integration import ContextIntegration, Integrator, PerceptualDecision, SineWave
+from ._memory import Adding, CopyMemory, DelayedMatch, FlipFlop
+from ._registry import (
+    TASKS,
+    adding,
+    context_integration,
+    copy_memory,
+    delayed_match,
+    flip_flop,
+    integrator,
+    perceptual_decision,
+    sine_wave,
+)
+from ._task import Task, TaskBatch, choice_accuracy, explained_variance, sign_accuracy, weighted_mean
+
+__all__ = [
+    "TASKS",
+    "Adding",
+    "ContextIntegration",
+    "CopyMemory",
+    "DelayedMatch",
+    "FlipFlop",
+    "Integrator",
+    "PerceptualDecision",
+    "SineWave",
+    "Task",
+    "TaskBatch",
+    "adding",
+    "choice_accuracy",
+    "context_integration",
+    "copy_memory",
+    "delayed_match",
+    "explained_variance",
+    "flip_flop",
+    "integrator",
+    "perceptual_decision",
+    "sign_accuracy",
+    "sine_wave",
+    "weighted_mean",
+]

@@ -1,0 +1,25 @@
+"""Every task with its usual settings; call one for others: ``flip_flop(num_bits=2)``."""
+
+from ._integration import ContextIntegration, Integrator, PerceptualDecision, SineWave
+from ._memory import Adding, CopyMemory, DelayedMatch, FlipFlop
+from ._task import Task
+
+flip_flop = FlipFlop()
+integrator = Integrator()
+sine_wave = SineWave()
+copy_memory = CopyMemory()
+adding = Adding()
+perceptual_decision = PerceptualDecision()
+delayed_match = DelayedMatch()
+context_integration = ContextIntegration()
+
+TASKS: dict[str, Task] = {
+    "flip-flop": flip_flop,
+    "integrator": integrator,
+    "sine-wave": sine_wave,
+    "copy-memory": copy_memory,
+    "adding": adding,
+    "perceptual-decision": perceptual_decision,
+    "delayed-match": delayed_match,
+    "context-integration": context_integration,
+}

@@ -1,0 +1,152 @@
+"""What a task is: batches of trials from a key, and how well outputs solve them."""
+
+import abc
+import dataclasses
+from typing import Literal, NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_integer, check_key, require
+from fisherjax._types import Key
+
+Loss = Literal["mse", "cross-entropy"]
+
+T = TypeVar("T", bound="Task")
+
+
+class TaskBatch(NamedTuple):
+    """Trials, time first."""
+
+    inputs: Float[Array, "T batch I"]
+    targets: Float[Array, "T batch O"]
+    mask: Float[Array, "T batch"]  # weight of every moment in the loss; 0 where the output does not matter
+
+
+class Task(eqx.Module):
+    """A task that generates its trials: ``task.batch(key, batch_size, num_steps)``.
+
+    Call a task with other settings to get a variant: ``tasks.flip_flop(num_bits=2)``. Tasks hold no arrays, so
+    that they can be arguments of jitted functions.
+    """
+
+    def __call__(self: T, **settings: object) -> T:
+        """The same task with other settings.
+
+        Raises
+        ------
+        TypeError
+            If a setting is not known.
+        ValueError
+            If a value is out of range.
+        """
+        known = {field.name for field in dataclasses.fields(self)}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} has no setting {unknown[0]!r}; known are {', '.join(sorted(known))}"
+            )
+        return dataclasses.replace(self, **settings)  # pyright: ignore[reportArgumentType]
+
+    def batch(self, key: Key, batch_size: int, num_steps: int | None = None) -> TaskBatch:
+        """Draw trials.
+
+        Parameters
+        ----------
+        key
+            JAX random key.
+        batch_size
+            Number of trials.
+        num_steps
+            Steps T of every trial; the task's own `default_steps` if absent.
+
+        Returns
+        -------
+        inputs (T, batch, I), targets (T, batch, O), mask (T, batch).
+
+        Raises
+        ------
+        ValueError
+            If a size is below what the task needs.
+        TypeError
+            If `key` is not a JAX key.
+        """
+        steps = self.default_steps if num_steps is None else check_integer("num_steps", num_steps, minimum=1)
+        require(
+            steps >= self.shortest,
+            f"num_steps must be at least {self.shortest} for {type(self).__name__} with these settings, got {steps}",
+        )
+        return self.draw(check_key("key", key), check_integer("batch_size", batch_size, minimum=1), steps)
+
+    @property
+    @abc.abstractmethod
+    def num_inputs(self) -> int:
+        """Number of inputs I."""
+
+    @property
+    @abc.abstractmethod
+    def num_outputs(self) -> int:
+        """Number of outputs O."""
+
+    @property
+    def default_steps(self) -> int:
+        """Steps of a trial where nothing else is asked."""
+        return 64
+
+    @property
+    def shortest(self) -> int:
+        """Fewest steps that a trial can have."""
+        return 2
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that fits the targets."""
+        return "mse"
+
+    @abc.abstractmethod
+    def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
+        """Trials of a checked size."""
+
+    @abc.abstractmethod
+    def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
+        """How well outputs solve the trials; 1 is perfect. Which measure, every task says."""
+
+
+def explained_variance(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
+    """R² = 1 − Σ (y − target)² / Σ (target − mean)², over the moments that count."""
+    weights = batch.mask[..., None]
+    total = jnp.sum(weights) * 1.0
+    mean = jnp.sum(weights * batch.targets, axis=(0, 1)) / jnp.where(total > 0, total, 1)
+    residual = jnp.sum(weights * (outputs - batch.targets) ** 2)
+    spread = jnp.sum(weights * (batch.targets - mean) ** 2)
+    return 1 - residual / jnp.where(spread > 0, spread, 1)
+
+
+def sign_accuracy(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
+    """Share of the outputs with the sign of their target, over the moments that count."""
+    right = (outputs * batch.targets > 0).astype(outputs.dtype).mean(axis=-1)
+    return weighted_mean(right, batch.mask)
+
+
+def choice_accuracy(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
+    """Share of moments at which the largest output is that of the target, over the moments that count."""
+    right = (jnp.argmax(outputs, axis=-1) == jnp.argmax(batch.targets, axis=-1)).astype(outputs.dtype)
+    return weighted_mean(right, batch.mask)
+
+
+def weighted_mean(values: Float[Array, "T batch"], weights: Float[Array, "T batch"]) -> Float[Array, ""]:
+    """Σ w v / Σ w."""
+    total = jnp.sum(weights)
+    return jnp.sum(values * weights) / jnp.where(total > 0, total, 1)
+
+
+def uniform_integers(key: Key, shape: tuple[int, ...], low: int, high: int) -> Array:
+    """Whole numbers from `low` to `high`, both included."""
+    return jax.random.randint(key, shape, low, high + 1)
+
+
+def one_hot(labels: Array, num_classes: int) -> Array:
+    """One-hot vectors of the default float type."""
+    return jax.nn.one_hot(labels, num_classes, dtype=jnp.zeros(()).dtype)

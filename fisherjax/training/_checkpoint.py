@@ -1,0 +1,128 @@
+"""Checkpoints of training: everything that the next step depends on, and a check that it is the same run."""
+
+import dataclasses
+import hashlib
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fisherjax._errors import require
+from fisherjax._types import Result
+from fisherjax.networks import RecurrentNetwork
+
+from ._result import TrainingHistory
+
+
+class Checkpoint(Result):
+    """State of a training run between two steps.
+
+    Parameters
+    ----------
+    network, previous_network, best_network
+        Now, at the last finite loss before it, and where held-out loss was lowest.
+    optimiser
+        Leaves of the optimiser's state.
+    step
+        Steps done.
+    bad_step
+        First step whose loss was not finite, −1 if there is none.
+    best_score, best_step, evaluations_since_best
+        Lowest held-out loss, where it was, and how many evaluations ago.
+    history
+        All steps so far.
+    settings
+        Everything that the course of training depends on.
+    start
+        Digest of the network before the first step.
+    """
+
+    network: RecurrentNetwork
+    previous_network: RecurrentNetwork
+    best_network: RecurrentNetwork
+    optimiser: tuple[Any, ...]
+    step: int
+    bad_step: int
+    best_score: float
+    best_step: int
+    evaluations_since_best: int
+    history: TrainingHistory
+    settings: dict[str, Any]
+    start: str
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, is truncated, or is something else.
+    """
+    try:
+        return Checkpoint.load(path)
+    except FileNotFoundError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path}: {error}") from error
+    except (OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"checkpoint {path} cannot be read ({error}); it is truncated or not a checkpoint") from error
+
+
+def check_same_run(
+    checkpoint: Checkpoint, network: RecurrentNetwork, settings: dict[str, Any], path: str | Path
+) -> None:
+    """Refuse a checkpoint of another network or of other settings, and say which field differs.
+
+    Raises
+    ------
+    ValueError
+        If anything differs that would change the course of training.
+    """
+    different = first_difference(network, checkpoint.network, "network")
+    require(different is None, f"checkpoint {path} is of another network: {different}")
+    require(
+        checkpoint.start == digest(network),
+        f"checkpoint {path} is of a run that started from other weights; give it another file or remove it",
+    )
+    for name, value in settings.items():
+        stored = checkpoint.settings.get(name)
+        require(stored == value, f"checkpoint {path} was written with {name} = {stored}, this run has {value}")
+
+
+def first_difference(ours: Any, stored: Any, path: str) -> str | None:
+    """Where two networks differ in kind, shape or fixed setting, in words; None if only their numbers may differ."""
+    if isinstance(ours, eqx.Module):
+        if type(ours) is not type(stored):
+            return f"{path} is a {type(stored).__name__} there and a {type(ours).__name__} here"
+        for field in dataclasses.fields(ours):
+            name = f"{path}.{field.name}".removeprefix("network.")
+            found = first_difference(getattr(ours, field.name), getattr(stored, field.name), name)
+            if found is not None:
+                return found
+        return None
+    if isinstance(ours, jax.Array | np.ndarray):
+        there = getattr(stored, "shape", None)
+        if there != ours.shape:
+            return f"{path} has shape {there} there and {ours.shape} here"
+        if stored.dtype != ours.dtype:
+            return f"{path} is {stored.dtype} there and {ours.dtype} here"
+        if not jnp.issubdtype(ours.dtype, jnp.inexact) and not np.array_equal(ours, stored):
+            return f"{path} holds other values there than here"
+        return None
+    return None if ours == stored else f"{path} is {stored!r} there and {ours!r} here"
+
+
+def digest(tree: Any) -> str:
+    """A fingerprint of all numbers of a tree."""
+    summary = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.asarray(leaf)
+        summary.update(f"{array.dtype}{array.shape}".encode())
+        summary.update(np.ascontiguousarray(array).tobytes())
+    return summary.hexdigest()

@@ -1,0 +1,66 @@
+"""What training minimises: the loss of a network's outputs on a batch, and penalties."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from fisherjax._types import Key
+from fisherjax.networks import RecurrentNetwork, resolved, run
+from fisherjax.tasks import Task, TaskBatch, weighted_mean
+
+
+class LossSettings(NamedTuple):
+    """Everything that shapes the loss and is fixed while training."""
+
+    kind: str
+    rate_penalty: float
+    weight_penalty: float
+    noisy: bool
+    unroll: int
+
+
+def batch_loss(
+    network: RecurrentNetwork, batch: TaskBatch, key: Key | None, settings: LossSettings
+) -> tuple[Float[Array, ""], Float[Array, "T batch O"]]:
+    """Loss of a batch with its penalties, and the outputs.
+
+    Σ mask · ℓ / Σ mask, with ℓ the mean squared error over outputs or the cross-entropy; plus `rate_penalty` times
+    the mean squared rate, plus `weight_penalty` times Σ W² over recurrent, input and read-out weights.
+    """
+    network = resolved(network)
+    noise_key = key if settings.noisy else None
+    states, outputs = run(network, batch.inputs, key=noise_key, unroll=settings.unroll, reverse_mode=True)
+    loss = output_loss(outputs, batch, settings.kind)
+    if settings.rate_penalty:
+        loss = loss + settings.rate_penalty * jnp.mean(network.rates(states) ** 2)
+    if settings.weight_penalty:
+        matrices = (network.recurrent_weights, network.input_weights, network.output_weights)
+        loss = loss + settings.weight_penalty * sum(jnp.sum(matrix**2) for matrix in matrices)
+    return loss, outputs
+
+
+def output_loss(outputs: Float[Array, "T batch O"], batch: TaskBatch, kind: str) -> Float[Array, ""]:
+    """Masked mean squared error or cross-entropy."""
+    if kind == "mse":
+        return weighted_mean(jnp.mean((outputs - batch.targets) ** 2, axis=-1), batch.mask)
+    with jax.numpy_dtype_promotion("standard"):
+        return weighted_mean(optax.softmax_cross_entropy(outputs, batch.targets), batch.mask)
+
+
+class Evaluation(NamedTuple):
+    """Loss without penalties, and accuracy (NaN where there is no task to say)."""
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+
+
+def evaluate_batch(
+    network: RecurrentNetwork, batch: TaskBatch, key: Key | None, settings: LossSettings, task: Task | None
+) -> Evaluation:
+    """How well a network does on a batch."""
+    _, outputs = run(network, batch.inputs, key=key if settings.noisy else None, unroll=settings.unroll)
+    accuracy = jnp.full((), jnp.nan, outputs.dtype) if task is None else task.accuracy(outputs, batch)
+    return Evaluation(output_loss(outputs, batch, settings.kind), accuracy)

@@ -1,0 +1,79 @@
+"""What training returns, and what it reports on the way."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from fisherjax._types import Result
+from fisherjax.networks import RecurrentNetwork
+
+
+class TrainingHistory(Result):
+    """Training step by step, and on held-out trials every so often.
+
+    Parameters
+    ----------
+    loss
+        Loss on the batch of every step, penalties included (steps,).
+    learning_rate
+        Step size of every step (steps,); NaN where a user's optimiser keeps its own.
+    gradient_norm
+        Norm of the gradient before clipping (steps,).
+    evaluated
+        Number of steps done before each evaluation (evaluations,).
+    held_out_loss, held_out_accuracy
+        Without penalties (evaluations,); NaN where there is nothing held out, or no task to say what is accurate.
+    """
+
+    loss: Float[np.ndarray, " steps"]
+    learning_rate: Float[np.ndarray, " steps"]
+    gradient_norm: Float[np.ndarray, " steps"]
+    evaluated: Int[np.ndarray, " evaluations"]
+    held_out_loss: Float[np.ndarray, " evaluations"]
+    held_out_accuracy: Float[np.ndarray, " evaluations"]
+
+
+class Training(Result):
+    """A trained network and how it came about.
+
+    Parameters
+    ----------
+    network
+        The network with the lowest held-out loss, or the last one where that was asked or nothing is held out.
+    last_network
+        The network after the last good step.
+    history
+        Losses and accuracies on the way.
+    num_steps
+        Steps done, those before a resume included.
+    best_step
+        Step of `network`.
+    stopped
+        Why it ended: "finished", "target reached", "no improvement", "callback", "interrupted", "data exhausted",
+        or "non-finite loss at step k".
+    """
+
+    network: RecurrentNetwork
+    last_network: RecurrentNetwork
+    history: TrainingHistory
+    num_steps: int
+    best_step: int
+    stopped: str
+
+    def __repr__(self) -> str:
+        last = len(self.history.held_out_loss) - 1
+        held_out = f", held-out loss {self.history.held_out_loss.min():.4g}" if last >= 0 else ""
+        return f"Training({self.stopped} after {self.num_steps} steps{held_out}, network={self.network!r})"
+
+
+class TrainingProgress(NamedTuple):
+    """What a callback is told at every evaluation."""
+
+    step: int
+    network: RecurrentNetwork
+    loss: float
+    learning_rate: float
+    held_out_loss: float
+    held_out_accuracy: float
+    steps_per_second: float

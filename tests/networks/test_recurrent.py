@@ -1,0 +1,274 @@
+"""Trainable networks: their equations, gradients, constraints by construction, initialisers."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fisherjax import connectivity, fisher, networks, simulate
+from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, dale, initializers, low_rank, mask, no_autapses
+
+KINDS = (RNN, ContinuousRNN, GRU, LSTM)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_one_step_function_is_the_whole_network(kind, key):
+    """Stepping by hand with `network(state, input)` gives what `run` gives, in any batch shape."""
+    network = kind(2, 7, 3, key=key)
+    inputs = jax.random.normal(key, (6, 4, 2))
+    states, outputs = networks.run(network, inputs)
+    state = jnp.broadcast_to(network.initial_state, (4, network.state_size))
+    for time in range(6):
+        state = network(state, inputs[time])
+        np.testing.assert_allclose(state, states[time], rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(network.readout(state), outputs[time], rtol=1e-12, atol=1e-14)
+    alone, _ = networks.run(network, inputs[:, 2])
+    np.testing.assert_allclose(alone, states[:, 2], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_hoisted_gradient_is_the_gradient(kind, key):
+    """`reverse_mode` moves a product out of the loop; the derivative in every parameter must not change."""
+    network = kind(2, 5, 3, key=key, noise_std=0.1, initial_state=0.1 * np.ones(kind.states_per_unit * 5))
+    inputs = jax.random.normal(key, (6, 4, 2))
+
+    def loss(network, reverse_mode):
+        states, outputs = networks.run(network, inputs, key=key, reverse_mode=reverse_mode)
+        return jnp.sum(outputs**2) + jnp.sum(jnp.sin(states))
+
+    fast, plain = (eqx.filter_jit(eqx.filter_grad(loss))(network, mode) for mode in (True, False))
+    for ours, reference in zip(jax.tree.leaves(fast), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(ours, reference, rtol=1e-10, atol=1e-12)
+
+
+def test_rnn_equation(key):
+    network = RNN(2, 4, 1, key=key, recurrent_initializer="orthogonal")
+    state, inputs = jax.random.normal(key, (4,)), jnp.array([0.3, -1.0])
+    network = eqx.tree_at(lambda n: n.recurrent_bias, network, jnp.array([0.1, 0.2, -0.3, 0.0]))
+    weights, drive = np.asarray(network.recurrent_weights), np.asarray(network.input_weights) @ np.asarray(inputs)
+    expected = np.tanh(weights @ np.asarray(state) + drive + np.asarray(network.recurrent_bias))
+    np.testing.assert_allclose(network(state, inputs), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("activation", ["outside", "inside"])
+def test_continuous_equation_and_its_limit(activation, key):
+    """Euler's rule with units' own τ; at small dt a step is dt times the flow."""
+    constants = np.array([20.0, 50.0, 100.0])
+    network = ContinuousRNN(1, 3, 1, key=key, time_constant=constants, dt=5.0, activation=activation)
+    np.testing.assert_allclose(network.time_constant, constants, rtol=1e-12)
+    np.testing.assert_allclose(network.leak, 5 / constants, rtol=1e-12)
+    state, weights = jnp.array([0.5, -0.2, 0.9]), np.asarray(network.recurrent_weights)
+    x = np.asarray(state)
+    target = np.tanh(weights @ x) if activation == "outside" else weights @ np.tanh(x)
+    np.testing.assert_allclose(network(state), x + 5 / constants * (target - x), rtol=1e-12)
+    rates = x if activation == "outside" else np.tanh(x)
+    np.testing.assert_allclose(network.rates(state), rates, rtol=1e-13)
+
+
+def test_noise_of_an_unconnected_continuous_unit(key):
+    """σ is the stationary standard deviation of a unit without connections, to order dt/τ."""
+    network = ContinuousRNN(
+        1, 1, 1, key=key, time_constant=100.0, dt=2.0, nonlinearity="identity", noise_std=0.3,
+        recurrent_initializer=initializers.from_weights(np.zeros((1, 1))),
+    )  # fmt: skip
+    states, _ = networks.run(network, jnp.zeros((600, 400, 1)), key=key)
+    late = np.asarray(states[400::100, :, 0])
+    leak = 0.02
+    expected = 0.3 / np.sqrt(1 - leak / 2)  # exact for Euler's rule: α²·(2/α)σ²/(1 − (1−α)²)
+    assert abs(late.std() - expected) < 4 * expected / np.sqrt(2 * late.size)
+
+
+def test_gated_networks_equal_equinox_cells(key):
+    inputs, hidden = jnp.array([0.3, -0.7]), jax.random.normal(key, (5,))
+    network = GRU(2, 5, 1, key=key)
+    cell = eqx.nn.GRUCell(2, 5, key=key)
+    fields = (lambda c: c.weight_hh, lambda c: c.weight_ih, lambda c: c.bias, lambda c: c.bias_n)
+    values = (network.recurrent_weights, network.input_weights, network.recurrent_bias, jnp.zeros(5))
+    for field, value in zip(fields, values, strict=True):
+        cell = eqx.tree_at(field, cell, value)
+    np.testing.assert_allclose(network(hidden, inputs), cell(inputs, hidden), rtol=1e-12)
+    memory = LSTM(2, 5, 1, key=key)
+    cell = eqx.nn.LSTMCell(2, 5, key=key)
+    values = (memory.recurrent_weights, memory.input_weights, memory.recurrent_bias)
+    for field, value in zip(fields, values, strict=False):
+        cell = eqx.tree_at(field, cell, value)
+    expected = cell(inputs, (hidden, 2 * hidden))
+    np.testing.assert_allclose(
+        memory(jnp.concatenate([hidden, 2 * hidden]), inputs), jnp.concatenate(expected), rtol=1e-12
+    )
+    assert memory.rates(jnp.arange(10.0)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("activation", ["outside", "inside"])
+def test_the_current_of_an_rnn_is_a_rate_network(activation, key):
+    """Both activations have the same current, so that Fisher theory applies: exact conjugacy, step by step."""
+    network = RNN(2, 6, 1, key=key, activation=activation, noise_std=0.2)
+    steady = np.array([0.3, 0.0])
+    rate = networks.as_rate_network(network, steady, channel=1)
+    np.testing.assert_allclose(rate.input_vector, network.input_weights[:, 1])
+    current = jax.random.normal(key, (6,))
+    state = jnp.tanh(current) if activation == "outside" else current
+    stepped = network(state, jnp.asarray(steady))
+    moved = rate.mean_step(current)
+    np.testing.assert_allclose(stepped, jnp.tanh(moved) if activation == "outside" else moved, rtol=1e-12)
+    curve = fisher.closure_curve(
+        rate.weights, stimulus=0.1, noise_std=0.2, num_steps=3, input_vector=rate.input_vector
+    )  # fmt: skip
+    assert np.all(np.asarray(curve.total) > 0)
+    assert simulate.trajectories(rate, stimulus=0.1, num_steps=2, num_trials=3, key=key).shape == (2, 3, 6)
+    with pytest.raises(TypeError, match="RNN"):
+        networks.as_rate_network(GRU(1, 4, 1, key=key))  # pyright: ignore[reportArgumentType]
+
+
+def test_dale_autapses_and_masks_hold_for_any_parameters(key):
+    allowed = np.asarray(jax.random.bernoulli(key, 0.5, (20, 20))) | np.roll(np.eye(20, dtype=bool), 1, axis=1)
+    readout = np.ones((2, 20), bool)
+    readout[:, 15:] = False
+    network = RNN(
+        1, 20, 2, key=key, constraints=[dale(0.77, output=True), no_autapses(), mask(recurrent=allowed, output=readout)]
+    )  # fmt: skip
+    wild = eqx.tree_at(lambda n: n.recurrent.parameter, network, 100 * jax.random.normal(key, (20, 20)))
+    for one in (network, wild):
+        weights = np.asarray(one.recurrent_weights)
+        assert np.all(weights[:, :15] >= 0)  # ⌊20 · 0.77⌋ = 15 excitatory units
+        assert np.all(weights[:, 15:] <= 0)
+        assert np.all(np.diag(weights) == 0)
+        assert np.all(weights[~allowed] == 0)
+        assert np.count_nonzero(weights) == np.count_nonzero(allowed & ~np.eye(20, dtype=bool))
+        assert np.all(np.asarray(one.output_weights)[:, 15:] == 0)
+    assert np.all(np.asarray(RNN(1, 4, 1, key=key, constraints=dale(signs=[1, -1, 0, 1])).recurrent_weights)[:, 1] <= 0)
+
+
+def test_low_rank_with_and_without_dale(key):
+    for constraints in (low_rank(2), [low_rank(2), dale(0.5)]):
+        network = RNN(1, 12, 1, key=key, constraints=constraints)
+        weights = np.asarray(network.recurrent_weights)
+        if not isinstance(constraints, list):
+            assert np.linalg.matrix_rank(weights) == 2
+            continue
+        assert np.linalg.matrix_rank(weights) <= 2
+        assert np.all(weights[:, :6] >= 0)
+        assert np.all(weights[:, 6:] <= 0)
+    with pytest.raises(ValueError, match="rank 2 under a mask"):
+        RNN(1, 12, 1, key=key, constraints=[low_rank(2), no_autapses()])
+
+
+def test_regions(key):
+    regions = {"V1": networks.Region(20, dale=0.8, autapses=False), "PFC": networks.Region(10)}
+    projections = [
+        networks.Projection("V1", "PFC", {"E->E": 1.0}),
+        networks.Projection("PFC", "V1", {"E->I": 0.5}),
+    ]
+    whole = networks.MultiRegion(regions, projections, inputs={"V1": [0], "PFC": [1]}, outputs={"PFC": [0, 1]})
+    network = RNN(2, 30, 2, key=key, constraints=whole)
+    weights = np.asarray(network.recurrent_weights)
+    assert np.all(np.diag(weights)[:20] == 0)
+    assert np.all(np.diag(weights)[20:] != 0)
+    assert np.all(weights[:, :16] >= 0)
+    assert np.all(weights[:, 16:20] <= 0)
+    assert np.all(weights[20:, :16] > 0)  # V1's excitatory units reach all of PFC
+    assert np.all(weights[20:, 16:20] == 0)  # its inhibitory ones stay at home
+    assert np.all(weights[:16, 20:] == 0)
+    count = np.count_nonzero(weights[16:20, 20:])
+    assert abs(count - 20) <= 4 * np.sqrt(40 * 0.25)
+    assert np.all(np.asarray(network.input_weights)[20:, 0] == 0)
+    assert np.all(np.asarray(network.input_weights)[:20, 1] == 0)
+    assert np.all(np.asarray(network.output_weights)[:, :20] == 0)
+    assert whole.slices == {"V1": slice(0, 20), "PFC": slice(20, 30)}
+    assert "signs fixed" in repr(network)
+
+
+def test_initializers(key):
+    size = 300
+    shapes = {"num_inputs": 1, "num_units": size, "num_outputs": 1, "key": key}
+
+    def drawn(initializer, **options):
+        return np.asarray(RNN(**shapes, recurrent_initializer=initializer, **options).recurrent_weights)
+
+    def radius(matrix):
+        return np.abs(np.linalg.eigvals(matrix)).max()
+
+    assert abs(radius(drawn(initializers.gaussian(1.4))) - 1.4) < 0.12
+    np.testing.assert_allclose(radius(drawn(initializers.spectral_radius(0.9))), 0.9, rtol=1e-8)
+    signed = drawn(initializers.spectral_radius(0.9), constraints=[dale(0.8), no_autapses()])
+    np.testing.assert_allclose(radius(signed), 0.9, rtol=1e-8)
+    np.testing.assert_allclose(drawn("orthogonal") @ drawn("orthogonal").T, np.eye(size), atol=1e-12)
+    even = drawn(initializers.balanced(0.7), constraints=[dale(0.8), no_autapses()])
+    np.testing.assert_allclose(even.sum(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose((even**2).sum(axis=1), 0.49, rtol=1e-10)
+    assert radius(even) < 1.2
+    assert np.abs(drawn("uniform")).max() <= 1 / np.sqrt(size)
+    assert np.abs(drawn("glorot")).max() <= np.sqrt(3 / size)
+    scaled = drawn(jax.nn.initializers.normal(0.01))
+    assert abs(scaled.std() - 0.01) < 4 * 0.01 / np.sqrt(2 * scaled.size)
+    gains = connectivity.GainMatrix(np.array([[0.5, 2.0], [1.0, 0.1]]))
+    ours = drawn(connectivity.weight_initializer(gains))
+    assert abs(ours[:150, 150:].std() * np.sqrt(size) - 2.0) < 4 * 2 / np.sqrt(2 * 150**2)
+
+
+def test_saved_networks_come_back_whole(key, tmp_path):
+    network = RNN(2, 8, 3, key=key, constraints=[dale(0.5), no_autapses()], nonlinearity="softplus", noise_std=0.1)
+    loaded = RNN.load(network.save(tmp_path / "network"))
+    inputs = jax.random.normal(key, (4, 2))
+    np.testing.assert_array_equal(networks.run(loaded, inputs, key=key)[1], networks.run(network, inputs, key=key)[1])
+    assert loaded.trainable == network.trainable
+
+
+@pytest.mark.usefixtures("as_user")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda key: dale(1.2), "ratio must be within"),
+        (lambda key: dale(-0.1), "ratio must be within"),
+        (lambda key: dale(), "either a ratio or the signs"),
+        (lambda key: dale(signs=[1, 2]), "vector of −1, 0 and 1"),
+        (lambda key: RNN(1, 4, 1, key=key, constraints=dale(signs=[1, -1])), r"signs must have shape \(4,\)"),
+        (lambda key: RNN(1, 4, 1, key=key, constraints=mask(recurrent=np.ones((3, 3)))), r"must have shape \(4, 4\)"),
+        (lambda key: RNN(1, 4, 1, key=key, constraints=mask(recurrent=np.diag([1, 1, 0, 1]))), "whole row 2"),
+        (lambda key: RNN(1, 4, 2, key=key, constraints=mask(output=np.array([[1, 1, 1, 1], [0, 0, 0, 0]]))), "row 1"),
+        (lambda key: RNN(2, 4, 1, key=key, constraints=mask(input=np.array([[1, 0]] * 4))), "leaves input 1 without"),
+        (lambda key: mask(recurrent=np.full((3, 3), 0.5)), "must hold 0 and 1 only"),
+        (lambda key: mask(), "at least one of"),
+        (lambda key: networks.Projection("a", "b", 1.5), "probability must be within"),
+        (lambda key: networks.Projection("a", "b", {"E->X": 0.5}), "pairs among"),
+        (lambda key: networks.Region(4, dale=2.0), "dale must be within"),
+        (
+            lambda key: networks.MultiRegion({"a": networks.Region(2)}, [networks.Projection("a", "V4", 0.1)]),
+            "no region 'V4' in a",
+        ),
+        (lambda key: networks.MultiRegion({"a": networks.Region(2)}, inputs={"b": [0]}), "inputs names the region 'b'"),
+        (
+            lambda key: RNN(1, 5, 1, key=key, constraints=networks.MultiRegion({"a": networks.Region(2)})),
+            "num_units must be the 2 units",
+        ),
+        (lambda key: RNN(1, 4, 1, key=key, trainable=("weights",)), "'weights' is no parameter of RNN"),
+        (lambda key: RNN(1, 4, 1, key=key, biases=("input",)), "biases must be among"),
+        (lambda key: RNN(1, 4, 1, key=key, initial_state=np.zeros(3)), r"initial_state must have shape \(4,\)"),
+        (lambda key: RNN(1, 4, 1, key=key, recurrent_initializer="xavier"), "recurrent_initializer must be one of"),
+        (lambda key: RNN(1, 4, 1, key=key, noise_std=-1.0), "noise_std must be at least 0"),
+        (lambda key: ContinuousRNN(1, 4, 1, key=key, time_constant=5.0, dt=10.0), "time_constant must be above dt"),
+        (
+            lambda key: RNN(1, 2, 1, key=key, constraints=dale(0.5), recurrent_initializer=initializers.from_weights(
+                [[-1.0, -1.0], [1.0, 1.0]])),
+            "break the signs",
+        ),
+        (lambda key: networks.run(RNN(2, 3, 1, key=key), np.zeros((5, 1))), r"inputs must have shape \(T, …, 2\)"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_say_what_is_wrong(build, message, key):
+    with pytest.raises(ValueError, match=message):
+        build(key)
+
+
+def test_trainable_parameters_are_chosen_by_name(key):
+    network = ContinuousRNN(1, 3, 1, key=key, trainable=("output", "initial_state", "time_constant"))
+    spec = networks.trainable_filter(network)
+    chosen = eqx.filter(network, spec)
+    assert chosen.output.parameter is not None
+    assert chosen.initial_state is not None
+    assert chosen.time_parameter is not None
+    assert chosen.recurrent.parameter is None
+    assert chosen.recurrent_bias is None
+    with pytest.raises(ValueError, match="no output_bias"):
+        networks.trainable_filter(RNN(1, 3, 1, key=key, biases=()), ("output_bias",))
