@@ -86,7 +86,7 @@ class Result(eqx.Module):
         ValueError
             If the file was not written by fisherjax, or holds a result of another type.
         """
-        with np.load(Path(path), allow_pickle=False) as archive:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if _META not in archive:
                 raise ValueError(f"{path} was not written by fisherjax: it has no entry {_META!r}")
             result = _decode(json.loads(str(archive[_META])), archive)

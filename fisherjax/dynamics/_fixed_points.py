@@ -168,11 +168,10 @@ def find_fixed_points(
     )
     step = prepared(step)
     check_step(step, states, given)
-    found = _search_all(step, states, given, settings, limit, batch_size)
+    cloud = _cloud(np.asarray(states), float(outlier_factor), unique_distance)
+    found = _search_all(step, states, given, settings, limit, cloud, batch_size)
     return _collect(
-        step, states, given, found, limit, convention,
-        slow=float(slow_tolerance), marginal=float(marginal),
-        distance=None if unique_distance is None else float(unique_distance), outlier_factor=float(outlier_factor),
+        step, given, found, limit, cloud, convention, slow=float(slow_tolerance), marginal=float(marginal)
     )  # fmt: skip
 
 
@@ -193,8 +192,34 @@ class _Found(NamedTuple):
     rest_speed: Float[np.ndarray, " K"]
 
 
+class _Cloud(NamedTuple):
+    """Where the candidates are, and what is near."""
+
+    centre: Float[np.ndarray, " N"]
+    farthest: float
+    unique_distance: float
+
+    def near(self, states: np.ndarray) -> np.ndarray:
+        """Whether states are not outliers. Far out, x + f(x) − x rounds to zero whatever f is."""
+        return np.linalg.norm(states - self.centre, axis=1) <= self.farthest
+
+
+def _cloud(candidates: np.ndarray, outlier_factor: float, unique_distance: Scalar | None) -> _Cloud:
+    centre = candidates.mean(axis=0)
+    reach = np.linalg.norm(candidates - centre, axis=1)
+    scale = float(np.sqrt(np.mean(reach**2)))
+    distance = (1e-3 * scale if scale > 0 else 1e-6) if unique_distance is None else float(unique_distance)
+    return _Cloud(centre, outlier_factor * float(reach.mean()) if scale > 0 else np.inf, distance)
+
+
 def _search_all(
-    step: StepFunction, states: Array, inputs: Array | None, settings: _Settings, limit: float, batch_size: int | None
+    step: StepFunction,
+    states: Array,
+    inputs: Array | None,
+    settings: _Settings,
+    limit: float,
+    cloud: _Cloud,
+    batch_size: int | None,
 ) -> _Found:
     size = len(states) if batch_size is None else check_integer("batch_size", batch_size, minimum=1)
     parts = []
@@ -203,15 +228,16 @@ def _search_all(
         part = _search(step, states[chosen], None if inputs is None else inputs[chosen], settings)
         parts.append(jax.tree.map(np.array, part))
     found = _Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    stubborn = np.flatnonzero(~(found.speed <= limit))
+    stubborn = np.flatnonzero(~(found.speed <= limit) | ~cloud.near(found.states))
     for start in range(0, len(stubborn) if settings.marquardt_steps else 0, _MARQUARDT_BLOCK):
         rows = stubborn[start : start + _MARQUARDT_BLOCK]
         padded = np.resize(rows, _MARQUARDT_BLOCK)
         held = None if inputs is None else inputs[padded]
         moved, speed = _polish(step, jnp.asarray(found.rest[padded]), held, settings, newton=False)
-        better = np.asarray(speed)[: len(rows)] < found.speed[rows]
-        found.states[rows[better]] = np.asarray(moved)[: len(rows)][better]
-        found.speed[rows[better]] = np.asarray(speed)[: len(rows)][better]
+        moved, speed = np.asarray(moved)[: len(rows)], np.asarray(speed)[: len(rows)]
+        better = (speed < found.speed[rows]) | ((speed <= limit) & cloud.near(moved))
+        found.states[rows[better]] = moved[better]
+        found.speed[rows[better]] = speed[better]
     return found
 
 
@@ -290,29 +316,21 @@ def _polish(
 
 def _collect(
     step: StepFunction,
-    candidates: Array,
     inputs: Array | None,
     found: _Found,
     limit: float,
+    cloud: _Cloud,
     convention: Convention,
     *,
     slow: float,
     marginal: float,
-    distance: float | None,
-    outlier_factor: float,
 ) -> FixedPoints:
     """Unique points with their stability, slow points, outliers."""
-    start = np.asarray(candidates)
-    centre = start.mean(axis=0)
-    reach = np.linalg.norm(start - centre, axis=1)
-    scale = float(np.sqrt(np.mean(reach**2)))
-    distance = (1e-3 * scale if scale > 0 else 1e-6) if distance is None else distance
-    farthest = outlier_factor * float(reach.mean()) if scale > 0 else np.inf
     held = None if inputs is None else np.asarray(inputs)
-    near = np.linalg.norm(found.states - centre, axis=1) <= farthest
+    near, distance = cloud.near(found.states), cloud.unique_distance
     converged = found.speed <= limit
     kept, basin = _unique(found.states, found.speed, held, converged & near, distance)
-    resting = ~converged & (found.rest_speed <= slow) & (np.linalg.norm(found.rest - centre, axis=1) <= farthest)
+    resting = ~(converged & near) & (found.rest_speed <= slow) & cloud.near(found.rest)
     slow_kept, _ = _unique(found.rest, found.rest_speed, held, resting, distance)
     outliers, _ = _unique(found.states, found.speed, held, converged & ~near, distance)
     eigenvalues = _eigenvalues(step, found.states[kept], None if held is None else held[kept], convention)
@@ -332,7 +350,7 @@ def _collect(
         slow_points=found.rest[slow_kept],
         slow_speed=found.rest_speed[slow_kept],
         slow_inputs=None if held is None else held[slow_kept],
-        converged=converged,
+        converged=converged & near,
         candidate_speed=found.speed,
         num_outliers=len(outliers),
         tolerance=limit,

@@ -32,6 +32,7 @@ def simulated_curve(
     key: Key,
     form: str = "linear",
     nonlinearity: object = "tanh",
+    sustained_input: object = None,
     gain_matrix: GainMatrix | None = None,
     num_blocks: int = 10,
     progress: bool = False,
@@ -66,6 +67,8 @@ def simulated_curve(
         ``"linear"`` (noise correlations counted; needs more trials than units) or ``"independent"``.
     nonlinearity
         φ: a name, a function, or a `Nonlinearity`.
+    sustained_input
+        b (N,), added at every step.
     gain_matrix
         Structure the weights were drawn from, for information by population; one population if absent.
     num_blocks
@@ -101,7 +104,13 @@ def simulated_curve(
     values, errors = [], []
     for index, draw in enumerate(draws):
         moments = sensitivity_moments(
-            RateNetwork(draw, input_vector, noise_std=noise_std, nonlinearity=nonlinearity),
+            RateNetwork(
+                draw,
+                input_vector,
+                noise_std=noise_std,
+                sustained_input=sustained_input,
+                nonlinearity=nonlinearity,
+            ),
             stimulus=stimulus,
             num_steps=num_steps,
             num_trials=num_trials,

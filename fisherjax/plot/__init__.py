@@ -1,5 +1,6 @@
 """Pictures of results. Functions take `ax=None`, return Axes and never show anything."""
 
+from ._dynamics import state_space, transition_graph, write_state_space_html
 from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
 from ._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
 from ._information import (
@@ -10,6 +11,7 @@ from ._information import (
     information_profile,
     information_scaling,
 )
+from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
 from ._pages import (
     save_angle_study,
     save_curves,
@@ -25,6 +27,7 @@ __all__ = [
     "covariance_ellipses",
     "cramer_rao",
     "distance_correlation",
+    "eigenvalues",
     "estimates",
     "estimator_errors",
     "fisher_curve",
@@ -32,6 +35,7 @@ __all__ = [
     "history",
     "information_profile",
     "information_scaling",
+    "network_trial",
     "population_color",
     "save_angle_study",
     "save_curves",
@@ -43,6 +47,12 @@ __all__ = [
     "save_network",
     "save_variance_study",
     "shepard",
+    "state_space",
     "style",
+    "task_trial",
+    "training_history",
+    "transition_graph",
+    "weight_matrix",
     "weight_spectrum",
+    "write_state_space_html",
 ]

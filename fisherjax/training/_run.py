@@ -159,7 +159,7 @@ class Run:
             self._parameters(found.network),
             optimiser,
             self._parameters(found.previous_network),
-            jnp.asarray(found.bad_step),
+            jnp.full((), found.bad_step),
         )
         self.best = self._parameters(found.best_network)
         self.best_score, self.best_step = found.best_score, found.best_step

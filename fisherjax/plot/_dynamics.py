@@ -1,0 +1,169 @@
+"""Pictures of dynamics: trajectories with fixed points in the plane or in space, and the graph between them."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+from matplotlib.axes import Axes
+
+from fisherjax.dynamics import FixedPoints, PrincipalComponents, jacobian, modes
+
+from ._style import COLORS, axes_or_new
+
+
+def kind_color(num_unstable: int) -> str:
+    """The colour of a fixed point with so many growing modes."""
+    return ("#000000", *COLORS[1:6])[min(int(num_unstable), 5)]
+
+
+def state_space(
+    components: PrincipalComponents,
+    states: Any = None,
+    fixed_points: FixedPoints | None = None,
+    ax: Any = None,
+    *,
+    step: Any = None,
+    inputs: Any = None,
+    dimensions: int = 2,
+    max_trajectories: int = 30,
+) -> Any:
+    """Trajectories (T, trials, N) and fixed points along the first two or three principal components.
+
+    Attractors are filled, points with growing modes open, one colour for each number of such modes. With the `step`
+    function, short lines show the directions in which saddles are left.
+    """
+    if ax is None:
+        ax = plt.figure().add_subplot(projection=None if dimensions == 2 else "3d")
+    chosen = slice(0, dimensions)
+    if states is not None:
+        paths = np.asarray(components.project(states))[..., chosen]
+        for trial in range(min(paths.shape[1], max_trajectories)):
+            ax.plot(*paths[:, trial].T, color="0.75", linewidth=0.6, zorder=1)
+    if fixed_points is not None and len(fixed_points):
+        places = np.asarray(components.project(fixed_points.points))[:, chosen]
+        if step is not None:
+            _draw_ways_out(components, fixed_points, ax, step, inputs, chosen)
+        for number in np.unique(fixed_points.num_unstable):
+            rows = fixed_points.num_unstable == number
+            color = kind_color(number)
+            face = color if number == 0 else "white"
+            label = f"{rows.sum()} × " + ("stable" if number == 0 else f"{number}-saddle")
+            depth = {"depthshade": False} if dimensions == 3 else {"zorder": 4}
+            ax.scatter(*places[rows].T, s=42, facecolors=face, edgecolors=color, linewidths=1.4, label=label, **depth)
+        # beside the axes: nowhere inside is sure to be free
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    shares = 100 * np.asarray(components.explained)[chosen]
+    setters = [ax.set_xlabel, ax.set_ylabel, *([ax.set_zlabel] if dimensions == 3 else [])]
+    for index, (setter, share) in enumerate(zip(setters, shares, strict=False)):
+        setter(f"PC {index + 1} ({share:.0f} %)")
+    return ax
+
+
+def ways_out(
+    components: PrincipalComponents, fixed_points: FixedPoints, step: Any, inputs: Any = None
+) -> list[np.ndarray]:
+    """Line segments (2, K) through every saddle along each growing mode, a sixth of the cloud's spread long."""
+    reach = float(np.sqrt(np.asarray(components.variances)[0])) / 2
+    given = fixed_points.inputs if inputs is None else inputs
+    rows = None if given is None else np.broadcast_to(given, (len(fixed_points), np.shape(given)[-1]))
+    segments = []
+    for index in np.flatnonzero(fixed_points.num_unstable):
+        held = None if rows is None else rows[index]
+        found = modes(jacobian(step, fixed_points.points[index], held), convention=fixed_points.convention)  # pyright: ignore[reportArgumentType]
+        for mode in range(int(fixed_points.num_unstable[index])):
+            direction = np.real(found.right[:, mode])
+            ends = fixed_points.points[index] + np.outer([-reach, reach], direction / np.linalg.norm(direction))
+            segments.append(np.asarray(components.project(ends)))
+    return segments
+
+
+def transition_graph(graph: nx.DiGraph, ax: Axes | None = None, *, positions: Any = None) -> Axes:
+    """Fixed points as nodes and the probabilities that noise takes the state from one to another as edges.
+
+    `positions` (K, 2), for instance principal coordinates, place the nodes; a spring layout otherwise.
+    """
+    ax = axes_or_new(ax)
+    if positions is None:
+        places = nx.spring_layout(graph, seed=0, weight="probability")
+    else:
+        places = {node: np.asarray(positions)[node] for node in graph if node != "elsewhere"}
+        if "elsewhere" in graph:
+            places["elsewhere"] = np.min(list(places.values()), axis=0) * 1.2
+    stable = [node for node in graph if graph.nodes[node].get("stable", True)]
+    for nodes, face in ((stable, COLORS[4]), ([node for node in graph if node not in stable], "white")):
+        nx.draw_networkx_nodes(
+            graph, places, nodelist=nodes, ax=ax, node_color=face, edgecolors="black", node_size=220, linewidths=0.8
+        )
+    nx.draw_networkx_labels(graph, places, ax=ax, font_size=7)
+    edges = [(a, b) for a, b in graph.edges if a != b]
+    shares = [graph.edges[edge]["probability"] for edge in edges]
+    nx.draw_networkx_edges(
+        graph, places, ax=ax, edgelist=edges, width=[0.4 + 2.5 * share for share in shares],
+        edge_color=[(0.0, 0.0, 0.0, 0.25 + 0.6 * share) for share in shares], node_size=220, arrowsize=8,
+        connectionstyle="arc3,rad=0.08",
+    )  # fmt: skip
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def write_state_space_html(
+    path: str | Path,
+    components: PrincipalComponents,
+    states: Any = None,
+    fixed_points: FixedPoints | None = None,
+    *,
+    step: Any = None,
+    max_trajectories: int = 30,
+) -> Path:
+    """The same in three dimensions as a page to turn with the mouse; needs plotly.
+
+    Raises
+    ------
+    ImportError
+        If plotly is not installed.
+    """
+    try:
+        import plotly.graph_objects as go  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError("the interactive page needs plotly: pip install 'fisherjax[interactive]'") from error
+    figure: Any = go.Figure()
+    if states is not None:
+        paths = np.asarray(components.project(states))[..., :3]
+        for trial in range(min(paths.shape[1], max_trajectories)):
+            x, y, z = paths[:, trial].T
+            line = {"color": "lightgrey", "width": 2}
+            figure.add_scatter3d(x=x, y=y, z=z, mode="lines", line=line, showlegend=False, hoverinfo="skip")
+    if fixed_points is not None:
+        for segment in ways_out(components, fixed_points, step) if step is not None else []:
+            x, y, z = segment[:, :3].T
+            line = {"color": "dimgrey", "width": 4}
+            figure.add_scatter3d(x=x, y=y, z=z, mode="lines", line=line, showlegend=False, hoverinfo="skip")
+        places = np.asarray(components.project(fixed_points.points))[:, :3]
+        for number in np.unique(fixed_points.num_unstable):
+            rows = fixed_points.num_unstable == number
+            x, y, z = places[rows].T
+            text = [f"{kind}, q = {q:.1e}" for kind, q in zip(fixed_points.kind, fixed_points.speed, strict=True)]
+            figure.add_scatter3d(
+                x=x, y=y, z=z, mode="markers", marker={"size": 5, "color": kind_color(number)},
+                name=f"{rows.sum()} × " + ("stable" if number == 0 else f"{number}-saddle"),
+                text=[words for words, row in zip(text, rows, strict=True) if row],
+            )  # fmt: skip
+    titles = [
+        f"PC {k + 1} ({100 * float(share):.0f} %)" for k, share in enumerate(np.asarray(components.explained)[:3])
+    ]
+    axes = dict(zip(("xaxis_title", "yaxis_title", "zaxis_title"), titles, strict=False))
+    figure.update_layout(scene=axes, margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    target = Path(path)
+    figure.write_html(target, include_plotlyjs=True)
+    return target
+
+
+def _draw_ways_out(
+    components: PrincipalComponents, fixed_points: FixedPoints, ax: Any, step: Any, inputs: Any, chosen: slice
+) -> None:
+    for segment in ways_out(components, fixed_points, step, inputs):
+        ax.plot(*segment[:, chosen].T, color=COLORS[1], linewidth=1.6, zorder=3)

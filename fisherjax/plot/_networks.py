@@ -1,0 +1,119 @@
+"""Pictures of trained networks: weights, eigenvalues, a trial, the course of training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fisherjax.networks import RecurrentNetwork, run
+from fisherjax.tasks import TaskBatch
+from fisherjax.training import TrainingHistory
+
+from ._style import COLORS, axes_or_new
+
+
+def weight_matrix(
+    weights: RecurrentNetwork | Any, ax: Axes | None = None, *, regions: Mapping[str, slice] | None = None
+) -> Axes:
+    """Recurrent weights of a network, or any matrix: rows receive, columns send; red excites, blue inhibits.
+
+    `regions` maps names to slices of the units (`MultiRegion.slices`): lines are drawn between them. Where signs
+    are fixed by Dale's law, a strip above the columns says which.
+    """
+    ax = axes_or_new(ax)
+    signs = None
+    if isinstance(weights, RecurrentNetwork):
+        signs = weights.recurrent.pattern.signs
+        weights = weights.recurrent_weights
+    matrix = np.asarray(weights)
+    top = float(np.quantile(np.abs(matrix), 0.995)) or 1.0
+    image = ax.imshow(matrix, cmap="RdBu_r", vmin=-top, vmax=top, interpolation="nearest", aspect="auto")
+    if signs is not None:
+        for column, sign in enumerate(signs[0]):
+            color = {1: COLORS[1], -1: COLORS[0], 0: "0.8"}[int(sign)]
+            ax.plot([column - 0.5, column + 0.5], [-1.5, -1.5], color=color, linewidth=3, solid_capstyle="butt")
+        ax.set_ylim(len(matrix) - 0.5, -2.5)
+    ax.set_xlabel("from unit")
+    ax.set_ylabel("to unit")
+    for name, place in (regions or {}).items():
+        for line in (ax.axhline, ax.axvline):
+            line(place.stop - 0.5, color="black", linewidth=0.8)
+        middle = (place.start + place.stop - 1) / 2
+        ax.text(len(matrix[0]) + 0.5, middle, name, va="center", rotation=90, fontsize=9)
+    pad = 0.12 if regions else 0.03
+    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.85, pad=pad, extend="both")
+    return ax
+
+
+def eigenvalues(values: Any, ax: Axes | None = None, *, convention: str = "discrete", label: str = "") -> Axes:
+    """Eigenvalues in the complex plane, unstable ones in another colour, with the line between stable and not."""
+    ax = axes_or_new(ax)
+    array = np.asarray(values).ravel()
+    unstable = np.abs(array) > 1 if convention == "discrete" else np.real(array) > 0
+    for chosen, color, word in ((~unstable, COLORS[0], "decaying"), (unstable, COLORS[1], "growing")):
+        if chosen.any():
+            name = f"{label} {word}".strip()
+            ax.scatter(
+                np.real(array[chosen]), np.imag(array[chosen]), s=9, color=color, alpha=0.7, linewidths=0, label=name
+            )
+    if convention == "discrete":
+        angle = np.linspace(0, 2 * np.pi, 400)
+        ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1)
+        ax.set_aspect("equal", adjustable="datalim")
+    else:
+        ax.axvline(0, color="black", linewidth=1)
+    ax.set_xlabel("Re λ")
+    ax.set_ylabel("Im λ")
+    ax.legend()
+    return ax
+
+
+def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+    """Loss at every step and on held-out trials, and held-out accuracy, over training steps."""
+    if axes is None:
+        import matplotlib.pyplot as plt  # noqa: PLC0415
+
+        axes = tuple(plt.subplots(1, 2, figsize=(10, 3.6))[1])
+    left, right = axes
+    left.plot(np.arange(1, len(history.loss) + 1), history.loss, color="0.7", linewidth=0.8, label="training batch")
+    left.plot(history.evaluated, history.held_out_loss, color=COLORS[0], label="held out")
+    left.set_yscale("log")
+    left.set_ylabel("loss")
+    left.legend()
+    right.plot(history.evaluated, history.held_out_accuracy, color=COLORS[2])
+    right.set_ylabel("held-out accuracy")
+    right.set_ylim(top=1.03)
+    for ax in axes:
+        ax.set_xlabel("training step")
+    return axes
+
+
+def task_trial(batch: TaskBatch, outputs: Any = None, axes: Any = None, *, trial: int = 0) -> Any:
+    """One trial: inputs above, targets (thick, pale; only where they count) and outputs below."""
+    if axes is None:
+        import matplotlib.pyplot as plt  # noqa: PLC0415
+
+        axes = plt.subplots(2, 1, figsize=(6, 4), sharex=True, squeeze=False)[1][:, 0]
+    upper, lower = axes
+    inputs, targets = np.asarray(batch.inputs)[:, trial], np.asarray(batch.targets)[:, trial]
+    counts = np.asarray(batch.mask)[:, trial, None] > 0
+    times = np.arange(1, len(inputs) + 1)
+    for channel in range(inputs.shape[1]):
+        upper.step(times, inputs[:, channel], where="mid", color=COLORS[channel % len(COLORS)], label=f"{channel}")
+    for channel in range(targets.shape[1]):
+        color = COLORS[channel % len(COLORS)]
+        shown = np.where(counts, targets, np.nan)[:, channel]
+        lower.plot(times, shown, ".", color=color, alpha=0.2, markersize=9, markeredgewidth=0)
+        lower.plot(times, shown, color=color, linewidth=5, alpha=0.25, solid_capstyle="butt")
+        if outputs is not None:
+            lower.plot(times, np.asarray(outputs)[:, trial, channel], color=color, linewidth=1.2)
+    upper.set_ylabel("inputs")
+    lower.set_ylabel("outputs (target pale)" if outputs is not None else "targets")
+    lower.set_xlabel("time (steps)")
+    return axes
+
+
+def network_trial(network: RecurrentNetwork, batch: TaskBatch, axes: Any = None, *, trial: int = 0) -> Any:
+    """One trial of a task with the outputs of a network."""
+    return task_trial(batch, run(network, batch.inputs)[1], axes, trial=trial)
