@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from tyro.conf import Positional
+
 T = TypeVar("T", bound="Common")
 
 Structure = Literal[
@@ -177,6 +179,80 @@ class Estimate(Common):
         return replace(self, training_steps=800, angles=24, relative_error=0.06, budget=100_000, trials=500)
 
 
+Task = Literal[
+    "flip-flop",
+    "integrator",
+    "sine-wave",
+    "copy-memory",
+    "adding",
+    "perceptual-decision",
+    "delayed-match",
+    "context-integration",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Common):
+    """Train a recurrent network on a task, under biological constraints if asked."""
+
+    task: Positional[Task] = "flip-flop"
+    """What to learn."""
+    network: Literal["rnn", "continuous", "gru", "lstm"] = "rnn"
+    """Kind of network."""
+    units: int = 64
+    """Number of units N."""
+    nonlinearity: str = "tanh"
+    """tanh, erf, relu, logistic, softplus or identity (rnn and continuous)."""
+    dale: float = 0.0
+    """Share of excitatory units under Dale's law; 0 for no law."""
+    autapses: bool = True
+    """Whether units may drive themselves."""
+    rank: int = 0
+    """Rank of the recurrent weights; 0 for full."""
+    noise_std: float = 0.0
+    """Standard deviation of the noise on every unit's current."""
+    steps: int = 1000
+    """Training steps."""
+    batch_size: int = 64
+    """Trials per step."""
+    trial_steps: int = 0
+    """Time steps per trial; 0 for the task's own."""
+    learning_rate: float = 2e-3
+    """Step size of Adam."""
+    target_accuracy: float = 0.0
+    """Stop as soon as held-out accuracy is as good; 0 to go on."""
+    checkpoint_every: int = 500
+    """Training steps between checkpoints."""
+    resume: bool = False
+    """Go on from the checkpoint in --out."""
+
+    def quickened(self: T) -> T:
+        return replace(self, steps=200, units=32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedPoints(Common):
+    """Find and draw the fixed points of a trained network."""
+
+    checkpoint: Positional[Path] = Path("results/checkpoint.npz")
+    """A checkpoint, or a saved Training or network (.npz)."""
+    task: Task | None = None
+    """Task whose trials tell which states the network visits; that of the checkpoint by default."""
+    inputs: tuple[float, ...] = ()
+    """Input that is held, one number per channel; zero if absent."""
+    candidates: int = 1024
+    """States to start from."""
+    spread: float = 0.1
+    """Noise added to them, relative to the spread of visited states."""
+    noise_std: float = 0.2
+    """Noise per unit of the step that kicks the state off a fixed point in the transition graph."""
+    tolerance: float = 1e-16
+    """Largest q = ½‖F(x) − x‖² of a fixed point."""
+
+    def quickened(self: T) -> T:
+        return replace(self, candidates=128)
+
+
 @dataclass(frozen=True)
 class Info:
     """Print versions, device and precision."""
@@ -185,12 +261,14 @@ class Info:
     """Where to compute."""
 
 
-Command = Optimize | Curve | Simulate | Estimate | Geometry | Info
+Command = Optimize | Curve | Simulate | Estimate | Geometry | Train | FixedPoints | Info
 COMMANDS: dict[str, Command] = {
     "optimize": Optimize(),
     "curve": Curve(),
     "simulate": Simulate(),
     "estimate": Estimate(),
     "geometry": Geometry(),
+    "train": Train(),
+    "fixed-points": FixedPoints(),
     "info": Info(),
 }

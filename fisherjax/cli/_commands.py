@@ -7,13 +7,23 @@ from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Network, Simulate
 from ._estimate import run_estimate
+from ._fixed_points import run_fixed_points
 from ._geometry import run_geometry
 from ._load import load_gain_matrix
 from ._optimize import run_optimize
 from ._session import Session
 from ._shared import CURVE_HEADER, curve_rows, curve_settings, say_where, write_report
+from ._train import run_train
 
-__all__ = ["run_curve", "run_estimate", "run_geometry", "run_optimize", "run_simulate"]
+__all__ = [
+    "run_curve",
+    "run_estimate",
+    "run_fixed_points",
+    "run_geometry",
+    "run_optimize",
+    "run_simulate",
+    "run_train",
+]
 
 
 def run_curve(command: Curve, session: Session) -> None:

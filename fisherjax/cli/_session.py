@@ -28,7 +28,7 @@ def set_up_device(device: str) -> str:
 
     if device != "auto":
         jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
-    jax.config.update("jax_enable_x64", True)  # noqa: FBT003
+    jax.config.update("jax_enable_x64", True)
     cache = Path.home() / ".cache" / "fisherjax" / "compiled"
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
@@ -49,7 +49,8 @@ class Session:
         self.timings: dict[str, float] = {}
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"--out {self.folder} is a file, not a folder")
-        if self.folder.exists() and any(self.folder.iterdir()) and not command.force:
+        welcome = command.force or getattr(command, "resume", False)
+        if self.folder.exists() and any(self.folder.iterdir()) and not welcome:
             raise UsageError(f"--out {self.folder} is not empty; choose another folder or add --force")
         self.device = set_up_device(command.device)
         self.folder.mkdir(parents=True, exist_ok=True)

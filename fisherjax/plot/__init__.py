@@ -11,6 +11,7 @@ from ._information import (
     information_profile,
     information_scaling,
 )
+from ._network_pages import save_fixed_points, save_training, save_trials
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
 from ._pages import (
     save_angle_study,
@@ -41,10 +42,13 @@ __all__ = [
     "save_curves",
     "save_estimates",
     "save_extreme_pairs",
+    "save_fixed_points",
     "save_geometry",
     "save_geometry_measures",
     "save_history",
     "save_network",
+    "save_training",
+    "save_trials",
     "save_variance_study",
     "shepard",
     "state_space",

@@ -1,0 +1,107 @@
+"""Training of a recurrent network on a task."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from fisherjax import networks, plot, tasks, training
+from fisherjax.report import Figure, Section, Table
+
+from ._arguments import Train
+from ._parse import UsageError
+from ._session import Session
+from ._shared import say_where, write_report
+
+KINDS = {"rnn": networks.RNN, "continuous": networks.ContinuousRNN, "gru": networks.GRU, "lstm": networks.LSTM}
+HEADER = ("step", "held-out loss", "held-out accuracy")
+
+_TEST_TRIALS = 1000
+_MOST_ROWS = 25
+
+
+def run_train(command: Train, session: Session) -> None:
+    """Train, test on fresh trials, draw, and say how to go on."""
+    task = tasks.TASKS[command.task]
+    keys = jax.random.split(jax.random.key(command.seed), 3)
+    path = session.folder / "checkpoint.npz"
+    if path.exists() and not command.resume:
+        path.unlink()  # --force: the folder is to be written anew
+    if command.resume and not path.exists():
+        raise UsageError(f"--resume: there is no {path}")
+    with session.stage("training"), jax.enable_x64(False):  # float32: theory is not at stake
+        trained = training.fit(
+            _network(command, task, keys[0]),
+            task,
+            key=keys[1],
+            num_steps=command.steps,
+            batch_size=command.batch_size,
+            trial_steps=command.trial_steps or None,
+            learning_rate=command.learning_rate,
+            target_accuracy=command.target_accuracy or None,
+            checkpoint=path,
+            checkpoint_every=command.checkpoint_every,
+            progress=session.progress,
+        )
+        trained.save(session.folder / "training.npz")
+    with session.stage("testing and drawing"), jax.enable_x64(False):
+        batch = task.batch(keys[2], _TEST_TRIALS, command.trial_steps or None)
+        accuracy = float(task.accuracy(networks.run(trained.network, batch.inputs)[1], batch))
+        course = plot.save_training(session.folder / "training.png", trained)
+        trials = plot.save_trials(
+            session.folder / "trials.png", trained.network, batch, probabilities=task.loss == "cross-entropy"
+        )
+    rows = _rows(trained.history)
+    session.write_table(HEADER, rows)
+    facts: dict[str, Any] = {"task": command.task, "accuracy": accuracy, "stopped": trained.stopped}
+    facts |= {"steps": trained.num_steps, "best_step": trained.best_step}
+    session.write_results(facts)
+    session.write_arrays(
+        loss=trained.history.loss,
+        evaluated=trained.history.evaluated,
+        held_out_loss=trained.history.held_out_loss,
+        held_out_accuracy=trained.history.held_out_accuracy,
+        recurrent_weights=trained.network.recurrent_weights,
+    )
+    session.write_manifest()
+    measure = " ".join((type(task).accuracy.__doc__ or "").split()).rstrip(".")
+    text = [
+        f"{trained.network!r}",
+        f"{trained.stopped} after {trained.num_steps} steps; best on held-out trials at step {trained.best_step}.",
+        f"Accuracy on {_TEST_TRIALS} fresh trials: {accuracy:.4f} ({measure[:1].lower()}{measure[1:]}).",
+    ]
+    items = [
+        Figure(course, "Loss and accuracy over training; recurrent weights and their eigenvalues."),
+        Figure(trials, "Three trials: inputs above, outputs (lines) and targets (pale) below."),
+        Table(HEADER, rows[:: max(1, len(rows) // _MOST_ROWS)]),
+    ]
+    write_report(session, f"Training on {command.task}", [Section("Training", text, items)])
+    print(f"{trained.stopped} after {trained.num_steps} steps: accuracy {accuracy:.4f} on {_TEST_TRIALS} fresh trials")
+    if trained.stopped == "interrupted":
+        words = [word for word in session.arguments if word not in {"--resume", "--force"}]
+        print(f"go on with: fisherjax {' '.join(words)} --resume")
+    print(f"its fixed points: fisherjax fixed-points {path} --out {session.folder}-fixed-points")
+    say_where(session)
+
+
+def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNetwork:
+    constraints: list[networks.constraints.Constraint] = []
+    if command.dale:
+        constraints.append(networks.dale(command.dale))
+    if not command.autapses:
+        constraints.append(networks.no_autapses())
+    if command.rank:
+        constraints.append(networks.low_rank(command.rank))
+    options: dict[str, Any] = {"constraints": constraints, "noise_std": command.noise_std}
+    if command.network in {"rnn", "continuous"}:
+        options["nonlinearity"] = command.nonlinearity
+    elif command.nonlinearity != "tanh":
+        raise UsageError(f"--nonlinearity: the gates of {command.network} have their own")
+    return KINDS[command.network](task.num_inputs, command.units, task.num_outputs, key=key, **options)
+
+
+def _rows(history: training.TrainingHistory) -> list[list[object]]:
+    columns = (history.evaluated, history.held_out_loss, history.held_out_accuracy)
+    return [
+        [int(step), float(loss), float(np.round(accuracy, 6))] for step, loss, accuracy in zip(*columns, strict=True)
+    ]

@@ -1,0 +1,71 @@
+"""Whole figures about trained networks and their dynamics, saved as PNG."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+
+from fisherjax.dynamics import FixedPoints, PrincipalComponents
+from fisherjax.networks import RecurrentNetwork, run
+from fisherjax.tasks import TaskBatch
+from fisherjax.training import Training
+
+from ._dynamics import state_space, transition_graph
+from ._files import new_figure, write_figure
+from ._networks import eigenvalues, task_trial, training_history, weight_matrix
+from ._style import style
+
+
+def save_training(path: Path, trained: Training) -> Path:
+    """Loss and accuracy over training, recurrent weights and their eigenvalues."""
+    with style():
+        figure, ((loss, accuracy, weights, spectrum),) = new_figure(1, 4, (17, 3.9))
+        training_history(trained.history, (loss, accuracy))
+        weight_matrix(trained.network, weights)
+        weights.set_title("recurrent weights")
+        matrix = np.asarray(trained.network.recurrent_weights)
+        if matrix.shape[0] == matrix.shape[1]:
+            eigenvalues(np.linalg.eigvals(matrix), spectrum)
+            spectrum.set_title("their eigenvalues")
+        else:
+            spectrum.hist(matrix.ravel(), bins=60, color="0.6")
+            spectrum.set_xlabel("weight (all gates)")
+        write_figure(figure, path)
+    return path
+
+
+def save_trials(path: Path, network: RecurrentNetwork, batch: TaskBatch, *, probabilities: bool = False) -> Path:
+    """Three trials of a task with the outputs of a network; as probabilities for a task of choices."""
+    _, outputs = run(network, batch.inputs)
+    shown = np.asarray(outputs)
+    if probabilities:
+        shown = np.exp(shown - shown.max(axis=-1, keepdims=True))
+        shown /= shown.sum(axis=-1, keepdims=True)
+    with style():
+        figure, axes = new_figure(2, 3, (14, 4.6))
+        for trial in range(min(3, shown.shape[1])):
+            task_trial(batch, shown, (axes[0, trial], axes[1, trial]), trial=trial)
+        return write_figure(figure, path)
+
+
+def save_fixed_points(
+    path: Path, found: FixedPoints, components: PrincipalComponents, states: Any, graph: nx.DiGraph, step: Any
+) -> Path:
+    """State space in two and three dimensions, the graph between fixed points, eigenvalues at each kind."""
+    with style():
+        figure = plt.figure(figsize=(17, 4.6))
+        flat, space = figure.add_subplot(1, 4, 1), figure.add_subplot(1, 4, 2, projection="3d")
+        state_space(components, states, found, flat, step=step)
+        if flat.get_legend() is not None:
+            flat.get_legend().remove()  # pyright: ignore[reportOptionalMemberAccess]
+        if len(components.components) >= 3:
+            state_space(components, states, found, space, step=step, dimensions=3)
+        between, spectrum = figure.add_subplot(1, 4, 3), figure.add_subplot(1, 4, 4)
+        if len(found):
+            transition_graph(graph, between, positions=np.asarray(components.project(found.points))[:, :2])
+            eigenvalues(found.eigenvalues, spectrum)
+        between.set_title("where noise leads")
+        spectrum.set_title("eigenvalues at all fixed points")
+        return write_figure(figure, path)
