@@ -7,7 +7,19 @@ import time
 
 from benchmarks._common import RESULTS
 
-NAMES = ("startup", "simulation", "objective", "agreement", "accuracy", "estimators", "closure", "profile", "geometry")
+NAMES = (
+    "startup",
+    "simulation",
+    "objective",
+    "agreement",
+    "accuracy",
+    "estimators",
+    "closure",
+    "profile",
+    "geometry",
+    "training",
+    "fixed_points",
+)
 
 
 def main(names: list[str]) -> None:

@@ -16,7 +16,7 @@ from ._parse import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
 
-HEADER = ("point", "kind", "growing modes", "largest |λ|", "slowest time constant (steps)", "q", "share of candidates")
+HEADER = ("point", "kind", "growing", "largest λ", "slowest τ (steps)", "q", "candidates")
 
 _TRIALS = 128
 
@@ -127,8 +127,8 @@ def _rows(found: dynamics.FixedPoints) -> list[list[object]]:
             int(found.num_unstable[index]),
             float(np.abs(found.eigenvalues[index, 0])),
             float(np.max(np.abs(constants[index]))),
-            float(found.speed[index]),
-            float(found.basin[index] / len(found.converged)),
+            f"{found.speed[index]:.0e}",
+            int(found.basin[index]),
         ]
         for index, kind in enumerate(found.kind)
     ]

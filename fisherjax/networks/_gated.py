@@ -8,16 +8,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._types import Key
 
-from ._recurrent import Input, RecurrentNetwork, State
+from ._recurrent import RecurrentNetwork, State
 
 
 class _Gated(RecurrentNetwork):
-    """What both share: one drive per gate, noise added to the state."""
-
-    def drive(self, inputs: Input) -> Float[Array, "*batch gates"]:
-        """W_in u + b of all gates."""
-        current = inputs @ self.input.value.T
-        return current if self.recurrent_bias is None else current + self.recurrent_bias
+    """What both share: noise added to the state."""
 
     def _noisy(self, state: State, key: Key | None) -> State:
         if key is None:
@@ -46,6 +41,7 @@ class GRU(_Gated):
     """
 
     gates_per_unit: ClassVar[int] = 3
+    additive: ClassVar[bool] = False
 
     def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
         """Draw the weights and validate."""

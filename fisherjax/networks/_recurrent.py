@@ -43,6 +43,7 @@ class RecurrentNetwork(Result):
 
     gates_per_unit: ClassVar[int] = 1
     states_per_unit: ClassVar[int] = 1
+    additive: ClassVar[bool] = True  # whether recurrent current and drive enter the step as their sum
 
     recurrent: WeightMatrix
     input: WeightMatrix
@@ -94,9 +95,10 @@ class RecurrentNetwork(Result):
         usual = ("recurrent", "input", "output", *(f"{name}_bias" for name in biases))
         self.trainable = check_names(type(self), usual if trainable is None else trainable)
 
-    @abc.abstractmethod
     def drive(self, inputs: Input) -> Float[Array, "*batch D"]:
-        """What the inputs and biases contribute to a step; computed for all times at once."""
+        """W_in u + b: what inputs and biases contribute to a step, of all gates; computed for all times at once."""
+        current = inputs @ self.input.value.T
+        return current if self.recurrent_bias is None else current + self.recurrent_bias
 
     @abc.abstractmethod
     def update(

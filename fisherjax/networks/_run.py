@@ -1,7 +1,7 @@
 """A network through time."""
 
 import functools
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -13,6 +13,8 @@ from fisherjax._types import Key
 
 from ._recurrent import RecurrentNetwork
 from ._weights import resolved
+
+_Joint: TypeAlias = tuple[Array, Array, Array | None]  # recurrent weights, input weights, recurrent bias
 
 
 def run(
@@ -60,14 +62,17 @@ def run(
     network = resolved(network)
     start = network.initial_state if initial_state is None else initial_state
     start = jnp.broadcast_to(start, (*inputs.shape[1:-1], network.state_size))
-    drives = network.drive(inputs.astype(start.dtype))
+    inputs = inputs.astype(start.dtype)
     process_key, observation_key = (None, None) if key is None else jax.random.split(check_key("key", key))
     keys = None if process_key is None else jax.random.split(process_key, len(inputs))
     if reverse_mode:
-        others = eqx.tree_at(lambda tree: tree.recurrent, network, None)
-        states: Any = _states_hoisted(unroll, network.recurrent.value, others, start, drives, keys)
+        others = eqx.tree_at(
+            lambda tree: (tree.recurrent, tree.input, tree.recurrent_bias), network, (None,) * 3, is_leaf=_none
+        )
+        joint = (network.recurrent.value, network.input.value, network.recurrent_bias)
+        states: Any = _states_hoisted(unroll, joint, others, start, inputs, keys)
     else:
-        states = _states(unroll, network.recurrent.value, network, start, drives, None, keys)
+        states = _states(unroll, network.recurrent.value, network, start, network.drive(inputs), None, keys)
     return states, network.readout(states, observation_key)
 
 
@@ -87,30 +92,53 @@ def _states(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _states_hoisted(
-    unroll: int, weights: Array, network: RecurrentNetwork, start: Array, drives: Array, keys: Any
+    unroll: int, joint: _Joint, network: RecurrentNetwork, start: Array, inputs: Array, keys: Any
 ) -> Array:
-    return _states(unroll, weights, network, start, drives, None, keys)
+    return _states(unroll, joint[0], network, start, _drive(joint, inputs), None, keys)
 
 
 def _forward(
-    unroll: int, weights: Array, network: RecurrentNetwork, start: Array, drives: Array, keys: Any
+    unroll: int, joint: _Joint, network: RecurrentNetwork, start: Array, inputs: Array, keys: Any
 ) -> tuple[Array, Any]:
-    """States, and the backward pass through all but the weights, in which `extra` collects what reaches the current."""
-    extra = jnp.zeros((*drives.shape[:-1], weights.shape[0]), drives.dtype)
+    """States, and the backward pass down to what reaches the recurrent current and the drive of every step."""
+    drives = _drive(joint, inputs)
+    # where current and drive enter as their sum, what reaches the drive is what reaches the current
+    extra = None if network.additive else jnp.zeros((*drives.shape[:-1], joint[0].shape[0]), drives.dtype)
 
-    def moving(network: RecurrentNetwork, start: Array, drives: Array, extra: Array) -> Array:
-        return _states(unroll, weights, network, start, drives, extra, keys)
+    def moving(network: RecurrentNetwork, start: Array, drives: Array, extra: Array | None) -> Array:
+        return _states(unroll, joint[0], network, start, drives, extra, keys)
 
     states, backward = jax.vjp(moving, network, start, drives, extra)
     rates = network.rates(jnp.concatenate([start[None], states[:-1]]))
-    return states, (backward, rates)
+    return states, (backward, rates, joint, inputs)
 
 
 def _backward(unroll: int, residuals: Any, slope: Array) -> tuple[Any, ...]:  # noqa: ARG001
-    backward, rates = residuals
+    backward, rates, (weights, inner, bias), inputs = residuals
     network, start, drives, current = backward(slope)
-    weights = current.reshape(-1, current.shape[-1]).T @ rates.reshape(-1, rates.shape[-1])
-    return weights, network, start, drives, None
+    ones = [] if bias is None else [jnp.ones((*inputs.shape[:-1], 1), inputs.dtype)]
+    if current is None:
+        found = _outer(drives, [rates, inputs, *ones])
+    else:
+        found = jnp.concatenate([_outer(current, [rates]), _outer(drives, [inputs, *ones])], axis=1)
+    size, width = weights.shape[1], inner.shape[1]
+    joint = (found[:, :size], found[:, size : size + width], None if bias is None else found[:, -1])
+    return joint, network, start, drives @ inner, None
 
 
 _states_hoisted.defvjp(_forward, _backward)
+
+
+def _drive(joint: _Joint, inputs: Array) -> Array:
+    _, inner, bias = joint
+    return inputs @ inner.T if bias is None else inputs @ inner.T + bias
+
+
+def _outer(slopes: Array, factors: list[Array]) -> Array:
+    """Σ over times and trials of slope ⊗ factors: one product."""
+    joined = jnp.concatenate(factors, axis=-1)
+    return slopes.reshape(-1, slopes.shape[-1]).T @ joined.reshape(-1, joined.shape[-1])
+
+
+def _none(leaf: Any) -> bool:
+    return leaf is None

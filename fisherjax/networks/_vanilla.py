@@ -13,7 +13,7 @@ from fisherjax._types import Key
 from fisherjax.numerics import Nonlinearity, as_nonlinearity
 
 from ._rate import RateNetwork
-from ._recurrent import Input, RecurrentNetwork, State
+from ._recurrent import RecurrentNetwork, State
 
 Activation = Literal["outside", "inside"]
 
@@ -40,11 +40,6 @@ class _RateDynamics(RecurrentNetwork):
         self.nonlinearity = as_nonlinearity(nonlinearity)
         check_choice("activation", activation, ("outside", "inside"))
         self.activation = activation
-
-    def drive(self, inputs: Input) -> Float[Array, "*batch N"]:
-        """W_in u + b."""
-        current = inputs @ self.input.value.T
-        return current if self.recurrent_bias is None else current + self.recurrent_bias
 
     def rates(self, state: State) -> Float[Array, "*batch N"]:
         """φ(x) where the nonlinearity is inside the recurrent sum, the state itself where it is outside."""

@@ -13,7 +13,7 @@ from fisherjax.dynamics import FixedPoints, PrincipalComponents, jacobian, modes
 from ._style import COLORS, axes_or_new
 
 
-def kind_color(num_unstable: int) -> str:
+def kind_color(num_unstable: int | np.integer) -> str:
     """The colour of a fixed point with so many growing modes."""
     return ("#000000", *COLORS[1:6])[min(int(num_unstable), 5)]
 

@@ -21,7 +21,7 @@ from ._style import style
 def save_training(path: Path, trained: Training) -> Path:
     """Loss and accuracy over training, recurrent weights and their eigenvalues."""
     with style():
-        figure, ((loss, accuracy, weights, spectrum),) = new_figure(1, 4, (17, 3.9))
+        figure, ((loss, accuracy), (weights, spectrum)) = new_figure(2, 2, (11, 8))
         training_history(trained.history, (loss, accuracy))
         weight_matrix(trained.network, weights)
         weights.set_title("recurrent weights")
@@ -55,17 +55,24 @@ def save_fixed_points(
 ) -> Path:
     """State space in two and three dimensions, the graph between fixed points, eigenvalues at each kind."""
     with style():
-        figure = plt.figure(figsize=(17, 4.6))
-        flat, space = figure.add_subplot(1, 4, 1), figure.add_subplot(1, 4, 2, projection="3d")
+        figure = plt.figure(figsize=(11, 9))
+        flat, space = figure.add_subplot(2, 2, 1), figure.add_subplot(2, 2, 2, projection="3d")
         state_space(components, states, found, flat, step=step)
         if flat.get_legend() is not None:
             flat.get_legend().remove()  # pyright: ignore[reportOptionalMemberAccess]
         if len(components.components) >= 3:
             state_space(components, states, found, space, step=step, dimensions=3)
-        between, spectrum = figure.add_subplot(1, 4, 3), figure.add_subplot(1, 4, 4)
+        between, spectrum = figure.add_subplot(2, 2, 3), figure.add_subplot(2, 2, 4)
         if len(found):
-            transition_graph(graph, between, positions=np.asarray(components.project(found.points))[:, :2])
+            transition_graph(graph, between, positions=_oblique(np.asarray(components.project(found.points))))
             eigenvalues(found.eigenvalues, spectrum)
         between.set_title("where noise leads")
         spectrum.set_title("eigenvalues at all fixed points")
         return write_figure(figure, path)
+
+
+def _oblique(places: np.ndarray) -> np.ndarray:
+    """Two coordinates in which points that differ in the third are apart, as in a drawing of a cube."""
+    if places.shape[1] < 3:
+        return np.column_stack([places, np.zeros(len(places))])[:, :2]
+    return places[:, :2] + places[:, 2:3] * np.array([0.4, 0.25])

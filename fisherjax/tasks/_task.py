@@ -78,7 +78,7 @@ class Task(eqx.Module):
             steps >= self.shortest,
             f"num_steps must be at least {self.shortest} for {type(self).__name__} with these settings, got {steps}",
         )
-        return self.draw(check_key("key", key), check_integer("batch_size", batch_size, minimum=1), steps)
+        return _draw(self, check_key("key", key), check_integer("batch_size", batch_size, minimum=1), steps)
 
     @property
     @abc.abstractmethod
@@ -112,6 +112,11 @@ class Task(eqx.Module):
     @abc.abstractmethod
     def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
         """How well outputs solve the trials; 1 is perfect. Which measure, every task says."""
+
+
+@jax.jit(static_argnames=("batch_size", "num_steps"))
+def _draw(task: Task, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
+    return task.draw(key, batch_size, num_steps)
 
 
 def explained_variance(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:

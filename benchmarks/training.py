@@ -1,0 +1,109 @@
+"""Training of the 3-bit flip-flop against the same loop in torch eager, and against its own matrix products."""
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks._common import write
+from fisherjax import networks, tasks, training
+
+UNITS, STEPS, BATCH, BITS = 64, 64, 64, 3
+CHUNK, ROUNDS = 300, 7
+
+
+def run() -> dict[str, Any]:
+    """N = 64, T = 64, batch 64, float32, Adam, clipping, fresh batches; steps per second, rounds side by side."""
+    ours, theirs, products = _fisherjax(), _torch(), _products()
+    rates: dict[str, list[float]] = {"fisherjax": [], "torch eager": [], "bare products, jax": []}
+    for function in (ours, theirs, products):
+        function(CHUNK)
+    for _ in range(ROUNDS):
+        for name, function in zip(rates, (ours, theirs, products), strict=True):
+            begun = time.perf_counter()
+            function(CHUNK)
+            rates[name].append(CHUNK / (time.perf_counter() - begun))
+    speed = {name: np.asarray(values) for name, values in rates.items()}
+    return write(
+        "training",
+        {
+            "what": f"Steps of training per second: {BITS}-bit flip-flop, N = {UNITS}, T = {STEPS}, batch {BATCH}, "
+            "float32, Adam, clipped gradients, fresh batches; held-out evaluation (256 trials every 100 steps) included",
+            "steps per second": rates,
+            "fisherjax, steps per second": float(np.median(speed["fisherjax"])),
+            "torch eager, steps per second": float(np.median(speed["torch eager"])),
+            "fisherjax / torch eager (target 5, aim 10)": float(np.median(speed["fisherjax"] / speed["torch eager"])),
+            "time of a step / its three products per time step": float(
+                np.median(speed["bare products, jax"] / speed["fisherjax"])
+            ),
+        },
+    )
+
+
+def _fisherjax() -> Any:
+    key = jax.random.key(0)
+    network = networks.RNN(BITS, UNITS, BITS, key=key)
+
+    def steps(count: int) -> None:
+        training.fit(network, tasks.flip_flop, key=key, num_steps=count, learning_rate=3e-3, evaluate_every=100)
+
+    return steps
+
+
+def _products() -> Any:
+    """Three products (batch × N)·(N × N) per time step: one forward, two backward."""
+
+    @jax.jit
+    def chain(weights: jax.Array) -> jax.Array:
+        start = jnp.ones((BATCH, UNITS), jnp.float32)
+        return jax.lax.scan(lambda x, _: (x @ weights, None), start, length=3 * STEPS)[0]
+
+    weights = jnp.eye(UNITS, dtype=jnp.float32)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            chain(weights).block_until_ready()
+
+    return steps
+
+
+def _torch() -> Any:
+    """The loop as one writes it in torch: a step per time, autograd, Adam, clipping."""
+    import torch
+
+    torch.manual_seed(0)
+    weights, inner, outer = (
+        (torch.randn(shape) / shape[1] ** 0.5).requires_grad_()
+        for shape in ((UNITS, UNITS), (UNITS, BITS), (BITS, UNITS))
+    )
+    bias, offset = torch.zeros(UNITS, requires_grad=True), torch.zeros(BITS, requires_grad=True)
+    parameters = [weights, inner, outer, bias, offset]
+    optimiser = torch.optim.Adam(parameters, lr=3e-3)
+
+    def batch() -> tuple[Any, Any]:
+        pulse = torch.rand(STEPS, BATCH, BITS) < 0.1
+        pulse[0] = True
+        inputs = torch.where(pulse, torch.where(torch.rand(STEPS, BATCH, BITS) < 0.5, 1.0, -1.0), 0.0)
+        times = torch.arange(STEPS)[:, None, None].expand(STEPS, BATCH, BITS)
+        return inputs, torch.gather(inputs, 0, torch.cummax(torch.where(pulse, times, 0), 0).values)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            inputs, targets = batch()
+            state, outputs = torch.zeros(BATCH, UNITS), []
+            for time_step in range(STEPS):
+                state = torch.tanh(state @ weights.T + inputs[time_step] @ inner.T + bias)
+                outputs.append(state @ outer.T + offset)
+            loss = torch.mean((torch.stack(outputs) - targets) ** 2)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+
+    return steps
+
+
+if __name__ == "__main__":
+    print(run())

@@ -1,0 +1,79 @@
+"""fisherjax train and fixed-points, end to end, and what they say to wrong input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fisherjax.cli import main
+
+FAST = ["--units", "12", "--steps", "40", "--batch-size", "8", "--trial-steps", "10"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train") / "run"
+    assert main(["train", "flip-flop", *FAST, "--dale", "0.75", "--no-autapses", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_train_writes_a_report(trained):
+    for name in ("report.html", "checkpoint.npz", "training.npz", "training.png", "trials.png", "manifest.json"):
+        assert (trained / name).stat().st_size > 0
+    facts = json.loads((trained / "results.json").read_text())
+    assert facts["stopped"] == "finished"
+    assert 0.4 < facts["accuracy"] <= 1
+    weights = np.load(trained / "arrays.npz")["recurrent_weights"]
+    assert np.all(np.diag(weights) == 0)
+    assert np.all(weights[:, :9] >= 0)
+    assert np.all(weights[:, 9:] <= 0)
+
+
+def test_resume_goes_on(trained, capsys):
+    words = ["train", "flip-flop", *FAST, "--dale", "0.75", "--no-autapses", "--out", str(trained), "--resume"]
+    assert main([*words, "--steps", "60"]) == 0
+    assert "finished after 60 steps" in capsys.readouterr().out
+    assert len(np.load(trained / "arrays.npz")["loss"]) == 60
+    assert main([*words, "--steps", "70", "--learning-rate", "0.1"]) == 2
+    assert "learning_rate = 0.002, this run has 0.1" in capsys.readouterr().err
+
+
+def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):
+    folder = tmp_path / "points"
+    assert main(["fixed-points", str(trained / "checkpoint.npz"), "--candidates", "40", "--out", str(folder)]) == 0
+    assert "candidates converged" in capsys.readouterr().out
+    facts = json.loads((folder / "results.json").read_text())
+    assert facts["largest_q"] < 1e-16
+    assert sum(facts["kinds"].values()) == len(np.load(folder / "arrays.npz")["points"])
+    assert (folder / "report.html").stat().st_size > 0
+    assert (folder / "state_space.html").stat().st_size > 0
+    network = ["fixed-points", str(trained / "training.npz"), "--candidates", "40"]
+    assert main([*network, "--out", str(tmp_path / "b")]) == 2
+    assert "add --task" in capsys.readouterr().err
+    assert main([*network, "--task", "flip-flop", "--inputs", "0", "0", "--out", str(tmp_path / "c")]) == 2
+    assert "the network has 3 inputs, got 2 numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "chess"], "chess"),
+        (["train", "flip-flop", "--dale", "1.5"], "ratio must be within [0, 1]"),
+        (["train", "flip-flop", "--network", "gru", "--nonlinearity", "relu"], "have their own"),
+        (["train", "flip-flop", "--resume"], "there is no"),
+        (["train", "flip-flop", "--rank", "2", "--no-autapses"], "rank 2 under a mask"),
+        (["fixed-points", "nowhere.npz"], "No such file"),
+    ],
+)
+def test_wrong_input_is_one_line(words, message, tmp_path, capsys):
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) <= 2
+
+
+def test_a_truncated_checkpoint_is_refused(trained, tmp_path, capsys):
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes((trained / "checkpoint.npz").read_bytes()[:500])
+    assert main(["fixed-points", str(broken), "--out", str(tmp_path / "out")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
