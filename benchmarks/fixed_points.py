@@ -42,9 +42,9 @@ def run() -> dict[str, Any]:
     return write(
         "fixed_points",
         {
-            "what": f"{CANDIDATES} candidates of a trained flip-flop network (N = 64) to q < 1e-16, float64. Peer: torch, "
-            f"gradient descent (Adam) on q from one candidate after another, at most {MOST_STEPS} steps, to q < 1e-16; "
-            f"measured on {SEQUENTIAL} candidates and scaled",
+            "what": f"{CANDIDATES} candidates of a trained flip-flop network (N = 64) to q < 1e-16, float64. Peer: "
+            f"torch, gradient descent (Adam) on q from one candidate after another, at most {MOST_STEPS} steps, to "
+            f"q < 1e-16; measured on {SEQUENTIAL} candidates and scaled",
             "seconds": seconds,
             "seconds, all candidates, after compiling (target 5)": float(np.median(seconds)),
             "seconds, compilation included": first,

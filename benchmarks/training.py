@@ -30,7 +30,7 @@ def run() -> dict[str, Any]:
         "training",
         {
             "what": f"Steps of training per second: {BITS}-bit flip-flop, N = {UNITS}, T = {STEPS}, batch {BATCH}, "
-            "float32, Adam, clipped gradients, fresh batches; held-out evaluation (256 trials every 100 steps) included",
+            "float32, Adam, clipped gradients, fresh batches; evaluation (256 trials every 100 steps) included",
             "steps per second": rates,
             "fisherjax, steps per second": float(np.median(speed["fisherjax"])),
             "torch eager, steps per second": float(np.median(speed["torch eager"])),

@@ -84,7 +84,10 @@ def main() -> None:
             )
             middle.plot(times, facts["read-out"], color=shade)
             print(f"after {step}: closure {facts['closure'][[0, 9, -1]]}, simulated {facts['simulation'][[0, 9, -1]]}")
-        for ax, title in ((left, "in the state (line: closure; points: simulation)"), (middle, "in the read-out")):
+        for ax, title in (
+            (left, "in the state (line: closure; points: simulation)"),
+            (middle, "in the read-out (closure)"),
+        ):
             ax.set_yscale("log")
             ax.set_ylim(1e-1, 2e5)
             ax.set_xlabel("time since the pulse (steps)")
