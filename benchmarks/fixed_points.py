@@ -22,7 +22,7 @@ def run() -> dict[str, Any]:
         networks.RNN(3, 64, 3, key=key), tasks.flip_flop, key=key, num_steps=800, learning_rate=3e-3
     ).network
     with jax.enable_x64(True):
-        network = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), trained)
+        network = networks.in_precision(trained, float)
         inputs = tasks.flip_flop.batch(jax.random.key(1), 128).inputs
         candidates = dynamics.sample_states(network, inputs, CANDIDATES, key=jax.random.key(2))
         held = jnp.zeros(3)

@@ -70,7 +70,7 @@ def train(seed: int, constraints: tuple[Any, ...]) -> tuple[training.Training, f
 
 def analyse(network: networks.RNN, seed: int) -> tuple[networks.RNN, dict[str, Any], tuple[Any, Any, Any]]:
     """Fixed points from two candidate sets, their read-out octants, and the reference search."""
-    network = jax.tree.map(lambda x: jnp.asarray(x, float) if jnp.issubdtype(x.dtype, jnp.floating) else x, network)
+    network = networks.in_precision(network, float)
     first_key, second_key, trial_key, other_key, start_key = jax.random.split(jax.random.key(1000 + seed), 5)
     silent = jnp.zeros(3)
     batch = tasks.flip_flop.batch(trial_key, 128)

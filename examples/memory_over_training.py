@@ -75,7 +75,7 @@ def main() -> None:
         shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(MOMENTS)))
         for shade, (step, one) in zip(shades, sorted(snapshots.items()), strict=True):
             with jax.enable_x64(True):
-                facts = information(in_float64(one), simulate_key)
+                facts = information(networks.in_precision(one, float), simulate_key)
             record[f"after {step} steps"] = {name: np.round(value, 2).tolist() for name, value in facts.items()}
             times = np.arange(1, DELAY + 1)
             left.plot(times, facts["closure"], color=shade, label=f"{step}")
@@ -100,11 +100,6 @@ def main() -> None:
         right.set_ylim(0.8, 1.01)
         figure.savefig(HERE / "memory_over_training.png")
     (HERE / "memory_over_training.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
-def in_float64(network: networks.RNN) -> networks.RNN:
-    """The network in double precision."""
-    return jax.tree.map(lambda x: jnp.asarray(x, float) if jnp.issubdtype(x.dtype, jnp.floating) else x, network)
 
 
 def information(network: networks.RNN, key: Any) -> dict[str, np.ndarray]:

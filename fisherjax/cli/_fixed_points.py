@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fisherjax import dynamics, networks, plot, tasks, training
@@ -101,11 +100,7 @@ def _load(command: FixedPoints) -> tuple[networks.RecurrentNetwork, tasks.Task]:
         raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no recurrent network")
     if name is None:
         raise UsageError(f"checkpoint {path} does not say which task it is of; add --task {{{','.join(tasks.TASKS)}}}")
-    return jax.tree.map(_double, network), tasks.TASKS[name]
-
-
-def _double(leaf: Any) -> Any:
-    return jnp.asarray(leaf, float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    return networks.in_precision(network, float), tasks.TASKS[name]
 
 
 def _interactive(path: Path, components: Any, states: Any, found: Any, step: Any) -> Path | None:

@@ -7,7 +7,7 @@ from ._rate import RateNetwork
 from ._recurrent import RecurrentNetwork, trainable_filter
 from ._run import run
 from ._vanilla import RNN, ContinuousRNN, as_rate_network
-from ._weights import WeightMatrix, resolved
+from ._weights import WeightMatrix, in_precision, resolved
 from .constraints import MultiRegion, Projection, Region, dale, low_rank, mask, no_autapses
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "constraints",
     "dale",
     "decode_angle",
+    "in_precision",
     "initializers",
     "low_rank",
     "mask",

@@ -6,6 +6,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int8
 
 from fisherjax._types import Result
@@ -122,6 +123,12 @@ def resolved(network: T) -> T:
         network,
         is_leaf=lambda leaf: isinstance(leaf, WeightMatrix),
     )
+
+
+def in_precision(network: T, dtype: DTypeLike) -> T:
+    """The same network with its numbers in another float type: trained in float32, analysed in float64."""
+    kind = jnp.dtype(dtype)
+    return jax.tree.map(lambda x: jnp.asarray(x, kind) if jnp.issubdtype(x.dtype, jnp.floating) else x, network)
 
 
 def _low_rank(matrix: Matrix, pattern: Pattern) -> LowRankWeights:

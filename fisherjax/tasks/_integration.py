@@ -127,7 +127,32 @@ class SineWave(Task):
         return explained_variance(outputs, batch)
 
 
-class PerceptualDecision(Task):
+class _Evidence(Task):
+    """What tasks of noisy evidence share: coherences, noise, and an answer at the end."""
+
+    coherences: eqx.AbstractVar[tuple[float, ...]]
+    noise_std: eqx.AbstractVar[float | int]
+    response: eqx.AbstractVar[int]
+
+    def __check_init__(self) -> None:
+        require(len(self.coherences) > 0, "coherences must hold at least one number")
+        for coherence in self.coherences:
+            check_scalar("coherences", coherence, minimum=0.0, strict=True)
+        check_scalar("noise_std", self.noise_std, minimum=0.0)
+        check_integer("response", self.response, minimum=1)
+
+    @property
+    def default_steps(self) -> int:
+        """Twenty steps of evidence."""
+        return 20 + self.response
+
+    @property
+    def shortest(self) -> int:
+        """One step of evidence."""
+        return 1 + self.response
+
+
+class PerceptualDecision(_Evidence):
     """Which of two noisy stimuli is stronger on average? Answered when fixation goes off.
 
     Inputs: fixation, evidence for left, evidence for right. Outputs: fixate, left, right. Accuracy: share of right
@@ -148,13 +173,6 @@ class PerceptualDecision(Task):
     noise_std: float | int = eqx.field(static=True, default=0.5)
     response: int = eqx.field(static=True, default=5)
 
-    def __check_init__(self) -> None:
-        require(len(self.coherences) > 0, "coherences must hold at least one number")
-        for coherence in self.coherences:
-            check_scalar("coherences", coherence, minimum=0.0, strict=True)
-        check_scalar("noise_std", self.noise_std, minimum=0.0)
-        check_integer("response", self.response, minimum=1)
-
     @property
     def num_inputs(self) -> int:
         """Fixation and two streams of evidence."""
@@ -164,16 +182,6 @@ class PerceptualDecision(Task):
     def num_outputs(self) -> int:
         """Fixate, left, right."""
         return 3
-
-    @property
-    def default_steps(self) -> int:
-        """Twenty steps of evidence."""
-        return 20 + self.response
-
-    @property
-    def shortest(self) -> int:
-        """One step of evidence."""
-        return 1 + self.response
 
     @property
     def loss(self) -> Loss:
@@ -198,7 +206,7 @@ class PerceptualDecision(Task):
         return choice_accuracy(outputs, batch._replace(mask=1 - batch.targets[..., 0]))
 
 
-class ContextIntegration(Task):
+class ContextIntegration(_Evidence):
     """Integrate one of two noisy inputs, as the context says, and answer with its sign when the trial ends.
 
     Inputs: motion, colour, context "motion", context "colour". One output, ±1 over the last `response` steps.
@@ -223,13 +231,6 @@ class ContextIntegration(Task):
     noise_std: float | int = eqx.field(static=True, default=0.3)
     response: int = eqx.field(static=True, default=5)
 
-    def __check_init__(self) -> None:
-        require(len(self.coherences) > 0, "coherences must hold at least one number")
-        for coherence in self.coherences:
-            check_scalar("coherences", coherence, minimum=0.0, strict=True)
-        check_scalar("noise_std", self.noise_std, minimum=0.0)
-        check_integer("response", self.response, minimum=1)
-
     @property
     def num_inputs(self) -> int:
         """Two streams and two contexts."""
@@ -239,16 +240,6 @@ class ContextIntegration(Task):
     def num_outputs(self) -> int:
         """The sign."""
         return 1
-
-    @property
-    def default_steps(self) -> int:
-        """Twenty steps of evidence."""
-        return 20 + self.response
-
-    @property
-    def shortest(self) -> int:
-        """One step of evidence."""
-        return 1 + self.response
 
     def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
         """Both streams all along; the answer is asked at the end."""

@@ -19,6 +19,7 @@ from fisherjax.networks import RecurrentNetwork
 from fisherjax.numerics import progress_bar
 from fisherjax.tasks import Task, TaskBatch
 
+from ._checkpoint import digest
 from ._loop import LoopSettings
 from ._loss import LossSettings
 from ._result import Training, TrainingProgress
@@ -26,6 +27,7 @@ from ._run import Goal, Run
 from ._streams import ArrayStream, Stream, as_batch, as_stream
 
 _HELD_OUT_TRIALS = 256
+_PROBED_STEPS = np.array([0, 1, 10, 100, 1000, 10_000, 100_000])  # at which two schedules are compared
 
 
 def fit(
@@ -159,9 +161,10 @@ def fit(
     described = {
         "key": tuple(np.asarray(jax.random.key_data(check_key("key", key))).tolist()),
         "task": repr(task) if isinstance(task, Task) else type(task).__name__,
+        "data": stream.fingerprint,
         "trial_steps": trial_steps,
         "batch_size": batch_size,
-        "learning_rate": "schedule" if callable(learning_rate) else learning_rate,
+        "learning_rate": tuple(run.rates(_PROBED_STEPS).tolist()) if callable(learning_rate) else learning_rate,
         "optimiser": "adam" if optimiser is None else "custom",
         "max_gradient_norm": str(float(max_gradient_norm)),
         "loss": settings.loss.kind,
@@ -169,6 +172,7 @@ def fit(
         "accumulate": accumulate,
         "evaluate_every": evaluate_every,
         "trainable": tuple(network.trainable if trainable is None else trainable),
+        "held_out": "" if trials is None else digest(trials),
     }
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
@@ -190,25 +194,26 @@ def _loop(
     show: bool,  # noqa: FBT001
 ) -> str:
     """Chunks until something says stop; returns what."""
-    saved = run.step
+    saved = run.state.step
     stopped = run.reason_to_stop(goal)
     with progress_bar("training", goal.num_steps, enabled=show) as advance:
-        advance(run.step)
+        advance(run.state.step)
         try:
             while not stopped:
-                start, begun = run.step, time.perf_counter()
+                start, begun = run.state.step, time.perf_counter()
                 run.advance(goal.num_steps, chunk)
-                speed = (run.step - start) / (time.perf_counter() - begun)
+                speed = (run.state.step - start) / (time.perf_counter() - begun)
                 report = run.report(speed)
                 advance(
-                    run.step - start, f"loss {report.loss:.4g} · lr {report.learning_rate:.2g} · {speed:.0f} steps/s"
+                    run.state.step - start,
+                    f"loss {report.loss:.4g} · lr {report.learning_rate:.2g} · {speed:.0f} steps/s",
                 )
                 stopped = run.reason_to_stop(goal)
                 if callback is not None and callback(report) is True:
                     stopped = stopped or "callback"
-                if path is not None and (stopped or run.step - saved >= checkpoint_every):
+                if path is not None and (stopped or run.state.step - saved >= checkpoint_every):
                     run.save(path, described)
-                    saved = run.step
+                    saved = run.state.step
         except KeyboardInterrupt:
             stopped = "interrupted"
             if path is not None:

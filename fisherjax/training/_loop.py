@@ -43,7 +43,7 @@ class StepRecord(NamedTuple):
 def start_loop(parameters: Any, settings: LoopSettings) -> LoopState:
     """State before the first step."""
     with jax.numpy_dtype_promotion("standard"):
-        return LoopState(parameters, settings.optimiser.init(parameters), parameters, jnp.full((), -1))
+        return LoopState(parameters, settings.optimiser.init(parameters), parameters, jnp.full((), -1, int))
 
 
 @jax.jit(static_argnames=("settings",))

@@ -14,7 +14,7 @@ from fisherjax.networks import RecurrentNetwork, trainable_filter
 from fisherjax.tasks import Task, TaskBatch
 
 from ._checkpoint import Checkpoint, check_same_run, digest, load_checkpoint
-from ._loop import LoopSettings, LoopState, evaluate_network, run_chunk, start_loop
+from ._loop import LoopSettings, LoopState, StepRecord, evaluate_network, run_chunk, start_loop
 from ._result import Training, TrainingHistory, TrainingProgress
 from ._streams import Stream
 
@@ -28,8 +28,22 @@ class Goal(NamedTuple):
     loss: float | None
 
 
+class RunState(NamedTuple):
+    """Where a run stands; replaced as a whole, so that an interrupt finds it as it was before or after a chunk."""
+
+    loop: LoopState
+    step: int
+    bad_step: int  # first step whose loss was not finite; −1 if there is none
+    best: Any  # parameters of the lowest held-out loss
+    best_score: float
+    best_step: int
+    since_best: int  # evaluations without a lower one
+    exhausted: bool  # whether the data have ended
+    records: tuple[TrainingHistory, ...]
+
+
 class Run:
-    """The mutable part of training; everything numerical is in the pure functions that it calls."""
+    """A training run; everything numerical is in the pure functions that it calls."""
 
     def __init__(
         self,
@@ -48,52 +62,61 @@ class Run:
         self.learning_rate = learning_rate
         self.spec = trainable_filter(network, trainable)
         parameters, self.fixed = eqx.partition(jax.tree.map(jnp.asarray, network), self.spec)
-        self.loop = start_loop(parameters, settings)
-        self.best, self.best_score, self.best_step, self.since_best = parameters, np.inf, 0, 0
-        self.step, self.exhausted = 0, False
-        self.records: list[TrainingHistory] = []
+        self.state = RunState(
+            loop=start_loop(parameters, settings),
+            step=0,
+            bad_step=-1,
+            best=parameters,
+            best_score=np.inf,
+            best_step=0,
+            since_best=0,
+            exhausted=False,
+            records=(),
+        )
 
     def advance(self, num_steps: int, chunk: int) -> None:
         """One chunk of at most `chunk` steps, and an evaluation."""
-        batches = self.settings.accumulate
-        items = self.stream.take(self.step * batches, min(chunk, num_steps - self.step) * batches)
+        state, batches = self.state, self.settings.accumulate
+        items = self.stream.take(state.step * batches, min(chunk, num_steps - state.step) * batches)
         count = 0 if items is None else len(jax.tree.leaves(items)[0]) // batches
         if count == 0:
-            self.exhausted = True
+            self.state = state._replace(exhausted=True)
             return
-        numbers = np.arange(self.step, self.step + chunk)
-        rates = self._rates(numbers)
+        numbers = np.arange(state.step, state.step + chunk)
+        rates = self.rates(numbers)
         padded = jax.tree.map(lambda part: _grouped(part, count, chunk, batches), items)
-        self.loop, record = run_chunk(
-            self.loop, self.fixed, self.stream.rule, padded, numbers, np.nan_to_num(rates, nan=1.0),
+        loop, record = run_chunk(
+            state.loop, self.fixed, self.stream.rule, padded, numbers, np.nan_to_num(rates, nan=1.0),
             np.arange(chunk) < count, self.noise_key, settings=self.settings,
         )  # fmt: skip
-        self.step += count if self.bad_step < 0 else self.bad_step - self.step
-        self._note(record, rates, count)
+        bad_step = int(loop.bad_step)
+        done = count if bad_step < 0 else bad_step - state.step
+        state = state._replace(loop=loop, step=state.step + done, bad_step=bad_step)
+        self.state = self._evaluated(state, record, rates, done)
 
     def reason_to_stop(self, goal: Goal) -> str:
         """Why training is over; empty while it is not."""
-        if self.bad_step >= 0:
-            return f"non-finite loss at step {self.bad_step}"
-        last = self.records[-1] if self.records else None
-        if last is not None and self.held_out is not None:
-            accuracy, loss = float(last.held_out_accuracy[-1]), float(last.held_out_loss[-1])
+        state = self.state
+        if state.bad_step >= 0:
+            return f"non-finite loss at step {state.bad_step}"
+        if state.records and self.held_out is not None:
+            accuracy, loss = _last(state.records[-1].held_out_accuracy), _last(state.records[-1].held_out_loss)
             if (goal.accuracy is not None and accuracy >= goal.accuracy) or (
                 goal.loss is not None and loss <= goal.loss
             ):
                 return "target reached"
-            if goal.patience is not None and self.since_best >= goal.patience:
+            if goal.patience is not None and state.since_best >= goal.patience:
                 return "no improvement"
-        if self.exhausted:
+        if state.exhausted:
             return "data exhausted"
-        return "finished" if self.step >= goal.num_steps else ""
+        return "finished" if state.step >= goal.num_steps else ""
 
     def report(self, speed: float) -> TrainingProgress:
         """What the user is told after a chunk."""
-        last = self.records[-1] if self.records else _no_history()
+        last = self.state.records[-1] if self.state.records else _no_history()
         return TrainingProgress(
-            step=self.step,
-            network=self.network(self.loop.parameters),
+            step=self.state.step,
+            network=self.network(self.state.loop.parameters),
             loss=_last(last.loss),
             learning_rate=_last(last.learning_rate),
             held_out_loss=_last(last.held_out_loss),
@@ -107,41 +130,35 @@ class Run:
 
     def result(self, stopped: str, *, keep_best: bool) -> Training:
         """What `fit` returns."""
-        best = keep_best and np.isfinite(self.best_score)
+        state = self.state
+        best = keep_best and np.isfinite(state.best_score)
         return Training(
-            network=self.network(self.best if best else self.loop.parameters),
-            last_network=self.network(self.loop.parameters),
+            network=self.network(state.best if best else state.loop.parameters),
+            last_network=self.network(state.loop.parameters),
             history=self.history,
-            num_steps=self.step,
-            best_step=self.best_step if best else self.step,
+            num_steps=state.step,
+            best_step=state.best_step if best else state.step,
             stopped=stopped,
         )
 
     @property
-    def bad_step(self) -> int:
-        """First step whose loss was not finite; −1 if there is none."""
-        return int(self.loop.bad_step)
-
-    @property
     def history(self) -> TrainingHistory:
         """All records as one."""
-        if not self.records:
-            return _no_history()
-        self.records = [jax.tree.map(lambda *parts: np.concatenate(parts), *self.records)]
-        return self.records[0]
+        return jax.tree.map(lambda *parts: np.concatenate(parts), _no_history(), *self.state.records)
 
     def save(self, path: Path, settings: dict[str, Any]) -> None:
         """Write a checkpoint, atomically."""
+        state = self.state
         Checkpoint(
-            network=self.network(self.loop.parameters),
-            previous_network=self.network(self.loop.previous),
-            best_network=self.network(self.best),
-            optimiser=tuple(jax.tree.leaves(self.loop.optimiser)),
-            step=self.step,
-            bad_step=self.bad_step,
-            best_score=float(self.best_score),
-            best_step=self.best_step,
-            evaluations_since_best=self.since_best,
+            network=self.network(state.loop.parameters),
+            previous_network=self.network(state.loop.previous),
+            best_network=self.network(state.best),
+            optimiser=tuple(jax.tree.leaves(state.loop.optimiser)),
+            step=state.step,
+            bad_step=state.bad_step,
+            best_score=float(state.best_score),
+            best_step=state.best_step,
+            evaluations_since_best=state.since_best,
             history=self.history,
             settings=settings,
             start=digest(self.start),
@@ -153,23 +170,26 @@ class Run:
             unfinished.unlink(missing_ok=True)  # a write that a kill cut short
         found = load_checkpoint(path)
         check_same_run(found, self.start, settings, path)
-        structure = jax.tree.structure(self.loop.optimiser)
+        structure = jax.tree.structure(self.state.loop.optimiser)
         optimiser = jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in found.optimiser])
-        self.loop = LoopState(
-            self._parameters(found.network),
-            optimiser,
-            self._parameters(found.previous_network),
-            jnp.full((), found.bad_step),
+        parameters, previous, best = (
+            eqx.partition(jax.tree.map(jnp.asarray, network), self.spec)[0]
+            for network in (found.network, found.previous_network, found.best_network)
         )
-        self.best = self._parameters(found.best_network)
-        self.best_score, self.best_step = found.best_score, found.best_step
-        self.since_best, self.step = found.evaluations_since_best, found.step
-        self.records = [found.history]
+        self.state = RunState(
+            loop=LoopState(parameters, optimiser, previous, jnp.full((), found.bad_step, int)),
+            step=found.step,
+            bad_step=found.bad_step,
+            best=best,
+            best_score=found.best_score,
+            best_step=found.best_step,
+            since_best=found.evaluations_since_best,
+            exhausted=False,
+            records=(found.history,),
+        )
 
-    def _parameters(self, network: RecurrentNetwork) -> Any:
-        return eqx.partition(jax.tree.map(jnp.asarray, network), self.spec)[0]
-
-    def _rates(self, numbers: np.ndarray) -> np.ndarray:
+    def rates(self, numbers: np.ndarray) -> np.ndarray:
+        """Learning rate of every step; NaN where a user's optimiser keeps its own."""
         dtype = np.asarray(self.start.initial_state).dtype
         if not self.settings.scales:
             return np.full(len(numbers), np.nan, dtype)
@@ -178,28 +198,24 @@ class Run:
                 return np.asarray(jax.vmap(self.learning_rate)(jnp.asarray(numbers))).astype(dtype)
         return np.full(len(numbers), float(self.learning_rate), dtype)
 
-    def _note(self, record: Any, rates: np.ndarray, count: int) -> None:
-        kept = count if self.bad_step < 0 else max(self.step - (self.records_length), 0)
-        evaluated, loss, accuracy = np.zeros(0, int), np.zeros(0), np.zeros(0)
-        if self.held_out is not None:
-            found = evaluate_network(
-                self.loop.parameters, self.fixed, self.held_out, self.held_out_key, self.task,
-                settings=self.settings.loss,
-            )  # fmt: skip
-            evaluated = np.array([self.step])
-            loss, accuracy = np.array([float(found.loss)]), np.array([float(found.accuracy)])
-            if loss[0] < self.best_score:
-                self.best, self.best_score = self.loop.parameters, float(loss[0])
-                self.best_step, self.since_best = self.step, 0
-            else:
-                self.since_best += 1
-        losses, norms = np.asarray(record.loss)[:kept], np.asarray(record.gradient_norm)[:kept]
-        self.records.append(TrainingHistory(losses, rates[:kept], norms, evaluated, loss, accuracy))
-
-    @property
-    def records_length(self) -> int:
-        """Steps that are on record."""
-        return sum(len(part.loss) for part in self.records)
+    def _evaluated(self, state: RunState, record: StepRecord, rates: np.ndarray, done: int) -> RunState:
+        """The state with the chunk on record, and the best parameters where these are."""
+        losses, norms = np.asarray(record.loss)[:done], np.asarray(record.gradient_norm)[:done]
+        if self.held_out is None:
+            blank = np.zeros(0)
+            kept = TrainingHistory(losses, rates[:done], norms, np.zeros(0, int), blank, blank)
+            return state._replace(records=(*state.records, kept))
+        found = evaluate_network(
+            state.loop.parameters, self.fixed, self.held_out, self.held_out_key, self.task, settings=self.settings.loss
+        )
+        loss, accuracy = float(found.loss), float(found.accuracy)
+        kept = TrainingHistory(
+            losses, rates[:done], norms, np.array([state.step]), np.array([loss]), np.array([accuracy])
+        )
+        state = state._replace(records=(*state.records, kept), since_best=state.since_best + 1)
+        if loss < state.best_score:
+            state = state._replace(best=state.loop.parameters, best_score=loss, best_step=state.step, since_best=0)
+        return state
 
 
 def _grouped(part: Any, count: int, chunk: int, batches: int) -> np.ndarray:

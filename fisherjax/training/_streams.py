@@ -13,6 +13,8 @@ from fisherjax._errors import require
 from fisherjax._types import Key
 from fisherjax.tasks import Task, TaskBatch
 
+from ._checkpoint import digest
+
 
 class Rule(eqx.Module):
     """How one item of a stream becomes a batch; an argument of the compiled loop."""
@@ -26,6 +28,7 @@ class Stream(abc.ABC):
     """Items for the compiled loop, and the rule that turns each into a batch."""
 
     rule: Rule
+    fingerprint: str = ""  # of the data, where they are at hand
 
     @abc.abstractmethod
     def take(self, start: int, count: int) -> Any:
@@ -71,6 +74,7 @@ class ArrayStream(Stream):
             f"batch_size must be at most the {self.num_trials} trials given, got {batch_size}",
         )
         self.batch_size = batch_size
+        self.fingerprint = digest(trials)
         self.order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
 
     def take(self, start: int, count: int) -> Any:

@@ -222,7 +222,7 @@ def test_wrong_arguments_say_what_is_wrong(call, error, message):
 
 def test_another_search_compiles_nothing(key):
     """Other weights, candidates and inputs use the program that is there."""
-    from fisherjax.dynamics import _fixed_points
+    from fisherjax.dynamics import _search
 
     def search(seed):
         network = networks.RNN(1, 5, 1, key=jax.random.key(seed))
@@ -230,10 +230,10 @@ def test_another_search_compiles_nothing(key):
 
     search(0)
     traces = []
-    original = _fixed_points._descend
-    _fixed_points._descend = lambda *arguments: traces.append(1) or original(*arguments)
+    original = _search._descend
+    _search._descend = lambda *arguments: traces.append(1) or original(*arguments)
     try:
         search(1)
     finally:
-        _fixed_points._descend = original
+        _search._descend = original
     assert not traces
