@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, and prints what the README says it prints."""
+"""Every Python block of the README and of the training page runs, and prints what they say it prints."""
 
 import contextlib
 import io
@@ -9,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.S)
+ROOT = Path(__file__).parent.parent
+TEXT = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/training.md"))
+BLOCKS = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", TEXT, re.S)
 NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
@@ -27,4 +28,4 @@ def test_block(code, printed):
 
 
 def test_there_are_blocks():
-    assert len(BLOCKS) >= 3
+    assert len(BLOCKS) >= 9

@@ -135,7 +135,7 @@ def _polish(
     step: StepFunction, states: Array, inputs: Array | None, settings: SearchSettings, *, newton: bool
 ) -> tuple[Float[Array, "K N"], Float[Array, " K"]]:
     """Newton's or Levenberg and Marquardt's method from every state; +∞ for the q of one that left the numbers."""
-    precision = float(jnp.finfo(states.dtype).eps) * 100
+    precision = float(jnp.finfo(states.dtype).eps) * 4
 
     def one(state: Array, given: Any) -> Array:
         def vanishing(state: Array, _: None) -> Array:

@@ -186,7 +186,11 @@ def test_interrupt_returns_what_is_trained(key):
         if progress.step == 20:
             os.kill(os.getpid(), signal.SIGINT)
 
-    trained = training.fit(small(key), TASK, key=key, num_steps=10_000, callback=interrupt, **SMALL)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        trained = training.fit(small(key), TASK, key=key, num_steps=10_000, callback=interrupt, **SMALL)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert trained.stopped == "interrupted"
     assert 20 <= trained.num_steps < 10_000
     assert np.any(weights_of(trained.network) != weights_of(small(key)))
