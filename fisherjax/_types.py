@@ -70,8 +70,7 @@ class Result(eqx.Module):
         """
         arrays: dict[str, np.ndarray] = {}
         meta = _encode(self, "", arrays)
-        target = Path(path)
-        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+        target = npz_path(path)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **{_META: np.array(json.dumps(meta))}, **arrays)  # pyright: ignore[reportArgumentType]
         write_atomically(target, buffer.getvalue())
@@ -93,6 +92,12 @@ class Result(eqx.Module):
         if not isinstance(result, cls):
             raise ValueError(f"{path} holds a {type(result).__name__}, not a {cls.__name__}")
         return result
+
+
+def npz_path(path: str | os.PathLike[str]) -> Path:
+    """The path with ``.npz`` appended if it does not end so."""
+    target = Path(path)
+    return target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -38,9 +38,10 @@ class FixedPoints(Result):
     basin
         How many candidates ended at each (K,).
     slow_points, slow_speed, slow_inputs
-        Where the search came to rest without a fixed point: tolerance < q ≤ slow tolerance; (S, N), (S,), (S, I).
+        Where q came to rest (a local minimum, to the accuracy of `marquardt_steps`) without a fixed point:
+        tolerance < q ≤ slow tolerance; (S, N), (S,), (S, I).
     converged
-        Whether each candidate arrived at a fixed point (candidates,).
+        Whether each candidate arrived at a fixed point that is no outlier (candidates,).
     candidate_speed
         q that each candidate reached (candidates,).
     num_outliers
@@ -82,7 +83,8 @@ class FixedPoints(Result):
         kinds = self.kind
         listed = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds)) or "none"
         share = f"{int(self.converged.sum())} of {len(self.converged)} candidates converged to q ≤ {self.tolerance:g}"
-        return f"FixedPoints({listed}; {share}; {len(self.slow_points)} slow points)"
+        far = f"; {self.num_outliers} outliers" if self.num_outliers else ""
+        return f"FixedPoints({listed}; {share}; {len(self.slow_points)} slow points{far})"
 
 
 def find_fixed_points(
@@ -128,7 +130,8 @@ def find_fixed_points(
     unique_distance
         Distance below which two points are one; by default 1e-3 of the candidates' r.m.s. distance from their mean.
     outlier_factor
-        Points farther from the candidates' mean than this times their mean distance from it are left out.
+        Points farther from the candidates' mean than this times their mean distance from it, or their r.m.s. length
+        if that is more, are left out and counted.
     adam_steps, learning_rate
         First stage; the step size falls to zero along a cosine.
     newton_steps, marquardt_steps
@@ -223,13 +226,17 @@ def _unique(
     rows = rows[np.argsort(speed[rows], kind="stable")]
     if not rows.size:
         return rows, np.zeros(0, int)
-    where = states[rows] if inputs is None else np.concatenate([states[rows], inputs[rows]], axis=1)
-    neighbours = KDTree(where).query_ball_point(where, distance)
+    group = np.zeros(len(rows), int)
+    if inputs is not None:
+        group = np.unique(inputs[rows], axis=0, return_inverse=True)[1].reshape(-1)
     owner = np.full(len(rows), -1)
-    for index, close in enumerate(neighbours):
-        if owner[index] < 0:
-            free = np.asarray(close)[owner[close] < 0]
-            owner[free] = index
+    for number in range(group.max() + 1):
+        members = np.flatnonzero(group == number)
+        where = states[rows[members]]
+        for index, close in zip(members, KDTree(where).query_ball_point(where, distance), strict=True):
+            if owner[index] < 0:
+                near = members[close]
+                owner[near[owner[near] < 0]] = index
     kept, counts = np.unique(owner, return_counts=True)
     return rows[kept], counts
 

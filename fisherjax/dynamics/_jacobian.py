@@ -8,10 +8,13 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Complex, Float
 
-from fisherjax._errors import check_choice, check_scalar
+from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import Result, Scalar
+from fisherjax.networks import RecurrentNetwork
 
 from ._step import CONVENTIONS, Convention, StepFunction, apply, as_inputs, as_states, check_step, prepared
+
+_DEFECTIVE = 1e10  # condition number of the eigenvectors beyond which they are no basis to rounding
 
 
 def jacobian(
@@ -71,7 +74,7 @@ def modes(jacobian: object, *, dt: Scalar = 1.0, convention: Convention = "discr
     """Eigenvectors, time constants and frequencies of one Jacobian (N, N).
 
     Left eigenvectors are the input directions that excite a mode, right ones the directions in which it moves.
-    For a defective Jacobian the left ones are large, and L R = 1 holds to rounding of that size.
+    For a defective Jacobian (condition of R above 1e10) only the diagonal of L R is one.
 
     Raises
     ------
@@ -88,8 +91,11 @@ def modes(jacobian: object, *, dt: Scalar = 1.0, convention: Convention = "discr
     size = np.abs(values) if convention == "discrete" else values.real
     order = np.argsort(-size, kind="stable")
     values, left, right = values[order], left[:, order].conj().T, right[:, order]
-    pairing = np.sum(left * right.T, axis=1, keepdims=True)
-    left = left / np.where(np.abs(pairing) > 0, pairing, 1)
+    if np.linalg.cond(right) < _DEFECTIVE:
+        left = np.linalg.inv(right)  # also biorthogonal where eigenvalues repeat
+    else:
+        pairing = np.sum(left * right.T, axis=1, keepdims=True)
+        left = left / np.where(np.abs(pairing) > 0, pairing, 1)
     constants, frequencies = time_constants(values, dt=dt, convention=convention)
     return Modes(values, right, left, constants, frequencies)
 
@@ -162,6 +168,9 @@ def linearize(step: StepFunction, point: object, inputs: object = None) -> Linea
         If shapes do not match.
     """
     state = as_states("point", point)
+    require(len(state) == 1, f"point must be one state (N,), got shape {state.shape}")
+    if inputs is None and isinstance(step, RecurrentNetwork):
+        inputs = np.zeros(step.num_inputs)
     given = as_inputs(inputs, 1, state.dtype)
     image = apply(prepared(step), state[0], None if given is None else given[0])
     return Linearization(

@@ -22,9 +22,9 @@ class LyapunovSpectrum(Result):
     Parameters
     ----------
     exponents
-        Per unit of time (K,).
+        Per unit of time (K,); −∞ for directions that the Jacobian takes to zero, to rounding, at some step.
     standard_error
-        From 20 blocks (K,); it misses correlations longer than a block.
+        From 20 blocks (K,), 0 for −∞; it misses correlations longer than a block.
     """
 
     exponents: Float[np.ndarray, " K"]
@@ -33,7 +33,7 @@ class LyapunovSpectrum(Result):
     @property
     def dimension(self) -> float:
         """Kaplan–Yorke dimension; as large as the number of exponents where their sum is positive."""
-        total = np.cumsum(self.exponents)
+        total = np.cumsum(np.where(np.isneginf(self.exponents), -1e300, self.exponents))
         positive = np.flatnonzero(total >= 0)
         if not positive.size:
             return 0.0
@@ -90,7 +90,9 @@ def lyapunov_spectrum(
     Benettin, Galgani, Giorgilli & Strelcyn (1980), Lyapunov characteristic exponents for smooth dynamical systems,
     Meccanica 15, 9–30.
     """
-    state = as_states("initial_state", initial_state)[0]
+    states = as_states("initial_state", initial_state)
+    require(len(states) == 1, f"initial_state must be one state (N,), got shape {states.shape}")
+    state = states[0]
     check_scalar("dt", dt, minimum=0.0, strict=True)
     warm_up = check_integer("warm_up", warm_up, minimum=0)
     interval = check_integer("steps_per_qr", steps_per_qr, minimum=1)
@@ -105,11 +107,13 @@ def lyapunov_spectrum(
     check_step(step, state[None], None if driven is None else driven[:1])
     growth = _growth(step, state, driven, check, count, warm, used // interval, interval)
     rates = np.asarray(growth, np.float64)
-    require(bool(np.isfinite(rates).all()), "the trajectory or its tangent vectors diverge: no exponents")
+    require(not np.any(np.isnan(rates) | (rates == np.inf)), "the trajectory or its tangent vectors diverge")
     blocks = rates.reshape(_BLOCKS, -1, count).mean(axis=1) / (interval * float(dt))
     exponents = blocks.mean(axis=0)
+    lost = np.isneginf(exponents)
+    errors = np.where(lost, 0, np.where(lost, 0, blocks).std(axis=0, ddof=1) / np.sqrt(_BLOCKS))
     order = np.argsort(-exponents, kind="stable")
-    return LyapunovSpectrum(exponents[order], (blocks.std(axis=0, ddof=1) / np.sqrt(_BLOCKS))[order])
+    return LyapunovSpectrum(exponents[order], errors[order])
 
 
 @eqx.filter_jit
@@ -133,7 +137,9 @@ def _growth(
     def stretch(carry: tuple[Array, Array], given: Array | None) -> tuple[tuple[Array, Array], Array]:
         (state, tangents), _ = jax.lax.scan(move, carry, given, length=interval)
         tangents, triangle = jnp.linalg.qr(tangents)
-        return (state, tangents), jnp.log(jnp.abs(jnp.diagonal(triangle)))
+        size = jnp.abs(jnp.diagonal(triangle))
+        lost = size <= len(size) * jnp.finfo(size.dtype).eps * jnp.max(size)
+        return (state, tangents), jnp.where(lost, -jnp.inf, jnp.log(jnp.where(lost, 1, size)))
 
     start = jnp.linalg.qr(jax.random.normal(key, (len(state), count), state.dtype))[0]
     grouped = None if inputs is None else inputs.reshape(-1, interval, inputs.shape[-1])

@@ -8,11 +8,11 @@ from jaxtyping import Complex, Float, Int
 from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
-from fisherjax._errors import check_scalar, require
+from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import Result, Scalar
 
 from ._jacobian import jacobian, modes
-from ._step import StepFunction, as_inputs, as_states
+from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states
 
 _FEWEST_POINTS = 5
 _CHAIN_SHARE = 0.9  # of the points that the longest path must hold
@@ -35,7 +35,7 @@ class AttractorManifold(Result):
     alignment
         Mean |cos| between the slowest mode's eigenvector and the curve's tangent: 1 where the state drifts along it.
     leading_eigenvalues
-        Eigenvalue of the slowest mode at each point (M,), nearest to one.
+        Eigenvalue of the mode nearest to neutral at each point (M,).
     """
 
     kind: str
@@ -47,7 +47,13 @@ class AttractorManifold(Result):
 
 
 def attractor_manifold(
-    step: StepFunction, points: object, inputs: object = None, *, marginal: Scalar = 0.1, min_alignment: Scalar = 0.8
+    step: StepFunction,
+    points: object,
+    inputs: object = None,
+    *,
+    convention: Convention = "discrete",
+    marginal: Scalar = 0.1,
+    min_alignment: Scalar = 0.8,
 ) -> AttractorManifold:
     """Tell whether points lie on a line or ring attractor.
 
@@ -59,13 +65,15 @@ def attractor_manifold(
     Parameters
     ----------
     step
-        F(x, u), or F(x), or a network: the next state.
+        F(x, u), or F(x), or a network: the next state, or the velocity if ``convention="continuous"``.
     points
         Fixed or slow points (K, N), at least 5: `FixedPoints.points`, or with `.slow_points` below them.
     inputs
         Input that is held (I,), or None.
+    convention
+        What the step returns: the next state ("discrete") or dx/dt ("continuous").
     marginal
-        Largest |λ − 1| of a mode along the curve.
+        Largest |λ − 1| (|λ|, for a velocity) of a mode along the curve.
     min_alignment
         Least alignment of that mode with the curve.
 
@@ -74,6 +82,7 @@ def attractor_manifold(
     ValueError
         If there are fewer than 5 points, shapes do not match, or a number is out of range.
     """
+    check_choice("convention", convention, CONVENTIONS)
     check_scalar("marginal", marginal, minimum=0.0)
     check_scalar("min_alignment", min_alignment, minimum=0.0)
     states = as_states("points", points)
@@ -81,12 +90,12 @@ def attractor_manifold(
     given = as_inputs(inputs, len(states), states.dtype)
     cloud = np.asarray(states)
     path, steps, ring = _longest_path(cloud)
-    leading, directions, decaying = _slowest_modes(np.asarray(jacobian(step, states, given)))
+    leading, directions, decaying = _slowest_modes(np.asarray(jacobian(step, states, given)), convention)
     length = float(steps.sum())
     largest = float(steps.max(initial=0.0))
     is_curve = len(path) >= _CHAIN_SHARE * len(cloud) and largest <= _LONGEST_GAP * length
     alignment = _alignment(cloud[path], directions[path], ring=ring)
-    neutral = np.abs(leading[path] - 1) <= float(marginal)
+    neutral = np.abs(leading[path] - (convention == "discrete")) <= float(marginal)
     drifting = neutral.mean() >= _CHAIN_SHARE and decaying[path].mean() >= _CHAIN_SHARE
     kind: Literal["line", "ring", "points"] = "points"
     if is_curve and drifting and alignment >= float(min_alignment):
@@ -112,15 +121,17 @@ def _longest_path(cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     return path, steps, len(path) > 3 and bool(distances[first, last] <= 3 * steps.max(initial=0.0))
 
 
-def _slowest_modes(jacobians: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each point: eigenvalue nearest to one, its right eigenvector, whether all other modes decay."""
+def _slowest_modes(jacobians: np.ndarray, convention: Convention) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each point: eigenvalue nearest to neutral, its right eigenvector, whether all other modes decay."""
+    neutral = 1 if convention == "discrete" else 0
     values, directions, decaying = [], [], []
     for matrix in jacobians:
-        found = modes(matrix)
-        index = int(np.argmin(np.abs(found.eigenvalues - 1)))
+        found = modes(matrix, convention=convention)
+        index = int(np.argmin(np.abs(found.eigenvalues - neutral)))
+        others = np.delete(found.eigenvalues, index)
         values.append(found.eigenvalues[index])
         directions.append(np.real(found.right[:, index]))
-        decaying.append(bool(np.all(np.abs(np.delete(found.eigenvalues, index)) < 1)))
+        decaying.append(bool(np.all(np.abs(others) < 1 if convention == "discrete" else np.real(others) < 0)))
     return np.asarray(values), np.asarray(directions), np.asarray(decaying)
 
 

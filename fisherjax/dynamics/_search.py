@@ -27,7 +27,7 @@ class SearchSettings(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """Where every candidate ended, and where it came to rest before Newton."""
+    """Where every candidate ended, and where q came to rest near the candidates: what may be a slow point."""
 
     states: Float[np.ndarray, "K N"]
     speed: Float[np.ndarray, " K"]
@@ -50,9 +50,12 @@ class Cloud(NamedTuple):
 def cloud_of(candidates: np.ndarray, outlier_factor: float, unique_distance: Scalar | None) -> Cloud:
     centre = candidates.mean(axis=0)
     reach = np.linalg.norm(candidates - centre, axis=1)
-    scale = float(np.sqrt(np.mean(reach**2)))
-    distance = (1e-3 * scale if scale > 0 else 1e-6) if unique_distance is None else float(unique_distance)
-    return Cloud(centre, outlier_factor * float(reach.mean()) if scale > 0 else np.inf, distance)
+    spread = float(np.sqrt(np.mean(reach**2)))
+    # candidates in one small cluster say little about how far a fixed point may be: their length says more
+    length = float(np.sqrt(np.mean(np.sum(candidates**2, axis=1))))
+    scale = max(float(reach.mean()), length)
+    distance = (1e-3 * spread if spread > 0 else 1e-6) if unique_distance is None else float(unique_distance)
+    return Cloud(centre, outlier_factor * scale if scale > 0 else np.inf, distance)
 
 
 def search(
@@ -81,6 +84,9 @@ def search(
         better = (speed < found.speed[rows]) | ((speed <= limit) & cloud.near(moved))
         found.states[rows[better]] = moved[better]
         found.speed[rows[better]] = speed[better]
+        slower = (speed < found.rest_speed[rows]) & cloud.near(moved)
+        found.rest[rows[slower]] = moved[slower]
+        found.rest_speed[rows[slower]] = speed[slower]
     return found
 
 

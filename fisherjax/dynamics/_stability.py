@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from fisherjax._errors import check_choice, check_scalar
+from fisherjax._errors import check_choice, check_finite, check_scalar
 from fisherjax._types import Scalar
 
 from ._step import CONVENTIONS, Convention
@@ -48,6 +48,7 @@ def classify(eigenvalues: object, *, convention: Convention = "discrete", margin
     check_choice("convention", convention, CONVENTIONS)
     check_scalar("marginal", marginal, minimum=0.0)
     values = np.atleast_2d(np.asarray(eigenvalues))
+    check_finite("eigenvalues", values)
     growth = np.abs(values) - 1 if convention == "discrete" else np.real(values)
     unstable = np.sum(growth > float(marginal), axis=1)
     neutral = np.sum(np.abs(growth) <= float(marginal), axis=1)

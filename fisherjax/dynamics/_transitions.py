@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from fisherjax._errors import check_integer, check_key, check_scalar
+from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar
 
 from ._fixed_points import FixedPoints
@@ -69,6 +69,10 @@ def transition_graph(
     import networkx as nx  # noqa: PLC0415
 
     known = points if isinstance(points, FixedPoints) else None
+    require(
+        known is None or known.convention == "discrete",
+        "transition_graph iterates a map: for a velocity give one step of an integrator, and fixed points of that",
+    )
     states = as_states("points", known.points if known is not None else points)
     given = as_inputs(known.inputs if known is not None and inputs is None else inputs, len(states), states.dtype)
     check_scalar("noise_std", noise_std, minimum=0.0)

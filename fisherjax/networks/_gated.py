@@ -41,7 +41,6 @@ class GRU(_Gated):
     """
 
     gates_per_unit: ClassVar[int] = 3
-    additive: ClassVar[bool] = False
 
     def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
         """Draw the weights and validate."""
@@ -85,6 +84,7 @@ class LSTM(_Gated):
 
     gates_per_unit: ClassVar[int] = 4
     states_per_unit: ClassVar[int] = 2
+    additive: ClassVar[bool] = True
 
     def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
         """Draw the weights and open the forget gates."""

@@ -43,7 +43,7 @@ class RecurrentNetwork(Result):
 
     gates_per_unit: ClassVar[int] = 1
     states_per_unit: ClassVar[int] = 1
-    additive: ClassVar[bool] = True  # whether recurrent current and drive enter the step as their sum
+    additive: ClassVar[bool] = False  # whether recurrent current and drive enter the step as their sum
 
     recurrent: WeightMatrix
     input: WeightMatrix

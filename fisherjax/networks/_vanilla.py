@@ -21,6 +21,8 @@ Activation = Literal["outside", "inside"]
 class _RateDynamics(RecurrentNetwork):
     """What the discrete and the continuous network share: one current, one nonlinearity."""
 
+    additive: ClassVar[bool] = True
+
     nonlinearity: Nonlinearity = eqx.field(static=True)
     activation: Activation = eqx.field(static=True)
 
@@ -45,11 +47,12 @@ class _RateDynamics(RecurrentNetwork):
         """φ(x) where the nonlinearity is inside the recurrent sum, the state itself where it is outside."""
         return state if self.activation == "outside" else self.nonlinearity(state)
 
-    def _target(self, current: Array, key: Key | None, noise_scale: Array | float) -> Array:
-        """Where the state would settle: φ(W r + W_in u + b + noise), or the same without the outer φ."""
-        if key is not None:
-            current = current + self.noise_std * noise_scale * jax.random.normal(key, current.shape, current.dtype)
+    def _target(self, current: Array) -> Array:
+        """Where the state would settle: φ of the current, or the current itself where φ is inside."""
         return self.nonlinearity(current) if self.activation == "outside" else current
+
+    def _noise(self, state: Array, key: Key | None) -> Array | float:
+        return 0.0 if key is None else self.noise_std * jax.random.normal(key, state.shape, state.dtype)
 
 
 class RNN(_RateDynamics):
@@ -95,21 +98,21 @@ class RNN(_RateDynamics):
 
     def update(
         self,
-        state: State,  # noqa: ARG002
+        state: State,
         current: Float[Array, "*batch N"],
         drive: Float[Array, "*batch N"],
         key: Key | None,
     ) -> State:
         """The next state."""
-        return self._target(current + drive, key, 1.0)
+        return self._target(current + drive + self._noise(state, key))
 
 
 class ContinuousRNN(_RateDynamics):
-    r"""A rate network in continuous time, τ ṙ = −r + φ(W r + W_in u + b + noise), by Euler's rule.
+    r"""A rate network in continuous time, τ ṙ = −r + φ(W r + W_in u + b) + √(2τ) σ η, by Euler's rule.
 
-    r ← r + α (−r + φ(W r + W_in u + b + √(2/α) σ ξ)), α = dt/τ; with ``activation="inside"``
-    x ← x + α (−x + W φ(x) + W_in u + b + √(2/α) σ ξ). The noise is scaled so that σ is the standard deviation
-    of an unconnected unit (φ = identity) as dt → 0.
+    r ← r + α (−r + φ(W r + W_in u + b)) + √(2α) σ ξ, α = dt/τ; with ``activation="inside"``
+    x ← x + α (−x + W φ(x) + W_in u + b) + √(2α) σ ξ. The noise is white in time (η), so that trajectories have a
+    limit as dt → 0, and scaled so that σ is the standard deviation of a unit without connections.
 
     Parameters
     ----------
@@ -170,7 +173,8 @@ class ContinuousRNN(_RateDynamics):
     ) -> State:
         """The next state, dt later."""
         leak = self.leak
-        return state + leak * (self._target(current + drive, key, jnp.sqrt(2 / leak)) - state)
+        moved = state + leak * (self._target(current + drive) - state)
+        return moved if key is None else moved + jnp.sqrt(2 * leak) * self._noise(state, key)
 
 
 def as_rate_network(network: RNN, inputs: object = None, *, channel: int = 0) -> RateNetwork:

@@ -31,8 +31,8 @@ def state_space(
 ) -> Any:
     """Trajectories (T, trials, N) and fixed points along the first two or three principal components.
 
-    Attractors are filled, points with growing modes open, one colour for each number of such modes. With the `step`
-    function, short lines show the directions in which saddles are left.
+    Attractors are filled (grey where a mode is marginal), points with growing modes open, in a colour for each
+    number of such modes. With the `step` function, short lines show the directions in which saddles are left.
     """
     if ax is None:
         ax = plt.figure().add_subplot(projection=None if dimensions == 2 else "3d")
@@ -45,11 +45,11 @@ def state_space(
         places = np.asarray(components.project(fixed_points.points))[:, chosen]
         if step is not None:
             _draw_ways_out(components, fixed_points, ax, step, inputs, chosen)
-        for number in np.unique(fixed_points.num_unstable):
-            rows = fixed_points.num_unstable == number
-            color = kind_color(number)
-            face = color if number == 0 else "white"
-            label = f"{rows.sum()} × " + ("stable" if number == 0 else f"{number}-saddle")
+        for kind in dict.fromkeys(fixed_points.kind):
+            rows = np.array([one == kind for one in fixed_points.kind])
+            color = "0.45" if kind == "marginal" else kind_color(fixed_points.num_unstable[rows][0])
+            face = color if kind in {"attractor", "marginal"} else "white"
+            label = f"{rows.sum()} × {kind}"
             depth = {"depthshade": False} if dimensions == 3 else {"zorder": 4}
             ax.scatter(*places[rows].T, s=42, facecolors=face, edgecolors=color, linewidths=1.4, label=label, **depth)
         # beside the axes: nowhere inside is sure to be free
@@ -143,13 +143,14 @@ def write_state_space_html(
             line = {"color": "dimgrey", "width": 4}
             figure.add_scatter3d(x=x, y=y, z=z, mode="lines", line=line, showlegend=False, hoverinfo="skip")
         places = np.asarray(components.project(fixed_points.points))[:, :3]
-        for number in np.unique(fixed_points.num_unstable):
-            rows = fixed_points.num_unstable == number
+        for kind in dict.fromkeys(fixed_points.kind):
+            rows = np.array([one == kind for one in fixed_points.kind])
+            color = "grey" if kind == "marginal" else kind_color(fixed_points.num_unstable[rows][0])
             x, y, z = places[rows].T
             text = [f"{kind}, q = {q:.1e}" for kind, q in zip(fixed_points.kind, fixed_points.speed, strict=True)]
             figure.add_scatter3d(
-                x=x, y=y, z=z, mode="markers", marker={"size": 5, "color": kind_color(number)},
-                name=f"{rows.sum()} × " + ("stable" if number == 0 else f"{number}-saddle"),
+                x=x, y=y, z=z, mode="markers", marker={"size": 5, "color": color},
+                name=f"{rows.sum()} × {kind}",
                 text=[words for words, row in zip(text, rows, strict=True) if row],
             )  # fmt: skip
     titles = [

@@ -1,8 +1,11 @@
 """Tasks that ask to integrate or to generate: integrator, sine wave, perceptual and context-dependent decisions."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_scalar, require
@@ -19,12 +22,15 @@ from ._task import (
     uniform_integers,
 )
 
+_REFERENCE_STEPS = 64  # of the integrator: where the spread of its targets is stated
+
 
 class Integrator(Task):
-    """Integrate each input over time: y(t) = ∫ u dt, or the heading (cos y, sin y) of an angular speed u.
+    """Integrate each input over time: y(t) = c Σ u, or the heading (cos y, sin y) of an angular speed c u.
 
-    The speed is smooth Gaussian noise (an Ornstein–Uhlenbeck process of correlation time `correlation_steps`), scaled
-    so that y has a standard deviation of `spread` at the end of a trial. Accuracy: R².
+    The input u is smooth Gaussian noise of variance one (an Ornstein–Uhlenbeck process of correlation time
+    `correlation_steps`). The gain c = `gain` makes y have the standard deviation `spread` after 64 steps; it does not
+    depend on how long a trial is. Accuracy: R².
 
     Parameters
     ----------
@@ -33,9 +39,9 @@ class Integrator(Task):
     periodic
         Whether targets are (cos y, sin y), two outputs per input, starting from heading 0.
     spread
-        Standard deviation of y at the end of a trial; in radians if periodic.
+        Standard deviation of y after 64 steps; in radians if periodic.
     correlation_steps
-        Correlation time of the speed, in steps.
+        Correlation time of the input, in steps.
     """
 
     num_integrals: int = eqx.field(static=True, default=1)
@@ -49,6 +55,13 @@ class Integrator(Task):
         check_scalar("correlation_steps", self.correlation_steps, minimum=0.0, strict=True)
 
     @property
+    def gain(self) -> float:
+        """Gain c = spread / s.d. of Σ u over n = 64 steps, Var Σ u = n + 2 Σ_k (n − k) exp(−k/correlation_steps)."""
+        lags = np.arange(1, _REFERENCE_STEPS)
+        correlation = np.exp(-lags / self.correlation_steps)
+        return float(self.spread / np.sqrt(_REFERENCE_STEPS + 2 * np.sum((_REFERENCE_STEPS - lags) * correlation)))
+
+    @property
     def num_inputs(self) -> int:
         """One speed per integral."""
         return self.num_integrals
@@ -60,21 +73,19 @@ class Integrator(Task):
 
     def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
         """Ornstein–Uhlenbeck speeds, started in their stationary law, and their integrals."""
+        start_key, noise_key = jax.random.split(key)
         shape = (num_steps, batch_size, self.num_integrals)
-        noise = jax.random.normal(key, shape)
-        kept = jnp.exp(-1 / jnp.asarray(self.correlation_steps, noise.dtype))
-        lag = jnp.arange(num_steps)
-        decay = jnp.where(lag[:, None] >= lag, kept ** jnp.abs(lag[:, None] - lag).astype(kept.dtype), 0)
-        decay = decay.at[:, 1:].multiply(jnp.sqrt(1 - kept**2))
-        sum_variance = jnp.sum(jnp.sum(decay, axis=0) ** 2)
-        speeds = jnp.einsum("ts,sbk->tbk", decay, noise) * (self.spread / jnp.sqrt(sum_variance))
-        # inputs of order one: the network integrates with a gain of spread / √sum_variance
-        scale = self.spread / jnp.sqrt(sum_variance)
-        integral = jnp.cumsum(speeds, axis=0)
-        targets = integral
-        if self.periodic:
-            targets = jnp.concatenate([jnp.cos(integral), jnp.sin(integral)], axis=-1)
-        return TaskBatch(speeds / scale, targets, jnp.ones(shape[:2]))
+        kept = math.exp(-1 / self.correlation_steps)
+
+        def drift(speed: Array, noise: Array) -> tuple[Array, Array]:
+            speed = kept * speed + math.sqrt(1 - kept**2) * noise
+            return speed, speed
+
+        start = jax.random.normal(start_key, shape[1:])
+        speeds = jax.lax.scan(drift, start, jax.random.normal(noise_key, shape))[1]
+        integral = self.gain * jnp.cumsum(speeds, axis=0)
+        targets = jnp.concatenate([jnp.cos(integral), jnp.sin(integral)], axis=-1) if self.periodic else integral
+        return TaskBatch(speeds, targets, jnp.ones(shape[:2]))
 
     def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
         """R²."""

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_key, require
@@ -32,6 +33,12 @@ class Task(eqx.Module):
     that they can be arguments of jitted functions.
     """
 
+    def __check_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.metadata.get("static") and isinstance(value, np.ndarray | np.generic | jax.Array):
+                raise TypeError(f"{field.name} must be a Python number or tuple, got a {type(value).__name__}")
+
     def __call__(self: T, **settings: object) -> T:
         """The same task with other settings.
 
@@ -48,7 +55,7 @@ class Task(eqx.Module):
             raise TypeError(
                 f"{type(self).__name__} has no setting {unknown[0]!r}; known are {', '.join(sorted(known))}"
             )
-        return dataclasses.replace(self, **settings)  # pyright: ignore[reportArgumentType]
+        return dataclasses.replace(self, **{name: _plain(value) for name, value in settings.items()})  # pyright: ignore[reportArgumentType]
 
     def batch(self, key: Key, batch_size: int, num_steps: int | None = None) -> TaskBatch:
         """Draw trials.
@@ -112,6 +119,13 @@ class Task(eqx.Module):
     @abc.abstractmethod
     def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
         """How well outputs solve the trials; 1 is perfect. Which measure, every task says."""
+
+
+def _plain(value: object) -> object:
+    """NumPy and JAX numbers as Python's, arrays and lists as tuples: settings are compared and hashed."""
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list) else value
 
 
 @jax.jit(static_argnames=("batch_size", "num_steps"))

@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,8 @@ class Checkpoint(Result):
         All steps so far.
     settings
         Everything that the course of training depends on.
+    data
+        Fingerprint of the data that were used so far.
     start
         Digest of the network before the first step.
     """
@@ -53,6 +53,7 @@ class Checkpoint(Result):
     evaluations_since_best: int
     history: TrainingHistory
     settings: dict[str, Any]
+    data: str
     start: str
 
 
@@ -70,7 +71,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise
     except ValueError as error:
         raise ValueError(f"checkpoint {path}: {error}") from error
-    except (OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:
+        # a broken archive fails in as many ways as it can be broken
         raise ValueError(f"checkpoint {path} cannot be read ({error}); it is truncated or not a checkpoint") from error
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Scalar
+from fisherjax._types import Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.numerics import progress_bar
 from fisherjax.tasks import Task, TaskBatch
@@ -27,7 +27,6 @@ from ._run import Goal, Run
 from ._streams import ArrayStream, Stream, as_batch, as_stream
 
 _HELD_OUT_TRIALS = 256
-_PROBED_STEPS = np.array([0, 1, 10, 100, 1000, 10_000, 100_000])  # at which two schedules are compared
 
 
 def fit(
@@ -83,7 +82,8 @@ def fit(
     learning_rate
         Adam's step size, or an optax schedule of the step; 1e-3 by default.
     optimiser
-        Any optax transformation instead of Adam; it brings its own learning rate.
+        An optax transformation instead of Adam; it brings its own learning rate. Those that call the loss
+        themselves (line searches, L-BFGS) are not supported.
     max_gradient_norm
         Gradients are scaled down to this global norm; ``math.inf`` for no limit.
     loss
@@ -108,7 +108,8 @@ def fit(
         Called with a `TrainingProgress` after each chunk; training stops if it returns True.
     checkpoint
         File (.npz) to write every `checkpoint_every` steps and at the end. If it exists, the run goes on from there,
-        to the same bits as if it had never stopped; a checkpoint of another run is refused.
+        to the same bits as if it had never stopped; a checkpoint of another run is refused. `num_steps` may be
+        raised; what ended between two evaluations was evaluated there too, which `keep_best` and `patience` remember.
     checkpoint_every
         Steps between checkpoints, rounded up to whole chunks.
     unroll
@@ -133,8 +134,9 @@ def fit(
     keys = jax.random.split(check_key("key", key), 4)
     counts = {"num_steps": num_steps, "batch_size": batch_size, "accumulate": accumulate, "unroll": unroll}
     counts |= {"evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
-    for name, count in counts.items():
-        check_integer(name, count, minimum=1)
+    counts = {name: check_integer(name, count, minimum=1) for name, count in counts.items()}
+    num_steps, batch_size, accumulate = counts["num_steps"], counts["batch_size"], counts["accumulate"]
+    evaluate_every, unroll = counts["evaluate_every"], counts["unroll"]
     settings = _settings(
         network, task, optimiser, learning_rate, max_gradient_norm, loss, (rate_penalty, weight_penalty),
         accumulate, unroll,
@@ -152,6 +154,14 @@ def fit(
         keys=(keys[2], keys[3]),
         learning_rate=1e-3 if learning_rate is None else learning_rate,
     )
+    require(
+        trials is not None or (patience is None and target_loss is None),
+        "patience and target_loss need held-out trials: give held_out=(inputs, targets)",
+    )
+    require(
+        isinstance(task, Task) or target_accuracy is None,
+        "target_accuracy needs a Task, which says what is accurate; for data use target_loss",
+    )
     goal = Goal(
         num_steps,
         None if patience is None else check_integer("patience", patience, minimum=1),
@@ -161,11 +171,10 @@ def fit(
     described = {
         "key": tuple(np.asarray(jax.random.key_data(check_key("key", key))).tolist()),
         "task": repr(task) if isinstance(task, Task) else type(task).__name__,
-        "data": stream.fingerprint,
         "trial_steps": trial_steps,
         "batch_size": batch_size,
-        "learning_rate": tuple(run.rates(_PROBED_STEPS).tolist()) if callable(learning_rate) else learning_rate,
-        "optimiser": "adam" if optimiser is None else "custom",
+        "learning_rate": "schedule" if callable(learning_rate) else float(learning_rate or 0.0),
+        "optimiser": "adam" if optimiser is None else run.optimiser_fingerprint(),
         "max_gradient_norm": str(float(max_gradient_norm)),
         "loss": settings.loss.kind,
         "penalties": (float(rate_penalty), float(weight_penalty)),
@@ -174,11 +183,14 @@ def fit(
         "trainable": tuple(network.trainable if trainable is None else trainable),
         "held_out": "" if trials is None else digest(trials),
     }
-    path = None if checkpoint is None else Path(checkpoint)
-    if path is not None and path.exists():
-        run.restore(path, described)
     if callback is not None:
         check_callable("callback", callback)
+    path = None if checkpoint is None else npz_path(checkpoint)
+    if path is not None and path.exists():
+        run.restore(path, described)
+    elif path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        run.save(path, described)  # what cannot be saved must say so now, not after hours
     stopped = _loop(run, goal, evaluate_every, callback, path, checkpoint_every, described, progress)
     return run.result(stopped, keep_best=keep_best)
 
@@ -209,7 +221,8 @@ def _loop(
                     f"loss {report.loss:.4g} · lr {report.learning_rate:.2g} · {speed:.0f} steps/s",
                 )
                 stopped = run.reason_to_stop(goal)
-                if callback is not None and callback(report) is True:
+                answer = None if callback is None else callback(report)
+                if isinstance(answer, bool | np.bool_) and answer:
                     stopped = stopped or "callback"
                 if path is not None and (stopped or run.state.step - saved >= checkpoint_every):
                     run.save(path, described)
@@ -256,10 +269,11 @@ def _settings(
 
 
 @functools.lru_cache(maxsize=64)
-def _clipped(norm: float, optimiser: optax.GradientTransformation | None) -> optax.GradientTransformation:
+def _clipped(norm: float, optimiser: optax.GradientTransformation | None) -> optax.GradientTransformationExtraArgs:
     """Clipping, then the optimiser; the same object for the same arguments, so that nothing is compiled twice."""
     steps = optax.scale_by_adam() if optimiser is None else optimiser
-    return steps if math.isinf(norm) else optax.chain(optax.clip_by_global_norm(norm), steps)
+    whole = steps if math.isinf(norm) else optax.chain(optax.clip_by_global_norm(norm), steps)
+    return optax.with_extra_args_support(whole)
 
 
 def _held_out_trials(task: Any, given: tuple[Any, ...] | None, key: Key, trial_steps: int | None) -> TaskBatch | None:

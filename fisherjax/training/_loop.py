@@ -19,7 +19,7 @@ class LoopSettings(NamedTuple):
     """What the compiled loop depends on besides its arrays; hashable."""
 
     loss: LossSettings
-    optimiser: optax.GradientTransformation
+    optimiser: optax.GradientTransformationExtraArgs
     scales: bool  # whether the learning rate is ours to apply
     accumulate: int
 
@@ -70,7 +70,7 @@ def run_chunk(
         running = wanted & (state.bad_step < 0)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         with jax.numpy_dtype_promotion("standard"):
-            updates, optimiser = settings.optimiser.update(slope, state.optimiser, state.parameters)
+            updates, optimiser = settings.optimiser.update(slope, state.optimiser, state.parameters, value=loss)
         scale = -rate if settings.scales else jnp.ones_like(rate)
         moved = jax.tree.map(lambda old, new: old + (scale * new).astype(old.dtype), state.parameters, updates)
         good, bad = running & finite, running & ~finite

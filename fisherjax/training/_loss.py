@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from fisherjax._errors import require
 from fisherjax._types import Key
 from fisherjax.networks import RecurrentNetwork, resolved, run
 from fisherjax.tasks import Task, TaskBatch, weighted_mean
@@ -43,7 +44,13 @@ def batch_loss(
 
 
 def output_loss(outputs: Float[Array, "T batch O"], batch: TaskBatch, kind: str) -> Float[Array, ""]:
-    """Masked mean squared error or cross-entropy."""
+    """Masked mean squared error or cross-entropy; what the mask leaves out may be anything, NaN included."""
+    require(
+        outputs.shape == batch.targets.shape,
+        f"targets must have the shape of the outputs {outputs.shape}, got {batch.targets.shape}",
+    )
+    counts = batch.mask[..., None] > 0
+    batch = batch._replace(targets=jnp.where(counts, batch.targets, 0))
     if kind == "mse":
         return weighted_mean(jnp.mean((outputs - batch.targets) ** 2, axis=-1), batch.mask)
     with jax.numpy_dtype_promotion("standard"):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fisherjax._errors import require
 from fisherjax._types import Key
 from fisherjax.networks import RecurrentNetwork, trainable_filter
 from fisherjax.tasks import Task, TaskBatch
@@ -77,13 +78,19 @@ class Run:
     def advance(self, num_steps: int, chunk: int) -> None:
         """One chunk of at most `chunk` steps, and an evaluation."""
         state, batches = self.state, self.settings.accumulate
-        items = self.stream.take(state.step * batches, min(chunk, num_steps - state.step) * batches)
+        wanted = min(chunk - state.step % chunk, num_steps - state.step)  # chunks end at multiples of their length
+        items = self.stream.take(state.step * batches, wanted * batches)
         count = 0 if items is None else len(jax.tree.leaves(items)[0]) // batches
         if count == 0:
             self.state = state._replace(exhausted=True)
             return
         numbers = np.arange(state.step, state.step + chunk)
         rates = self.rates(numbers)
+        if self.settings.scales and not np.isfinite(rates[:count]).all():
+            first = int(numbers[~np.isfinite(rates)][0])
+            raise ValueError(
+                f"learning_rate must be finite, its schedule gives {rates[first - state.step]} at step {first}"
+            )
         padded = jax.tree.map(lambda part: _grouped(part, count, chunk, batches), items)
         loop, record = run_chunk(
             state.loop, self.fixed, self.stream.rule, padded, numbers, np.nan_to_num(rates, nan=1.0),
@@ -161,6 +168,7 @@ class Run:
             evaluations_since_best=state.since_best,
             history=self.history,
             settings=settings,
+            data=self.stream.fingerprint(state.step * self.settings.accumulate),
             start=digest(self.start),
         ).save(path)
 
@@ -170,6 +178,17 @@ class Run:
             unfinished.unlink(missing_ok=True)  # a write that a kill cut short
         found = load_checkpoint(path)
         check_same_run(found, self.start, settings, path)
+        require(
+            found.data == self.stream.fingerprint(found.step * self.settings.accumulate),
+            f"checkpoint {path} is of a run on other data",
+        )
+        rates = self.rates(np.arange(found.step)) if found.step else np.zeros(0)
+        require(
+            np.array_equal(
+                rates.astype(found.history.learning_rate.dtype), found.history.learning_rate, equal_nan=True
+            ),
+            f"checkpoint {path} is of a run with another learning_rate schedule",
+        )
         structure = jax.tree.structure(self.state.loop.optimiser)
         optimiser = jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in found.optimiser])
         parameters, previous, best = (
@@ -198,6 +217,15 @@ class Run:
                 return np.asarray(jax.vmap(self.learning_rate)(jnp.asarray(numbers))).astype(dtype)
         return np.full(len(numbers), float(self.learning_rate), dtype)
 
+    def optimiser_fingerprint(self) -> str:
+        """Of what the optimiser does with a gradient of ones in its first step, and of its state."""
+        parameters = self.state.loop.parameters
+        ones = jax.tree.map(jnp.ones_like, parameters)
+        with jax.numpy_dtype_promotion("standard"):
+            start = self.settings.optimiser.init(parameters)
+            updates, after = self.settings.optimiser.update(ones, start, parameters, value=jnp.ones(()))
+        return digest((updates, after))
+
     def _evaluated(self, state: RunState, record: StepRecord, rates: np.ndarray, done: int) -> RunState:
         """The state with the chunk on record, and the best parameters where these are."""
         losses, norms = np.asarray(record.loss)[:done], np.asarray(record.gradient_norm)[:done]
@@ -209,6 +237,11 @@ class Run:
             state.loop.parameters, self.fixed, self.held_out, self.held_out_key, self.task, settings=self.settings.loss
         )
         loss, accuracy = float(found.loss), float(found.accuracy)
+        if not np.isfinite(loss) and state.bad_step < 0:
+            # the last step led to where the loss is not finite: that it was its own batch does not show
+            parameters = state.loop.previous
+            loop = state.loop._replace(parameters=parameters, bad_step=jnp.full((), state.step, int))
+            state = state._replace(loop=loop, bad_step=state.step)
         kept = TrainingHistory(
             losses, rates[:done], norms, np.array([state.step]), np.array([loss]), np.array([accuracy])
         )

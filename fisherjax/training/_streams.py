@@ -1,6 +1,7 @@
 """Where training batches come from: a task, arrays, or any iterable of batches."""
 
 import abc
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -28,7 +29,10 @@ class Stream(abc.ABC):
     """Items for the compiled loop, and the rule that turns each into a batch."""
 
     rule: Rule
-    fingerprint: str = ""  # of the data, where they are at hand
+
+    def fingerprint(self, position: int) -> str:  # noqa: ARG002
+        """Of the data that are used before a position; empty where they follow from the task and the key."""
+        return ""
 
     @abc.abstractmethod
     def take(self, start: int, count: int) -> Any:
@@ -74,7 +78,7 @@ class ArrayStream(Stream):
             f"batch_size must be at most the {self.num_trials} trials given, got {batch_size}",
         )
         self.batch_size = batch_size
-        self.fingerprint = digest(trials)
+        self.digest = digest(trials)
         self.order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
 
     def take(self, start: int, count: int) -> Any:
@@ -89,6 +93,10 @@ class ArrayStream(Stream):
             rows.append(self.order[1][place * self.batch_size : (place + 1) * self.batch_size])
         return np.stack(rows)
 
+    def fingerprint(self, position: int) -> str:  # noqa: ARG002
+        """Of all trials."""
+        return self.digest
+
 
 class _Ready(Rule):
     def batch(self, item: Any) -> TaskBatch:
@@ -99,25 +107,29 @@ class IterableStream(Stream):
     """Batches of an iterable, in its order. To resume, those already used are drawn again and dropped."""
 
     def __init__(self, batches: Iterable[Any]):
-        self.rule, self.batches = _Ready(), batches
+        self.rule = _Ready()
         self.iterator: Iterator[Any] = iter(batches)
-        self.position = 0
+        self.digests: list[str] = []
 
     def take(self, start: int, count: int) -> Any:
         """Batches stacked along a new first axis."""
-        while self.position < start and next(self.iterator, None) is not None:
-            self.position += 1
-        taken = []
-        for batch in self.iterator:
-            taken.append(as_batch(batch, "a batch of the iterable"))
-            self.position += 1
-            if len(taken) == count:
-                break
+        self._draw(start - len(self.digests))
+        taken = self._draw(count)
         if not taken:
             return None
         shapes = {tuple(part.shape for part in batch) for batch in taken}
         require(len(shapes) == 1, f"all batches of an iterable must have the same shapes, got {sorted(shapes)[:2]}")
         return TaskBatch(*(jnp.stack(parts) for parts in zip(*taken, strict=True)))
+
+    def fingerprint(self, position: int) -> str:
+        """Of the batches before `position`, which are drawn if need be."""
+        self._draw(position - len(self.digests))
+        return digest(np.frombuffer("".join(self.digests[:position]).encode(), np.uint8))
+
+    def _draw(self, count: int) -> list[TaskBatch]:
+        drawn = [as_batch(batch, "a batch of the iterable") for batch in itertools.islice(self.iterator, max(count, 0))]
+        self.digests += [digest(batch) for batch in drawn]
+        return drawn
 
 
 def as_stream(data: Any, key: Key, batch_size: int, trial_steps: int | None) -> Stream:
@@ -148,7 +160,7 @@ def as_batch(data: Any, name: str) -> TaskBatch:
     ValueError
         If shapes do not match.
     """
-    require(isinstance(data, tuple) and len(data) in {2, 3}, f"{name} must be (inputs, targets) or (…, mask)")
+    require(isinstance(data, tuple | list) and len(data) in {2, 3}, f"{name} must be (inputs, targets) or (…, mask)")
     dtype = jnp.zeros(()).dtype
     inputs, targets, *rest = (jnp.asarray(part).astype(dtype) for part in data)
     require(

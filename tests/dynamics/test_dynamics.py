@@ -189,6 +189,31 @@ def test_lyapunov_exponents_of_linear_maps_are_logarithms(key):
     np.testing.assert_allclose(leading.exponents, found.exponents[:1], atol=1e-6)
 
 
+def test_directions_that_are_lost_have_minus_infinity(key):
+    """A map of rank two in four dimensions has two exponents; a balanced network, whose rows sum to zero, loses one."""
+    left, right = np.eye(4)[:, :2] * 0.9, np.eye(4)[:2]
+    matrix = jnp.asarray(left @ right)
+    found = dynamics.lyapunov_spectrum(lambda x: matrix @ x, np.zeros(4), key=key, num_steps=40)
+    np.testing.assert_allclose(found.exponents[:2], np.log(0.9), rtol=1e-10)
+    assert np.all(np.isneginf(found.exponents[2:]))
+    assert found.standard_error[2:].tolist() == [0, 0]
+    network = RNN(1, 12, 1, key=key, constraints=networks.dale(0.8), recurrent_initializer="balanced")
+    found = dynamics.lyapunov_spectrum(network, np.full(12, 0.1), key=key, num_steps=40)
+    assert np.isfinite(found.exponents[0])
+
+
+def test_repeated_eigenvalues_keep_biorthogonal_vectors():
+    basis = np.random.default_rng(1).standard_normal((5, 5))
+    found = dynamics.modes(basis @ np.diag([0.9, 0.9, 0.5, 0.2, 0.2]) @ np.linalg.inv(basis))
+    np.testing.assert_allclose(found.left @ found.right, np.eye(5), atol=1e-10)
+
+
+def test_linearization_of_a_network_takes_inputs(key):
+    network = RNN(2, 4, 1, key=key)
+    point, pushed = jax.random.normal(key, (4,)), jnp.array([1e-5, -2e-5])
+    np.testing.assert_allclose(dynamics.linearize(network, point)(point, pushed), network(point, pushed), atol=1e-8)
+
+
 def test_candidates_lie_near_and_between_visited_states(key):
     network = RNN(1, 6, 1, key=key)
     inputs = jax.random.normal(key, (10, 5, 1))
@@ -209,6 +234,9 @@ def test_candidates_lie_near_and_between_visited_states(key):
         (lambda key: dynamics.jacobian(jnp.tanh, np.ones(2), wrt="input"), "inputs must be given"),
         (lambda key: dynamics.modes(np.ones((2, 3))), "one square matrix"),
         (lambda key: dynamics.classify([0.5], marginal=-1.0), "marginal must be at least 0"),
+        (lambda key: dynamics.classify([np.nan, 0.5]), "eigenvalues must be finite"),
+        (lambda key: dynamics.linearize(jnp.tanh, np.ones((4, 2))), "one state"),
+        (lambda key: dynamics.lyapunov_spectrum(jnp.tanh, np.ones((4, 2)), key=key, num_steps=20), "one state"),
         (lambda key: dynamics.attractor_manifold(jnp.tanh, np.ones((3, 2))), "at least 5 states"),
         (lambda key: dynamics.principal_components(np.ones((1, 3))), "at least two samples"),
         (lambda key: dynamics.principal_components(np.ones((4, 3)), 4), "num_components must be at most 3"),

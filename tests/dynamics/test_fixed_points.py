@@ -101,6 +101,31 @@ def test_slow_points_are_kept_apart():
     assert len(nothing.slow_points) == 0
 
 
+def test_slow_points_are_where_q_is_least(key):
+    """One ghost, many candidates in more dimensions: one slow point, at the minimum of q."""
+
+    def step(state):
+        return jnp.concatenate([state[:1] + 2e-3 + 0.1 * state[:1] ** 2, 0.5 * state[1:]])
+
+    for factor in (1.0, 5.0):
+        found = dynamics.find_fixed_points(step, factor * spread(key, 40, 4), unique_distance=0.1)
+        assert len(found.slow_points) == 1
+        np.testing.assert_allclose(found.slow_speed, 2e-6, rtol=0.05)
+
+
+def test_points_at_different_inputs_are_different_points(key):
+    inputs = jnp.linspace(0, 0.01, 11)[:, None]
+    found = dynamics.find_fixed_points(lambda x, u: 0.5 * x + u, 10 * spread(key, 11, 1), inputs)
+    assert len(found) == 11
+    np.testing.assert_allclose(found.points, 2 * found.inputs, atol=1e-8)
+
+
+def test_a_small_cluster_of_candidates_may_lead_away(key):
+    found = dynamics.find_fixed_points(lambda x: jnp.tanh(2 * x), 0.3 + 0.01 * spread(key, 20, 1))
+    assert found.converged.all()
+    assert len(found) >= 1
+
+
 def test_marquardt_arrives_where_newton_does_not():
     """At a root of multiplicity three Newton converges only linearly, and from far it is thrown about."""
 
@@ -181,6 +206,15 @@ def test_transition_graph(network, key):
         assert abs(ends[-1] - 0.5) < 5 * 0.5 / np.sqrt(400)
     sparse = dynamics.transition_graph(network, found.points[:1], key=key, noise_std=5.0, distance=1e-3)
     assert "elsewhere" in sparse
+
+
+def test_graph_of_a_velocity_is_refused(key):
+    def velocity(state):
+        return state - state**3
+
+    found = dynamics.find_fixed_points(velocity, spread(key, 10, 1), convention="continuous")
+    with pytest.raises(ValueError, match="iterates a map"):
+        dynamics.transition_graph(velocity, found, key=key, noise_std=0.1)
 
 
 def test_saved_fixed_points_come_back(key, tmp_path):

@@ -75,8 +75,24 @@ def test_noise_of_an_unconnected_continuous_unit(key):
     states, _ = networks.run(network, jnp.zeros((600, 400, 1)), key=key)
     late = np.asarray(states[400::100, :, 0])
     leak = 0.02
-    expected = 0.3 / np.sqrt(1 - leak / 2)  # exact for Euler's rule: α²·(2/α)σ²/(1 − (1−α)²)
+    expected = 0.3 / np.sqrt(1 - leak / 2)  # exact for Euler's rule: 2α σ² / (1 − (1−α)²)
     assert abs(late.std() - expected) < 4 * expected / np.sqrt(2 * late.size)
+
+
+@pytest.mark.parametrize("activation", ["outside", "inside"])
+def test_noisy_trajectories_have_a_limit_as_dt_vanishes(activation, key):
+    """A bistable unit with noise: what is left of its state after 10 τ, at dt = τ/10 and τ/40, agrees."""
+    rates = []
+    for dt in (10.0, 2.5):
+        network = ContinuousRNN(
+            1, 1, 1, key=key, time_constant=100.0, dt=dt, activation=activation, noise_std=0.2, initial_state=[0.8],
+            recurrent_initializer=networks.initializers.from_weights(np.array([[1.5]])),
+        )  # fmt: skip
+        states, _ = networks.run(network, jnp.zeros((int(1000 / dt), 2000, 1)), key=key)
+        rates.append(np.abs(np.asarray(network.rates(states[-1]))))
+    error = np.sqrt(sum(rate.var() / rate.size for rate in rates))
+    assert abs(rates[0].mean() - rates[1].mean()) < 4 * error + 0.01
+    assert rates[0].mean() > 0.5
 
 
 def test_gated_networks_equal_equinox_cells(key):

@@ -42,7 +42,7 @@ def test_state_space_shows_every_point_once(system):
     drawn = sum(len(collection.get_offsets()) for collection in ax.collections)
     assert drawn == len(found) == 27
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "8 × stable", "12 × 1-saddle", "6 × 2-saddle", "1 × 3-saddle",
+        "8 × attractor", "12 × 1-saddle", "6 × 2-saddle", "1 × repeller",
     ]  # fmt: skip
     ways_out = int(found.num_unstable.sum())
     assert len(ax.lines) == 7 + ways_out

@@ -44,11 +44,12 @@ def test_flip_flop_holds_the_last_pulse(key):
 
 
 def test_integrator_integrates_what_it_is_given(key):
-    batch = tasks.integrator(num_integrals=2, spread=0.5).batch(key, 4000, 50)
+    task = tasks.integrator(num_integrals=2, spread=0.5)
+    batch = task.batch(key, 4000, 64)
     inputs, targets = np.asarray(batch.inputs), np.asarray(batch.targets)
-    sums = np.cumsum(inputs, axis=0)
-    gain = np.sum(sums * targets) / np.sum(sums**2)
-    np.testing.assert_allclose(targets, gain * sums, atol=1e-10)
+    np.testing.assert_allclose(targets, task.gain * np.cumsum(inputs, axis=0), atol=1e-10)
+    short = task.batch(key, 3, 20)
+    np.testing.assert_allclose(short.targets, task.gain * np.cumsum(np.asarray(short.inputs), axis=0), atol=1e-10)
     assert abs(targets[-1].std() - 0.5) < 4 * 0.5 / np.sqrt(2 * 8000)
     assert abs(inputs.std() - 1) < 0.05
     correlation = np.mean(inputs[20] * inputs[25])
@@ -133,6 +134,16 @@ def test_context_chooses_the_stream(key):
 def test_wrong_settings_say_what_is_wrong(build, error, message, key):
     with pytest.raises(error, match=message):
         build(key)
+
+
+@pytest.mark.usefixtures("as_user")
+def test_settings_become_python_values(key):
+    """Arrays among the settings would make tasks incomparable, for good, inside jitted functions."""
+    assert tasks.flip_flop(num_bits=np.int64(2)).num_bits == 2
+    assert tasks.perceptual_decision(coherences=np.array([0.1, 0.2])).coherences == (0.1, 0.2)
+    assert isinstance(tasks.flip_flop(pulse_probability=jnp.asarray(0.2)).pulse_probability, float)
+    with pytest.raises(TypeError, match="must be a Python number"):
+        tasks.FlipFlop(pulse_probability=jnp.asarray(0.2))
 
 
 def test_a_task_can_be_an_argument_of_a_jitted_function(key):

@@ -165,6 +165,51 @@ def test_schedules_iterables_and_arrays(key):
     assert np.isnan(trained.history.held_out_accuracy).all()
 
 
+def test_padding_may_be_anything(key):
+    """NaN targets where the mask is zero, as in padded recordings."""
+    inputs, targets, _ = TASK.batch(key, 8, 8)
+    mask, padded = np.ones((8, 8)), np.array(targets)
+    mask[5:], padded[5:] = 0, np.nan
+    trained = training.fit(small(key), (inputs, padded, mask), key=key, num_steps=5, batch_size=4, evaluate_every=5)
+    assert trained.stopped == "finished"
+    assert np.isfinite(weights_of(trained.network)).all()
+
+
+def test_a_last_step_to_nowhere_is_not_returned(key):
+    with pytest.warns(RuntimeWarning, match="non-finite loss at step 1"):
+        trained = training.fit(
+            small(key, nonlinearity="identity"), TASK, key=key, num_steps=1, evaluate_every=1, batch_size=4,
+            optimiser=optax.sgd(1e200), max_gradient_norm=math.inf,
+        )  # fmt: skip
+    np.testing.assert_array_equal(weights_of(trained.network), weights_of(small(key, nonlinearity="identity")))
+
+
+def test_chunks_end_at_multiples_of_their_length(key, tmp_path):
+    """A run that ended in between and is then made longer takes the same steps."""
+    path, settings = tmp_path / "run", {"key": key, "learning_rate": 1e-2, **SMALL, "keep_best": False}
+    training.fit(small(key), TASK, num_steps=25, checkpoint=path, **settings)
+    assert path.with_suffix(".npz").exists()
+    longer = training.fit(small(key), TASK, num_steps=50, checkpoint=path, **settings)
+    assert longer.history.evaluated.tolist() == [10, 20, 25, 30, 40, 50]
+    whole = training.fit(small(key), TASK, num_steps=50, **settings)
+    np.testing.assert_array_equal(weights_of(longer.network), weights_of(whole.network))
+
+
+def test_runs_on_data_resume_exactly(key, tmp_path):
+    inputs, targets, _ = TASK.batch(key, 30, 6)
+    batches = [tuple(TASK.batch(k, 4, 6)) for k in jax.random.split(key, 40)]
+    for name, data in (("arrays", (inputs, targets)), ("iterable", batches)):
+        path = tmp_path / name
+        settings = {"key": key, "batch_size": 7, "evaluate_every": 4, "accumulate": 2, "learning_rate": 1e-2}
+        whole = training.fit(small(key), data, num_steps=16, **settings)
+        training.fit(small(key), data, num_steps=8, checkpoint=path, **settings)
+        resumed = training.fit(small(key), data, num_steps=16, checkpoint=path, **settings)
+        np.testing.assert_array_equal(weights_of(whole.network), weights_of(resumed.network))
+        other = (inputs, -targets) if name == "arrays" else [(one, -two, three) for one, two, three in batches]
+        with pytest.raises(ValueError, match="other data"):
+            training.fit(small(key), other, num_steps=20, checkpoint=path, **settings)
+
+
 def test_early_stop_and_callback(key):
     trained = training.fit(small(key), TASK, key=key, num_steps=1000, learning_rate=0.0, patience=3, **SMALL)
     assert (trained.stopped, trained.num_steps, trained.best_step) == ("no improvement", 40, 10)
@@ -245,6 +290,8 @@ def test_checkpoints_of_another_run_are_refused(key, tmp_path):
         resume(small(jax.random.key(5)))
     with pytest.raises(ValueError, match="batch_size = 8, this run has 4"):
         resume(batch_size=4)
+    with pytest.raises(ValueError, match="optimiser = adam"):
+        resume(optimiser=optax.sgd(0.1))
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 5):
         path.write_bytes(whole[:length])
@@ -258,6 +305,34 @@ def test_checkpoints_of_another_run_are_refused(key, tmp_path):
     np.savez(path, other=np.zeros(3))
     with pytest.raises(ValueError, match="not written by fisherjax"):
         resume()
+
+
+def test_another_schedule_or_optimiser_is_another_run(key, tmp_path):
+    settings = {"key": key, "num_steps": 10, **SMALL}
+    path = tmp_path / "schedule"
+    training.fit(small(key), TASK, checkpoint=path, learning_rate=optax.constant_schedule(1e-2), **settings)
+    with pytest.raises(ValueError, match="another learning_rate schedule"):
+        training.fit(
+            small(key), TASK, checkpoint=path, learning_rate=optax.cosine_decay_schedule(1e-2, 10), **settings
+        )  # fmt: skip
+    path = tmp_path / "optimiser"
+    training.fit(small(key), TASK, checkpoint=path, optimiser=optax.sgd(0.1), **settings)
+    for other in (optax.sgd(0.9), optax.adam(0.1)):
+        with pytest.raises(ValueError, match="optimiser"):
+            training.fit(small(key), TASK, checkpoint=path, optimiser=other, **settings)
+
+
+@pytest.mark.usefixtures("as_user")
+def test_what_cannot_be_saved_says_so_before_training(key, tmp_path):
+    network = small(key, nonlinearity=jnp.tanh)
+    with pytest.raises(TypeError, match="cannot save"):
+        training.fit(network, TASK, key=key, num_steps=10, checkpoint=tmp_path / "deep" / "run", callback=pytest.fail)
+    numbers = SMALL | {"batch_size": np.int64(4)}
+    trained = training.fit(
+        small(key), TASK, key=key, num_steps=10, checkpoint=tmp_path / "new" / "run", learning_rate=np.float32(1e-3),
+        **numbers,
+    )  # fmt: skip
+    assert trained.num_steps == 10
 
 
 @pytest.mark.usefixtures("as_user")
@@ -277,6 +352,11 @@ def test_checkpoints_of_another_run_are_refused(key, tmp_path):
         ({"task": (np.zeros((5, 4, 1)), np.zeros((5, 4, 1)), np.zeros((5, 4, 1)))}, ValueError, "the mask of task"),
         ({"task": (np.zeros((5, 4, 1)), np.zeros((5, 4, 1)))}, ValueError, "batch_size must be at most the 4 trials"),
         ({"task": 5}, TypeError, "task must be a Task"),
+        ({"task": [(np.zeros((5, 4, 1)), np.zeros((5, 4, 2)))]}, ValueError, "targets must have the shape"),
+        ({"task": [[np.zeros((5, 4, 3)), np.zeros((5, 4, 1))]]}, ValueError, r"inputs must have shape \(T, …, 1\)"),
+        ({"task": (np.zeros((5, 9, 1)), np.zeros((5, 9, 1))), "patience": 2}, ValueError, "need held-out trials"),
+        ({"task": (np.zeros((5, 9, 1)), np.zeros((5, 9, 1))), "target_accuracy": 0.5}, ValueError, "needs a Task"),
+        ({"learning_rate": lambda step: jnp.where(step < 3, 0.1, jnp.nan)}, ValueError, "gives nan at step 3"),
     ],
 )
 def test_wrong_arguments_say_what_is_wrong(change, error, message, key):
