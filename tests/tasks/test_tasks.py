@@ -142,8 +142,8 @@ def test_settings_become_python_values(key):
     assert tasks.flip_flop(num_bits=np.int64(2)).num_bits == 2
     assert tasks.perceptual_decision(coherences=np.array([0.1, 0.2])).coherences == (0.1, 0.2)
     assert isinstance(tasks.flip_flop(pulse_probability=jnp.asarray(0.2)).pulse_probability, float)
-    with pytest.raises(TypeError, match="must be a Python number"):
-        tasks.FlipFlop(pulse_probability=jnp.asarray(0.2))
+    with pytest.warns(UserWarning, match="static"), pytest.raises(TypeError, match="must be a Python number"):
+        tasks.FlipFlop(pulse_probability=np.float32(0.2))
 
 
 def test_a_task_can_be_an_argument_of_a_jitted_function(key):
