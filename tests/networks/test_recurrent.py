@@ -156,6 +156,17 @@ def test_dale_autapses_and_masks_hold_for_any_parameters(key):
     assert np.all(np.asarray(RNN(1, 4, 1, key=key, constraints=dale(signs=[1, -1, 0, 1])).recurrent_weights)[:, 1] <= 0)
 
 
+@pytest.mark.parametrize("kind", [GRU, LSTM], ids=lambda kind: kind.__name__)
+def test_constraints_hold_for_every_gate(kind, key):
+    network = kind(1, 6, 1, key=key, constraints=[dale(0.5), no_autapses()])
+    gates = np.split(np.asarray(network.recurrent_weights), kind.gates_per_unit)
+    for gate in gates:
+        assert np.all(np.diag(gate) == 0)
+        assert np.all(gate[:, :3] >= 0)
+        assert np.all(gate[:, 3:] <= 0)
+        assert np.count_nonzero(gate) == 30
+
+
 def test_low_rank_with_and_without_dale(key):
     for constraints in (low_rank(2), [low_rank(2), dale(0.5)]):
         network = RNN(1, 12, 1, key=key, constraints=constraints)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent / "resumable_run.py"
-KILLS = 12
+KILLS = 10
 
 
 def start(folder, name, cache):
