@@ -1,13 +1,12 @@
 """Training of the 3-bit flip-flop against the same loop in torch eager, and against its own matrix products."""
 
-import time
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._common import write
+from benchmarks._common import paired, ratio, write
 from fisherjax import networks, tasks, training
 
 UNITS, STEPS, BATCH, BITS = 64, 64, 64, 3
@@ -17,27 +16,23 @@ CHUNK, ROUNDS = 300, 7
 def run() -> dict[str, Any]:
     """N = 64, T = 64, batch 64, float32, Adam, clipping, fresh batches; steps per second, rounds side by side."""
     ours, theirs, products = _fisherjax(), _torch(), _products()
-    rates: dict[str, list[float]] = {"fisherjax": [], "torch eager": [], "bare products, jax": []}
-    for function in (ours, theirs, products):
-        function(CHUNK)
-    for _ in range(ROUNDS):
-        for name, function in zip(rates, (ours, theirs, products), strict=True):
-            begun = time.perf_counter()
-            function(CHUNK)
-            rates[name].append(CHUNK / (time.perf_counter() - begun))
-    speed = {name: np.asarray(values) for name, values in rates.items()}
+    functions = {
+        "fisherjax": lambda: ours(CHUNK),
+        "torch eager": lambda: theirs(CHUNK),
+        "bare products, jax": lambda: products(CHUNK),
+    }
+    times = paired(functions, ROUNDS)
+    rates = {name: [CHUNK / one for one in values] for name, values in times.items()}
     return write(
         "training",
         {
             "what": f"Steps of training per second: {BITS}-bit flip-flop, N = {UNITS}, T = {STEPS}, batch {BATCH}, "
             "float32, Adam, clipped gradients, fresh batches; evaluation (256 trials every 100 steps) included",
             "steps per second": rates,
-            "fisherjax, steps per second": float(np.median(speed["fisherjax"])),
-            "torch eager, steps per second": float(np.median(speed["torch eager"])),
-            "fisherjax / torch eager (target 5, aim 10)": float(np.median(speed["fisherjax"] / speed["torch eager"])),
-            "time of a step / its three products per time step": float(
-                np.median(speed["bare products, jax"] / speed["fisherjax"])
-            ),
+            "fisherjax, steps per second": float(np.median(rates["fisherjax"])),
+            "torch eager, steps per second": float(np.median(rates["torch eager"])),
+            "fisherjax / torch eager (target 5, aim 10)": ratio(times, "torch eager", "fisherjax"),
+            "time of a step / its three products per time step": ratio(times, "fisherjax", "bare products, jax"),
         },
     )
 

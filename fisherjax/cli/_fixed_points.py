@@ -45,21 +45,20 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
             raise UsageError(f"no candidate reached q <= {command.tolerance:g}; {len(found.slow_points)} slow points")
     with session.stage("drawing"):
         graph = dynamics.transition_graph(network, found, key=noise_key, noise_std=command.noise_std)
-        components = dynamics.principal_components(states, min(3, network.state_size))
+        components = dynamics.principal_components(states)
         figure = plot.save_fixed_points(
             session.folder / "fixed_points.png", found, components, states, graph, step=network
         )
         page = _interactive(session.folder / "state_space.html", components, states, found, network)
     rows = _rows(found)
     session.write_table(HEADER, rows)
-    everything = dynamics.principal_components(states)
     facts = {
         "kinds": {kind: found.kind.count(kind) for kind in dict.fromkeys(found.kind)},
         "largest_q": float(found.speed.max()),
         "converged": int(found.converged.sum()),
         "slow_points": len(found.slow_points),
         "participation_ratio": float(dynamics.participation_ratio(states.reshape(-1, network.state_size))),
-        "components_for_90_percent": dynamics.components_for_variance(everything, 0.9),
+        "components_for_90_percent": dynamics.components_for_variance(components, 0.9),
         "transitions": [[str(a), str(b), edge["probability"]] for a, b, edge in graph.edges(data=True)],
     }
     session.write_results(facts)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_callable, check_finite, require
+from fisherjax._types import as_float
 from fisherjax.networks import RecurrentNetwork, resolved
 
 Convention: TypeAlias = Literal["discrete", "continuous"]
@@ -31,8 +32,7 @@ def as_states(name: str, states: Any) -> Float[Array, "K N"]:
     ValueError
         If they have another number of axes, or are not finite.
     """
-    array = jnp.atleast_2d(jnp.asarray(states))
-    array = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+    array = jnp.atleast_2d(as_float(states))
     require(array.ndim == 2 and len(array) > 0, f"{name} must have shape (K, N), got {np.shape(states)}")
     check_finite(name, array)
     return array

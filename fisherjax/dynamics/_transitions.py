@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from scipy.spatial.distance import pdist
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar
@@ -129,5 +130,4 @@ def _relax(
 def _reach(points: np.ndarray) -> float:
     if len(points) < 2:
         return float(np.inf)
-    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    return float(np.min(gaps[~np.eye(len(points), dtype=bool)])) / 10
+    return float(pdist(points).min()) / 10

@@ -1,5 +1,6 @@
 """Pictures of dynamics: trajectories with fixed points in the plane or in space, and the graph between them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,6 @@ from matplotlib.axes import Axes
 from fisherjax.dynamics import FixedPoints, PrincipalComponents, jacobian, modes
 
 from ._style import COLORS, axes_or_new
-
-
-def kind_color(num_unstable: int | np.integer) -> str:
-    """The colour of a fixed point with so many growing modes."""
-    return ("#000000", *COLORS[1:6])[min(int(num_unstable), 5)]
 
 
 def state_space(
@@ -45,9 +41,7 @@ def state_space(
         places = np.asarray(components.project(fixed_points.points))[:, chosen]
         if step is not None:
             _draw_ways_out(components, fixed_points, ax, step, inputs, chosen)
-        for kind in dict.fromkeys(fixed_points.kind):
-            rows = np.array([one == kind for one in fixed_points.kind])
-            color = "0.45" if kind == "marginal" else kind_color(fixed_points.num_unstable[rows][0])
+        for kind, rows, color in _by_kind(fixed_points):
             face = color if kind in {"attractor", "marginal"} else "white"
             label = f"{rows.sum()} × {kind}"
             depth = {"depthshade": False} if dimensions == 3 else {"zorder": 4}
@@ -143,9 +137,7 @@ def write_state_space_html(
             line = {"color": "dimgrey", "width": 4}
             figure.add_scatter3d(x=x, y=y, z=z, mode="lines", line=line, showlegend=False, hoverinfo="skip")
         places = np.asarray(components.project(fixed_points.points))[:, :3]
-        for kind in dict.fromkeys(fixed_points.kind):
-            rows = np.array([one == kind for one in fixed_points.kind])
-            color = "grey" if kind == "marginal" else kind_color(fixed_points.num_unstable[rows][0])
+        for kind, rows, color in _by_kind(fixed_points):
             x, y, z = places[rows].T
             text = [f"{kind}, q = {q:.1e}" for kind, q in zip(fixed_points.kind, fixed_points.speed, strict=True)]
             figure.add_scatter3d(
@@ -161,6 +153,15 @@ def write_state_space_html(
     target = Path(path)
     figure.write_html(target, include_plotlyjs=True)
     return target
+
+
+def _by_kind(fixed_points: FixedPoints) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Kinds of fixed points, which rows are of each, and its colour: one for every number of growing modes."""
+    kinds = np.array(fixed_points.kind)
+    for kind in dict.fromkeys(fixed_points.kind):
+        rows = kinds == kind
+        growing = int(fixed_points.num_unstable[rows][0])
+        yield kind, rows, "#737373" if kind == "marginal" else ("#000000", *COLORS[1:6])[min(growing, 5)]
 
 
 def _draw_ways_out(

@@ -1,32 +1,27 @@
 """Training of a recurrent network on a task: compiled chunks of steps inside a loop that can be watched and stopped."""
 
-import functools
-import math
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
 
-from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_callable, check_integer, check_key
 from fisherjax._types import Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.numerics import progress_bar
-from fisherjax.tasks import Task, TaskBatch
+from fisherjax.tasks import Task
 
 from ._checkpoint import digest
-from ._loop import LoopSettings
-from ._loss import LossSettings
 from ._result import Training, TrainingProgress
 from ._run import Goal, Run
-from ._streams import ArrayStream, Stream, as_batch, as_stream
-
-_HELD_OUT_TRIALS = 256
+from ._setup import check_widths, held_out_trials, loop_settings, training_goal
+from ._streams import as_stream
 
 
 def fit(
@@ -131,19 +126,22 @@ def fit(
     """
     if not isinstance(network, RecurrentNetwork):
         raise TypeError(f"network must be a RecurrentNetwork such as networks.RNN, got a {type(network).__name__}")
-    keys = jax.random.split(check_key("key", key), 4)
-    counts = {"num_steps": num_steps, "batch_size": batch_size, "accumulate": accumulate, "unroll": unroll}
-    counts |= {"evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
-    counts = {name: check_integer(name, count, minimum=1) for name, count in counts.items()}
-    num_steps, batch_size, accumulate = counts["num_steps"], counts["batch_size"], counts["accumulate"]
-    evaluate_every, unroll = counts["evaluate_every"], counts["unroll"]
-    settings = _settings(
+    key = check_key("key", key)
+    data_key, trial_key, noise_key, evaluation_key = jax.random.split(key, 4)
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    batch_size = check_integer("batch_size", batch_size, minimum=1)
+    evaluate_every = check_integer("evaluate_every", evaluate_every, minimum=1)
+    checkpoint_every = check_integer("checkpoint_every", checkpoint_every, minimum=1)
+    settings = loop_settings(
         network, task, optimiser, learning_rate, max_gradient_norm, loss, (rate_penalty, weight_penalty),
         accumulate, unroll,
     )  # fmt: skip
-    stream = as_stream(task, keys[0], batch_size, trial_steps)
-    trials = _held_out_trials(task, held_out, keys[1], trial_steps)
-    _check_widths(network, task, stream, trials)
+    stream = as_stream(task, data_key, batch_size, trial_steps)
+    trials = held_out_trials(task, held_out, trial_key, trial_steps)
+    check_widths(network, task, stream, trials)
+    goal = training_goal(num_steps, task, trials, patience, target_accuracy, target_loss)
+    if callback is not None:
+        check_callable("callback", callback)
     run = Run(
         network,
         stream,
@@ -151,48 +149,50 @@ def fit(
         task if isinstance(task, Task) else None,
         settings,
         trainable=trainable,
-        keys=(keys[2], keys[3]),
+        keys=(noise_key, evaluation_key),
         learning_rate=1e-3 if learning_rate is None else learning_rate,
     )
-    require(
-        trials is not None or (patience is None and target_loss is None),
-        "patience and target_loss need held-out trials: give held_out=(inputs, targets)",
-    )
-    require(
-        isinstance(task, Task) or target_accuracy is None,
-        "target_accuracy needs a Task, which says what is accurate; for data use target_loss",
-    )
-    goal = Goal(
-        num_steps,
-        None if patience is None else check_integer("patience", patience, minimum=1),
-        None if target_accuracy is None else float(target_accuracy),
-        None if target_loss is None else float(target_loss),
-    )
-    described = {
-        "key": tuple(np.asarray(jax.random.key_data(check_key("key", key))).tolist()),
-        "task": repr(task) if isinstance(task, Task) else type(task).__name__,
-        "trial_steps": trial_steps,
-        "batch_size": batch_size,
-        "learning_rate": "schedule" if callable(learning_rate) else float(learning_rate or 0.0),
-        "optimiser": "adam" if optimiser is None else run.optimiser_fingerprint(),
-        "max_gradient_norm": str(float(max_gradient_norm)),
-        "loss": settings.loss.kind,
-        "penalties": (float(rate_penalty), float(weight_penalty)),
-        "accumulate": accumulate,
-        "evaluate_every": evaluate_every,
-        "trainable": tuple(network.trainable if trainable is None else trainable),
-        "held_out": "" if trials is None else digest(trials),
-    }
-    if callback is not None:
-        check_callable("callback", callback)
-    path = None if checkpoint is None else npz_path(checkpoint)
-    if path is not None and path.exists():
-        run.restore(path, described)
-    elif path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        run.save(path, described)  # what cannot be saved must say so now, not after hours
-    stopped = _loop(run, goal, evaluate_every, callback, path, checkpoint_every, described, progress)
+    saver = None
+    if checkpoint is not None:
+        described = {
+            "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
+            "task": repr(task) if isinstance(task, Task) else type(task).__name__,
+            "trial_steps": trial_steps,
+            "batch_size": batch_size,
+            "learning_rate": "schedule" if callable(learning_rate) else float(learning_rate or 0.0),
+            "optimiser": "adam" if optimiser is None else run.optimiser_fingerprint(),
+            "max_gradient_norm": str(float(max_gradient_norm)),
+            "loss": settings.loss.kind,
+            "penalties": (float(rate_penalty), float(weight_penalty)),
+            "accumulate": settings.accumulate,
+            "evaluate_every": evaluate_every,
+            "trainable": tuple(network.trainable if trainable is None else trainable),
+            "held_out": "" if trials is None else digest(trials),
+        }
+        saver = _Saver(npz_path(checkpoint), described, checkpoint_every)
+        saver.begin(run)
+    stopped = _loop(run, goal, evaluate_every, callback, saver, show=progress)
     return run.result(stopped, keep_best=keep_best)
+
+
+class _Saver(NamedTuple):
+    """Where checkpoints go, what they say about the run, and how often they are written."""
+
+    path: Path
+    described: dict[str, Any]
+    every: int
+
+    def begin(self, run: Run) -> None:
+        """Go on from the checkpoint, or write a first one: what cannot be saved must say so now, not after hours."""
+        if self.path.exists():
+            run.restore(self.path, self.described)
+        else:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.save(run)
+
+    def save(self, run: Run) -> None:
+        """Write a checkpoint."""
+        run.save(self.path, self.described)
 
 
 def _loop(
@@ -200,10 +200,9 @@ def _loop(
     goal: Goal,
     chunk: int,
     callback: Callable[[TrainingProgress], object] | None,
-    path: Path | None,
-    checkpoint_every: int,
-    described: dict[str, Any],
-    show: bool,  # noqa: FBT001
+    saver: _Saver | None,
+    *,
+    show: bool,
 ) -> str:
     """Chunks until something says stop; returns what."""
     saved = run.state.step
@@ -224,80 +223,14 @@ def _loop(
                 answer = None if callback is None else callback(report)
                 if isinstance(answer, bool | np.bool_) and answer:
                     stopped = stopped or "callback"
-                if path is not None and (stopped or run.state.step - saved >= checkpoint_every):
-                    run.save(path, described)
+                if saver is not None and (stopped or run.state.step - saved >= saver.every):
+                    saver.save(run)
                     saved = run.state.step
         except KeyboardInterrupt:
             stopped = "interrupted"
-            if path is not None:
-                run.save(path, described)
+            if saver is not None:
+                saver.save(run)
     if stopped.startswith("non-finite"):
         message = f"training stopped: {stopped}; the last good state is returned (a smaller learning_rate may help)"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     return stopped
-
-
-def _settings(
-    network: RecurrentNetwork,
-    task: Any,
-    optimiser: optax.GradientTransformation | None,
-    learning_rate: Any,
-    max_gradient_norm: Scalar,
-    loss: str | None,
-    penalties: tuple[Scalar, Scalar],
-    accumulate: int,
-    unroll: int,
-) -> LoopSettings:
-    for name, penalty in zip(("rate_penalty", "weight_penalty"), penalties, strict=True):
-        check_scalar(name, penalty, minimum=0.0)
-    require(float(max_gradient_norm) > 0, f"max_gradient_norm must be above 0, got {max_gradient_norm}")
-    require(
-        optimiser is None or learning_rate is None,
-        "give either learning_rate, which is Adam's, or an optimiser, which brings its own",
-    )
-    if learning_rate is not None and not callable(learning_rate):
-        check_scalar("learning_rate", learning_rate, minimum=0.0)
-    usual = task.loss if isinstance(task, Task) else "mse"
-    kind = check_choice("loss", usual if loss is None else loss, ("mse", "cross-entropy"))
-    noisy = float(network.noise_std) > 0 or float(network.observation_noise_std) > 0
-    return LoopSettings(
-        LossSettings(kind, float(penalties[0]), float(penalties[1]), noisy, unroll),
-        _clipped(float(max_gradient_norm), optimiser),
-        optimiser is None,
-        accumulate,
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _clipped(norm: float, optimiser: optax.GradientTransformation | None) -> optax.GradientTransformationExtraArgs:
-    """Clipping, then the optimiser; the same object for the same arguments, so that nothing is compiled twice."""
-    steps = optax.scale_by_adam() if optimiser is None else optimiser
-    whole = steps if math.isinf(norm) else optax.chain(optax.clip_by_global_norm(norm), steps)
-    return optax.with_extra_args_support(whole)
-
-
-def _held_out_trials(task: Any, given: tuple[Any, ...] | None, key: Key, trial_steps: int | None) -> TaskBatch | None:
-    if given is not None:
-        return as_batch(tuple(given), "held_out")
-    return task.batch(key, _HELD_OUT_TRIALS, trial_steps) if isinstance(task, Task) else None
-
-
-def _check_widths(network: RecurrentNetwork, task: Any, stream: Stream, trials: TaskBatch | None) -> None:
-    """Refuse data whose inputs or targets are not as wide as the network."""
-    found: dict[str, tuple[int, int]] = {}
-    if isinstance(task, Task):
-        found["the task"] = (task.num_inputs, task.num_outputs)
-    elif isinstance(stream, ArrayStream):
-        found["the data"] = (stream.trials.inputs.shape[2], stream.trials.targets.shape[2])
-    if trials is not None:
-        found["held_out"] = (trials.inputs.shape[2], trials.targets.shape[2])
-    for name, (num_inputs, num_outputs) in found.items():
-        require(
-            num_inputs == network.num_inputs,
-            f"{name} has {num_inputs} inputs, the network {network.num_inputs}; they must be the same",
-        )
-        require(
-            num_outputs == network.num_outputs,
-            f"{name} has targets of width {num_outputs}, the network {network.num_outputs} outputs; "
-            "they must be the same",
-        )

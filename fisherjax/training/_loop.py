@@ -102,7 +102,7 @@ def _loss_and_slope(
 
     def one(item: Any, item_key: Key) -> tuple[Array, Any]:
         def loss(moving: Any) -> Array:
-            return batch_loss(eqx.combine(moving, fixed), rule.batch(item), item_key, settings.loss)[0]
+            return batch_loss(eqx.combine(moving, fixed), rule.batch(item), item_key, settings.loss)
 
         return jax.value_and_grad(loss)(parameters)
 

@@ -25,8 +25,8 @@ class LossSettings(NamedTuple):
 
 def batch_loss(
     network: RecurrentNetwork, batch: TaskBatch, key: Key | None, settings: LossSettings
-) -> tuple[Float[Array, ""], Float[Array, "T batch O"]]:
-    """Loss of a batch with its penalties, and the outputs.
+) -> Float[Array, ""]:
+    """Loss of a batch with its penalties.
 
     Σ mask · ℓ / Σ mask, with ℓ the mean squared error over outputs or the cross-entropy; plus `rate_penalty` times
     the mean squared rate, plus `weight_penalty` times Σ W² over recurrent, input and read-out weights.
@@ -40,7 +40,7 @@ def batch_loss(
     if settings.weight_penalty:
         matrices = (network.recurrent_weights, network.input_weights, network.output_weights)
         loss = loss + settings.weight_penalty * sum(jnp.sum(matrix**2) for matrix in matrices)
-    return loss, outputs
+    return loss
 
 
 def output_loss(outputs: Float[Array, "T batch O"], batch: TaskBatch, kind: str) -> Float[Array, ""]:

@@ -1,6 +1,7 @@
 """Where training batches come from: a task, arrays, or any iterable of batches."""
 
 import abc
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -78,7 +79,6 @@ class ArrayStream(Stream):
             f"batch_size must be at most the {self.num_trials} trials given, got {batch_size}",
         )
         self.batch_size = batch_size
-        self.digest = digest(trials)
         self.order: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
 
     def take(self, start: int, count: int) -> Any:
@@ -95,7 +95,11 @@ class ArrayStream(Stream):
 
     def fingerprint(self, position: int) -> str:  # noqa: ARG002
         """Of all trials."""
-        return self.digest
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        return digest(self.trials)
 
 
 class _Ready(Rule):
