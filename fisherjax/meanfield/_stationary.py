@@ -71,7 +71,7 @@ def stationary_state(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity
 
 @jax.jit(static_argnums=2)
 def _solve(total_gain: Array, noise: Array, phi: Nonlinearity) -> StationaryState:
-    variance = _solve_variance(total_gain, noise, phi)
+    variance = variance_from_above(total_gain, noise, phi)
 
     def overlap_map(noise_variance: Array, args: tuple[Array, Array, Array]) -> Array:
         gain, sigma2, delta = args
@@ -101,7 +101,7 @@ def require_convergence(state: StationaryState, what: str) -> None:
     )
 
 
-def _solve_variance(total_gain: Array, noise: Array, phi: Nonlinearity) -> Array:
+def variance_from_above(total_gain: Array, noise: Array, phi: Nonlinearity) -> Array:
     """Δ from above: a start that bounds the fixed point for a saturating φ, large for the others."""
     count = total_gain.shape[0]
     row_sum = jnp.max(jnp.sum(total_gain, axis=1))
@@ -123,62 +123,6 @@ def _fixed_point(function: Callable[[Array, Any], Array], start: Array, argument
     solver = optx.Newton(rtol=10 * eps, atol=10 * eps)
     solution = optx.fixed_point(function, solver, near, arguments, throw=False, max_steps=64)
     return solution.value
-
-
-def critical_gain(
-    *, noise_std: Scalar, nonlinearity: object = "tanh", gain_matrix: GainMatrix | None = None
-) -> Float[Array, ""]:
-    """Gain at which the discrete-time network becomes chaotic: λ(g_c) = 0.
-
-    The gains of `gain_matrix` are scaled by one factor until the largest Lyapunov exponent
-    λ = ½ ln ρ(G ∘ E[φ′²]) vanishes at the stationary variance; the factor is returned.
-
-    Parameters
-    ----------
-    noise_std
-        σ, at least 0.
-    nonlinearity
-        φ: a name, a smooth function, or a `Nonlinearity`.
-    gain_matrix
-        Structure to scale; one population of gain 1 by default, so that the factor is the gain.
-
-    Returns
-    -------
-    Scalar, differentiable in `noise_std` and in the structure. NaN if the exponent keeps its sign for all
-    factors up to 10⁴ times that of the silent network.
-    """
-    phi = as_nonlinearity(nonlinearity)
-    check_scalar("noise_std", noise_std, minimum=0.0)
-    shape = GainMatrix(jnp.ones((1, 1))) if gain_matrix is None else gain_matrix
-    return _critical_gain(shape, jnp.asarray(noise_std).astype(shape.gains.dtype), phi)
-
-
-@jax.jit(static_argnums=2)
-def _critical_gain(shape: GainMatrix, sigma: Array, phi: Nonlinearity) -> Float[Array, ""]:
-    def instability(log_factor: Array, args: tuple[GainMatrix, Array]) -> Array:
-        structure, sigma = args
-        scaled = GainMatrix(structure.gains * jnp.exp(log_factor), structure.fractions)
-        return growth_rate(scaled, _solve_variance(scaled.variance_gain, sigma**2, phi), phi)
-
-    # below the gain that destabilises the silent state, noise can only lower the exponent
-    lowest = (
-        -jnp.log(spectral_radius(shape.variance_gain)) / 2 - jnp.log(phi.mean_slope(jnp.zeros_like(sigma)) ** 2) / 2
-    )
-    lowest = jax.lax.stop_gradient(lowest)
-    arguments = (shape, sigma)
-    eps = float(jnp.finfo(sigma.dtype).eps)
-    bracket = {"lower": lowest - 0.7, "upper": lowest + 9.2}
-    solution = optx.root_find(
-        instability,
-        optx.Bisection(rtol=10 * eps, atol=10 * eps, flip="detect"),
-        lowest,
-        arguments,
-        options=bracket,
-        throw=False,
-        max_steps=200,
-    )
-    found = solution.result == optx.RESULTS.successful
-    return jnp.where(found, jnp.exp(solution.value), jnp.nan)
 
 
 @jax.jit(static_argnums=2)

@@ -3,6 +3,7 @@
 from ._dimension import centred_gram, dimension_of_gram, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
+from ._legendre import LobattoRule, interpolate, lobatto_rule
 from ._linear import Identity, ThresholdLinear
 from ._lyapunov import solve_discrete_lyapunov
 from ._mixture import kolmogorov_rule
@@ -18,6 +19,7 @@ __all__ = [
     "ErfMixture",
     "Fit",
     "Identity",
+    "LobattoRule",
     "Logistic",
     "Nonlinearity",
     "SmoothFunction",
@@ -29,7 +31,9 @@ __all__ = [
     "coarse_nonlinearity",
     "dimension_of_gram",
     "fit_parameters",
+    "interpolate",
     "kolmogorov_rule",
+    "lobatto_rule",
     "noncentral_f_cdf",
     "noncentrality_interval",
     "numerical_abscissa",

@@ -1,0 +1,110 @@
+"""Regimes of a network over gain and noise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from fisherjax._errors import check_finite, require
+from fisherjax._types import Result, as_float
+from fisherjax.connectivity import GainMatrix
+from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, lobatto_rule, progress_bar
+
+from ._autocorrelation import NUM_NODES, Autocorrelation, as_structure, regime_index, stationary_autocorrelation
+from ._profile import Structure
+
+
+class PhaseDiagram(Result):
+    """Stationary states of a continuous-time network over noise (rows) and gain (columns).
+
+    Parameters
+    ----------
+    gains
+        g (n,), or factors on the gains of a structure.
+    noise_std
+        σ = √s₂ (m,), standard deviation of an unconnected unit.
+    variance
+        Δ(0) (m, n, P).
+    lyapunov_exponent, local_growth, memory, relaxation_time
+        As in `Autocorrelation`, (m, n); NaN where there is no stationary state.
+    regime
+        Place in `REGIMES` (m, n); −1 where there is no stationary state.
+    """
+
+    gains: Float[Array, " n"]
+    noise_std: Float[Array, " m"]
+    variance: Float[Array, "m n P"]
+    lyapunov_exponent: Float[Array, "m n"]
+    local_growth: Float[Array, "m n"]
+    memory: Float[Array, "m n"]
+    relaxation_time: Float[Array, "m n"]
+    regime: Int[Array, "m n"]
+
+
+def phase_diagram(
+    gains: object,
+    noise_std: object,
+    *,
+    nonlinearity: object = "tanh",
+    gain_matrix: GainMatrix | None = None,
+    progress: bool = False,
+) -> PhaseDiagram:
+    """Solve `autocorrelation` on a grid of gains and noise levels, a row of gains at a time.
+
+    Parameters
+    ----------
+    gains
+        g (n,), at least 0.
+    noise_std
+        σ (m,), at least 0; the noise intensity is s₂ = σ².
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    gain_matrix
+        Structure whose gains are multiplied by `gains`; one population of gain 1 by default.
+    progress
+        Whether to show a bar on stderr.
+
+    Raises
+    ------
+    ValueError
+        If a grid is not one-dimensional, not finite or negative.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    columns, rows = _grid("gains", gains), _grid("noise_std", noise_std)
+    base = GainMatrix(jnp.ones((1, 1), columns.dtype)) if gain_matrix is None else gain_matrix
+    structure, rule = as_structure(base, 0.0), lobatto_rule(NUM_NODES)
+    states = []
+    with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
+        for noise in rows**2:
+            states.append(jax.block_until_ready(_row(phi, rule, structure.total_gain, columns, noise)))
+            advance()
+    state: Autocorrelation = jax.tree.map(lambda *parts: jnp.stack(parts), *states)
+    return PhaseDiagram(
+        gains=columns,
+        noise_std=rows,
+        variance=state.variance,
+        lyapunov_exponent=state.lyapunov_exponent,
+        local_growth=state.local_growth,
+        memory=state.memory,
+        relaxation_time=jnp.where(state.converged, state.relaxation_time, jnp.nan),
+        regime=jnp.where(state.converged, regime_index(state), -1),
+    )
+
+
+@jax.jit(static_argnums=0)
+def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise: Array) -> Autocorrelation:
+    def one(gain: Array) -> Autocorrelation:
+        structure = Structure(total_gain * gain**2, jnp.full(len(total_gain), noise, total_gain.dtype))
+        tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)
+        return stationary_autocorrelation(phi, rule, structure, None, None, tolerance)
+
+    return jax.vmap(one)(gains)
+
+
+def _grid(name: str, values: object) -> Float[Array, " n"]:
+    grid = as_float(values)
+    require(grid.ndim == 1 and grid.size > 0, f"{name} must have shape (n,), got {grid.shape}")
+    check_finite(name, grid)
+    lowest = float(np.asarray(grid).min())
+    require(lowest >= 0, f"{name} must be at least 0, got {lowest:g}")
+    return grid

@@ -1,0 +1,168 @@
+"""The stationary autocorrelation in continuous time as the root of a discretised boundary-value problem.
+
+With Δ_p(τ) at Legendre nodes of [0, L] and its limit Δ_p(∞) as unknowns, the weak form of
+
+    Δ_p″ = Δ_p − Σ_q G_pq E[φ(a)φ(b)],   Cov(a, b) = Δ_q(τ), Var = Δ_q(0),
+    Δ_p′(0) = −s₂_p,    Δ_p′(L) = −κ (Δ_p(L) − Δ_p(∞)),    Δ_p(∞) = Σ_q G_pq E[φ(a)φ(b)]_∞
+
+is one square system. Because the variance Δ_q(0) is an unknown like the others, it stays regular at the
+transition to chaos, where the profile at a fixed variance does not.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from fisherjax.numerics import LobattoRule, Nonlinearity, TwoPointMoments, spectral_radius
+
+T = TypeVar("T")
+
+_NEWTON_STEPS = 24
+
+Unknowns = Float[Array, "rows P"]  # values at the nodes, then the limit
+
+
+class Structure(NamedTuple):
+    """What the autocorrelation is determined by: G, P × P, and the noise intensity s₂ of every population."""
+
+    total_gain: Float[Array, "P P"]
+    noise: Float[Array, " P"]
+
+
+class Root(NamedTuple):
+    """Solution of the discretised problem, and the size of the last Newton step relative to the variance."""
+
+    unknowns: Unknowns
+    last_step: Float[Array, ""]
+
+
+def pair_moments(phi: Nonlinearity, variance: Array, covariance: Array) -> TwoPointMoments:
+    """Moments of φ and its derivatives over a pair of variance Δ and the given covariance, written in Δ − C."""
+    variance = jnp.broadcast_to(variance, covariance.shape)
+    return phi.two_point(variance, variance - covariance)
+
+
+def memory_matrix(phi: Nonlinearity, structure: Structure, variance: Array, limit: Array) -> Float[Array, "P P"]:
+    """M_pq = G_pq E[φ′(a) φ′(b)] at infinite lag."""
+    return structure.total_gain * pair_moments(phi, variance, limit).slope_overlap
+
+
+def decay_rate(phi: Nonlinearity, structure: Structure, variance: Array, limit: Array) -> Float[Array, ""]:
+    """κ = √(1 − ρ(M)), the rate at which the autocorrelation approaches its limit."""
+    radius = spectral_radius(memory_matrix(phi, structure, variance, limit))
+    return jnp.sqrt(jnp.maximum(1 - radius, jnp.finfo(radius.dtype).eps))
+
+
+def solve_profile(
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Float[Array, ""], guess: Unknowns
+) -> Root:
+    """Newton's method from `guess`; derivatives in the structure by the implicit function theorem."""
+
+    def equations(unknowns: Unknowns) -> Unknowns:
+        return _residual(phi, rule, structure, length, unknowns)
+
+    def solve(_: Callable, start: Unknowns) -> tuple[Unknowns, Array]:
+        return _newton(phi, rule, structure, length, start)
+
+    return Root(*jax.lax.custom_root(equations, guess, solve, solve_tangent, has_aux=True))
+
+
+def relax(
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, guess: Unknowns, num_steps: int
+) -> Unknowns:
+    """Plain iteration (1 − ∂²)Δ ← G E[φφ], from which Newton's method sets out when several populations interact."""
+    stiffness, mass = matrices(rule, length)
+    operator = stiffness + jnp.diag(mass).at[-1, -1].add(1.0)
+    factors = jax.scipy.linalg.lu_factor(operator)
+
+    def step(_: int | Array, unknowns: Unknowns) -> Unknowns:
+        drive = pair_moments(phi, unknowns[0], unknowns).overlap @ structure.total_gain.T
+        weak = (mass[:, None] * drive[:-1]).at[0].add(structure.noise).at[-1].add(unknowns[-1])
+        return _physical(jnp.concatenate([jax.scipy.linalg.lu_solve(factors, weak), drive[-1:]]))
+
+    return jax.lax.fori_loop(0, num_steps, step, guess)
+
+
+def matrices(rule: LobattoRule, length: Array) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+    """Stiffness and (diagonal) mass matrix on [0, L]."""
+    stiffness = jnp.asarray(rule.stiffness, length.dtype) * (2 / length)
+    return stiffness, jnp.asarray(rule.weights, length.dtype) * (length / 2)
+
+
+def _residual(
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, unknowns: Unknowns
+) -> Unknowns:
+    profile, limit = unknowns[:-1], unknowns[-1]
+    stiffness, mass = matrices(rule, length)
+    drive = pair_moments(phi, profile[0], unknowns).overlap @ structure.total_gain.T
+    kappa = decay_rate(phi, structure, profile[0], limit)
+    weak = stiffness @ profile + mass[:, None] * (profile - drive[:-1])
+    weak = weak.at[0].add(-structure.noise).at[-1].add(kappa * (profile[-1] - limit))
+    return jnp.concatenate([weak, (limit - drive[-1])[None]])
+
+
+def _jacobian(
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, unknowns: Unknowns
+) -> Float[Array, "m m"]:
+    """Derivative of the residual but for that of κ, which multiplies the tiny Δ(L) − Δ(∞).
+
+    Written out, since it is nearly diagonal: automatic differentiation would push a tangent per unknown
+    through all moments.
+    """
+    count, populations = unknowns.shape
+    stiffness, mass = matrices(rule, length)
+    moments = pair_moments(phi, unknowns[0], unknowns)
+    kappa = decay_rate(phi, structure, unknowns[0], unknowns[-1])
+    weights = jnp.append(mass, 1.0)
+    unit, nodes, last = jnp.eye(populations, dtype=mass.dtype), np.arange(count), count - 1
+    by_own = -structure.total_gain * moments.slope_overlap[:, None, :] + unit
+    by_variance = -structure.total_gain * moments.curvature_value[:, None, :]
+    jacobian = jnp.zeros((count, populations, count, populations), mass.dtype)
+    jacobian = jacobian.at[:last, :, :last, :].add(jnp.einsum("ij,pq->ipjq", stiffness, unit))
+    jacobian = jacobian.at[nodes, :, nodes, :].add(weights[:, None, None] * by_own)
+    jacobian = jacobian.at[:, :, 0, :].add(weights[:, None, None] * by_variance)
+    jacobian = jacobian.at[last - 1, :, last - 1, :].add(kappa * unit).at[last - 1, :, last, :].add(-kappa * unit)
+    return jacobian.reshape(count * populations, count * populations)
+
+
+def _newton(
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, start: Unknowns
+) -> tuple[Unknowns, Array]:
+    """Newton steps until they stop shrinking at the level of rounding."""
+    eps = float(jnp.finfo(start.dtype).eps)
+
+    def going(carry: tuple[Array, Unknowns, Array, Array]) -> Array:
+        index, _, size, before = carry
+        stalled = (before < 1e3 * eps**0.5) & (size > before / 4)
+        return (index < _NEWTON_STEPS) & (size > 4 * eps) & ~stalled
+
+    def step(carry: tuple[Array, Unknowns, Array, Array]) -> tuple[Array, Unknowns, Array, Array]:
+        index, unknowns, before, _ = carry
+        residual = _residual(phi, rule, structure, length, unknowns)
+        matrix = _jacobian(phi, rule, structure, length, unknowns)
+        change = jnp.linalg.solve(matrix, residual.ravel()).reshape(unknowns.shape)
+        moved = _physical(unknowns - change)
+        size = jnp.max(jnp.abs(change)) / jnp.maximum(jnp.max(moved[0]), jnp.finfo(start.dtype).tiny)
+        return index + 1, moved, size, before
+
+    far = jnp.asarray(jnp.inf, start.dtype)
+    _, unknowns, size, _ = jax.lax.while_loop(going, step, (jnp.asarray(0, jnp.int32), start, far, far))
+    return unknowns, size
+
+
+def _physical(unknowns: Unknowns) -> Unknowns:
+    """No correlation above the variance."""
+    variance = jnp.maximum(unknowns[0], jnp.finfo(unknowns.dtype).tiny)
+    return jnp.clip(unknowns, -variance, variance)
+
+
+def solve_tangent(linear: Callable[[T], T], right: T) -> T:
+    """Solve a small linear system given as a function of a pytree, by its dense matrix."""
+    flat, shaped = ravel_pytree(right)
+    columns = jax.vmap(lambda unit: ravel_pytree(linear(shaped(unit)))[0], out_axes=-1)
+    return shaped(jnp.linalg.solve(columns(jnp.eye(flat.size, dtype=flat.dtype)), flat))
