@@ -5,6 +5,7 @@ from fisherjax.numerics import participation_ratio
 from ._candidates import sample_states
 from ._components import PrincipalComponents, components_for_variance, principal_components
 from ._fixed_points import FixedPoints, find_fixed_points
+from ._flow import flow_lyapunov_spectrum
 from ._jacobian import Linearization, Modes, jacobian, linearize, modes, time_constants
 from ._lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from ._manifold import AttractorManifold, attractor_manifold
@@ -23,6 +24,7 @@ __all__ = [
     "classify",
     "components_for_variance",
     "find_fixed_points",
+    "flow_lyapunov_spectrum",
     "jacobian",
     "linearize",
     "lyapunov_spectrum",

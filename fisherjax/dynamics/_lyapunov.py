@@ -62,7 +62,8 @@ def lyapunov_spectrum(
     step
         F(x, u), or F(x), or a network: the next state. For a flow, one step of an integrator of length `dt`.
     initial_state
-        x(0) (N,).
+        x(0) (N,), or several (trials, N), whose exponents are averaged: they share the reading of the weights, which
+        is what a large network's step costs.
     inputs
         u(t) (T, I) with T = `warm_up` + `num_steps`, or one that is held (I,), or None.
     key
@@ -91,22 +92,21 @@ def lyapunov_spectrum(
     Meccanica 15, 9–30.
     """
     states = as_states("initial_state", initial_state)
-    require(len(states) == 1, f"initial_state must be one state (N,), got shape {states.shape}")
-    state = states[0]
     check_scalar("dt", dt, minimum=0.0, strict=True)
     warm_up = check_integer("warm_up", warm_up, minimum=0)
     interval = check_integer("steps_per_qr", steps_per_qr, minimum=1)
     per_block = check_integer("num_steps", num_steps, minimum=1) // (_BLOCKS * interval)
     require(per_block >= 1, f"num_steps must be at least {_BLOCKS * interval} (20 QR intervals), got {num_steps}")
-    count = len(state) if num_exponents is None else check_integer("num_exponents", num_exponents, minimum=1)
-    require(count <= len(state), f"num_exponents must be at most the state's length {len(state)}, got {count}")
+    size = states.shape[1]
+    count = size if num_exponents is None else check_integer("num_exponents", num_exponents, minimum=1)
+    require(count <= size, f"num_exponents must be at most the state's length {size}, got {count}")
     step, check = prepared(step), check_key("key", key)
     used = per_block * _BLOCKS * interval
     warm = warm_up // interval
-    driven = _driven(inputs, warm * interval + used, warm_up + num_steps, state.dtype)
-    check_step(step, state[None], None if driven is None else driven[:1])
-    growth = _growth(step, state, driven, check, count, warm, used // interval, interval)
-    rates = np.asarray(growth, np.float64)
+    driven = _driven(inputs, warm * interval + used, warm_up + num_steps, states.dtype)
+    check_step(step, states[:1], None if driven is None else driven[:1])
+    growth = _growth(step, states, driven, check, count, warm, used // interval, interval)
+    rates = np.asarray(growth, np.float64).mean(axis=0)
     require(not np.any(np.isnan(rates) | (rates == np.inf)), "the trajectory or its tangent vectors diverge")
     blocks = rates.reshape(_BLOCKS, -1, count).mean(axis=1) / (interval * float(dt))
     exponents = blocks.mean(axis=0)
@@ -119,15 +119,15 @@ def lyapunov_spectrum(
 @eqx.filter_jit
 def _growth(
     step: StepFunction,
-    state: Array,
+    states: Array,
     inputs: Array | None,
     key: Key,
     count: int,
     warm: int,
     kept: int,
     interval: int,
-) -> Float[Array, "intervals K"]:
-    """Ln |R_kk| of every interval after the warm-up."""
+) -> Float[Array, "trials intervals K"]:
+    """Ln |R_kk| of every interval after the warm-up, from every initial state."""
 
     def move(carry: tuple[Array, Array], given: Array | None) -> tuple[tuple[Array, Array], None]:
         state, tangents = carry
@@ -141,10 +141,15 @@ def _growth(
         lost = size <= len(size) * jnp.finfo(size.dtype).eps * jnp.max(size)
         return (state, tangents), jnp.where(lost, -jnp.inf, jnp.log(jnp.where(lost, 1, size)))
 
-    start = jnp.linalg.qr(jax.random.normal(key, (len(state), count), state.dtype))[0]
     grouped = None if inputs is None else inputs.reshape(-1, interval, inputs.shape[-1])
-    growth = jax.lax.scan(stretch, (state, start), grouped, length=warm + kept)[1]
-    return growth[warm:]
+
+    def one(state: Array, key: Key) -> Array:
+        start = jnp.linalg.qr(jax.random.normal(key, (len(state), count), state.dtype))[0]
+        return jax.lax.scan(stretch, (state, start), grouped, length=warm + kept)[1][warm:]
+
+    if len(states) == 1:
+        return one(states[0], key)[None]
+    return jax.vmap(one)(states, jax.random.split(key, len(states)))
 
 
 def _driven(inputs: object, used: int, asked: int, dtype: Any) -> Array | None:

@@ -16,13 +16,13 @@ class LobattoRule(NamedTuple):
     flux through an end enters as a boundary term.
     """
 
-    nodes: Float[np.ndarray, " n"]
-    weights: Float[np.ndarray, " n"]
-    derivative: Float[np.ndarray, "n n"]
-    barycentric: Float[np.ndarray, " n"]
+    nodes: Float[Array | np.ndarray, " n"]
+    weights: Float[Array | np.ndarray, " n"]
+    derivative: Float[Array | np.ndarray, "n n"]
+    barycentric: Float[Array | np.ndarray, " n"]
 
     @property
-    def stiffness(self) -> Float[np.ndarray, "n n"]:
+    def stiffness(self) -> Float[Array | np.ndarray, "n n"]:
         """Matrix of ∫ u′ v′."""
         return (self.derivative.T * self.weights) @ self.derivative
 

@@ -1,0 +1,208 @@
+"""Continuous-time simulation of rate networks with diffrax: adaptive without noise, stochastic with it."""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_finite, check_key, check_scalar, is_traced, require
+from fisherjax._types import Key, Scalar
+from fisherjax.networks import RateNetwork
+
+from ._memory import check_allocation
+
+_LONGEST = 2**30  # solver steps
+
+
+def continuous_trajectories(
+    network: RateNetwork,
+    *,
+    times: object,
+    initial_state: object,
+    key: Key | None = None,
+    dt: Scalar = 0.05,
+    rtol: Scalar = 1e-6,
+    atol: Scalar = 1e-6,
+) -> Float[Array, "T trials N"]:
+    """Simulate dx = (−x + J φ(x) + b) dt + √2 σ dW, time in units of the time constant.
+
+    Without noise (σ = 0) by Tsitouras' method of order 5 with adaptive steps, shared by all trials; with noise by
+    the additive-noise Runge–Kutta method ShARK at the fixed step `dt`. σ is the standard deviation that an
+    unconnected unit would have, s₂ = σ² the noise intensity of `meanfield.autocorrelation`.
+
+    Parameters
+    ----------
+    network
+        The network, N units. Its observation noise is not added.
+    times
+        Times to record (T,), increasing, at least 0.
+    initial_state
+        x(0), (trials, N), or (N,) for one trial.
+    key
+        JAX random key; needed where the network has noise.
+    dt
+        Longest step of the stochastic solver, which steps onto every recorded time; the error of moments is of
+        second order in it.
+    rtol, atol
+        Tolerances of the adaptive solver. In chaos errors grow with the Lyapunov exponent whatever they are.
+
+    Returns
+    -------
+    States (T, trials, N) at `times`.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong, times do not increase, or the result would not fit into memory.
+    TypeError
+        If there is noise and `key` is not a JAX key.
+
+    References
+    ----------
+    Kidger (2021), On Neural Differential Equations, thesis, Oxford (diffrax).
+    Foster, dos Reis & Strange (2023), High order splitting methods for SDEs satisfying a commutativity
+    condition, arXiv:2210.17543 (ShARK).
+    """
+    dtype = network.weights.dtype
+    state = jnp.asarray(initial_state).astype(dtype)
+    state = state[None] if state.ndim == 1 else state
+    require(
+        state.ndim == 2 and state.shape[1] == network.num_units,
+        f"initial_state must have shape ({network.num_units},) or (trials, {network.num_units}), got {state.shape}",
+    )
+    check_finite("initial_state", state)
+    recorded = checked_times(times, dtype)
+    check_scalar("dt", dt, minimum=0.0, strict=True)
+    check_scalar("rtol", rtol, minimum=0.0, strict=True)
+    check_scalar("atol", atol, minimum=0.0, strict=True)
+    check_allocation("trajectories", (len(recorded), *state.shape), dtype)
+    noisy = is_traced(network.noise_std) or float(network.noise_std) > 0
+    if not noisy:
+        return _adaptive(network, state, recorded, jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype))
+    key = check_key("key", key)
+    return _stochastic(network, state, recorded, jnp.asarray(solver_grid(recorded, dt), dtype), key)
+
+
+def checked_times(times: object, dtype: Any) -> Float[Array, " T"]:
+    """Times as an array.
+
+    Raises
+    ------
+    ValueError
+        If they are not one-dimensional, finite, increasing and at least 0.
+    """
+    require(not is_traced(times), "times must be known numbers, not traced: the steps of the solver end on them")
+    recorded = jnp.asarray(times).astype(dtype)
+    require(recorded.ndim == 1 and recorded.size > 0, f"times must have shape (T,), got {recorded.shape}")
+    check_finite("times", recorded)
+    concrete = np.asarray(recorded)
+    require(bool(np.all(np.diff(concrete) > 0)) and concrete[0] >= 0, "times must increase from at least 0")
+    return recorded
+
+
+def solver_grid(times: Float[Array | np.ndarray, " T"], dt: Scalar) -> Float[np.ndarray, " steps"]:
+    """Times from 0 in steps of at most dt that hit every recorded time.
+
+    Between its steps a solver of stochastic equations only interpolates, which loses variance.
+    """
+    marks = np.unique(np.concatenate([[0.0], np.asarray(times, np.float64)]))
+    counts = np.ceil(np.diff(marks) / float(dt) - 1e-6).astype(int)
+    parts = [np.linspace(a, b, max(1, n), endpoint=False) for a, b, n in zip(marks, marks[1:], counts, strict=False)]
+    return np.concatenate([*parts, marks[-1:]])
+
+
+def drift(network: RateNetwork, state: Float[Array, "*trials N"]) -> Float[Array, "*trials N"]:
+    """−x + J φ(x) + b."""
+    return network.mean_step(state) - state
+
+
+@jax.jit
+def _adaptive(network: RateNetwork, state: Array, times: Array, rtol: Array, atol: Array) -> Array:
+    import diffrax  # noqa: PLC0415
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda _t, x, network: drift(network, x)),  # pyright: ignore[reportArgumentType]
+        diffrax.Tsit5(),
+        t0=0.0,
+        t1=times[-1],
+        dt0=None,
+        y0=state,
+        args=network,
+        saveat=diffrax.SaveAt(ts=times),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+        max_steps=_LONGEST,
+        adjoint=diffrax.ForwardMode(),
+    )
+    return cast("Array", solution.ys)
+
+
+@jax.jit
+def _stochastic(network: RateNetwork, state: Array, times: Array, grid: Array, key: Key) -> Array:
+    return solve_additive(lambda x: drift(network, x), state, math.sqrt(2) * network.noise_std, times, grid, key)
+
+
+def solve_additive(
+    vector_field: Callable[[Array], Array],
+    state: Float[Array, "*shape"],
+    noise: Float[Array, "..."],
+    times: Float[Array, " T"],
+    grid: Float[Array, " steps"],
+    key: Key,
+) -> Float[Array, "T *shape"]:
+    """States at `times` of dx = f(x) dt + noise dW, in steps between the points of `grid`."""
+    import diffrax  # noqa: PLC0415
+    import lineax  # noqa: PLC0415
+
+    path = diffrax.UnsafeBrownianPath(jax.eval_shape(lambda: state), key, diffrax.SpaceTimeLevyArea)
+    diffusion = lineax.DiagonalLinearOperator(jnp.broadcast_to(noise, state.shape))
+    terms = diffrax.MultiTerm(
+        diffrax.ODETerm(lambda _t, x, _args: vector_field(x)),
+        diffrax.ControlTerm(lambda _t, _x, _args: diffusion, path),
+    )
+    solution = diffrax.diffeqsolve(
+        terms,
+        diffrax.ShARK(),
+        t0=grid[0],
+        t1=grid[-1],
+        dt0=None,
+        y0=state,
+        saveat=diffrax.SaveAt(ts=times),
+        stepsize_controller=diffrax.StepTo(ts=grid),
+        max_steps=_LONGEST,
+        adjoint=diffrax.ForwardMode(),
+    )
+    return cast("Array", solution.ys)
+
+
+class FlowStep(eqx.Module):
+    """The map x(t) → x(t + dt) of a continuous-time network, one step of Tsitouras' method, for `dynamics`.
+
+    Called with a state (N,) and, where the network has noise, standard normal numbers (N,) for the noise of the
+    interval, which is added with the variance σ² (1 − e^{−2dt}) of an unconnected unit.
+    """
+
+    network: RateNetwork
+    dt: Float[Array, ""]
+
+    def __init__(self, network: RateNetwork, dt: Scalar):
+        """Refuse a step that is not above 0."""
+        check_scalar("dt", dt, minimum=0.0, strict=True)
+        self.network, self.dt = network, jnp.asarray(dt).astype(network.weights.dtype)
+
+    def __call__(self, state: Float[Array, " N"], normal: Float[Array, " N"] | None = None) -> Float[Array, " N"]:
+        """The state after `dt`."""
+        import diffrax  # noqa: PLC0415
+
+        # this way of looping over stages is the one that tangents can be pushed through
+        solver, term = diffrax.Tsit5(scan_kind="lax"), diffrax.ODETerm(lambda _t, x, _args: drift(self.network, x))
+        start = jnp.zeros_like(self.dt)
+        memory = solver.init(term, start, self.dt, state, None)
+        moved, *_ = solver.step(term, start, self.dt, state, None, memory, made_jump=False)
+        if normal is None:
+            return moved
+        return moved + self.network.noise_std * jnp.sqrt(-jnp.expm1(-2 * self.dt)) * normal
