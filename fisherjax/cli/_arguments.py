@@ -179,6 +179,35 @@ class Estimate(Common):
         return replace(self, training_steps=800, angles=24, relative_error=0.06, budget=100_000, trials=500)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dmft(Common):
+    """Dynamic mean-field theory in continuous time beside simulation: transition to chaos, autocorrelation, regimes."""
+
+    gain: float = 2.0
+    """Gain g of a homogeneous network; used where no gains are given."""
+    gains: Path | None = None
+    """Gain matrix as text (P rows of P numbers, spaces or commas) or a saved GainMatrix or Optimum (.npz)."""
+    fractions: tuple[float, ...] = ()
+    """Share of each population; equal if absent."""
+    noise: float = 0.0
+    """Noise intensity s₂: the variance that an unconnected unit would have."""
+    nonlinearity: str = "tanh"
+    """tanh, erf, relu, threshold-linear, logistic or identity."""
+    units: int = 1000
+    """Units N of the simulated networks."""
+    draws: int = 5
+    """Networks drawn for the autocorrelation; for every measured exponent at most three."""
+    duration: float = 100.0
+    """Time that is averaged over, in time constants."""
+    max_lag: float = 20.0
+    """Longest lag shown, in time constants; at most half of the duration."""
+    grid: int = 30
+    """Gains and noise levels of the phase diagram, each."""
+
+    def quickened(self: T) -> T:
+        return replace(self, units=200, draws=2, duration=40.0, grid=10)
+
+
 Task = Literal[
     "flip-flop",
     "integrator",
@@ -261,13 +290,14 @@ class Info:
     """Where to compute."""
 
 
-Command = Optimize | Curve | Simulate | Estimate | Geometry | Train | FixedPoints | Info
+Command = Optimize | Curve | Simulate | Estimate | Geometry | Dmft | Train | FixedPoints | Info
 COMMANDS: dict[str, Command] = {
     "optimize": Optimize(),
     "curve": Curve(),
     "simulate": Simulate(),
     "estimate": Estimate(),
     "geometry": Geometry(),
+    "dmft": Dmft(),
     "train": Train(),
     "fixed-points": FixedPoints(),
     "info": Info(),

@@ -6,6 +6,7 @@ from fisherjax import fisher, plot
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Network, Simulate
+from ._dmft import run_dmft
 from ._estimate import run_estimate
 from ._fixed_points import run_fixed_points
 from ._geometry import run_geometry
@@ -17,6 +18,7 @@ from ._train import run_train
 
 __all__ = [
     "run_curve",
+    "run_dmft",
     "run_estimate",
     "run_fixed_points",
     "run_geometry",

@@ -6,7 +6,7 @@ import numpy as np
 
 from fisherjax import connectivity, optimize
 
-from ._arguments import Network, Optimize
+from ._arguments import Dmft, Network, Optimize
 from ._parse import UsageError
 
 FAMILIES = {
@@ -25,7 +25,7 @@ OBJECTIVES = {
 }
 
 
-def load_gain_matrix(command: Network) -> connectivity.GainMatrix:
+def load_gain_matrix(command: Network | Dmft) -> connectivity.GainMatrix:
     """The gain matrix that a command names: a file, or a homogeneous network."""
     fractions = command.fractions or None
     if command.gains is None:

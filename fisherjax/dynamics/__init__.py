@@ -5,7 +5,7 @@ from fisherjax.numerics import participation_ratio
 from ._candidates import sample_states
 from ._components import PrincipalComponents, components_for_variance, principal_components
 from ._fixed_points import FixedPoints, find_fixed_points
-from ._flow import flow_lyapunov_spectrum
+from ._flow import MeasuredExponent, flow_lyapunov_spectrum, measure_lyapunov_exponent
 from ._jacobian import Linearization, Modes, jacobian, linearize, modes, time_constants
 from ._lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from ._manifold import AttractorManifold, attractor_manifold
@@ -17,6 +17,7 @@ __all__ = [
     "FixedPoints",
     "Linearization",
     "LyapunovSpectrum",
+    "MeasuredExponent",
     "Modes",
     "PrincipalComponents",
     "Stability",
@@ -28,6 +29,7 @@ __all__ = [
     "jacobian",
     "linearize",
     "lyapunov_spectrum",
+    "measure_lyapunov_exponent",
     "modes",
     "participation_ratio",
     "principal_components",

@@ -1,10 +1,14 @@
 """Lyapunov exponents of a rate network in continuous time."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Float
 
 from fisherjax._errors import check_integer, check_key, check_scalar
-from fisherjax._types import Key, Scalar
+from fisherjax._types import Key, Result, Scalar
+from fisherjax.connectivity import GainMatrix, homogeneous, sample_weights
 from fisherjax.networks import RateNetwork
 from fisherjax.simulate import FlowStep
 
@@ -78,3 +82,82 @@ def flow_lyapunov_spectrum(
         dt=dt,
         steps_per_qr=steps_per_qr,
     )
+
+
+class MeasuredExponent(Result):
+    """Largest Lyapunov exponent of simulated networks.
+
+    Parameters
+    ----------
+    value
+        Mean over draws, per time constant.
+    standard_error
+        Over draws; for one draw, that of its trajectory.
+    by_draw
+        (draws,).
+    """
+
+    value: float
+    standard_error: float
+    by_draw: Float[np.ndarray, " draws"]
+
+
+def measure_lyapunov_exponent(
+    gain: Scalar | GainMatrix,
+    *,
+    num_units: int,
+    num_draws: int,
+    key: Key,
+    noise: Scalar = 0.0,
+    nonlinearity: object = "tanh",
+    duration: Scalar = 50.0,
+    settle: Scalar = 30.0,
+    num_trials: int = 4,
+    dt: Scalar = 0.1,
+    dtype: DTypeLike = jnp.float32,
+) -> MeasuredExponent:
+    """Draw networks and measure each one's largest exponent: what `meanfield.autocorrelation` predicts.
+
+    Parameters
+    ----------
+    gain
+        g, or a `GainMatrix`.
+    num_units, num_draws
+        N, and how many networks are drawn.
+    key
+        JAX random key.
+    noise
+        s₂, as in `meanfield.autocorrelation`.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    duration, settle, num_trials, dt
+        As in `flow_lyapunov_spectrum`, for each network.
+    dtype
+        Float type of the simulation.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `flow_lyapunov_spectrum`.
+    """
+    key = check_key("key", key)
+    num_draws = check_integer("num_draws", num_draws, minimum=1)
+    check_scalar("noise", noise, minimum=0.0)
+    matrix = gain if isinstance(gain, GainMatrix) else homogeneous(gain)
+    found = []
+    for draw_key in jax.random.split(key, num_draws):
+        weight_key, flow_key = jax.random.split(draw_key)
+        network = RateNetwork(
+            sample_weights(matrix, num_units, key=weight_key, dtype=dtype),
+            np.zeros(num_units),
+            noise_std=float(noise) ** 0.5,
+            nonlinearity=nonlinearity,
+        )
+        found.append(
+            flow_lyapunov_spectrum(
+                network, key=flow_key, duration=duration, settle=settle, num_trials=num_trials, dt=dt
+            )
+        )
+    values = np.array([spectrum.exponents[0] for spectrum in found])
+    error = values.std(ddof=1) / np.sqrt(num_draws) if num_draws > 1 else found[0].standard_error[0]
+    return MeasuredExponent(float(values.mean()), float(error), values)

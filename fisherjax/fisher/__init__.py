@@ -1,6 +1,7 @@
 """Fisher information: predicted, measured, and through time."""
 
 from ._closure import ClosureMoments, closure_curve, closure_moments
+from ._continuous import continuous_curve, simulated_continuous_curve
 from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
 from ._decoder import decoder
@@ -27,6 +28,7 @@ __all__ = [
     "bootstrap",
     "closure_curve",
     "closure_moments",
+    "continuous_curve",
     "cramer_rao",
     "decoder",
     "direct",
@@ -45,6 +47,7 @@ __all__ = [
     "pathwise",
     "sensitivity_index",
     "shuffled",
+    "simulated_continuous_curve",
     "simulated_curve",
     "total_memory",
 ]

@@ -119,7 +119,7 @@ def simulated_curve(
             num_blocks=num_blocks,
             progress=progress,
         )
-        value, error = _jackknife(moments, sizes)
+        value, error = information_with_error(moments, sizes)
         values.append(value)
         errors.append(error)
     curve = mean_curve(jnp.stack(values), form, scalar=np.ndim(stimulus) == 0, errors=jnp.stack(errors))  # pyright: ignore[reportArgumentType]
@@ -183,7 +183,7 @@ def ensemble_curve(
 
 
 @jax.jit(static_argnums=1)
-def _jackknife(moments: SensitivityMoments, sizes: tuple[int, ...]) -> tuple[Array, Array]:
+def information_with_error(moments: SensitivityMoments, sizes: tuple[int, ...]) -> tuple[Array, Array]:
     """Estimate from all blocks, and its standard error from the estimates that leave one block out."""
     blocks = moments.count.shape[0]
     # in the linear form each estimate holds T covariance matrices of its own: one at a time

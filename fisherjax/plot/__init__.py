@@ -22,9 +22,11 @@ from ._pages import (
     save_variance_study,
 )
 from ._style import COLORS, population_color, style
+from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, save_dmft, unit_trajectories
 
 __all__ = [
     "COLORS",
+    "autocorrelation",
     "covariance_ellipses",
     "cramer_rao",
     "distance_correlation",
@@ -36,10 +38,13 @@ __all__ = [
     "history",
     "information_profile",
     "information_scaling",
+    "lyapunov_exponents",
     "network_trial",
+    "phase_diagram",
     "population_color",
     "save_angle_study",
     "save_curves",
+    "save_dmft",
     "save_estimates",
     "save_extreme_pairs",
     "save_fixed_points",
@@ -56,6 +61,7 @@ __all__ = [
     "task_trial",
     "training_history",
     "transition_graph",
+    "unit_trajectories",
     "weight_matrix",
     "weight_spectrum",
     "write_state_space_html",

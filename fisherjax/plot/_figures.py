@@ -36,13 +36,22 @@ def gain_matrix(matrix: GainMatrix, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def weight_spectrum(weights: Any, matrix: GainMatrix | None = None, ax: Axes | None = None) -> Axes:
-    """Eigenvalues of the weights in the complex plane, with the unit circle and the predicted radius."""
+def weight_spectrum(
+    weights: Any, matrix: GainMatrix | None = None, ax: Axes | None = None, *, continuous: bool = False
+) -> Axes:
+    """Eigenvalues of the weights in the complex plane with the predicted radius and where silence loses stability.
+
+    That is the unit circle in discrete time, and the line Re λ = 1 in continuous time.
+    """
     ax = axes_or_new(ax)
     values = np.linalg.eigvals(np.asarray(weights))
     ax.scatter(values.real, values.imag, s=3, color=COLORS[0], alpha=0.5, linewidths=0, label="eigenvalues of J")
     angle = np.linspace(0, 2 * np.pi, 400)
-    ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1, label="unit circle")
+    if continuous:
+        reach = 1.05 * float(np.abs(values).max())
+        ax.plot([1, 1], [-reach, reach], color="black", linewidth=1, label="silence unstable: Re λ > 1")
+    else:
+        ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1, label="unit circle")
     reach = max(1.0, float(np.abs(values).max()))
     if matrix is not None:
         radius = float(spectral_radius(matrix))

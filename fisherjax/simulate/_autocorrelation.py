@@ -38,7 +38,7 @@ class MeasuredAutocorrelation(Result):
     @property
     def variance(self) -> Float[np.ndarray, "*P"]:
         """Δ(0)."""
-        return self.values[0]
+        return np.asarray(self.values[0])
 
 
 def trajectory_autocorrelation(
@@ -166,9 +166,9 @@ def measure_autocorrelation(
             states = continuous_trajectories(
                 network, times=float(settle) + steps, initial_state=start, key=noise_key, dt=dt
             )
-            found.append(np.asarray(trajectory_autocorrelation(states, num_lags=num_lags, sizes=sizes)))
+            found.append(np.asarray(trajectory_autocorrelation(states, num_lags=num_lags, sizes=sizes), np.float64))
             advance()
     by_draw = np.stack(found)
     by_draw = by_draw if isinstance(gain, GainMatrix) else by_draw[..., 0]
     spread = by_draw.std(axis=0, ddof=1) / np.sqrt(num_draws) if num_draws > 1 else np.zeros_like(by_draw[0])
-    return MeasuredAutocorrelation(steps[:num_lags].astype(by_draw.dtype), by_draw.mean(axis=0), spread, by_draw)
+    return MeasuredAutocorrelation(steps[:num_lags], by_draw.mean(axis=0), spread, by_draw)

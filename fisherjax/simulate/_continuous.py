@@ -101,7 +101,8 @@ def checked_times(times: object, dtype: Any) -> Float[Array, " T"]:
     require(recorded.ndim == 1 and recorded.size > 0, f"times must have shape (T,), got {recorded.shape}")
     check_finite("times", recorded)
     concrete = np.asarray(recorded)
-    require(bool(np.all(np.diff(concrete) > 0)) and concrete[0] >= 0, "times must increase from at least 0")
+    rising = bool(np.all(np.diff(concrete) > 0) and concrete[0] >= 0)
+    require(rising, "times must increase from at least 0")
     return recorded
 
 

@@ -226,7 +226,7 @@ def test_second_call_compiles_nothing(key):
         fisher.simulated_curve(weights, input_vector=np.ones(6), num_trials=40, key=run_key, **settings)
 
     run(1.0, 0.1, 0.1, key)
-    functions = (_recursion._propagate, _moments._chunk_moments, _simulated._jackknife)
+    functions = (_recursion._propagate, _moments._chunk_moments, _simulated.information_with_error)
     before = [function._cache_size() for function in functions]
     run(1.3, 0.2, 0.5, jax.random.key(7))
     assert [function._cache_size() for function in functions] == before

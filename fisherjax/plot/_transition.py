@@ -1,0 +1,133 @@
+"""Pictures of the transition to chaos: trajectories, autocorrelation, exponent, phase diagram."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from fisherjax.connectivity import GainMatrix
+from fisherjax.dynamics import MeasuredExponent
+from fisherjax.meanfield import REGIMES, Autocorrelation, PhaseDiagram
+from fisherjax.simulate import MeasuredAutocorrelation
+
+from ._figures import weight_spectrum
+from ._files import new_figure, write_figure
+from ._style import COLORS, axes_or_new, population_color, style
+
+_MOST_POINTS = 21
+
+
+def unit_trajectories(times: Any, states: Any, ax: Axes | None = None, *, num_units: int = 6) -> Axes:
+    """States x_i(t) of the first units of one trajectory (T, N)."""
+    ax = axes_or_new(ax)
+    for index in range(min(num_units, np.shape(states)[1])):
+        ax.plot(np.asarray(times), np.asarray(states)[:, index], color=population_color(index), linewidth=1)
+    ax.set_xlabel("time (time constants)")
+    ax.set_ylabel("state of a unit")
+    return ax
+
+
+def autocorrelation(
+    theory: Autocorrelation | None, measured: MeasuredAutocorrelation | None = None, ax: Axes | None = None
+) -> Axes:
+    """Δ(τ): theory as a line, simulation as points with one standard error over networks."""
+    ax = axes_or_new(ax)
+    if theory is not None:
+        columns = np.asarray(theory.values).reshape(len(theory.lags), -1).T
+        for index, column in enumerate(columns):
+            name = "theory" if len(columns) == 1 else f"theory, population {index}"
+            ax.plot(np.asarray(theory.lags), column, color=population_color(index), label=name)
+    if measured is not None:
+        every = max(1, len(measured.lags) // _MOST_POINTS)
+        columns = measured.values.reshape(len(measured.lags), -1).T[:, ::every]
+        errors = measured.standard_error.reshape(len(measured.lags), -1).T[:, ::every]
+        for index, (column, error) in enumerate(zip(columns, errors, strict=True)):
+            name = f"simulation, {len(measured.by_draw)} networks" if index == 0 else None
+            ax.errorbar(
+                measured.lags[::every], column, error, fmt="o", markersize=3.5, capsize=2,
+                color=population_color(index), label=name,
+            )  # fmt: skip
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+    ax.set_xlabel("lag τ (time constants)")
+    ax.set_ylabel("autocorrelation Δ(τ)")
+    ax.legend()
+    return ax
+
+
+def lyapunov_exponents(
+    gains: Any,
+    exponents: Any,
+    local_growth: Any = None,
+    measured: dict[float, MeasuredExponent] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """λ against the gain: theory as a line, simulation as points; the growth of the Jacobian at one moment dashed."""
+    ax = axes_or_new(ax)
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.plot(np.asarray(gains), np.asarray(exponents), color=COLORS[0], label="largest exponent λ, theory")
+    if local_growth is not None:
+        ax.plot(np.asarray(gains), np.asarray(local_growth), "--", color="0.5", label="edge of the Jacobian's spectrum")
+    if measured:
+        ax.errorbar(
+            list(measured), [m.value for m in measured.values()], [m.standard_error for m in measured.values()],
+            fmt="o", markersize=4, capsize=2, color=COLORS[0], label="λ, simulation",
+        )  # fmt: skip
+    ax.set_xlabel("gain")
+    ax.set_ylabel("growth per time constant")
+    ax.legend()
+    return ax
+
+
+def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[float, float] | None = None) -> Axes:
+    """Memory ρ(M) as a colour over gain and noise, with the lines of chaos and of local expansion; `mark` a point."""
+    ax = axes_or_new(ax)
+    gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_std)
+    image = ax.pcolormesh(gains, noise, np.asarray(diagram.memory), cmap="cividis", vmin=0, vmax=1, shading="nearest")
+    ax.figure.colorbar(image, ax=ax, label="memory ρ(M)")
+    lines = []
+    boundaries: tuple[tuple[Any, Any, str], ...] = (
+        (diagram.lyapunov_exponent, "-", "chaos to the right"),
+        (diagram.local_growth, "--", "expands locally to the right"),
+    )
+    for values, kind, name in boundaries:
+        field = np.asarray(values)
+        if np.nanmin(field) < 0 < np.nanmax(field):
+            ax.contour(gains, noise, field, levels=[0.0], colors="white", linestyles=kind, linewidths=1.6)
+            lines.append(Line2D([], [], color="black", linestyle=kind, label=name))
+    if mark is not None:
+        ax.plot(*mark, "*", color=COLORS[1], markersize=13, markeredgecolor="white", clip_on=False)
+        lines.append(Line2D([], [], color=COLORS[1], marker="*", linestyle="", markersize=10, label="this network"))
+    present = sorted({int(k) for k in np.unique(np.asarray(diagram.regime)) if k >= 0})
+    ax.set_title(", ".join(REGIMES[k] for k in present))
+    ax.set_xlabel("gain")
+    ax.set_ylabel("noise σ = √s₂")
+    if lines:
+        ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(lines))
+    return ax
+
+
+def save_dmft(
+    path: Path,
+    *,
+    theory: Autocorrelation,
+    measured: MeasuredAutocorrelation,
+    trajectories: list[tuple[str, Any, Any]],
+    exponents: tuple[Any, Any, Any, dict[float, MeasuredExponent]],
+    diagram: PhaseDiagram,
+    mark: tuple[float, float],
+    weights: Any,
+    matrix: GainMatrix,
+) -> Path:
+    """Two trajectories (title, times, states), autocorrelation, exponents, phase diagram, eigenvalues of J."""
+    with style():
+        figure, axes = new_figure(2, 3, (15, 8.6))
+        for ax, (title, times, states) in zip(axes[0], trajectories, strict=False):
+            unit_trajectories(times, states, ax)
+            ax.set_title(title)
+        autocorrelation(theory, measured, axes[0, 2])
+        lyapunov_exponents(*exponents[:3], measured=exponents[3], ax=axes[1, 0])
+        phase_diagram(diagram, axes[1, 1], mark=mark)
+        weight_spectrum(weights, matrix, axes[1, 2], continuous=True)
+        return write_figure(figure, path)
