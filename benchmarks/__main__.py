@@ -19,6 +19,7 @@ NAMES = (
     "geometry",
     "training",
     "fixed_points",
+    "dmft",
 )
 
 

@@ -19,7 +19,7 @@ from fisherjax._types import write_atomically
 from ._arguments import Common
 from ._parse import UsageError
 
-_PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "optax", "evosax", "numpy", "scipy", "matplotlib")
+_PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "diffrax", "optax", "evosax", "numpy", "scipy", "matplotlib")
 
 
 def set_up_device(device: str) -> str:

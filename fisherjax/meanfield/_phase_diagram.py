@@ -1,21 +1,24 @@
 """Regimes of a network over gain and noise."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_finite, require
+from fisherjax._errors import check_choice, check_finite, require
 from fisherjax._types import Result, as_float
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, lobatto_rule, progress_bar
+from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, lobatto_rule, progress_bar, spectral_radius
 
-from ._autocorrelation import NUM_NODES, Autocorrelation, as_structure, regime_index, stationary_autocorrelation
+from ._autocorrelation import NUM_NODES, as_structure, regime_index, stationary_autocorrelation
 from ._profile import Structure
+from ._stationary import solve_stationary
 
 
 class PhaseDiagram(Result):
-    """Stationary states of a continuous-time network over noise (rows) and gain (columns).
+    """Stationary states of a network over noise (rows) and gain (columns).
 
     Parameters
     ----------
@@ -47,9 +50,10 @@ def phase_diagram(
     *,
     nonlinearity: object = "tanh",
     gain_matrix: GainMatrix | None = None,
+    time: str = "continuous",
     progress: bool = False,
 ) -> PhaseDiagram:
-    """Solve `autocorrelation` on a grid of gains and noise levels, a row of gains at a time.
+    """Solve the stationary theory on a grid of gains and noise levels, a row of gains at a time.
 
     Parameters
     ----------
@@ -61,6 +65,9 @@ def phase_diagram(
         φ: a name, a smooth function, or a `Nonlinearity`.
     gain_matrix
         Structure whose gains are multiplied by `gains`; one population of gain 1 by default.
+    time
+        ``"continuous"``: `autocorrelation`. ``"discrete"``: x(t+1) = J φ(x(t)) + σ ξ(t), as in `stationary_state` and
+        `lyapunov_exponent`; there local expansion and chaos are the same, and times count steps.
     progress
         Whether to show a bar on stderr.
 
@@ -70,15 +77,20 @@ def phase_diagram(
         If a grid is not one-dimensional, not finite or negative.
     """
     phi = as_nonlinearity(nonlinearity)
+    check_choice("time", time, ("continuous", "discrete"))
     columns, rows = _grid("gains", gains), _grid("noise_std", noise_std)
     base = GainMatrix(jnp.ones((1, 1), columns.dtype)) if gain_matrix is None else gain_matrix
     structure, rule = as_structure(base, 0.0), lobatto_rule(NUM_NODES)
     states = []
     with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
         for noise in rows**2:
-            states.append(jax.block_until_ready(_row(phi, rule, structure.total_gain, columns, noise)))
+            if time == "continuous":
+                row = _row(phi, rule, structure.total_gain, columns, noise)
+            else:
+                row = _discrete_row(phi, structure.total_gain, columns, noise)
+            states.append(jax.block_until_ready(row))
             advance()
-    state: Autocorrelation = jax.tree.map(lambda *parts: jnp.stack(parts), *states)
+    state: _Point = jax.tree.map(lambda *parts: jnp.stack(parts), *states)
     return PhaseDiagram(
         gains=columns,
         noise_std=rows,
@@ -87,16 +99,54 @@ def phase_diagram(
         local_growth=state.local_growth,
         memory=state.memory,
         relaxation_time=jnp.where(state.converged, state.relaxation_time, jnp.nan),
-        regime=jnp.where(state.converged, regime_index(state), -1),
+        regime=jnp.where(state.converged, state.regime, -1),
     )
 
 
+class _Point(NamedTuple):
+    """What the diagram keeps of one stationary state."""
+
+    variance: Array
+    lyapunov_exponent: Array
+    local_growth: Array
+    memory: Array
+    relaxation_time: Array
+    regime: Array
+    converged: Array
+
+
 @jax.jit(static_argnums=0)
-def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise: Array) -> Autocorrelation:
-    def one(gain: Array) -> Autocorrelation:
+def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise: Array) -> _Point:
+    def one(gain: Array) -> _Point:
         structure = Structure(total_gain * gain**2, jnp.full(len(total_gain), noise, total_gain.dtype))
         tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)
-        return stationary_autocorrelation(phi, rule, structure, None, None, tolerance)
+        state = stationary_autocorrelation(phi, rule, structure, None, None, tolerance)
+        return _Point(
+            state.variance,
+            state.lyapunov_exponent,
+            state.local_growth,
+            state.memory,
+            state.relaxation_time,
+            regime_index(state),
+            state.converged,
+        )
+
+    return jax.vmap(one)(gains)
+
+
+@jax.jit(static_argnums=0)
+def _discrete_row(phi: Nonlinearity, total_gain: Array, gains: Array, noise: Array) -> _Point:
+    def one(gain: Array) -> _Point:
+        scaled = total_gain * gain**2
+        state = solve_stationary(scaled, noise, phi)
+        exponent = jnp.log(spectral_radius(scaled * phi.slope_second_moment(state.variance))) / 2
+        pair = phi.two_point(state.variance, state.noise_variance)
+        memory = spectral_radius(scaled * pair.slope_overlap)
+        active = jnp.max(state.variance) > 1e3 * jnp.finfo(noise.dtype).eps
+        ordered = jnp.where(noise > 0, 2, jnp.where(active, 1, 0))
+        known = (exponent, exponent, memory, -1 / jnp.log(memory))
+        kept = [jnp.where(state.converged, value, jnp.nan) for value in (state.variance, *known)]
+        return _Point(*kept, regime=jnp.where(exponent > 0, 4, ordered), converged=state.converged)
 
     return jax.vmap(one)(gains)
 

@@ -66,11 +66,11 @@ def stationary_state(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity
     """
     phi = as_nonlinearity(nonlinearity)
     check_scalar("noise_std", noise_std, minimum=0.0)
-    return _solve(gain_matrix.variance_gain, jnp.asarray(noise_std).astype(gain_matrix.gains.dtype) ** 2, phi)
+    return solve_stationary(gain_matrix.variance_gain, jnp.asarray(noise_std).astype(gain_matrix.gains.dtype) ** 2, phi)
 
 
 @jax.jit(static_argnums=2)
-def _solve(total_gain: Array, noise: Array, phi: Nonlinearity) -> StationaryState:
+def solve_stationary(total_gain: Array, noise: Array, phi: Nonlinearity) -> StationaryState:
     variance = variance_from_above(total_gain, noise, phi)
 
     def overlap_map(noise_variance: Array, args: tuple[Array, Array, Array]) -> Array:

@@ -5,7 +5,7 @@ Between grid points the recurrent input η = J φ(x) is taken as linear in time,
     x_{n+1} = e^{−h} x_n + b₀ η_n + b₁ η_{n+1} + ν_n,   b₁ = 1 − (1 − e^{−h})/h,   b₀ = 1 − e^{−h} − b₁,
 
 a Gaussian process whose covariances follow row by row: η has covariance Σ_q G_pq E[φφ], and ν_n the exact variance
-s₂ (1 − e^{−2h}). The error is of second order in h; positive semidefiniteness is kept by construction.
+s₂ (1 − e^{−2h}). The error is of second order in h. η_{n+1} depends on what it drives: a few corrections solve for it.
 """
 
 from typing import NamedTuple
@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_scalar, is_traced, require
+from fisherjax._errors import check_choice, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, coarse_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity
 
 from ._autocorrelation import as_structure
+from ._profile import Structure
 
 _CORRECTIONS = 2
 _LONGEST = 4000  # grid points
@@ -72,8 +73,11 @@ def two_time_correlation(
     noise: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
     nonlinearity: object = "tanh",
     dt: Scalar = 0.05,
+    time: str = "continuous",
 ) -> TwoTimeCorrelation:
     """Solve (∂_t + 1)(∂_s + 1) Δ_p(t, s) = Σ_q G_pq E[φ(x_t)φ(x_s)]_q + 2 s₂_p δ(t − s) from Δ_p(0, 0).
+
+    With ``time="discrete"``, Δ_p(t+1, s+1) = Σ_q G_pq E[φ(x_t)φ(x_s)]_q + s₂_p δ_ts, Δ_p(t, 0) = 0 for t > 0.
 
     The initial states are independent Gaussians of zero mean, independent of the weights. As t and s grow at fixed
     t − s the solution approaches `autocorrelation`. Time and memory grow as (duration/dt)², 400 × 400 points take
@@ -92,7 +96,9 @@ def two_time_correlation(
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
     dt
-        Step; the error is of second order in it, about 0.1 % of the variance with 0.05.
+        Step; the error is of second order in it, about 0.1 % of the variance with 0.05. Not used in discrete time.
+    time
+        ``"continuous"``, or ``"discrete"`` for x(t+1) = J φ(x(t)) + √s₂ ξ(t); `duration` counts steps then.
 
     Returns
     -------
@@ -107,10 +113,12 @@ def two_time_correlation(
     ----------
     Crisanti & Sompolinsky (2018), Path integral approach to random neural networks, Phys. Rev. E 98, 062120.
     """
-    phi = coarse_nonlinearity(nonlinearity)  # to 2e-9, far below the error of the step
     structure = as_structure(gain, noise)
     dtype = structure.total_gain.dtype
-    times = time_grid(duration, dt)
+    check_choice("time", time, ("continuous", "discrete"))
+    # moments to 2e-9 where the step's error is far above that
+    phi = coarse_nonlinearity(nonlinearity) if time == "continuous" else as_nonlinearity(nonlinearity)
+    times = time_grid(duration, dt if time == "continuous" else 1)
     start = jnp.asarray(initial_variance).astype(dtype)
     require(
         start.shape in {(), structure.noise.shape},
@@ -119,6 +127,9 @@ def two_time_correlation(
     if not is_traced(start):
         lowest = float(np.asarray(start).min())
         require(lowest >= 0, f"initial_variance must be at least 0, got {lowest:g}")
+    if time == "discrete":
+        values = _discrete(phi, structure, jnp.broadcast_to(start, structure.noise.shape), len(times))
+        return TwoTimeCorrelation(jnp.asarray(times, dtype), values if isinstance(gain, GainMatrix) else values[..., 0])
     replicas = Replicas(
         steps=jnp.asarray(np.diff(times), dtype),
         noise=structure.noise[None, None],
@@ -149,11 +160,34 @@ def time_grid(duration: Scalar, dt: Scalar) -> np.ndarray:
     return np.linspace(0, float(duration), count + 1)
 
 
+@jax.jit(static_argnums=(0, 3))
+def _discrete(phi: Nonlinearity, structure: Structure, start: Array, count: int) -> Float[Array, "T T P"]:
+    """Rows of the map: the next is this one, through φ, shifted by a step."""
+
+    def advance(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], Array]:
+        row, variance = carry
+        own = jnp.broadcast_to(variance[index], variance.shape)
+        moments = phi.overlap(own, variance, row).at[index].set(phi.second_moment(variance[index]))
+        following = jnp.roll(moments @ structure.total_gain.T, 1, axis=0).at[0].set(0)
+        following = jnp.where(jnp.arange(count)[:, None] <= index + 1, following, 0).at[index + 1].add(structure.noise)
+        return (following, variance.at[index + 1].set(following[index + 1])), following
+
+    first = jnp.zeros((count, len(start)), start.dtype).at[0].set(start)
+    # of times to come the variance is not known yet, and not used
+    variance = jnp.ones_like(first).at[0].set(start)
+    _, rows = jax.lax.scan(advance, (first, variance), jnp.arange(count - 1))
+    return _symmetric(jnp.concatenate([first[None], rows]))
+
+
+def _symmetric(rows: Float[Array, "T T P"]) -> Float[Array, "T T P"]:
+    lower = jnp.tril(jnp.ones(rows.shape[:2], bool))[..., None]
+    return jnp.where(lower, rows, jnp.swapaxes(rows, 0, 1))
+
+
 @jax.jit(static_argnums=0)
 def _whole(phi: Nonlinearity, total_gain: Array, replicas: Replicas) -> Float[Array, "T T P"]:
     _, rows = covariance_rows(phi, total_gain, replicas, lambda rows, _: rows.covariance[:, 0, 0])
-    lower = jnp.tril(jnp.ones(rows.shape[:2], bool))[..., None]
-    return jnp.where(lower, rows, jnp.swapaxes(rows, 0, 1))
+    return _symmetric(rows)
 
 
 def covariance_rows(phi: Nonlinearity, total_gain: Array, replicas: Replicas, keep: object) -> tuple[Rows, Array]:

@@ -308,6 +308,16 @@ def test_phase_diagram():
     assert np.isnan(linear.lyapunov_exponent[0, 1])
 
 
+def test_phase_diagram_in_discrete_time():
+    """Page reference: g_c(σ = 0.1) = 1.19340073, and the table of exponents and memories."""
+    diagram = meanfield.phase_diagram([0.8, 1.19, 1.2, 1.5], [0.0, 0.1], time="discrete")
+    names = [[meanfield.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
+    assert names == [["silent", "chaotic", "chaotic", "chaotic"], ["driven", "driven", "chaotic", "chaotic"]]
+    np.testing.assert_allclose(diagram.lyapunov_exponent[0, 3], 0.0652172119, atol=1e-9)
+    np.testing.assert_allclose(diagram.memory[0, 3], 0.9430299756, atol=1e-9)
+    np.testing.assert_allclose(meanfield.critical_gain(noise_std=0.1), 1.19340073, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
