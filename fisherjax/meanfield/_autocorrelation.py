@@ -4,7 +4,6 @@ import functools
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -12,27 +11,13 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._errors import check_finite, check_integer, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar, as_float
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import (
-    LobattoRule,
-    Nonlinearity,
-    as_nonlinearity,
-    interpolate,
-    lobatto_rule,
-    perron_vectors,
-    spectral_radius,
-)
+from fisherjax.numerics import LobattoRule, as_nonlinearity, lobatto_rule
 
-from ._energy import starting_variance
-from ._growth import lyapunov_of_profile
-from ._profile import Structure, Unknowns, decay_rate, memory_matrix, relax, solve_profile
-from ._stationary import variance_from_above
+from ._profile import Structure
+from ._steady import NUM_NODES, SteadyState, profile_at, steady_state
 
-NUM_NODES = 97
-_REACH = 14.0  # relaxation times that are solved for: the linear tail beyond is exact to e^{−28} relative to Δ₀
-_SHORTEST = 6.0
+_SHORTEST = 6.0  # relaxation times that an interval must have
 _LAGS = 257
-_RELAXATIONS = 60
-_DEEPEST = 1e-6  # lowest decay rate whose interval is still resolved
 
 
 class Autocorrelation(Result):
@@ -88,7 +73,7 @@ class Autocorrelation(Result):
     @property
     def regime(self) -> str:
         """One of `REGIMES`: silent, fixed (static but not silent), driven, expanding, chaotic."""
-        return REGIMES[int(regime_index(self))]
+        return REGIMES[int(regime_index(self, self.noise))]
 
 
 REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
@@ -96,10 +81,9 @@ REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
 Jacobian that expands at every moment and yet no chaos; chaotic."""
 
 
-def regime_index(state: Autocorrelation) -> Array:
-    """Place in `REGIMES`, also for batches of results."""
-    quiet = jnp.max(jnp.atleast_1d(state.noise), axis=-1) == 0
-    active = jnp.max(jnp.atleast_1d(state.variance), axis=-1) > 0
+def regime_index(state: Autocorrelation | SteadyState, noise: Array) -> Array:
+    """Place in `REGIMES` of a state under noise s₂."""
+    quiet, active = jnp.max(noise) == 0, jnp.max(state.variance) > 0
     ordered = jnp.where(quiet, jnp.where(active, 1, 0), jnp.where(state.local_growth > 0, 3, 2))
     return jnp.where(state.lyapunov_exponent > 0, 4, ordered)
 
@@ -165,15 +149,32 @@ def autocorrelation(
     rule = lobatto_rule(check_integer("num_nodes", num_nodes, minimum=9))
     if max_lag is not None:
         check_scalar("max_lag", max_lag, minimum=0.0, strict=True)
-    length = None if max_lag is None else jnp.asarray(max_lag, dtype)
+    length = jnp.asarray(0 if max_lag is None else max_lag).astype(dtype)
     places = None if lags is None else _checked_lags(lags, dtype)
-    solve = functools.partial(stationary_autocorrelation, phi, rule, structure)
-    limit = jnp.asarray(accuracy, dtype)
-    found = solve(length, places, limit)
-    if max_lag is not None and not is_traced(found):
-        _require_decay(solve(None, places, limit), max_lag)
-    _require_solution(found, accuracy)
+    solve = functools.partial(steady_state, phi, rule, structure)
+    state = solve(length, jnp.asarray(accuracy, dtype))
+    if max_lag is not None and not is_traced(state):
+        _require_decay(solve(jnp.zeros_like(length), jnp.asarray(accuracy, dtype)), max_lag)
+    _require_solution(state, accuracy)
+    found = _sampled(rule, state, structure.noise, places)
     return found if isinstance(gain, GainMatrix) else _of_one_population(found)
+
+
+def _sampled(rule: LobattoRule, state: SteadyState, noise: Array, lags: Array | None) -> Autocorrelation:
+    shown = state.length * jnp.linspace(0, 1, _LAGS, dtype=noise.dtype) if lags is None else lags
+    return Autocorrelation(
+        lags=shown,
+        values=profile_at(rule, state, shown),
+        variance=state.unknowns[0],
+        static_variance=state.unknowns[-1],
+        noise=noise,
+        lyapunov_exponent=state.lyapunov_exponent,
+        local_growth=state.local_growth,
+        memory=state.memory,
+        relaxation_time=state.relaxation_time,
+        residual=state.residual,
+        converged=state.converged,
+    )
 
 
 def as_structure(gain: Scalar | GainMatrix, noise: object) -> Structure:
@@ -182,7 +183,9 @@ def as_structure(gain: Scalar | GainMatrix, noise: object) -> Structure:
         total_gain = gain.variance_gain
     else:
         check_scalar("gain", gain, minimum=0.0)
-        total_gain = as_float(gain).reshape(1, 1) ** 2
+        value = as_float(gain)
+        # a Python number is weakly typed, which would compile everything once more
+        total_gain = value.astype(value.dtype).reshape(1, 1) ** 2
     populations = total_gain.shape[0]
     intensity = jnp.asarray(noise).astype(total_gain.dtype)
     require(
@@ -194,127 +197,6 @@ def as_structure(gain: Scalar | GainMatrix, noise: object) -> Structure:
         lowest = float(np.asarray(intensity).min())
         require(lowest >= 0, f"noise must be at least 0, got {lowest:g}")
     return Structure(total_gain, jnp.broadcast_to(intensity, (populations,)))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def stationary_autocorrelation(
-    phi: Nonlinearity,
-    rule: LobattoRule,
-    structure: Structure,
-    length: Float[Array, ""] | None,
-    lags: Float[Array, " T"] | None,
-    tolerance: Float[Array, ""],
-) -> Autocorrelation:
-    """`autocorrelation` after its checks, with a population axis throughout."""
-    fixed, resting = _fixed_state(phi, structure)
-    # where the network rests, a harmless problem stands in for the one that has no decaying solution
-    safe = Structure(jnp.where(fixed, 0, structure.total_gain), jnp.where(fixed, 1, structure.noise))
-    moving = _moving(phi, rule, safe, length, lags)
-    slope2 = phi.slope_second_moment(jnp.where(fixed, resting, moving.variance))
-    radius = spectral_radius(structure.total_gain * slope2)
-    quiet_decay = jnp.sqrt(jnp.maximum(1 - radius, jnp.finfo(radius.dtype).eps))
-    shown = moving.lags if length is not None or lags is not None else jnp.linspace(0, _REACH / quiet_decay, _LAGS)
-    excess = moving.residual <= jnp.maximum(tolerance, 100 * jnp.finfo(radius.dtype).eps * moving.relaxation_time**2)
-    converged = jnp.where(fixed, jnp.all(jnp.isfinite(resting)), moving.converged & excess)
-
-    def chosen(at_rest: Array, in_motion: Array) -> Array:
-        return jnp.where(fixed, at_rest, jnp.where(converged, in_motion, jnp.nan))
-
-    return Autocorrelation(
-        lags=jnp.where(fixed, shown, moving.lags),
-        values=chosen(jnp.broadcast_to(resting, moving.values.shape), moving.values),
-        variance=chosen(resting, moving.variance),
-        static_variance=chosen(resting, moving.static_variance),
-        noise=structure.noise,
-        lyapunov_exponent=chosen(jnp.sqrt(radius) - 1, moving.lyapunov_exponent),
-        local_growth=chosen(jnp.sqrt(radius) - 1, jnp.sqrt(radius) - 1),
-        memory=chosen(radius, moving.memory),
-        relaxation_time=chosen(1 / quiet_decay, moving.relaxation_time),
-        residual=jnp.where(fixed, 0, moving.residual),
-        converged=converged,
-    )
-
-
-def _fixed_state(phi: Nonlinearity, structure: Structure) -> tuple[Array, Array]:
-    """Whether the network rests at a stable fixed point for want of noise, and its variance there."""
-    quiet = jnp.zeros_like(structure.noise)
-    resting = variance_from_above(structure.total_gain, quiet, phi)
-    negligible = 1e3 * jnp.finfo(resting.dtype).eps * jnp.max(phi.second_moment(jnp.ones_like(resting)))
-    resting = jnp.where(jnp.abs(resting) < negligible * jnp.max(structure.total_gain), 0, resting)
-    stable = spectral_radius(structure.total_gain * phi.slope_second_moment(resting)) <= 1
-    return jnp.all(structure.noise == 0) & stable, resting
-
-
-def _moving(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array | None, lags: Array | None
-) -> Autocorrelation:
-    """The solution with a decaying autocorrelation: driven by noise, or chaotic."""
-    length, guess, bounded = jax.lax.stop_gradient(_start(phi, rule, structure, length))
-    unknowns, last_step = solve_profile(phi, rule, structure, length, guess)
-    profile, variance, limit = unknowns[:-1], unknowns[0], unknowns[-1]
-    memory = spectral_radius(memory_matrix(phi, structure, variance, limit))
-    kappa = decay_rate(phi, structure, variance, limit)
-    shown = jnp.linspace(0, length, _LAGS) if lags is None else lags
-    scale = jnp.max(variance)
-    within = (scale > 1e-3 * jnp.max(guess[0])) & (scale < 1e3 * jnp.max(guess[0]))
-    decays = jnp.all(profile[-1] - limit <= 0.02 * scale) & jnp.all(profile - limit >= -1e-5 * scale)
-    return Autocorrelation(
-        lags=shown,
-        values=_at(rule, unknowns, length, kappa, shown),
-        variance=variance,
-        static_variance=limit,
-        noise=structure.noise,
-        lyapunov_exponent=lyapunov_of_profile(phi, rule, structure, length, unknowns),
-        local_growth=jnp.zeros_like(kappa),
-        memory=memory,
-        relaxation_time=1 / kappa,
-        residual=last_step,
-        converged=bounded & within & decays & (memory < 1) & jnp.isfinite(last_step),
-    )
-
-
-def _start(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array | None
-) -> tuple[Array, Unknowns, Array]:
-    """Length of the interval and a profile that Newton's method converges from."""
-    populations = len(structure.noise)
-    gain2 = spectral_radius(structure.total_gain)
-    one = starting_variance(phi, gain2, jnp.mean(structure.noise))
-    effective = Structure(gain2.reshape(1, 1), jnp.mean(structure.noise).reshape(1))
-    kappa = _shown_rate(decay_rate(phi, effective, one.variance[None], one.limit[None]))
-    reach = _REACH / kappa if length is None else length
-    lags = jnp.asarray(rule.nodes + 1, reach.dtype) / 2 * reach
-    # from rest the profile starts flat, pushed by noise it starts with a kink
-    shape = jnp.where(effective.noise > 0, jnp.exp(-kappa * lags), 1 / jnp.cosh(kappa * lags))
-    share = jnp.ones(1, reach.dtype) if populations == 1 else _shares(structure.total_gain)
-    profile = one.limit + (one.variance - one.limit) * jnp.append(shape, 0)
-    guess = profile[:, None] * share
-    if populations == 1:
-        return reach, guess, one.bounded
-    guess = relax(phi, rule, structure, reach, guess, _RELAXATIONS)
-    if length is None:
-        kappa = _shown_rate(decay_rate(phi, structure, guess[0], guess[-1]))
-        longer = _REACH / kappa
-        moved = _at(rule, guess, reach, kappa, lags * (longer / reach))
-        reach, guess = longer, jnp.concatenate([moved, guess[-1:]])
-    return reach, guess, one.bounded
-
-
-def _shown_rate(kappa: Array) -> Array:
-    return jnp.maximum(kappa, _DEEPEST)
-
-
-def _shares(total_gain: Array) -> Array:
-    """Right Perron vector with mean one, no population left out."""
-    share = perron_vectors(total_gain)[1] * len(total_gain)
-    return jnp.maximum(jnp.where(jnp.isfinite(share), share, 1), 0.1)
-
-
-def _at(rule: LobattoRule, unknowns: Unknowns, length: Array, kappa: Array, lags: Array) -> Array:
-    """Δ(τ) at any lags: the collocation polynomial, and its exponential tail beyond the interval."""
-    inside = interpolate(rule, unknowns[:-1], 2 * jnp.minimum(lags, length) / length - 1)
-    fade = jnp.exp(-kappa * jnp.maximum(lags - length, 0))
-    return unknowns[-1] + (inside - unknowns[-1]) * fade[:, None]
 
 
 def _checked_tolerance(tolerance: float | None, dtype: Any) -> float:
@@ -339,9 +221,9 @@ def _checked_lags(lags: object, dtype: Any) -> Float[Array, " T"]:
     return places
 
 
-def _require_decay(whole: Autocorrelation, max_lag: Scalar) -> None:
+def _require_decay(whole: SteadyState, max_lag: Scalar) -> None:
     """Refuse an interval at whose end the correlation has not decayed, as the solution on a long one tells."""
-    active = bool(whole.converged) and float(np.max(np.asarray(whole.variance - whole.static_variance))) > 0
+    active = bool(whole.converged) and float(np.max(np.asarray(whole.unknowns[0] - whole.unknowns[-1]))) > 0
     needed = _SHORTEST * float(whole.relaxation_time)
     require(
         not active or float(max_lag) >= needed,
@@ -349,7 +231,7 @@ def _require_decay(whole: Autocorrelation, max_lag: Scalar) -> None:
     )
 
 
-def _require_solution(found: Autocorrelation, tolerance: float) -> None:
+def _require_solution(found: SteadyState, tolerance: float) -> None:
     """Refuse what is known (not traced) to be no solution."""
     if is_traced(found):
         return

@@ -12,9 +12,10 @@ from fisherjax._types import Result, as_float
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, lobatto_rule, progress_bar, spectral_radius
 
-from ._autocorrelation import NUM_NODES, as_structure, regime_index, stationary_autocorrelation
+from ._autocorrelation import as_structure, regime_index
 from ._profile import Structure
 from ._stationary import solve_stationary
+from ._steady import NUM_NODES, steady_state
 
 
 class PhaseDiagram(Result):
@@ -120,14 +121,14 @@ def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, 
     def one(gain: Array) -> _Point:
         structure = Structure(total_gain * gain**2, jnp.full(len(total_gain), noise, total_gain.dtype))
         tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)
-        state = stationary_autocorrelation(phi, rule, structure, None, None, tolerance)
+        state = steady_state(phi, rule, structure, jnp.zeros_like(tolerance), tolerance)
         return _Point(
             state.variance,
             state.lyapunov_exponent,
             state.local_growth,
             state.memory,
             state.relaxation_time,
-            regime_index(state),
+            regime_index(state, noise),
             state.converged,
         )
 

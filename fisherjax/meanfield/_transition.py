@@ -12,9 +12,10 @@ from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, lobatto_rule, spectral_radius
 
-from ._autocorrelation import NUM_NODES, as_structure, stationary_autocorrelation
+from ._autocorrelation import as_structure
 from ._profile import Structure
 from ._stationary import growth_rate, variance_from_above
+from ._steady import NUM_NODES, steady_state
 
 _WIDEST = 5.0  # of log gain above the gain that destabilises the silent network
 _WIDEST_DISCRETE = 9.2
@@ -82,8 +83,8 @@ def local_stability_gain(
 def _continuous(structure: Structure, rule: LobattoRule, phi: Nonlinearity, *, local: bool) -> Float[Array, ""]:
     def growth(log_factor: Array, structure: Structure) -> Array:
         scaled = Structure(structure.total_gain * jnp.exp(2 * log_factor), structure.noise)
-        tolerance = jnp.sqrt(jnp.finfo(log_factor.dtype).eps)
-        state = stationary_autocorrelation(phi, rule, scaled, None, None, tolerance)
+        tolerance = jnp.sqrt(jnp.finfo(log_factor.dtype).eps).astype(log_factor.dtype)
+        state = steady_state(phi, rule, scaled, jnp.zeros_like(tolerance), tolerance)
         resting = variance_from_above(scaled.total_gain, jnp.zeros_like(scaled.noise), phi)
         at_rest = spectral_radius(scaled.total_gain * phi.slope_second_moment(resting)) - 1
         driven = state.local_growth if local else state.lyapunov_exponent
