@@ -204,8 +204,8 @@ class Dmft(Common):
     grid: int = 30
     """Gains and noise levels of the phase diagram, each."""
 
-    def quickened(self: T) -> T:
-        return replace(self, units=200, draws=2, duration=40.0, grid=10)
+    def quickened(self) -> "Dmft":
+        return replace(self, units=200, draws=2, duration=40.0, max_lag=min(self.max_lag, 20.0), grid=10)
 
 
 Task = Literal[

@@ -25,6 +25,11 @@ def run_dmft(command: Dmft, session: Session) -> None:
     """Theory in float64, simulation in float32."""
     require(command.units >= 2, f"--units must be at least 2, got {command.units}")
     require(command.grid >= 2, f"--grid must be at least 2, got {command.grid}")
+    require(command.draws >= 1, f"--draws must be at least 1, got {command.draws}")
+    require(
+        0 < 2 * command.max_lag <= command.duration,
+        f"--max-lag {command.max_lag:g} must be above 0 and at most half of the duration {command.duration:g}",
+    )
     matrix = load_gain_matrix(command)
     radius = float(connectivity.spectral_radius(matrix))
     require(radius > 0, "the gains must not all be zero")
@@ -84,8 +89,8 @@ def run_dmft(command: Dmft, session: Session) -> None:
     rows = _rows(theory, measured)
     session.write_table(HEADER, rows)
     spread = np.abs(measured.values - _at(theory, measured.lags)).max(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        worst = float(np.nanmax(spread / np.asarray(theory.variance)))
+    active = np.asarray(theory.variance) > 0
+    worst = float(np.max(spread[active] / np.asarray(theory.variance)[active])) if np.any(active) else None
     facts = {
         "regime": theory.regime,
         "variance": theory.variance,
@@ -94,8 +99,8 @@ def run_dmft(command: Dmft, session: Session) -> None:
         "memory": float(theory.memory),
         "relaxation_time": float(theory.relaxation_time),
         "spectral_radius": radius,
-        "critical_factor": factor,
-        "local_stability_factor": local,
+        "critical_factor": factor if np.isfinite(factor) else None,
+        "local_stability_factor": local if np.isfinite(local) else None,
         "largest_difference_over_variance": worst,
         "measured_exponents": {str(g): [m.value, m.standard_error] for g, m in exponents.items()},
     }
@@ -199,7 +204,9 @@ def _text(command: Dmft, theory: meanfield.Autocorrelation, facts: dict[str, Any
     lines = [
         f"{meaning} Variance Δ(0) = {variance}; largest exponent λ = {exponent:.6g} per time constant.",
         (
-            f"Chaos begins at {facts['critical_factor']:.6g} times these gains, local expansion at "
+            "This nonlinearity never becomes chaotic: its activity grows without bound first."
+            if facts["critical_factor"] is None
+            else f"Chaos begins at {facts['critical_factor']:.6g} times these gains, local expansion at "
             f"{facts['local_stability_factor']:.6g} times."
         ),
         (

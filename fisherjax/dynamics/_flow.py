@@ -6,13 +6,13 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from fisherjax._errors import check_integer, check_key, check_scalar
+from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous, sample_weights
 from fisherjax.networks import RateNetwork
 from fisherjax.simulate import FlowStep
 
-from ._lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from ._lyapunov import BLOCKS, LyapunovSpectrum, lyapunov_spectrum
 
 
 def flow_lyapunov_spectrum(
@@ -40,7 +40,7 @@ def flow_lyapunov_spectrum(
     key
         JAX random key, of the start, the tangent vectors and the noise.
     duration, settle
-        Time averaged over, and time before, in time constants.
+        Time averaged over, rounded down to 20 blocks of whole decompositions, and time before, in time constants.
     num_exponents
         How many, from the largest; cost grows in proportion.
     dt
@@ -63,6 +63,13 @@ def flow_lyapunov_spectrum(
     for name, value in (("duration", duration), ("dt", dt)):
         check_scalar(name, value, minimum=0.0, strict=True)
     check_scalar("settle", settle, minimum=0.0)
+    interval = check_integer("steps_per_qr", steps_per_qr, minimum=1)
+    shortest = BLOCKS * interval * float(dt)
+    require(
+        float(duration) >= shortest * (1 - 1e-9),
+        f"duration must be at least {BLOCKS} decompositions, {BLOCKS} · steps_per_qr · dt = {shortest:g}; "
+        f"got {float(duration):g}",
+    )
     steps, warm = round(float(duration) / float(dt)), round(float(settle) / float(dt))
     tangent_key, state_key, noise_key = jax.random.split(key, 3)
     units, dtype = network.num_units, network.weights.dtype
@@ -80,7 +87,7 @@ def flow_lyapunov_spectrum(
         num_exponents=num_exponents,
         warm_up=warm,
         dt=dt,
-        steps_per_qr=steps_per_qr,
+        steps_per_qr=interval,
     )
 
 

@@ -13,7 +13,7 @@ from fisherjax._types import Key, Result, Scalar
 
 from ._step import StepFunction, apply, as_states, check_step, prepared
 
-_BLOCKS = 20  # of steps, whose means give the standard error
+BLOCKS = 20  # of steps, whose means give the standard error
 
 
 class LyapunovSpectrum(Result):
@@ -95,23 +95,23 @@ def lyapunov_spectrum(
     check_scalar("dt", dt, minimum=0.0, strict=True)
     warm_up = check_integer("warm_up", warm_up, minimum=0)
     interval = check_integer("steps_per_qr", steps_per_qr, minimum=1)
-    per_block = check_integer("num_steps", num_steps, minimum=1) // (_BLOCKS * interval)
-    require(per_block >= 1, f"num_steps must be at least {_BLOCKS * interval} (20 QR intervals), got {num_steps}")
+    per_block = check_integer("num_steps", num_steps, minimum=1) // (BLOCKS * interval)
+    require(per_block >= 1, f"num_steps must be at least {BLOCKS * interval} (20 QR intervals), got {num_steps}")
     size = states.shape[1]
     count = size if num_exponents is None else check_integer("num_exponents", num_exponents, minimum=1)
     require(count <= size, f"num_exponents must be at most the state's length {size}, got {count}")
     step, check = prepared(step), check_key("key", key)
-    used = per_block * _BLOCKS * interval
+    used = per_block * BLOCKS * interval
     warm = warm_up // interval
     driven = _driven(inputs, warm * interval + used, warm_up + num_steps, states.dtype)
     check_step(step, states[:1], None if driven is None else driven[:1])
     growth = _growth(step, states, driven, check, count, warm, used // interval, interval)
     rates = np.asarray(growth, np.float64).mean(axis=0)
     require(not np.any(np.isnan(rates) | (rates == np.inf)), "the trajectory or its tangent vectors diverge")
-    blocks = rates.reshape(_BLOCKS, -1, count).mean(axis=1) / (interval * float(dt))
+    blocks = rates.reshape(BLOCKS, -1, count).mean(axis=1) / (interval * float(dt))
     exponents = blocks.mean(axis=0)
     lost = np.isneginf(exponents)
-    errors = np.where(lost, 0, np.where(lost, 0, blocks).std(axis=0, ddof=1) / np.sqrt(_BLOCKS))
+    errors = np.where(lost, 0, np.where(lost, 0, blocks).std(axis=0, ddof=1) / np.sqrt(BLOCKS))
     order = np.argsort(-exponents, kind="stable")
     return LyapunovSpectrum(exponents[order], errors[order])
 

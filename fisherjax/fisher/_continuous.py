@@ -324,6 +324,7 @@ def _parameters(gain_matrix: GainMatrix, noise: object, input_pattern: object) -
     require(
         intensity.shape in {(), (count,)}, f"noise must be a number or have shape ({count},), got {intensity.shape}"
     )
+    check_finite("noise", intensity)
     if not is_traced(intensity):
         lowest = float(np.asarray(intensity).min())
         require(lowest > 0, f"noise must be above 0, got {lowest:g}: without it Fisher information is infinite")

@@ -36,10 +36,10 @@ class FisherCurve(Result):
         """Total information relative to that of the first step."""
         return self.total / self.total[0]
 
-    def first_non_finite(self) -> int | None:
+    def first_non_finite(self) -> float | None:
         """First time at which the total is NaN or infinite, None if it is finite throughout."""
         finite = jnp.isfinite(self.total).reshape(self.total.shape[0], -1).all(axis=1)
-        return None if bool(finite.all()) else int(self.times[jnp.argmin(finite)])
+        return None if bool(finite.all()) else float(self.times[jnp.argmin(finite)])
 
 
 def as_draws(weights: object) -> Float[Array, "draws N N"]:
@@ -83,6 +83,6 @@ def warn_if_not_finite(curve: FisherCurve, reason: str) -> FisherCurve:
     if not is_traced(curve.total):
         step = curve.first_non_finite()
         if step is not None:
-            message = f"Fisher information is not finite from time {step} on: {reason}"
+            message = f"Fisher information is not finite from time {step:g} on: {reason}"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
     return curve

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from fisherjax.numerics import LobattoRule, Nonlinearity, spectral_radius
 
-from ._profile import Structure, Unknowns, matrices, pair_moments, solve_tangent
+from ._profile import Interval, Structure, Unknowns, matrices, pair_moments, solve_tangent
 
 _NEWTON_STEPS = 12
 
@@ -28,12 +28,12 @@ class _State(NamedTuple):
 
 
 def lyapunov_of_profile(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Float[Array, ""], unknowns: Unknowns
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, interval: Interval, unknowns: Unknowns
 ) -> Float[Array, ""]:
     """λ = −1 + √μ of a stationary profile, differentiable in the structure and the profile."""
     slopes = structure.total_gain * pair_moments(phi, unknowns[0], unknowns).slope_overlap[:, None, :]
     radius = spectral_radius(slopes[-1])
-    stiffness, mass = matrices(rule, length)
+    stiffness, mass = matrices(rule, interval)
     guess = _ground_state(stiffness, mass, *jax.lax.stop_gradient((slopes[:-1], radius)))
 
     def equations(state: _State) -> _State:

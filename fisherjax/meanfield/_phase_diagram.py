@@ -121,7 +121,7 @@ def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, 
     def one(gain: Array) -> _Point:
         structure = Structure(total_gain * gain**2, jnp.full(len(total_gain), noise, total_gain.dtype))
         tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)
-        state = steady_state(phi, rule, structure, jnp.zeros_like(tolerance), tolerance)
+        state = steady_state(phi, rule, structure, tolerance)
         return _Point(
             state.variance,
             state.lyapunov_exponent,

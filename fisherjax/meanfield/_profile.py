@@ -34,6 +34,29 @@ class Structure(NamedTuple):
     noise: Float[Array, " P"]
 
 
+class Interval(NamedTuple):
+    """[0, L] under the map τ = w sinh(β (1 + x)/2), sinh β = L/w, of [−1, 1].
+
+    Nodes are dense within w of zero, where the moments of a network with large variance change quickly.
+    """
+
+    length: Float[Array, ""]
+    width: Float[Array, ""]
+
+    @property
+    def stretch(self) -> Float[Array, ""]:
+        """β."""
+        return jnp.arcsinh(self.length / self.width)
+
+    def lags(self, nodes: Float[Array | np.ndarray, " n"]) -> Float[Array, " n"]:
+        """τ at points of [−1, 1]."""
+        return self.width * jnp.sinh(self.stretch * (1 + jnp.asarray(nodes, self.width.dtype)) / 2)
+
+    def points(self, lags: Float[Array, " n"]) -> Float[Array, " n"]:
+        """Points of [−1, 1] at lags within the interval."""
+        return 2 * jnp.arcsinh(lags / self.width) / self.stretch - 1
+
+
 class Root(NamedTuple):
     """Solution of the discretised problem, and the size of the last Newton step relative to the variance."""
 
@@ -59,24 +82,24 @@ def decay_rate(phi: Nonlinearity, structure: Structure, variance: Array, limit: 
 
 
 def solve_profile(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Float[Array, ""], guess: Unknowns
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, interval: Interval, guess: Unknowns
 ) -> Root:
     """Newton's method from `guess`; derivatives in the structure by the implicit function theorem."""
 
     def equations(unknowns: Unknowns) -> Unknowns:
-        return _residual(phi, rule, structure, length, unknowns)
+        return _residual(phi, rule, structure, interval, unknowns)
 
     def solve(_: Callable, start: Unknowns) -> tuple[Unknowns, Array]:
-        return _newton(phi, rule, structure, length, start)
+        return _newton(phi, rule, structure, interval, start)
 
     return Root(*jax.lax.custom_root(equations, guess, solve, solve_tangent, has_aux=True))
 
 
 def relax(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, guess: Unknowns, num_steps: int
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, interval: Interval, guess: Unknowns, num_steps: int
 ) -> Unknowns:
     """Plain iteration (1 − ∂²)Δ ← G E[φφ], from which Newton's method sets out when several populations interact."""
-    stiffness, mass = matrices(rule, length)
+    stiffness, mass = matrices(rule, interval)
     operator = stiffness + jnp.diag(mass).at[-1, -1].add(1.0)
     factors = jax.scipy.linalg.lu_factor(operator)
 
@@ -88,17 +111,20 @@ def relax(
     return jax.lax.fori_loop(0, num_steps, step, guess)
 
 
-def matrices(rule: LobattoRule, length: Array) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-    """Stiffness and (diagonal) mass matrix on [0, L]."""
-    stiffness = jnp.asarray(rule.stiffness, length.dtype) * (2 / length)
-    return stiffness, jnp.asarray(rule.weights, length.dtype) * (length / 2)
+def matrices(rule: LobattoRule, interval: Interval) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+    """Stiffness and (diagonal) mass matrix on the interval."""
+    dtype = interval.length.dtype
+    derivative, weights = jnp.asarray(rule.derivative, dtype), jnp.asarray(rule.weights, dtype)
+    half = interval.stretch / 2
+    slope = interval.width * half * jnp.cosh(half * (1 + jnp.asarray(rule.nodes, dtype)))
+    return (derivative.T * (weights / slope)) @ derivative, weights * slope
 
 
 def _residual(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, unknowns: Unknowns
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, interval: Interval, unknowns: Unknowns
 ) -> Unknowns:
     profile, limit = unknowns[:-1], unknowns[-1]
-    stiffness, mass = matrices(rule, length)
+    stiffness, mass = matrices(rule, interval)
     drive = pair_moments(phi, profile[0], unknowns).overlap @ structure.total_gain.T
     kappa = decay_rate(phi, structure, profile[0], limit)
     weak = stiffness @ profile + mass[:, None] * (profile - drive[:-1])
@@ -107,7 +133,7 @@ def _residual(
 
 
 def _jacobian(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, unknowns: Unknowns
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, interval: Interval, unknowns: Unknowns
 ) -> Float[Array, "m m"]:
     """Derivative of the residual but for that of κ, which multiplies the tiny Δ(L) − Δ(∞).
 
@@ -115,7 +141,7 @@ def _jacobian(
     through all moments.
     """
     count, populations = unknowns.shape
-    stiffness, mass = matrices(rule, length)
+    stiffness, mass = matrices(rule, interval)
     moments = pair_moments(phi, unknowns[0], unknowns)
     kappa = decay_rate(phi, structure, unknowns[0], unknowns[-1])
     weights = jnp.append(mass, 1.0)
@@ -131,7 +157,7 @@ def _jacobian(
 
 
 def _newton(
-    phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array, start: Unknowns
+    phi: Nonlinearity, rule: LobattoRule, structure: Structure, interval: Interval, start: Unknowns
 ) -> tuple[Unknowns, Array]:
     """Newton steps until they stop shrinking at the level of rounding."""
     eps = float(jnp.finfo(start.dtype).eps)
@@ -143,8 +169,8 @@ def _newton(
 
     def step(carry: tuple[Array, Unknowns, Array, Array]) -> tuple[Array, Unknowns, Array, Array]:
         index, unknowns, before, _ = carry
-        residual = _residual(phi, rule, structure, length, unknowns)
-        matrix = _jacobian(phi, rule, structure, length, unknowns)
+        residual = _residual(phi, rule, structure, interval, unknowns)
+        matrix = _jacobian(phi, rule, structure, interval, unknowns)
         change = jnp.linalg.solve(matrix, residual.ravel()).reshape(unknowns.shape)
         moved = _physical(unknowns - change)
         size = jnp.max(jnp.abs(change)) / jnp.maximum(jnp.max(moved[0]), jnp.finfo(start.dtype).tiny)

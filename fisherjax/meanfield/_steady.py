@@ -11,20 +11,21 @@ from fisherjax.numerics import LobattoRule, Nonlinearity, interpolate, perron_ve
 
 from ._energy import starting_variance
 from ._growth import lyapunov_of_profile
-from ._profile import Structure, Unknowns, decay_rate, memory_matrix, relax, solve_profile
+from ._profile import Interval, Structure, Unknowns, decay_rate, memory_matrix, relax, solve_profile
 from ._stationary import variance_from_above
 
 NUM_NODES = 97
 _REACH = 14.0  # relaxation times that are solved for: the linear tail beyond is exact to e^{−28} relative to Δ₀
 _RELAXATIONS = 60
+_GRADING = 0.5  # the moments change within 1/√Δ₀ of zero lag
 _DEEPEST = 1e-6  # lowest decay rate whose interval is still resolved
 
 
 class SteadyState(NamedTuple):
-    """Profile at the nodes of [0, length] and what follows from it; fields as in `Autocorrelation`."""
+    """Profile at the nodes of an interval and what follows from it; fields as in `Autocorrelation`."""
 
     unknowns: Unknowns
-    length: Float[Array, ""]
+    interval: Interval
     lyapunov_exponent: Float[Array, ""]
     local_growth: Float[Array, ""]
     memory: Float[Array, ""]
@@ -43,14 +44,13 @@ def steady_state(
     phi: Nonlinearity,
     rule: LobattoRule,
     structure: Structure,
-    length: Float[Array, ""],
     tolerance: Float[Array, ""],
 ) -> SteadyState:
-    """Solve on [0, length], or on 14 relaxation times where `length` is 0; NaN where there is no solution."""
+    """Solve on 14 relaxation times; NaN where there is no solution."""
     fixed, resting = _fixed_state(phi, structure)
     # where the network rests, a harmless problem stands in for the one that has no decaying solution
     safe = Structure(jnp.where(fixed, 0, structure.total_gain), jnp.where(fixed, 1, structure.noise))
-    moving = _moving(phi, rule, safe, length)
+    moving = _moving(phi, rule, safe)
     radius = spectral_radius(structure.total_gain * phi.slope_second_moment(jnp.where(fixed, resting, moving.variance)))
     eps = jnp.finfo(radius.dtype).eps
     slowest = 1 / jnp.sqrt(jnp.maximum(1 - radius, eps))
@@ -60,10 +60,10 @@ def steady_state(
     def chosen(at_rest: Array, in_motion: Array) -> Array:
         return jnp.where(fixed, at_rest, jnp.where(converged, in_motion, jnp.nan))
 
-    growth = jnp.sqrt(radius) - 1
+    growth, still = jnp.sqrt(radius) - 1, Interval(_REACH * slowest, _REACH * slowest)
     return SteadyState(
         unknowns=chosen(jnp.broadcast_to(resting, moving.unknowns.shape), moving.unknowns),
-        length=jnp.where(fixed & (length == 0), _REACH * slowest, moving.length),
+        interval=jax.tree.map(lambda rest, move: jnp.where(fixed, rest, move), still, moving.interval),
         lyapunov_exponent=chosen(growth, moving.lyapunov_exponent),
         local_growth=chosen(growth, growth),
         memory=chosen(radius, moving.memory),
@@ -76,7 +76,7 @@ def steady_state(
 @jax.jit
 def profile_at(rule: LobattoRule, state: SteadyState, lags: Float[Array, " T"]) -> Float[Array, "T P"]:
     """Δ(τ) at any lags."""
-    return _at(rule, state.unknowns, state.length, 1 / state.relaxation_time, lags)
+    return _at(rule, state.unknowns, state.interval, 1 / state.relaxation_time, lags)
 
 
 def _fixed_state(phi: Nonlinearity, structure: Structure) -> tuple[Array, Array]:
@@ -89,10 +89,10 @@ def _fixed_state(phi: Nonlinearity, structure: Structure) -> tuple[Array, Array]
     return jnp.all(structure.noise == 0) & stable, resting
 
 
-def _moving(phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array) -> SteadyState:
+def _moving(phi: Nonlinearity, rule: LobattoRule, structure: Structure) -> SteadyState:
     """The solution with a decaying autocorrelation: driven by noise, or chaotic."""
-    length, guess, bounded = jax.lax.stop_gradient(_start(phi, rule, structure, length))
-    unknowns, last_step = solve_profile(phi, rule, structure, length, guess)
+    interval, guess, bounded = jax.lax.stop_gradient(_start(phi, rule, structure))
+    unknowns, last_step = solve_profile(phi, rule, structure, interval, guess)
     profile, variance, limit = unknowns[:-1], unknowns[0], unknowns[-1]
     memory = spectral_radius(memory_matrix(phi, structure, variance, limit))
     scale = jnp.max(variance)
@@ -100,8 +100,8 @@ def _moving(phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: 
     decays = jnp.all(profile[-1] - limit <= 0.02 * scale) & jnp.all(profile - limit >= -1e-5 * scale)
     return SteadyState(
         unknowns=unknowns,
-        length=length,
-        lyapunov_exponent=lyapunov_of_profile(phi, rule, structure, length, unknowns),
+        interval=interval,
+        lyapunov_exponent=lyapunov_of_profile(phi, rule, structure, interval, unknowns),
         local_growth=jnp.zeros_like(memory),
         memory=memory,
         relaxation_time=1 / decay_rate(phi, structure, variance, limit),
@@ -110,31 +110,33 @@ def _moving(phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: 
     )
 
 
-def _start(phi: Nonlinearity, rule: LobattoRule, structure: Structure, length: Array) -> tuple[Array, Unknowns, Array]:
-    """Length of the interval and a profile that Newton's method converges from."""
+def _start(phi: Nonlinearity, rule: LobattoRule, structure: Structure) -> tuple[Interval, Unknowns, Array]:
+    """An interval and a profile that Newton's method converges from."""
     populations = len(structure.noise)
     gain2 = spectral_radius(structure.total_gain)
     one = starting_variance(phi, gain2, jnp.mean(structure.noise))
     effective = Structure(gain2.reshape(1, 1), jnp.mean(structure.noise).reshape(1))
-    kappa = _shown_rate(decay_rate(phi, effective, one.variance[None], one.limit[None]))
-    reach = jnp.where(length > 0, length, _REACH / kappa)
-    lags = jnp.asarray(rule.nodes + 1, reach.dtype) / 2 * reach
+    kappa = decay_rate(phi, effective, one.variance[None], one.limit[None])
+    interval = _interval(kappa, one.variance)
+    lags = interval.lags(rule.nodes)
     # from rest the profile starts flat, pushed by noise it starts with a kink
     shape = jnp.where(effective.noise > 0, jnp.exp(-kappa * lags), 1 / jnp.cosh(kappa * lags))
-    share = jnp.ones(1, reach.dtype) if populations == 1 else _shares(structure.total_gain)
+    share = jnp.ones(1, lags.dtype) if populations == 1 else _shares(structure.total_gain)
     profile = one.limit + (one.variance - one.limit) * jnp.append(shape, 0)
     guess = profile[:, None] * share
     if populations == 1:
-        return reach, guess, one.bounded
-    guess = relax(phi, rule, structure, reach, guess, _RELAXATIONS)
-    kappa = _shown_rate(decay_rate(phi, structure, guess[0], guess[-1]))
-    better = jnp.where(length > 0, length, _REACH / kappa)
-    moved = _at(rule, guess, reach, kappa, lags * (better / reach))
+        return interval, guess, one.bounded
+    guess = relax(phi, rule, structure, interval, guess, _RELAXATIONS)
+    kappa = decay_rate(phi, structure, guess[0], guess[-1])
+    better = _interval(kappa, jnp.max(guess[0]))
+    moved = _at(rule, guess, interval, kappa, better.lags(rule.nodes))
     return better, jnp.concatenate([moved, guess[-1:]]), one.bounded
 
 
-def _shown_rate(kappa: Array) -> Array:
-    return jnp.maximum(kappa, _DEEPEST)
+def _interval(kappa: Array, variance: Array) -> Interval:
+    """As long as correlations last, dense where the moments of a network of this variance change."""
+    length = _REACH / jnp.maximum(kappa, _DEEPEST)
+    return Interval(length, length / (1 + variance) ** _GRADING)
 
 
 def _shares(total_gain: Array) -> Array:
@@ -143,8 +145,8 @@ def _shares(total_gain: Array) -> Array:
     return jnp.maximum(jnp.where(jnp.isfinite(share), share, 1), 0.1)
 
 
-def _at(rule: LobattoRule, unknowns: Unknowns, length: Array, kappa: Array, lags: Array) -> Array:
+def _at(rule: LobattoRule, unknowns: Unknowns, interval: Interval, kappa: Array, lags: Array) -> Array:
     """Δ(τ) at any lags: the collocation polynomial, and its exponential tail beyond the interval."""
-    inside = interpolate(rule, unknowns[:-1], 2 * jnp.minimum(lags, length) / length - 1)
-    fade = jnp.exp(-kappa * jnp.maximum(lags - length, 0))
+    inside = interpolate(rule, unknowns[:-1], interval.points(jnp.minimum(lags, interval.length)))
+    fade = jnp.exp(-kappa * jnp.maximum(lags - interval.length, 0))
     return unknowns[-1] + (inside - unknowns[-1]) * fade[:, None]

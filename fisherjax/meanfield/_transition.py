@@ -1,6 +1,7 @@
 """Where a network becomes chaotic, and where it starts to expand: gains at which a growth rate vanishes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,9 @@ from ._profile import Structure
 from ._stationary import growth_rate, variance_from_above
 from ._steady import NUM_NODES, steady_state
 
-_WIDEST = 5.0  # of log gain above the gain that destabilises the silent network
+_WIDEST = 5.0  # range of log gain that is searched
 _WIDEST_DISCRETE = 9.2
+_FARTHEST = 20.0  # states among which the largest slope of φ is looked for
 
 
 def critical_gain(
@@ -47,8 +49,9 @@ def critical_gain(
 
     Returns
     -------
-    Scalar, differentiable in the noise and in the structure. NaN if the exponent keeps its sign over the
-    range that is searched, up to 10⁴ (continuous time: 150) times the gain that destabilises the silent network.
+    Scalar, differentiable in the noise and in the structure. NaN where there is no such gain: for a nonlinearity
+    whose activity grows without bound first, or that never becomes chaotic within 150 + 150 √s₂ (discrete time:
+    10⁴ + 10⁴ σ) times the gain below which no network can.
 
     Raises
     ------
@@ -84,20 +87,16 @@ def _continuous(structure: Structure, rule: LobattoRule, phi: Nonlinearity, *, l
     def growth(log_factor: Array, structure: Structure) -> Array:
         scaled = Structure(structure.total_gain * jnp.exp(2 * log_factor), structure.noise)
         tolerance = jnp.sqrt(jnp.finfo(log_factor.dtype).eps).astype(log_factor.dtype)
-        state = steady_state(phi, rule, scaled, jnp.zeros_like(tolerance), tolerance)
+        state = steady_state(phi, rule, scaled, tolerance)
         resting = variance_from_above(scaled.total_gain, jnp.zeros_like(scaled.noise), phi)
         at_rest = spectral_radius(scaled.total_gain * phi.slope_second_moment(resting)) - 1
         driven = state.local_growth if local else state.lyapunov_exponent
         # activity without bound counts as unstable
         return jnp.where(jnp.all(scaled.noise == 0), at_rest, jnp.where(state.converged, driven, 1.0))
 
-    slope = phi.mean_slope(jnp.zeros_like(structure.noise[0]))
-    silent = -jnp.log(spectral_radius(structure.total_gain) * slope**2) / 2
-    start = jax.lax.stop_gradient(silent)
-    found = _crossing(growth, structure, start - 0.7, start + _WIDEST)
-    # without noise and with φ(0) = 0 the transition is where the silent state, a root for all gains, loses stability
-    quiet = jnp.all(structure.noise == 0) & (phi(jnp.zeros_like(start)) == 0)
-    return jnp.where(quiet, jnp.exp(silent), found)
+    lower = _ordered_below(phi, structure.total_gain)
+    found = _crossing(growth, structure, lower, lower + _WIDEST + jnp.log1p(jnp.sqrt(jnp.max(structure.noise))))
+    return _unless_silent(phi, structure.total_gain, structure.noise, found)
 
 
 @jax.jit(static_argnums=2)
@@ -107,24 +106,47 @@ def _discrete(shape: GainMatrix, sigma: Array, phi: Nonlinearity) -> Float[Array
         scaled = GainMatrix(structure.gains * jnp.exp(log_factor), structure.fractions)
         return growth_rate(scaled, variance_from_above(scaled.variance_gain, sigma**2, phi), phi)
 
-    # below the gain that destabilises the silent state, noise can only lower the exponent
-    slope = phi.mean_slope(jnp.zeros_like(sigma))
-    lowest = jax.lax.stop_gradient(-jnp.log(spectral_radius(shape.variance_gain) * slope**2) / 2)
-    return _crossing(growth, (shape, sigma), lowest - 0.7, lowest + _WIDEST_DISCRETE)
+    lower = _ordered_below(phi, shape.variance_gain)
+    found = _crossing(growth, (shape, sigma), lower, lower + _WIDEST_DISCRETE + jnp.log1p(sigma))
+    return _unless_silent(phi, shape.variance_gain, sigma, found)
+
+
+def _unless_silent(phi: Nonlinearity, total_gain: Array, noise: Array, found: Array) -> Float[Array, ""]:
+    """`found`, but without noise and with φ(0) = 0 the gain at which silence, a state at all gains, loses stability."""
+    zero = jnp.zeros((), total_gain.dtype)
+    silent = 1 / (jnp.sqrt(spectral_radius(total_gain)) * jnp.abs(phi.mean_slope(zero)))
+    return jnp.where(jnp.all(noise == 0) & (phi(zero) == 0), silent, found)
+
+
+def _ordered_below(phi: Nonlinearity, total_gain: Array) -> Float[Array, ""]:
+    """Logarithm of a factor below which no state is chaotic: √ρ(G) max |φ′| < 1 there, whatever the variance."""
+    slopes = jax.vmap(jax.grad(phi))(jnp.linspace(-_FARTHEST, _FARTHEST, 1601, dtype=total_gain.dtype))
+    steepest = jnp.max(jnp.abs(slopes))
+    return jax.lax.stop_gradient(-jnp.log(spectral_radius(total_gain)) / 2 - jnp.log(steepest) - 0.1)
 
 
 def _crossing(function: Callable, parameters: object, lower: Array, upper: Array) -> Float[Array, ""]:
     """Exp of where a function of log gain changes sign; NaN if it does not."""
     eps = float(jnp.finfo(lower.dtype).eps)
+    lower, upper = jax.lax.stop_gradient((lower, upper))
+    middle = (lower + upper) / 2
+    frozen = jax.lax.stop_gradient(parameters)
+    changes = (function(lower, frozen) < 0) & (function(upper, frozen) > 0)
+
+    def bracketed(log_factor: Array, given: Any) -> Array:
+        # the root finder must have a root to find
+        parameters, changes, middle = given
+        return jnp.where(changes, function(log_factor, parameters), log_factor - middle)
+
     solution = optx.root_find(
-        function,
-        optx.Bisection(rtol=10 * eps, atol=10 * eps, flip="detect"),
-        (lower + upper) / 2,
-        parameters,
+        bracketed,
+        optx.Bisection(rtol=10 * eps, atol=10 * eps),
+        middle,
+        (parameters, changes, middle),
         options={"lower": lower, "upper": upper},
         throw=False,
         max_steps=64,
     )
     # rounding keeps the function from vanishing to the last digit; a jump across zero is no crossing
-    left = jax.lax.stop_gradient(jnp.abs(function(solution.value, parameters)))
-    return jnp.where(left < eps**0.5, jnp.exp(solution.value), jnp.nan)
+    left = jnp.abs(function(jax.lax.stop_gradient(solution.value), frozen))
+    return jnp.where(changes & (left < eps**0.5), jnp.exp(solution.value), jnp.nan)

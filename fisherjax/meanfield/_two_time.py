@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_scalar, is_traced, require
+from fisherjax._errors import check_choice, check_finite, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity
@@ -124,6 +124,7 @@ def two_time_correlation(
         start.shape in {(), structure.noise.shape},
         f"initial_variance must be a number or have shape {structure.noise.shape}, got {start.shape}",
     )
+    check_finite("initial_variance", start)
     if not is_traced(start):
         lowest = float(np.asarray(start).min())
         require(lowest >= 0, f"initial_variance must be at least 0, got {lowest:g}")

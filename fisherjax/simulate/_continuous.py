@@ -81,6 +81,8 @@ def continuous_trajectories(
     check_scalar("rtol", rtol, minimum=0.0, strict=True)
     check_scalar("atol", atol, minimum=0.0, strict=True)
     check_allocation("trajectories", (len(recorded), *state.shape), dtype)
+    if float(recorded[-1]) == 0:
+        return state[None]
     noisy = is_traced(network.noise_std) or float(network.noise_std) > 0
     if not noisy:
         return _adaptive(network, state, recorded, jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype))

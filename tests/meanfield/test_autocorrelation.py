@@ -88,6 +88,26 @@ def test_against_scipy(gain, noise):
     np.testing.assert_allclose(found.ground_state_energy, energy, atol=1e-6)
 
 
+def test_transitions_out_of_the_ordinary():
+    """Strong noise, activity without bound, and φ that is steepest far from zero."""
+    strong = meanfield.critical_gain(noise=1e4)
+    np.testing.assert_allclose(meanfield.autocorrelation(strong, noise=1e4).lyapunov_exponent, 0, atol=1e-9)
+    assert np.isnan(meanfield.critical_gain(noise=0.1, nonlinearity="identity"))
+    shifted = meanfield.critical_gain(noise_std=1.0, nonlinearity=lambda x: jnp.tanh(x - 3))
+    exponent = meanfield.lyapunov_exponent(
+        connectivity.homogeneous(shifted), noise_std=1.0, nonlinearity=lambda x: jnp.tanh(x - 3)
+    )
+    np.testing.assert_allclose(exponent, 0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("gain", "noise"), [(100.0, 0.0), (50.0, 100.0)])
+def test_large_variance_is_resolved(gain, noise):
+    """More than twice the nodes change neither variance nor exponent, though both vary within 1/√Δ₀ of zero lag."""
+    coarse, fine = (meanfield.autocorrelation(gain, noise=noise, num_nodes=n) for n in (97, 225))
+    np.testing.assert_allclose(coarse.variance, fine.variance, rtol=1e-10)
+    np.testing.assert_allclose(coarse.lyapunov_exponent, fine.lyapunov_exponent, atol=1e-6)
+
+
 def test_noisy_transition():
     critical = meanfield.critical_gain(noise=0.1)
     np.testing.assert_allclose(critical, 1.42503417, atol=1e-8)

@@ -124,8 +124,12 @@ def test_wrong_arguments(linear, changes, message):
         simulate.continuous_trajectories(linear, **{"times": [1.0], "initial_state": np.zeros(12), **changes})
 
 
-def test_noise_needs_a_key(linear):
+def test_noise_needs_a_key(linear, key):
     noisy = networks.RateNetwork(linear.weights, np.zeros(12), noise_std=0.5)
+    now = simulate.continuous_trajectories(noisy, times=[0.0], initial_state=np.ones(12), key=key)
+    np.testing.assert_array_equal(now, np.ones((1, 1, 12)))
+    with pytest.raises(ValueError, match=r"duration must be at least 20 decompositions.*= 10"):
+        dynamics.flow_lyapunov_spectrum(noisy, key=key, duration=5.0)
     with pytest.raises(TypeError, match="key must be a JAX random key"):
         simulate.continuous_trajectories(noisy, times=[1.0], initial_state=np.zeros(12))
     with pytest.raises(ValueError, match="at most half of duration"):
