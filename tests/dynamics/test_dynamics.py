@@ -235,6 +235,7 @@ def test_candidates_lie_near_and_between_visited_states(key):
         (lambda key: dynamics.modes(np.ones((2, 3))), "one square matrix"),
         (lambda key: dynamics.classify([0.5], marginal=-1.0), "marginal must be at least 0"),
         (lambda key: dynamics.classify([np.nan, 0.5]), "eigenvalues must be finite"),
+        (lambda key: dynamics.linearize(jnp.tanh, np.ones((4, 2))), "one state"),
         (lambda key: dynamics.attractor_manifold(jnp.tanh, np.ones((3, 2))), "at least 5 states"),
         (lambda key: dynamics.principal_components(np.ones((1, 3))), "at least two samples"),
         (lambda key: dynamics.principal_components(np.ones((4, 3)), 4), "num_components must be at most 3"),
