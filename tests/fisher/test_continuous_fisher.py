@@ -44,17 +44,6 @@ def test_small_pulse_in_a_settled_network():
     np.testing.assert_allclose(curve.total, expected, rtol=5e-3)
 
 
-def test_order_of_the_error():
-    def final(dt):
-        curve = fisher.continuous_curve(
-            connectivity.homogeneous(1.2), times=[2.0], noise=0.2, stimulus=0.8, settle=1.0, dt=dt
-        )
-        return float(curve.total[0])
-
-    coarse, fine, finest = (final(dt) for dt in (0.2, 0.1, 0.05))
-    np.testing.assert_allclose((coarse - fine) / (fine - finest), 4, rtol=0.25)
-
-
 def test_populations(two_populations):
     """Splitting changes nothing; a population that the stimulus cannot reach knows nothing."""
     settings = {"times": [0.5, 2.0], "noise": 0.2, "stimulus": 0.5, "num_units": 10, "dt": 0.1}
@@ -68,10 +57,9 @@ def test_populations(two_populations):
     assert np.all(backward.by_population[:, 0] == 0)
 
 
-@pytest.mark.parametrize("protocol", ["pulse", "step"])
-def test_simulation(key, protocol):
+def test_simulation(key):
     settings = {
-        "times": [0.5, 1.0, 2.0, 4.0], "noise": 0.3, "stimulus": 1.0, "protocol": protocol,
+        "times": [0.5, 1.0, 2.0, 4.0], "noise": 0.3, "stimulus": 1.0, "protocol": "pulse",
         "num_units": 300, "settle": 1.0, "dt": 0.1,
     }  # fmt: skip
     matrix = connectivity.GainMatrix(np.array([[1.0, 0.5], [1.4, 0.9]]), np.array([0.4, 0.6]))
