@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import connectivity, dynamics, meanfield, networks, plot, simulate
+from fisherjax import connectivity, dynamics, meanfield, plot, simulate
 from fisherjax._errors import require
 from fisherjax.report import Figure, Section, Table
 
@@ -23,13 +23,7 @@ _DRAWS = 3  # networks for each of them
 
 def run_dmft(command: Dmft, session: Session) -> None:
     """Theory in float64, simulation in float32."""
-    require(command.units >= 2, f"--units must be at least 2, got {command.units}")
-    require(command.grid >= 2, f"--grid must be at least 2, got {command.grid}")
-    require(command.draws >= 1, f"--draws must be at least 1, got {command.draws}")
-    require(
-        0 < 2 * command.max_lag <= command.duration,
-        f"--max-lag {command.max_lag:g} must be above 0 and at most half of the duration {command.duration:g}",
-    )
+    _check(command)
     matrix = load_gain_matrix(command)
     radius = float(connectivity.spectral_radius(matrix))
     require(radius > 0, "the gains must not all be zero")
@@ -73,7 +67,7 @@ def run_dmft(command: Dmft, session: Session) -> None:
         )
         diagram.save(session.folder / "phase_diagram.npz")
     with session.stage("drawing"):
-        below, weights = _trajectories(command, matrix, 0.7 * (factor if np.isfinite(factor) else 1.0), picture_key)
+        below, _ = _trajectories(command, matrix, 0.7 * (factor if np.isfinite(factor) else 1.0), picture_key)
         here, weights = _trajectories(command, matrix, 1.0, picture_key)
         figure = plot.save_dmft(
             session.folder / "dmft.png",
@@ -86,24 +80,15 @@ def run_dmft(command: Dmft, session: Session) -> None:
             weights=weights,
             matrix=matrix,
         )
-    rows = _rows(theory, measured)
-    session.write_table(HEADER, rows)
-    spread = np.abs(measured.values - _at(theory, measured.lags)).max(axis=0)
-    active = np.asarray(theory.variance) > 0
-    worst = float(np.max(spread[active] / np.asarray(theory.variance)[active])) if np.any(active) else None
     facts = {
-        "regime": theory.regime,
-        "variance": theory.variance,
-        "lyapunov_exponent": float(theory.lyapunov_exponent),
-        "local_growth": float(theory.local_growth),
-        "memory": float(theory.memory),
-        "relaxation_time": float(theory.relaxation_time),
+        **_facts(theory, measured),
         "spectral_radius": radius,
         "critical_factor": factor if np.isfinite(factor) else None,
         "local_stability_factor": local if np.isfinite(local) else None,
-        "largest_difference_over_variance": worst,
         "measured_exponents": {str(g): [m.value, m.standard_error] for g, m in exponents.items()},
     }
+    rows = _rows(theory, measured)
+    session.write_table(HEADER, rows)
     session.write_results(facts)
     session.write_arrays(
         lags=theory.lags, theory=theory.values, measured_lags=measured.lags, measured=measured.values,
@@ -121,6 +106,36 @@ def run_dmft(command: Dmft, session: Session) -> None:
     for line in text:
         print(line)
     say_where(session)
+
+
+def _check(command: Dmft) -> None:
+    """Refuse sizes before anything is computed."""
+    require(command.units >= 2, f"--units must be at least 2, got {command.units}")
+    require(command.grid >= 2, f"--grid must be at least 2, got {command.grid}")
+    require(command.draws >= 1, f"--draws must be at least 1, got {command.draws}")
+    require(
+        0 < 2 * command.max_lag <= command.duration,
+        f"--max-lag {command.max_lag:g} must be above 0 and at most half of the duration {command.duration:g}",
+    )
+
+
+def _facts(theory: meanfield.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> dict[str, Any]:
+    """Numbers of the theory, and how far the simulation is from it."""
+    spread = np.abs(measured.values - _at(theory, measured.lags)).max(axis=0)
+    variance = np.asarray(theory.variance)
+    active = variance > 0
+    worst = float(np.max(spread[active] / variance[active])) if np.any(active) else None
+    return {
+        "regime": theory.regime,
+        "variance": theory.variance,
+        "lyapunov_exponent": float(theory.lyapunov_exponent),
+        "local_growth": float(theory.local_growth),
+        "memory": float(theory.memory),
+        "relaxation_time": float(theory.relaxation_time),
+        "largest_difference_over_variance": float(np.max(spread[active] / variance[active]))
+        if np.any(active)
+        else None,
+    }
 
 
 def _exponents(
@@ -151,16 +166,15 @@ def _trajectories(
     """One trajectory of one network, its gains scaled by `factor`, and its weights."""
     weight_key, state_key, noise_key = jax.random.split(key, 3)
     scaled = connectivity.GainMatrix(matrix.gains * factor, matrix.fractions)
-    weights = connectivity.sample_weights(scaled, command.units, key=weight_key, dtype=jnp.float32)
-    network = networks.RateNetwork(
-        weights, np.zeros(command.units), noise_std=command.noise**0.5, nonlinearity=command.nonlinearity
+    network = simulate.drawn_network(
+        scaled, command.units, noise=command.noise, nonlinearity=command.nonlinearity, key=weight_key, dtype=jnp.float32
     )
     times = np.arange(0, _SHOWN, 0.1)
     states = simulate.continuous_trajectories(
         network, times=times, initial_state=jax.random.normal(state_key, (command.units,)), key=noise_key
     )
     gain = factor * float(connectivity.spectral_radius(matrix))
-    return (f"gain {gain:.3g}, noise s₂ = {command.noise:g}", times, states[:, 0]), weights
+    return (f"gain {gain:.3g}, noise s₂ = {command.noise:g}", times, states[:, 0]), network.weights
 
 
 def _in_gains(diagram: meanfield.PhaseDiagram, radius: float) -> meanfield.PhaseDiagram:

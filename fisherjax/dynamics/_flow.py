@@ -8,9 +8,9 @@ from jaxtyping import Float
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
-from fisherjax.connectivity import GainMatrix, homogeneous, sample_weights
+from fisherjax.connectivity import GainMatrix, homogeneous
 from fisherjax.networks import RateNetwork
-from fisherjax.simulate import FlowStep
+from fisherjax.simulate import FlowStep, drawn_network
 
 from ._lyapunov import BLOCKS, LyapunovSpectrum, lyapunov_spectrum
 
@@ -154,12 +154,7 @@ def measure_lyapunov_exponent(
     found = []
     for draw_key in jax.random.split(key, num_draws):
         weight_key, flow_key = jax.random.split(draw_key)
-        network = RateNetwork(
-            sample_weights(matrix, num_units, key=weight_key, dtype=dtype),
-            np.zeros(num_units),
-            noise_std=float(noise) ** 0.5,
-            nonlinearity=nonlinearity,
-        )
+        network = drawn_network(matrix, num_units, noise=noise, nonlinearity=nonlinearity, key=weight_key, dtype=dtype)
         found.append(
             flow_lyapunov_spectrum(
                 network, key=flow_key, duration=duration, settle=settle, num_trials=num_trials, dt=dt

@@ -1,7 +1,8 @@
 """Fisher information: predicted, measured, and through time."""
 
 from ._closure import ClosureMoments, closure_curve, closure_moments
-from ._continuous import continuous_curve, simulated_continuous_curve
+from ._continuous import continuous_curve
+from ._continuous_simulated import simulated_continuous_curve
 from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
 from ._decoder import decoder

@@ -1,28 +1,23 @@
-"""Fisher information in continuous time: a pulse or a step, from two replicas and from simulation."""
+"""Fisher information about a pulse or a step in continuous time, from the theory of two replicas."""
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, check_integer, check_key, check_scalar, is_traced, require
-from fisherjax._types import Key, Scalar
-from fisherjax.connectivity import GainMatrix, population_index, population_sizes, sample_weights
-from fisherjax.meanfield import Replicas, covariance_rows
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity, progress_bar
-from fisherjax.simulate import SensitivityMoments, check_allocation, checked_times, drift, solve_additive, solver_grid
+from fisherjax._errors import check_choice, check_finite, check_integer, check_scalar, is_traced, require
+from fisherjax._types import Scalar
+from fisherjax.connectivity import GainMatrix
+from fisherjax.meanfield import Replicas, as_structure, covariance_rows
+from fisherjax.numerics import Nonlinearity, coarse_nonlinearity
+from fisherjax.simulate import checked_times, solver_grid
 
-from ._curve import FisherCurve, mean_curve, warn_if_not_finite
-from ._simulated import information_with_error
+from ._curve import FisherCurve, warn_if_not_finite
 
-_PROTOCOLS = ("pulse", "step")
+PROTOCOLS = ("pulse", "step")
 _LONGEST = 4000
-_BLOCKS = 10
 
 
 def continuous_curve(
@@ -78,12 +73,12 @@ def continuous_curve(
     ValueError
         If an argument has the wrong shape or sign, or there are more than 4000 steps.
     """
-    check_choice("protocol", protocol, _PROTOCOLS)
+    check_choice("protocol", protocol, PROTOCOLS)
     num_units = check_integer("num_units", num_units, minimum=1)
     check_scalar("stimulus", stimulus)
     dtype = gain_matrix.gains.dtype
-    intensity, pattern = _parameters(gain_matrix, noise, input_pattern)
-    recorded = _times_after_onset(times, dtype)
+    intensity, pattern = noise_and_pattern(gain_matrix, noise, input_pattern)
+    recorded = times_after_onset(times, dtype)
     grid = _grid(recorded, settle, dt, pulse=protocol == "pulse")
     require(
         len(grid.times) <= _LONGEST,
@@ -103,82 +98,6 @@ def continuous_curve(
     by_population = (share * sensitivity / variance)[grid.recorded]
     curve = FisherCurve(recorded, by_population, jnp.sum(by_population, axis=1))
     return warn_if_not_finite(curve, "the variance of the states left the float range; lower the gains, or use float64")
-
-
-def simulated_continuous_curve(
-    gain_matrix: GainMatrix,
-    *,
-    times: object,
-    stimulus: Scalar = 0.0,
-    noise: Scalar,
-    num_units: int,
-    num_trials: int,
-    num_draws: int,
-    key: Key,
-    protocol: str = "pulse",
-    settle: Scalar = 0.0,
-    nonlinearity: object = "tanh",
-    input_pattern: object = None,
-    dt: Scalar = 0.05,
-    dtype: DTypeLike = jnp.float32,
-    progress: bool = False,
-) -> FisherCurve:
-    """Measure what `continuous_curve` predicts, in simulated networks and with their exact derivative in θ.
-
-    Every trial carries its derivative r′ = ∂x/∂θ at fixed noise, ṙ′ = −r′ + J (φ′(x) r′) + w u(t), and information is
-    estimated without bias as in `simulated_curve`. Arguments are those of `continuous_curve`, with
-
-    Parameters
-    ----------
-    num_trials
-        Trials per network, at least 20.
-    num_draws
-        Networks drawn, each with its own pattern w; the standard error is over networks if there are several.
-    key
-        JAX random key.
-    dt
-        Longest step of the stochastic solver.
-    dtype
-        Float type of the simulation.
-    progress
-        Whether to show a bar on stderr.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `continuous_curve`; if `key` is not a JAX key.
-    """
-    key = check_key("key", key)
-    check_choice("protocol", protocol, _PROTOCOLS)
-    num_trials = check_integer("num_trials", num_trials, minimum=2 * _BLOCKS)
-    num_draws = check_integer("num_draws", num_draws, minimum=1)
-    check_scalar("stimulus", stimulus)
-    check_scalar("noise", noise, minimum=0.0, strict=True)
-    check_scalar("settle", settle, minimum=0.0)
-    _, pattern = _parameters(gain_matrix, noise, input_pattern)
-    recorded = _times_after_onset(times, dtype)
-    sizes = population_sizes(gain_matrix, num_units)
-    check_allocation("states and derivatives", (2 * len(recorded), num_trials, num_units), jnp.dtype(dtype))
-    spread = pattern[population_index(gain_matrix, num_units)].astype(dtype)
-    values, errors = [], []
-    with progress_bar("simulating networks", num_draws, enabled=progress) as advance:
-        for draw_key in jax.random.split(key, num_draws):
-            weight_key, pattern_key, noise_key = jax.random.split(draw_key, 3)
-            network = RateNetwork(
-                sample_weights(gain_matrix, num_units, key=weight_key, dtype=dtype),
-                spread * jax.random.normal(pattern_key, (num_units,), dtype),
-                noise_std=float(noise) ** 0.5,
-                nonlinearity=as_nonlinearity(nonlinearity),
-            )
-            value, error = _one_network(
-                network, stimulus, recorded, settle, dt, noise_key, num_trials, sizes, pulse=protocol == "pulse"
-            )
-            values.append(value)
-            errors.append(error)
-            advance()
-    curve = mean_curve(jnp.stack(values), "independent", scalar=True, errors=jnp.stack(errors))
-    curve = eqx.tree_at(lambda c: c.times, curve, recorded)
-    return warn_if_not_finite(curve, "states or their derivatives left the float range (unstable weights?)")
 
 
 class _Grid(NamedTuple):
@@ -242,89 +161,17 @@ def _sensitivity(
     return mixed, variance
 
 
-def _one_network(
-    network: RateNetwork,
-    stimulus: Scalar,
-    recorded: Array,
-    settle: Scalar,
-    dt: Scalar,
-    key: Key,
-    num_trials: int,
-    sizes: tuple[int, ...],
-    *,
-    pulse: bool,
-) -> tuple[Array, Array]:
-    dtype = network.weights.dtype
-    before_key, after_key = jax.random.split(key)
-    state = jnp.zeros((num_trials, network.num_units), dtype)
-    if float(settle) > 0:
-        end = jnp.asarray([float(settle)], dtype)
-        state = _spontaneous(network, state, end, jnp.asarray(solver_grid(end, dt), dtype), before_key)
-    theta, grid = jnp.asarray(stimulus).astype(dtype), jnp.asarray(solver_grid(recorded, dt), dtype)
-    moments = _responding(network, state, theta, recorded, grid, after_key, pulse)
-    return information_with_error(moments, sizes)
-
-
-@jax.jit
-def _spontaneous(network: RateNetwork, state: Array, end: Array, grid: Array, key: Key) -> Array:
-    noise = jnp.sqrt(2 * network.noise_std**2)
-    return solve_additive(lambda x: drift(network, x), state, noise, end, grid, key)[0]
-
-
-@jax.jit(static_argnums=6)
-def _responding(
-    network: RateNetwork,
-    state: Array,
-    theta: Array,
-    recorded: Array,
-    grid: Array,
-    key: Key,
-    pulse: bool,  # noqa: FBT001
-) -> SensitivityMoments:
-    """Moments of states and derivatives after the onset, in blocks of trials."""
-    pattern = network.input_vector
-    push = jnp.zeros_like(pattern) if pulse else pattern
-
-    def vector_field(joint: Float[Array, "2 trials N"]) -> Float[Array, "2 trials N"]:
-        state, tangent = joint
-        response, slope = jax.jvp(network.nonlinearity, (state,), (jnp.ones_like(state),))
-        products = jnp.stack([response, slope * tangent]) @ network.weights.T
-        return products - joint + jnp.stack([theta * push + network.sustained_input, push])[:, None]
-
-    jump = pattern if pulse else jnp.zeros_like(pattern)
-    start = jnp.stack([state + theta * jump, jnp.broadcast_to(jump, state.shape)])
-    noise = jnp.stack([jnp.sqrt(2 * network.noise_std**2), jnp.zeros_like(network.noise_std)])[:, None, None]
-    states, tangents = jnp.moveaxis(solve_additive(vector_field, start, noise, recorded, grid, key), 1, 0)
-    blocks = np.array_split(np.arange(state.shape[0]), _BLOCKS)
-    parts = [_block(states[:, rows[0] : rows[-1] + 1], tangents[:, rows[0] : rows[-1] + 1]) for rows in blocks]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
-
-
-def _block(states: Float[Array, "T trials N"], tangents: Float[Array, "T trials N"]) -> SensitivityMoments:
-    """Moments of one block of trials, with an axis of length one for blocks."""
-    count = jnp.full(1, states.shape[1], states.dtype)
-    mean, slope = jnp.mean(states, axis=1), jnp.mean(tangents, axis=1)
-    scatter = jnp.sum((states - mean[:, None]) ** 2, axis=1)
-    slope_scatter = jnp.sum((tangents - slope[:, None]) ** 2, axis=1)
-    return SensitivityMoments(
-        count, mean[None], slope[None, :, None], scatter[None], slope_scatter[None, :, None, None]
-    )
-
-
-def _times_after_onset(times: object, dtype: Any) -> Float[Array, " T"]:
+def times_after_onset(times: object, dtype: Any) -> Float[Array, " T"]:
+    """Recorded times, checked to be above 0."""
     recorded = checked_times(times, dtype)
     require(float(recorded[0]) > 0, f"times must be above 0, after the onset; the first is {float(recorded[0]):g}")
     return recorded
 
 
-def _parameters(gain_matrix: GainMatrix, noise: object, input_pattern: object) -> tuple[Array, Array]:
+def noise_and_pattern(gain_matrix: GainMatrix, noise: Any, input_pattern: object) -> tuple[Array, Array]:
     """Noise and input strength of every population."""
     count, dtype = gain_matrix.num_populations, gain_matrix.gains.dtype
-    intensity = jnp.asarray(noise).astype(dtype)
-    require(
-        intensity.shape in {(), (count,)}, f"noise must be a number or have shape ({count},), got {intensity.shape}"
-    )
-    check_finite("noise", intensity)
+    intensity = as_structure(gain_matrix, noise).noise
     if not is_traced(intensity):
         lowest = float(np.asarray(intensity).min())
         require(lowest > 0, f"noise must be above 0, got {lowest:g}: without it Fisher information is infinite")
@@ -333,4 +180,4 @@ def _parameters(gain_matrix: GainMatrix, noise: object, input_pattern: object) -
     )
     require(pattern.shape == (count,), f"input_pattern must have shape ({count},), got {pattern.shape}")
     check_finite("input_pattern", pattern)
-    return jnp.broadcast_to(intensity, (count,)), pattern
+    return intensity, pattern

@@ -2,6 +2,7 @@
 
 from ._autocorrelation import MeasuredAutocorrelation, measure_autocorrelation, trajectory_autocorrelation
 from ._continuous import FlowStep, checked_times, continuous_trajectories, drift, solve_additive, solver_grid
+from ._draw import drawn_network
 from ._memory import available_bytes, check_allocation, chunk_length, map_length
 from ._moments import SensitivityMoments, sensitivity_moments
 from ._trajectories import noisy_step, observe, trajectories
@@ -15,6 +16,7 @@ __all__ = [
     "checked_times",
     "chunk_length",
     "continuous_trajectories",
+    "drawn_network",
     "drift",
     "map_length",
     "measure_autocorrelation",

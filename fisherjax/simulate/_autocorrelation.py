@@ -8,11 +8,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
-from fisherjax.connectivity import GainMatrix, homogeneous, population_sizes, sample_weights
-from fisherjax.networks import RateNetwork
+from fisherjax.connectivity import GainMatrix, homogeneous, population_sizes
 from fisherjax.numerics import progress_bar
 
 from ._continuous import continuous_trajectories
+from ._draw import drawn_network
 
 
 class MeasuredAutocorrelation(Result):
@@ -156,11 +156,8 @@ def measure_autocorrelation(
     with progress_bar("simulating networks", num_draws, enabled=progress) as advance:
         for draw_key in jax.random.split(key, num_draws):
             weight_key, state_key, noise_key = jax.random.split(draw_key, 3)
-            network = RateNetwork(
-                sample_weights(matrix, num_units, key=weight_key, dtype=dtype),
-                np.zeros(num_units),
-                noise_std=float(noise) ** 0.5,
-                nonlinearity=nonlinearity,
+            network = drawn_network(
+                matrix, num_units, noise=noise, nonlinearity=nonlinearity, key=weight_key, dtype=dtype
             )
             start = jax.random.normal(state_key, (num_trials, num_units), dtype)
             states = continuous_trajectories(

@@ -1,0 +1,28 @@
+"""One random network without input, for simulations in continuous time."""
+
+import jax
+import numpy as np
+from jax.typing import DTypeLike
+
+from fisherjax._types import Scalar
+from fisherjax.connectivity import GainMatrix, sample_weights
+from fisherjax.networks import RateNetwork
+
+
+def drawn_network(
+    gain_matrix: GainMatrix,
+    num_units: int,
+    *,
+    noise: Scalar,
+    nonlinearity: object,
+    key: jax.Array,
+    dtype: DTypeLike,
+    input_vector: object = None,
+) -> RateNetwork:
+    """A network drawn from a structure, with noise intensity s₂ = σ²; its input vector is zero by default."""
+    return RateNetwork(
+        sample_weights(gain_matrix, num_units, key=key, dtype=dtype),
+        np.zeros(num_units) if input_vector is None else input_vector,
+        noise_std=float(noise) ** 0.5,
+        nonlinearity=nonlinearity,
+    )
