@@ -132,9 +132,7 @@ def _facts(theory: meanfield.Autocorrelation, measured: simulate.MeasuredAutocor
         "local_growth": float(theory.local_growth),
         "memory": float(theory.memory),
         "relaxation_time": float(theory.relaxation_time),
-        "largest_difference_over_variance": float(np.max(spread[active] / variance[active]))
-        if np.any(active)
-        else None,
+        "largest_difference_over_variance": worst,
     }
 
 
