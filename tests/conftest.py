@@ -1,5 +1,8 @@
 """Every test runs in float64, with strict type promotion and every shape annotation checked."""
 
+import gc
+
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -19,6 +22,15 @@ settings.register_profile(
     "fixed", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("fixed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Free what a file compiled: a process may hold 65 530 memory maps, and every program takes several."""
+    yield
+    eqx.clear_caches()
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
