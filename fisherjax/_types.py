@@ -120,6 +120,8 @@ def _describe(value: Any) -> str:
         if 0 < value.size <= 9 and not isinstance(value, Tracer) and value.dtype.kind in "fiu":
             return np.array2string(np.asarray(value), precision=4, separator=", ").replace("\n", "")
         return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, tuple) and any(isinstance(item, jax.Array | np.ndarray) for item in value):
+        return f"({', '.join(_describe(item) for item in value)})"
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
 
 
