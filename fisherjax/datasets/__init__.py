@@ -2,6 +2,7 @@
 
 from ._cifar import cifar10, cifar100
 from ._gratings import grating_angles, grating_moments, gratings
+from ._labelled import SHAPES, digits, oriented_gratings, shapes
 from ._natural import natural_patches
 from ._preprocess import Whitening, fit_whitening, grey, intensities, normalize_contrast, whiten
 from ._variants import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
@@ -10,9 +11,11 @@ __all__ = [
     "CIFAR10_CLASSES",
     "CIFAR100_CLASSES",
     "CIFAR100_SUPERCLASSES",
+    "SHAPES",
     "Whitening",
     "cifar10",
     "cifar100",
+    "digits",
     "fit_whitening",
     "grating_angles",
     "grating_moments",
@@ -21,5 +24,7 @@ __all__ = [
     "intensities",
     "natural_patches",
     "normalize_contrast",
+    "oriented_gratings",
+    "shapes",
     "whiten",
 ]

@@ -1,9 +1,18 @@
 """Dynamics of a network or of any step function: fixed points, modes, transitions, manifolds, dimension, chaos."""
 
-from fisherjax.numerics import participation_ratio
+from fisherjax.numerics import PowerIteration, Spectrum, arnoldi, participation_ratio, power_iteration
 
 from ._candidates import sample_states
+from ._certificate import StabilityCertificate, spectral_penalty, stability_certificate
 from ._components import PrincipalComponents, components_for_variance, principal_components
+from ._convolution_spectrum import (
+    ConvolutionBounds,
+    ConvolutionSpectrum,
+    convolution_bounds,
+    convolution_matrix,
+    convolution_spectrum,
+)
+from ._convolutional import TrajectorySpectrum, TransientGrowth, jacobian_product, trajectory_spectrum, transient_growth
 from ._fixed_points import FixedPoints, find_fixed_points
 from ._flow import MeasuredExponent, flow_lyapunov_spectrum, measure_lyapunov_exponent
 from ._jacobian import Linearization, Modes, jacobian, linearize, modes, time_constants
@@ -14,26 +23,43 @@ from ._transitions import transition_graph
 
 __all__ = [
     "AttractorManifold",
+    "ConvolutionBounds",
+    "ConvolutionSpectrum",
     "FixedPoints",
     "Linearization",
     "LyapunovSpectrum",
     "MeasuredExponent",
     "Modes",
+    "PowerIteration",
     "PrincipalComponents",
+    "Spectrum",
     "Stability",
+    "StabilityCertificate",
+    "TrajectorySpectrum",
+    "TransientGrowth",
+    "arnoldi",
     "attractor_manifold",
     "classify",
     "components_for_variance",
+    "convolution_bounds",
+    "convolution_matrix",
+    "convolution_spectrum",
     "find_fixed_points",
     "flow_lyapunov_spectrum",
     "jacobian",
+    "jacobian_product",
     "linearize",
     "lyapunov_spectrum",
     "measure_lyapunov_exponent",
     "modes",
     "participation_ratio",
+    "power_iteration",
     "principal_components",
     "sample_states",
+    "spectral_penalty",
+    "stability_certificate",
     "time_constants",
+    "trajectory_spectrum",
+    "transient_growth",
     "transition_graph",
 ]

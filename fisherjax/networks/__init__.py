@@ -2,9 +2,15 @@
 
 from . import constraints, initializers
 from ._angle import AngleNetwork, angle_network, decode_angle
+from ._architecture import PRESETS, Architecture, architecture
+from ._convolution import Convolution, Readout, as_convolution, as_readout, convolve
+from ._convolutional import AreaState, ConvolutionalRNN, Drive
+from ._feedforward import BatchNorm, FeedforwardCNN, FeedforwardPass, feedforward_pass, fold_batch_norm
 from ._gated import GRU, LSTM
+from ._published import load_cordsnet, read_weights, save_cordsnet
 from ._rate import RateNetwork
 from ._recurrent import RecurrentNetwork, trainable_filter
+from ._respond import Response, respond
 from ._run import run
 from ._vanilla import RNN, ContinuousRNN, as_rate_network
 from ._weights import WeightMatrix, in_precision, resolved
@@ -13,26 +19,47 @@ from .constraints import MultiRegion, Projection, Region, dale, low_rank, mask, 
 __all__ = [
     "GRU",
     "LSTM",
+    "PRESETS",
     "RNN",
     "AngleNetwork",
+    "Architecture",
+    "AreaState",
+    "BatchNorm",
     "ContinuousRNN",
+    "Convolution",
+    "ConvolutionalRNN",
+    "Drive",
+    "FeedforwardCNN",
+    "FeedforwardPass",
     "MultiRegion",
     "Projection",
     "RateNetwork",
+    "Readout",
     "RecurrentNetwork",
     "Region",
+    "Response",
     "WeightMatrix",
     "angle_network",
+    "architecture",
+    "as_convolution",
     "as_rate_network",
+    "as_readout",
     "constraints",
+    "convolve",
     "dale",
     "decode_angle",
+    "feedforward_pass",
+    "fold_batch_norm",
     "in_precision",
     "initializers",
+    "load_cordsnet",
     "low_rank",
     "mask",
     "no_autapses",
+    "read_weights",
     "resolved",
+    "respond",
     "run",
+    "save_cordsnet",
     "trainable_filter",
 ]

@@ -3,6 +3,7 @@
 from ._dimension import centred_gram, dimension_of_gram, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
+from ._krylov import PowerIteration, Spectrum, Target, arnoldi, largest_symmetric, power_iteration
 from ._legendre import LobattoRule, interpolate, lobatto_rule
 from ._linear import Identity, ThresholdLinear
 from ._lyapunov import solve_discrete_lyapunov
@@ -22,10 +23,14 @@ __all__ = [
     "LobattoRule",
     "Logistic",
     "Nonlinearity",
+    "PowerIteration",
     "SmoothFunction",
+    "Spectrum",
     "Tanh",
+    "Target",
     "ThresholdLinear",
     "TwoPointMoments",
+    "arnoldi",
     "as_nonlinearity",
     "centred_gram",
     "coarse_nonlinearity",
@@ -33,12 +38,14 @@ __all__ = [
     "fit_parameters",
     "interpolate",
     "kolmogorov_rule",
+    "largest_symmetric",
     "lobatto_rule",
     "noncentral_f_cdf",
     "noncentrality_interval",
     "numerical_abscissa",
     "participation_ratio",
     "perron_vectors",
+    "power_iteration",
     "progress_bar",
     "solve_discrete_lyapunov",
     "spectral_radius",

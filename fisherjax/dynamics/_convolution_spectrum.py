@@ -1,0 +1,181 @@
+"""Eigenvalues and singular values of a convolution as a linear map of maps: exact, or bounded."""
+
+import functools
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from fisherjax._errors import check_choice, check_integer, require
+from fisherjax._types import Result, as_float
+from fisherjax.networks import convolve
+
+Padding = Literal["circular", "zero"]
+
+_LARGEST_DENSE = 8192  # units of a map beyond which its matrix is not written down
+
+
+class ConvolutionSpectrum(Result):
+    """All eigenvalues and singular values of a convolution, the largest first.
+
+    Parameters
+    ----------
+    eigenvalues
+        By magnitude (C·H·W,).
+    singular_values
+        (C·H·W,).
+    """
+
+    eigenvalues: Complex[np.ndarray, " units"]
+    singular_values: Float[np.ndarray, " units"]
+
+    @property
+    def spectral_radius(self) -> float:
+        """Largest |λ|."""
+        return float(np.abs(self.eigenvalues[0]))
+
+
+def convolution_spectrum(
+    weights: Float[Array | np.ndarray, "C C side side"], shape: tuple[int, int], *, padding: Padding = "circular"
+) -> ConvolutionSpectrum:
+    r"""Spectrum of a convolution of maps of `shape`, stride 1, with as many channels out as in.
+
+    With circular padding a wave e^{i k·x} in all channels is mapped to the same wave, mixed by the C × C matrix
+
+    .. math:: S(k) = Σ_d W_d e^{i k·d},
+
+    d the offsets of the kernel and k the frequencies of the grid; the spectrum is the union over k, in
+    O(HW C³) operations. With zero padding the (C·H·W)² matrix is written down.
+
+    Parameters
+    ----------
+    weights
+        W (out, in, side, side), side odd.
+    shape
+        H, W of the maps.
+    padding
+        "circular" or "zero".
+
+    Raises
+    ------
+    ValueError
+        If the weights are no square convolution, the kernel is larger than a circular map, or a zero-padded map has
+        more than 8192 units (use `arnoldi` or `convolution_bounds`).
+    """
+    kernel = _checked(weights)
+    height, width = (check_integer("shape", side, minimum=1) for side in shape)
+    check_choice("padding", padding, ("circular", "zero"))
+    if padding == "circular":
+        require(min(height, width) >= kernel.shape[2], f"shape {(height, width)} is smaller than the kernel, "
+                f"{kernel.shape[2]} × {kernel.shape[2]}: it would wrap onto itself")  # fmt: skip
+        symbols = np.asarray(_symbols(kernel, height, width)).reshape(-1, *kernel.shape[:2])
+        values, singular = np.linalg.eigvals(symbols).reshape(-1), np.linalg.svd(symbols, compute_uv=False).reshape(-1)
+    else:
+        matrix = np.asarray(convolution_matrix(kernel, (height, width)))
+        values, singular = np.linalg.eigvals(matrix), np.linalg.svd(matrix, compute_uv=False)
+    order = np.argsort(-np.abs(values), kind="stable")
+    return ConvolutionSpectrum(values[order].astype(complex), -np.sort(-singular))
+
+
+def convolution_matrix(
+    weights: Float[Array | np.ndarray, "C C side side"], shape: tuple[int, int]
+) -> Float[Array, "units units"]:
+    """The matrix of a zero-padded convolution, rows = to, columns = from, units in the order (H, W, C).
+
+    Raises
+    ------
+    ValueError
+        If the weights are no square convolution, or there are more than 8192 units.
+    """
+    kernel = _checked(weights)
+    units = kernel.shape[0] * shape[0] * shape[1]
+    require(
+        units <= _LARGEST_DENSE,
+        f"a map of {shape[0]} × {shape[1]} × {kernel.shape[0]} has {units} units, more than {_LARGEST_DENSE}: its "
+        "matrix is not written down; use arnoldi, or convolution_bounds",
+    )
+    return _matrix(kernel, shape[0], shape[1])
+
+
+class ConvolutionBounds(NamedTuple):
+    """Certified bounds of a zero-padded convolution A, for maps of one shape.
+
+    ``singular`` ≥ σ_max(A) ≥ |λ|; ``symmetric`` ≥ λ_max((A + Aᵀ)/2) ≥ Re λ.
+    """
+
+    singular: Float[Array, ""]
+    symmetric: Float[Array, ""]
+
+
+def convolution_bounds(
+    weights: Float[Array | np.ndarray, "C C side side"], shape: tuple[int, int]
+) -> ConvolutionBounds:
+    """Upper bounds of the spectrum of a zero-padded convolution; differentiable in the weights.
+
+    A zero-padded convolution is a circular one on a torus that is (side − 1)/2 longer per axis, restricted to maps
+    that vanish on the margin and read out off the margin. Restriction can lower neither bound's left side below the
+    truth: σ_max and the largest eigenvalue of the symmetric part of the torus, which are maxima over its frequencies,
+    bound those of A. (A torus of n + side − 1 is usually quoted; half the margin is enough.)
+
+    Parameters
+    ----------
+    weights
+        W (out, in, side, side), side odd.
+    shape
+        H, W of the maps.
+
+    Raises
+    ------
+    ValueError
+        If the weights are no square convolution.
+
+    References
+    ----------
+    Sedghi, Gupta & Long (2019), The singular values of convolutional layers, ICLR, for circular padding.
+    """
+    kernel = _checked(weights)
+    height, width = (check_integer("shape", side, minimum=1) for side in shape)
+    return _bounds(kernel, height, width)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _bounds(kernel: Array, height: int, width: int) -> ConvolutionBounds:
+    margin = kernel.shape[2] // 2
+    symbols = _symbols(kernel, height + margin, width + margin)
+    # real weights: frequencies k and −k have conjugate symbols, so half of them tell all
+    half = symbols[: (height + margin) // 2 + 1].reshape(-1, *kernel.shape[:2])
+    adjoint = half.conj().swapaxes(-1, -2)
+    squares = jnp.linalg.eigvalsh(jnp.matmul(adjoint, half, precision=jax.lax.Precision.HIGHEST))
+    return ConvolutionBounds(
+        jnp.sqrt(jnp.maximum(jnp.max(squares), jnp.finfo(squares.dtype).tiny)),
+        jnp.max(jnp.linalg.eigvalsh((half + adjoint) / 2)),
+    )
+
+
+def _symbols(kernel: Array, height: int, width: int) -> Complex[Array, "height width C C"]:
+    """S(k) at the frequencies of the grid, by transforming the few offsets of the kernel along each axis."""
+    margin = kernel.shape[2] // 2
+    offsets = np.arange(-margin, margin + 1)
+    waves = [np.exp(2j * np.pi * np.outer(np.arange(n), offsets) / n) for n in (height, width)]
+    dtype = np.result_type(kernel.dtype, np.complex64)
+    down, across = (jnp.asarray(one, dtype) for one in waves)
+    return jnp.einsum("ya,xb,oiab->yxoi", down, across, kernel.astype(dtype), precision=jax.lax.Precision.HIGHEST)
+
+
+def _matrix(kernel: Array, height: int, width: int) -> Array:
+    units = kernel.shape[0] * height * width
+    impulses = jnp.eye(units, dtype=kernel.dtype).reshape(units, height, width, kernel.shape[0])
+    with jax.default_matmul_precision("highest"):
+        return convolve(impulses, jnp.transpose(kernel, (2, 3, 1, 0))).reshape(units, units).T
+
+
+def _checked(weights: Array | np.ndarray) -> Array:
+    kernel = as_float(weights)
+    require(
+        kernel.ndim == 4 and kernel.shape[0] == kernel.shape[1] and kernel.shape[2] == kernel.shape[3],
+        f"weights must be (C, C, side, side), got {kernel.shape}",
+    )
+    require(kernel.shape[2] % 2 == 1, f"the side of the kernel must be odd, got {kernel.shape[2]}")
+    return kernel

@@ -1,0 +1,227 @@
+"""Jacobians of a convolutional recurrent network along a trajectory, without writing them down."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from fisherjax._errors import check_integer, check_key, require
+from fisherjax._types import Key, Result, Scalar
+from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, respond
+from fisherjax.numerics import Target, arnoldi, largest_symmetric
+
+
+class TrajectorySpectrum(Result):
+    """Leading eigenvalues of the Jacobian of one step at several times of a trajectory.
+
+    Parameters
+    ----------
+    steps
+        Steps done before each (times,).
+    eigenvalues
+        (times, k), NaN where fewer were found.
+    residuals, converged
+        Of every pair (times, k).
+    """
+
+    steps: Int[np.ndarray, " times"]
+    eigenvalues: Complex[np.ndarray, "times k"]
+    residuals: Float[np.ndarray, "times k"]
+    converged: Bool[np.ndarray, "times k"]
+
+    @property
+    def spectral_radius(self) -> Float[np.ndarray, " times"]:
+        """Largest |λ| at every time; below one the step is locally stable there."""
+        return np.nanmax(np.abs(self.eigenvalues), axis=1)
+
+
+def trajectory_spectrum(
+    network: ConvolutionalRNN,
+    image: Float[Array | np.ndarray, "height width colours"],
+    *,
+    at: Sequence[int],
+    key: Key,
+    blank_steps: int | None = None,
+    image_steps: int | None = None,
+    offset_steps: int = 0,
+    num_eigenvalues: int = 6,
+    which: Target = "largest magnitude",
+    tolerance: Scalar | None = None,
+) -> TrajectorySpectrum:
+    """Leading eigenvalues of the Jacobian of the whole network along its response to an image.
+
+    ∂F(r)/∂r is applied by forward differentiation of a step and never written down; `arnoldi` does the rest. Without
+    feedback the eigenvalues are the union over areas of those of (1 − α) I + α D_j W_j, D_j telling which units are
+    active.
+
+    Parameters
+    ----------
+    network
+        Where.
+    image
+        (height, width, colours).
+    at
+        After how many steps, counted from silence.
+    key
+        JAX random key of the starting vectors.
+    blank_steps, image_steps, offset_steps
+        As in `networks.respond`.
+    num_eigenvalues, which, tolerance
+        As in `arnoldi`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range or the image has the wrong shape.
+    TypeError
+        If `key` is not a JAX key.
+    """
+    key = check_key("key", key)
+    phases = {"blank_steps": blank_steps, "image_steps": image_steps, "offset_steps": offset_steps}
+    response = respond(network, image, areas="all", at=at, **phases)
+    drive, size = network.drive(jnp.asarray(image)), network.architecture.num_units
+    found = []
+    for index, step in enumerate(response.recorded):
+        state = tuple(area[index] for area in response.activity)
+        # the step that was taken next decides whether the image is on
+        on = response.onset <= step < response.offset
+        product = jacobian_product(network, state, drive if on else None)
+        found.append(
+            arnoldi(
+                product,
+                size,
+                key=jax.random.fold_in(key, index),
+                num_eigenvalues=num_eigenvalues,
+                which=which,
+                tolerance=tolerance,
+            )
+        )
+    width = max(len(one.eigenvalues) for one in found)
+
+    def table(name: str, fill: Any) -> np.ndarray:
+        rows = [getattr(one, name) for one in found]
+        return np.array([np.pad(row, (0, width - len(row)), constant_values=fill) for row in rows])
+
+    return TrajectorySpectrum(
+        response.recorded,
+        table("eigenvalues", np.nan),
+        table("residuals", np.nan),
+        table("converged", False),  # noqa: FBT003
+    )
+
+
+def jacobian_product(
+    network: ConvolutionalRNN, state: AreaState, drive: Drive | None = None
+) -> Callable[[Array], Array]:
+    """V (N,) ↦ J v, J the Jacobian of one step at a state (maps of every area, flattened area by area)."""
+    flat, unravel = ravel_pytree(state)
+
+    @eqx.filter_jit
+    def product(network: ConvolutionalRNN, flat: Array, drive: Drive | None, vector: Array) -> Array:
+        def step(values: Array) -> Array:
+            return ravel_pytree(network.step(unravel(values), drive))[0]
+
+        return jax.jvp(step, (flat,), (vector,))[1]
+
+    return lambda vector: product(network, flat, drive, vector)
+
+
+class TransientGrowth(Result):
+    """How much a perturbation of the state can grow, and how the worst one looks.
+
+    Parameters
+    ----------
+    steps
+        k, steps after the perturbation (times,).
+    growth
+        Largest ‖δr(t₀ + k)‖/‖δr(t₀)‖ (times,): σ_max of the product of the Jacobians on the way.
+    perturbation
+        δr(t₀) of unit norm that grows most by the last of these times, maps of every area.
+    """
+
+    steps: Int[np.ndarray, " times"]
+    growth: Float[np.ndarray, " times"]
+    perturbation: tuple[Float[np.ndarray, "..."], ...]
+
+
+def transient_growth(
+    network: ConvolutionalRNN,
+    image: Float[Array | np.ndarray, "height width colours"],
+    *,
+    steps: Sequence[int],
+    key: Key,
+    start: int | None = None,
+    blank_steps: int | None = None,
+    image_steps: int | None = None,
+    offset_steps: int = 0,
+) -> TransientGrowth:
+    """Largest growth of small perturbations along the response to an image, from a time t₀ on.
+
+    A network whose Jacobians all have eigenvalues within the circle can still amplify for a while where they are not
+    normal, as in a chain of areas. σ_max by Lanczos's method (ARPACK) on products with the derivative of the whole
+    stretch and with its transpose.
+
+    Parameters
+    ----------
+    network, image, blank_steps, image_steps, offset_steps
+        As in `networks.respond`.
+    steps
+        k, in rising order; t₀ + k within the response.
+    key
+        JAX random key of the starting vectors.
+    start
+        t₀, steps done before the perturbation; the onset of the image by default.
+
+    Raises
+    ------
+    ValueError
+        If a time is outside of the response, or the image has the wrong shape.
+    TypeError
+        If `key` is not a JAX key.
+    """
+    key = check_key("key", key)
+    phases = {"blank_steps": blank_steps, "image_steps": image_steps, "offset_steps": offset_steps}
+    whole = respond(network, image, **phases)
+    total = len(whole.logits)
+    begin = whole.onset if start is None else check_integer("start", start, minimum=0)
+    spans = [check_integer("steps", one, minimum=1) for one in steps]
+    require(bool(spans) and begin + spans[-1] <= total and spans == sorted(set(spans)), "steps must rise, and start + "
+            f"steps must stay within the {total} steps of the response, got {begin} + {list(steps)}")  # fmt: skip
+    if begin:
+        before = respond(network, image, areas="all", at=(begin,), **phases)
+        state = tuple(area[0] for area in before.activity)
+    else:
+        state = network.initial_state()
+    flat, unravel = ravel_pytree(state)
+    drive = network.drive(jnp.asarray(image))
+    growth, worst = [], np.asarray(flat)
+    for index, span in enumerate(spans):
+        shown = jnp.asarray([whole.onset <= begin + k < whole.offset for k in range(span)])
+        gram = functools.partial(_gram, network, unravel, drive, flat, shown)
+        first = np.asarray(jax.random.normal(jax.random.fold_in(key, index), flat.shape))
+        square, worst = largest_symmetric(gram, first)
+        growth.append(max(square, 0.0) ** 0.5)
+    shape = tuple(np.asarray(area) for area in unravel(jnp.asarray(worst, flat.dtype)))
+    return TransientGrowth(np.asarray(spans), np.asarray(growth), shape)
+
+
+@eqx.filter_jit
+def _gram(network: ConvolutionalRNN, unravel: Any, drive: Drive, flat: Array, shown: Array, vector: Array) -> Array:
+    """AᵀA v, A the derivative of the state after the stretch in the state before it."""
+    kernels = network.kernels()
+
+    def stretch(values: Array) -> Array:
+        def body(state: AreaState, on: Array) -> tuple[AreaState, None]:
+            present = Drive(*(jnp.where(on, one, 0) for one in drive))
+            return network.step_with(kernels, state, present), None
+
+        return ravel_pytree(jax.lax.scan(body, unravel(values), shown)[0])[0]
+
+    _, moved = jax.jvp(stretch, (flat,), (vector,))
+    return jax.vjp(stretch, flat)[1](moved)[0]

@@ -1,0 +1,240 @@
+"""CordsNet: a convolutional recurrent dynamical system of areas in a chain."""
+
+import itertools
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Float
+
+from fisherjax._errors import check_key, check_scalar, require
+from fisherjax._types import Key, Result, Scalar
+
+from ._architecture import Architecture
+from ._convolution import Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool
+
+AreaState = tuple[Float[Array, "..."], ...]  # maps of every area (*batch, height, width, channels)
+
+
+class Drive(NamedTuple):
+    """What the image adds to the currents of areas 0 and 1; it is the same at every step."""
+
+    first: Maps
+    second: Maps
+
+
+class Kernels(NamedTuple):
+    """All weights of a network as they are applied, normalised once."""
+
+    recurrent: tuple[Array, ...]
+    feedforward: tuple[Array, ...]
+    skips: tuple[Array | None, ...]
+    feedback: tuple[Array, ...]
+    biases: tuple[Array, ...]
+
+
+class ConvolutionalRNN(Result):
+    r"""A convolutional recurrent network with the dynamics of CordsNet.
+
+    Area j of d, with α = dt/τ and rectification ρ, all areas at once:
+
+    .. math::
+        r_j ← (1 − α) r_j + α ρ(W_j * r_j + b_j + V_j * u_j),
+
+    with p = pool(stem * x), u_0 = p, u_1 = ρ(r_0) + K * p, and u_j = ρ(r_{j−1}) + S ρ(r_{j−2}) beyond, S a 1 × 1
+    convolution where the two differ in shape and the identity where not. Logits are a linear function of the mean over
+    space of ρ(r_{d−1}) + ρ(r_{d−2}). With feedback, U_j ρ(r_{j+1}) (1 × 1, every unit repeated where maps differ) is
+    added inside ρ; with noise, √(2α) σ ξ is added to the state, which gives an unconnected linear unit the
+    standard deviation σ as α → 0.
+
+    Maps are (…, height, width, channels). Parameters are stored in the layout and under the names of the published
+    checkpoints (`load_cordsnet`); `respond` follows activity through time.
+
+    Parameters
+    ----------
+    architecture
+        Sizes and time constants; see `architecture` for presets.
+    key
+        JAX random key of the weights. Gaussian, of variance 2/fan-in between areas.
+    recurrent_gain
+        Spectral radius, roughly, of the recurrent convolutions of every area; below one they settle.
+    noise_std
+        σ.
+    leak
+        Slope of ρ below zero: 0 rectifies, 1 makes the network linear.
+
+    Raises
+    ------
+    ValueError
+        If a gain, noise level or leak is negative.
+    TypeError
+        If `key` is not a JAX key.
+
+    References
+    ----------
+    Soo, Battista, Radmard & Wang (2024), Recurrent neural network dynamical systems for biological vision, NeurIPS.
+    """
+
+    architecture: Architecture = eqx.field(static=True)
+    stem: Convolution
+    input_skip: Convolution
+    recurrent: tuple[Convolution, ...]
+    feedforward: tuple[Convolution, ...]
+    skips: tuple[Convolution | None, ...]
+    feedback: tuple[Convolution, ...]
+    biases: tuple[Float[Array, "channels height width"], ...]
+    readout: Readout
+    noise_std: Float[Array, ""]
+    leak: Float[Array, ""]
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        key: Key,
+        recurrent_gain: Scalar = 0.5,
+        noise_std: Scalar = 0.0,
+        leak: Scalar = 0.0,
+    ):
+        """Draw the weights and validate."""
+        if not isinstance(architecture, Architecture):
+            raise TypeError(f"architecture must be an Architecture, got a {type(architecture).__name__}; "
+                            "networks.architecture('R4-32') makes one")  # fmt: skip
+        for name, value in (("recurrent_gain", recurrent_gain), ("noise_std", noise_std), ("leak", leak)):
+            check_scalar(name, value, minimum=0.0)
+        plan, keys = architecture, iter(jax.random.split(check_key("key", key), 4 * architecture.depth + 3))
+        channels, strides = plan.channels, plan.strides
+
+        def draw(sources: int, targets: int, side: int, stride: int = 1, gain: Scalar = 1.0) -> Convolution:
+            return draw_convolution(next(keys), sources, targets, side, stride, gain=float(gain))
+
+        self.architecture = plan
+        self.stem = draw(plan.image_shape[2], plan.stem_channels, plan.stem_kernel, plan.stem_stride)
+        self.input_skip = draw(plan.stem_channels, channels[0], 3, strides[0])
+        self.recurrent = tuple(draw(one, one, 3, gain=recurrent_gain) for one in channels)
+        self.feedforward = tuple(
+            draw(source, target, 3, stride, 2**0.5)
+            for source, target, stride in zip((plan.stem_channels, *channels), channels, strides, strict=False)
+        )
+        self.skips = tuple(
+            draw(channels[area - 2], channels[area - 1], 1, strides[area - 1]) if plan.needs_projection(area) else None
+            for area in range(2, plan.depth)
+        )
+        pairs = itertools.pairwise(channels) if plan.feedback else ()
+        self.feedback = tuple(draw(above, below, 1, gain=0.1) for below, above in pairs)
+        self.biases = tuple(jnp.zeros((c, h, w)) for h, w, c in plan.area_shapes)
+        direction = jax.random.normal(next(keys), (plan.num_classes, plan.channels[-1])) * plan.channels[-1] ** -0.5
+        self.readout = Readout(jnp.linalg.norm(direction, axis=1), direction, jnp.zeros(plan.num_classes))
+        self.noise_std = jnp.asarray(noise_std, direction.dtype)
+        self.leak = jnp.asarray(leak, direction.dtype)
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers that training can change."""
+        parts = (self.stem, self.input_skip, self.recurrent, self.feedforward, self.skips, self.feedback, self.biases)
+        return sum(leaf.size for leaf in jax.tree.leaves((*parts, self.readout)))
+
+    def __repr__(self) -> str:
+        plan = self.architecture
+        return (
+            f"ConvolutionalRNN({plan.depth} areas of {'-'.join(map(str, plan.channels))} channels, images "
+            f"{'×'.join(map(str, plan.image_shape))}, {plan.num_classes} classes, {self.num_parameters} parameters)"
+        )
+
+    def initial_state(self) -> AreaState:
+        """Silence, r = 0, of every area."""
+        return tuple(jnp.zeros(shape, self.leak.dtype) for shape in self.architecture.area_shapes)
+
+    def rectify(self, currents: Array) -> Array:
+        """ρ."""
+        active = checkpoint_name(currents > 0, "active")
+        return jnp.where(active, currents, self.leak * currents)
+
+    def kernels(self) -> Kernels:
+        """All weights as they are applied; compute them once, outside of a loop over time."""
+        return Kernels(
+            tuple(one.kernel for one in self.recurrent),
+            tuple(one.kernel for one in self.feedforward),
+            tuple(None if one is None else one.kernel for one in self.skips),
+            tuple(one.kernel for one in self.feedback),
+            tuple(jnp.transpose(one, (1, 2, 0)) for one in self.biases),
+        )
+
+    def project(self, images: Maps) -> NewMaps:
+        """p, what the chain sees of the images."""
+        found = self.stem(as_images(self, images))
+        return mean_pool(found) if self.architecture.stem_pooling else found
+
+    def drive(self, images: Maps) -> Drive:
+        """V_0 * p and V_1 * K * p: all that images contribute, computed once per image."""
+        seen = self.project(images)
+        return Drive(self.feedforward[0](seen), self.feedforward[1](self.input_skip(seen)))
+
+    def step(self, state: AreaState, drive: Drive | None = None, key: Key | None = None) -> AreaState:
+        """One step; without drive the image is blank, without key there is no noise. Leading axes are free."""
+        return self.step_with(self.kernels(), state, drive, key)
+
+    def step_with(
+        self, kernels: Kernels, state: AreaState, drive: Drive | None = None, key: Key | None = None
+    ) -> AreaState:
+        """One step with weights that `kernels` has prepared."""
+        plan = self.architecture
+        rates = tuple(self.rectify(area) for area in state)
+        keys = () if key is None else jax.random.split(key, plan.depth)
+        following = []
+        for area, (before, alpha) in enumerate(zip(state, plan.alpha, strict=True)):
+            current = convolve(before, kernels.recurrent[area]) + kernels.biases[area]
+            if area:
+                source = rates[area - 1]
+                if area > 1:
+                    skip = kernels.skips[area - 2]
+                    stride = plan.strides[area - 1]
+                    source += rates[area - 2] if skip is None else convolve(rates[area - 2], skip, stride)
+                current += convolve(source, kernels.feedforward[area], plan.strides[area])
+            if drive is not None and area < 2:
+                current += drive[area]
+            if plan.feedback and area + 1 < plan.depth:
+                current += enlarge(convolve(rates[area + 1], kernels.feedback[area]), plan.strides[area + 1])
+            moved = (1 - alpha) * before + alpha * self.rectify(current)
+            if key is not None:
+                noise = jax.random.normal(keys[area], moved.shape, moved.dtype)
+                moved += (2 * alpha) ** 0.5 * self.noise_std * noise
+            following.append(moved)
+        return tuple(following)
+
+    def features(self, state: AreaState) -> Float[Array, "*batch C"]:
+        """Means over space of ρ(r_{d−1}) + ρ(r_{d−2}), which are read out."""
+        return jnp.mean(self.rectify(state[-1]) + self.rectify(state[-2]), axis=(-3, -2))
+
+    def logits(self, state: AreaState) -> Float[Array, "*batch K"]:
+        """Logits of a state."""
+        return self.readout(self.features(state))
+
+    def __call__(self, images: Maps, *, key: Key | None = None) -> Float[Array, "*batch K"]:
+        """Logits after the architecture's blank and image steps."""
+        from ._respond import respond  # noqa: PLC0415
+
+        return respond(self, images, key=key).logits[-1]
+
+
+def as_images(network: ConvolutionalRNN, images: object) -> Maps:
+    """Images as floats of the network's precision.
+
+    Raises
+    ------
+    ValueError
+        If they are not (…, height, width, colours) of the network's sizes.
+    """
+    array = jnp.asarray(images)
+    shape = network.architecture.image_shape
+    require(
+        array.ndim >= 3 and array.shape[-3:] == shape,
+        f"images must be (…, {', '.join(map(str, shape))}) = (…, height, width, colours), got {array.shape}",
+    )
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(
+            f"images must be floats, got {array.dtype}; standardise them first, e.g. images/255 − mean over images"
+        )
+    return array.astype(network.leak.dtype)

@@ -1,0 +1,160 @@
+"""Reading and writing torch's zip checkpoints with NumPy alone, running nothing that a pickle asks for."""
+
+import collections
+import io
+import math
+import pickle
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from fisherjax._types import write_atomically
+
+_STORAGES = {
+    "FloatStorage": np.float32,
+    "DoubleStorage": np.float64,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+
+
+class _Storage(NamedTuple):
+    """Numbers of one block of the archive, of one type."""
+
+    numbers: np.ndarray
+
+
+class _Unpickler(pickle.Unpickler):
+    """Rebuilds tensors as NumPy arrays; every class that is not part of a tensor is refused."""
+
+    def __init__(self, archive: zipfile.ZipFile, folder: str):
+        super().__init__(io.BytesIO(archive.read(f"{folder}/data.pkl")))
+        self.archive, self.folder = archive, folder
+        names = set(archive.namelist())
+        big = f"{folder}/byteorder" in names and archive.read(f"{folder}/byteorder").strip() == b"big"
+        self.big = big
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _parameter
+        if (module, name) == ("torch", "Size"):
+            return tuple
+        if module == "torch" and name in _STORAGES:
+            return name
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}; only tensors are allowed")
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        _, kind, key, _, length = pid
+        dtype = np.dtype(_STORAGES[kind])
+        data = self.archive.read(f"{self.folder}/data/{key}")
+        if len(data) != length * dtype.itemsize:
+            raise pickle.UnpicklingError(f"block {key} has {len(data)} bytes, expected {length * dtype.itemsize}")
+        # blocks are in the byte order of the machine that wrote them; ours is little-endian, as JAX's all are
+        return _Storage(np.frombuffer(data, dtype.newbyteorder(">") if self.big else dtype))
+
+
+def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> np.ndarray:
+    numbers = storage.numbers
+    if len(shape) != len(strides) or any(one < 0 for one in (offset, *shape, *strides)):
+        raise pickle.UnpicklingError("a tensor of an impossible layout")
+    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    if math.prod(shape) and last >= len(numbers):
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} that reaches beyond its {len(numbers)} numbers")
+    steps = [stride * numbers.itemsize for stride in strides]
+    view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
+    return view.astype(view.dtype.newbyteorder("="))
+
+
+def _parameter(data: np.ndarray, *_: Any) -> np.ndarray:
+    return data
+
+
+def read_torch(path: Path) -> dict[str, np.ndarray]:
+    """Tensors of a checkpoint by name; one that holds more (an epoch, an optimiser) is looked into for its weights.
+
+    Raises
+    ------
+    ValueError
+        If the archive is truncated or damaged, holds another class than tensors, or no weights.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            folders = [name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
+            if len(folders) != 1:
+                raise pickle.UnpicklingError("it has no data.pkl, so it is no checkpoint of torch")
+            found = _Unpickler(archive, folders[0]).load()
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is truncated or no zip archive: {error}") from error
+    except Exception as error:
+        # a damaged archive or pickle can fail in as many ways as it can be damaged
+        raise ValueError(f"{path} cannot be read as a checkpoint: {error or type(error).__name__}") from error
+    for name in ("state_dict", "model_state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+    if not isinstance(found, dict) or not all(isinstance(value, np.ndarray) for value in found.values()):
+        raise ValueError(f"{path} holds no dictionary of tensors")
+    return dict(found)
+
+
+def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write tensors as torch's own zip checkpoint, which `torch.load` reads."""
+    kinds = {np.dtype(kind): name for name, kind in _STORAGES.items()}
+    program = [pickle.PROTO, b"\x02", *_ORDERED_DICT, pickle.MARK]
+    blocks = []
+    for key, (name, value) in enumerate(tensors.items()):
+        array = np.ascontiguousarray(value)
+        blocks.append(array.tobytes())
+        strides = tuple(step // array.itemsize for step in array.strides)
+        storage = (
+            _text("storage"),
+            _class("torch", kinds[array.dtype]),
+            _text(str(key)),
+            _text("cpu"),
+        )
+        program += [_text(name), _class("torch._utils", "_rebuild_tensor_v2"), pickle.MARK]
+        program += [pickle.MARK, *storage, _int(array.size), pickle.TUPLE, pickle.BINPERSID, _int(0)]
+        program += [_ints(array.shape), _ints(strides), pickle.NEWFALSE, *_ORDERED_DICT, pickle.TUPLE, pickle.REDUCE]
+    program += [pickle.SETITEMS, pickle.STOP]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("archive/data.pkl", b"".join(program))
+        archive.writestr("archive/byteorder", b"little")
+        for key, block in enumerate(blocks):
+            archive.writestr(f"archive/data/{key}", block)
+        archive.writestr("archive/version", b"3\n")
+    write_atomically(path, buffer.getvalue())
+
+
+def _class(module: str, name: str) -> bytes:
+    return pickle.GLOBAL + f"{module}\n{name}\n".encode()
+
+
+def _text(value: str) -> bytes:
+    data = value.encode()
+    return pickle.BINUNICODE + struct.pack("<I", len(data)) + data
+
+
+def _int(value: int) -> bytes:
+    return pickle.BININT + struct.pack("<i", value)
+
+
+def _ints(values: tuple[int, ...]) -> bytes:
+    return pickle.MARK + b"".join(_int(value) for value in values) + pickle.TUPLE
+
+
+_ORDERED_DICT = (_class("collections", "OrderedDict"), pickle.EMPTY_TUPLE, pickle.REDUCE)

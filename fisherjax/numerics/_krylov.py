@@ -1,0 +1,299 @@
+"""Leading eigenvalues and singular values of maps that are too large to write down."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse.linalg
+from jaxtyping import Array, Bool, Complex, Float
+
+from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require
+from fisherjax._types import Key, Result, Scalar, as_float
+
+Product = Callable[[Any], Any]
+Target = Literal["largest magnitude", "largest real part"]
+
+_CODES = {"largest magnitude": "LM", "largest real part": "LR"}
+_DENSE = 64  # up to this size the matrix is written down
+
+
+class Spectrum(Result):
+    """Eigenpairs of a linear map, the leading first; pairs of complex conjugates stand together.
+
+    Parameters
+    ----------
+    eigenvalues
+        λ (k,).
+    eigenvectors
+        v (N, k), of unit norm, as columns.
+    residuals
+        ‖A v − λ v‖₂ (k,), computed anew from each pair.
+    converged
+        Which residuals are within the tolerance (k,).
+    num_products
+        How often A was applied, residuals excluded.
+    """
+
+    eigenvalues: Complex[np.ndarray, " k"]
+    eigenvectors: Complex[np.ndarray, "N k"]
+    residuals: Float[np.ndarray, " k"]
+    converged: Bool[np.ndarray, " k"]
+    num_products: int
+
+
+def arnoldi(
+    product: Product,
+    size: int,
+    *,
+    key: Key,
+    num_eigenvalues: int | None = None,
+    which: Target = "largest magnitude",
+    tolerance: Scalar | None = None,
+    subspace: int | None = None,
+    max_restarts: int = 300,
+) -> Spectrum:
+    """Leading eigenpairs of a real linear map by Arnoldi's method with implicit restarts (ARPACK, through SciPy).
+
+    Only products A v are needed: ``lambda v: jax.jvp(step, (state,), (v,))[1]`` gives those with a Jacobian. The
+    iteration runs in float64 on the host; what precision the products have limits the residuals.
+
+    Parameters
+    ----------
+    product
+        v (N,) ↦ A v (N,); called with float arrays of JAX's default precision, and compiled.
+    size
+        N.
+    key
+        JAX random key of the starting vector.
+    num_eigenvalues
+        k, by default six or as many as there are; a pair of complex conjugates is never cut in two, so that one more
+        may be returned.
+    which
+        Which eigenvalues are leading: those that dominate a map, or those that decide on the stability of a flow.
+    tolerance
+        Largest residual relative to |λ|, or to one where |λ| is smaller; √ε of the precision by default (1.5e-8 in
+        float64).
+    subspace
+        Vectors kept, at least k + 4; max(2k + 3, 20) by default. More of them need fewer restarts.
+    max_restarts
+        After which what has converged is returned, with `converged` saying so.
+
+    Returns
+    -------
+    `Spectrum`. Pairs that ARPACK did not reach are returned too where there are any, not converged.
+
+    Raises
+    ------
+    ValueError
+        If the size or number of eigenvalues is out of range, or the product has another shape or is not finite.
+    TypeError
+        If `key` is not a JAX key.
+
+    References
+    ----------
+    Lehoucq, Sorensen & Yang (1998), ARPACK users' guide. Sorensen (1992), SIAM J. Matrix Anal. Appl. 13, 357.
+    """
+    check_callable("product", product)
+    size = check_integer("size", size, minimum=1)
+    count = min(6, size) if num_eigenvalues is None else check_integer("num_eigenvalues", num_eigenvalues, minimum=1)
+    require(count <= size, f"num_eigenvalues must be at most the size {size}, got {count}")
+    check_choice("which", which, tuple(_CODES))
+    apply = _Product(product, size)
+    accuracy = _tolerance(tolerance, apply.dtype)
+    restarts = check_integer("max_restarts", max_restarts, minimum=1)
+    start = np.asarray(jax.random.normal(check_key("key", key), (size,)), np.float64)
+    apply(start)
+    kept = _subspace(subspace, count, size)
+    if size <= _DENSE or kept >= size - 1:
+        found: Any = np.linalg.eig(np.stack([apply(column) for column in np.eye(size)], axis=1))
+        values, vectors = found
+    else:
+        values, vectors = _restarted(apply, start, count + 1, _CODES[which], kept, accuracy, restarts)
+    calls = apply.calls
+    values, vectors = _leading(np.asarray(values, complex), np.asarray(vectors, complex), count, which)
+    images = [apply(vector.real) + 1j * apply(vector.imag) for vector in vectors.T]
+    residuals = np.array([
+        np.linalg.norm(image - value * vector) for image, value, vector in zip(images, values, vectors.T, strict=True)
+    ])  # fmt: skip
+    return Spectrum(values, vectors, residuals, residuals <= accuracy * np.maximum(np.abs(values), 1), calls)
+
+
+class _Product:
+    """A v in float64 on the host, compiled once, counted and checked."""
+
+    def __init__(self, product: Product, size: int):
+        self.compiled, self.size, self.calls = jax.jit(product), size, 0
+        self.dtype = jnp.zeros(()).dtype
+
+    def __call__(self, vector: np.ndarray) -> np.ndarray:
+        found = np.asarray(self.compiled(jnp.asarray(vector.reshape(-1), self.dtype)), np.float64)
+        self.calls += 1
+        require(found.shape == (self.size,), f"product must return ({self.size},), got {found.shape}")
+        require(bool(np.isfinite(found).all()), "product returned numbers that are not finite")
+        return found
+
+
+def _operator(apply: _Product) -> Any:
+    return scipy.sparse.linalg.LinearOperator((apply.size,) * 2, matvec=apply, dtype=np.float64)  # pyright: ignore[reportCallIssue]
+
+
+def _restarted(
+    apply: _Product, start: np.ndarray, count: int, code: str, kept: int, tolerance: float, restarts: int
+) -> tuple[np.ndarray, np.ndarray]:
+    # a tenth of the tolerance: ARPACK's test is an estimate, ours is of the pair itself
+    options: Any = {"k": count, "which": code, "v0": start, "ncv": kept, "maxiter": restarts, "tol": tolerance / 10}
+    try:
+        found: Any = scipy.sparse.linalg.eigs(_operator(apply), **options)
+        return found
+    except scipy.sparse.linalg.ArpackNoConvergence as stopped:
+        return stopped.eigenvalues, stopped.eigenvectors
+
+
+def _subspace(subspace: int | None, count: int, size: int) -> int:
+    if subspace is None:
+        return min(max(2 * count + 3, 20), size)
+    subspace = check_integer("subspace", subspace, minimum=count + 4)
+    return min(subspace, size)
+
+
+def _tolerance(tolerance: Scalar | None, dtype: Any) -> float:
+    if tolerance is None:
+        return float(jnp.finfo(dtype).eps) ** 0.5
+    check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
+    return float(tolerance)
+
+
+def _leading(values: np.ndarray, vectors: np.ndarray, count: int, which: str) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` in their order, and the partner of the last if it has one."""
+    rank = np.abs(values) if which == "largest magnitude" else np.real(values)
+    # partners have the same rank to the last bit: side by side, the one with positive imaginary part first
+    order = np.lexsort((-np.imag(values), -np.abs(np.imag(values)), -rank))
+    values, vectors = values[order], vectors[:, order]
+    end = min(count, len(values))
+    if 0 < end < len(values) and values[end - 1].conj() == values[end] and values[end - 1].imag > 0:
+        end += 1
+    norms = np.linalg.norm(vectors[:, :end], axis=0)
+    return values[:end], vectors[:, :end] / norms
+
+
+def largest_symmetric(product: Product, start: np.ndarray) -> tuple[float, np.ndarray]:
+    """Largest eigenvalue and its eigenvector of a symmetric map, by Lanczos's method (ARPACK)."""
+    apply = _Product(product, len(start))
+    if len(start) <= _DENSE:
+        values, vectors = np.linalg.eigh(np.stack([apply(column) for column in np.eye(len(start))], axis=1))
+        return float(values[-1]), vectors[:, -1]
+    operator = _operator(apply)
+    values, vectors = scipy.sparse.linalg.eigsh(operator, k=1, which="LA", v0=start.astype(np.float64))
+    return float(values[0]), vectors[:, 0]
+
+
+class PowerIteration(Result):
+    """The dominant eigenvalue, or the pair of complex conjugates that dominate together.
+
+    Parameters
+    ----------
+    eigenvalue
+        λ, the one with Im λ ≥ 0.
+    eigenvector
+        v (N,), of unit norm.
+    residual
+        ‖A v − λ v‖₂.
+    converged
+        Whether that is within the tolerance.
+    num_steps
+        Products with A.
+    """
+
+    eigenvalue: Complex[Array, ""]
+    eigenvector: Complex[Array, " N"]
+    residual: Float[Array, ""]
+    converged: Bool[Array, ""]
+    num_steps: Any
+
+
+def power_iteration(
+    product: Product,
+    start: Float[Array | np.ndarray, " N"],
+    *,
+    tolerance: Scalar | None = None,
+    max_steps: int = 10_000,
+) -> PowerIteration:
+    r"""The dominant eigenvalue of a real linear map by repeated products, real or complex, of either sign.
+
+    After many steps the iterate lies in the span of one real or two complex conjugate eigenvectors. There
+    A²x = a A x + b x, and λ² = a λ + b gives both cases: a and b by least squares, v = A x − λ̄ x. It stops when
+    the residual of the pair is within the tolerance. Compiled, and possible inside jit and vmap.
+
+    Parameters
+    ----------
+    product
+        x (N,) ↦ A x (N,).
+    start
+        Any vector that is not orthogonal to the leading eigenvectors; draw it at random.
+    tolerance
+        Largest residual relative to |λ|; √ε of the precision by default.
+    max_steps
+        Products after which `converged` is False.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Notes
+    -----
+    The error falls as |λ₂/λ₁| per step, λ₂ the largest that does not belong to the pair: use `arnoldi` where
+    several are close, such as λ and −λ or two pairs.
+    """
+    check_callable("product", product)
+    max_steps = check_integer("max_steps", max_steps, minimum=2)
+    vector = as_float(start)
+    accuracy = _tolerance(tolerance, vector.dtype)
+
+    def advance(carry: Any) -> Any:
+        vector, _, steps = carry
+        norm = jnp.linalg.norm(vector)
+        unit = vector / jnp.where(norm > 0, norm, 1)  # products of a nilpotent map end at zero
+        first = product(unit)
+        second = product(first)
+        return second, _dominant(unit, first, second), steps + 2
+
+    def going(carry: Any) -> Any:
+        _, (value, _, residual), steps = carry
+        return (residual > accuracy * jnp.abs(value)) & (steps < max_steps)
+
+    carry = jax.lax.while_loop(going, advance, advance((vector, None, jnp.zeros((), int))))
+    _, (value, found, residual), steps = carry
+    return PowerIteration(value, found, residual, residual <= accuracy * jnp.abs(value), steps)
+
+
+def _dominant(unit: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
+    """The best real and the best complex pair in the span of x and A x; whichever has the smaller residual."""
+    real = jnp.vdot(unit, first)
+    real_residual = jnp.linalg.norm(first - real * unit)
+    # A x split into its part along x and the rest, so that the least squares are well posed
+    rest = first - real * unit
+    size = jnp.linalg.norm(rest)
+    other = rest / jnp.where(size > 0, size, 1)
+    complex_type = np.result_type(unit.dtype, np.complex64)
+    slope = jnp.vdot(other, second) / jnp.where(size > 0, size, 1)
+    constant = jnp.vdot(unit, second) - slope * real
+    root = jnp.sqrt((slope**2 + 4 * constant).astype(complex_type))
+    unit, first, second, slope = (part.astype(complex_type) for part in (unit, first, second, slope))
+    candidates = jnp.stack([(slope + root) / 2, (slope - root) / 2])
+    value = candidates[jnp.argmax(jnp.abs(candidates))]
+    value = jnp.where(value.imag < 0, value.conj(), value)
+    partner = slope - value  # the other root
+    vector = first - partner * unit
+    norm = jnp.linalg.norm(vector)
+    length = jnp.where(norm > 0, norm, 1)
+    image = second - partner * first
+    residual = jnp.linalg.norm(image - value * vector) / length
+    single = (real_residual <= residual) | (norm == 0)
+    return (
+        jnp.where(single, real.astype(complex_type), value),
+        jnp.where(single, unit, vector / length.astype(complex_type)),
+        jnp.where(single, real_residual, residual),
+    )

@@ -1,0 +1,167 @@
+"""Checkpoints with the published names: one that torch wrote, and ours in every format."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fisherjax import networks
+from fisherjax.networks import Architecture, ConvolutionalRNN, load_cordsnet, read_weights, respond, save_cordsnet
+
+# written by torch 2.13: nn.Conv2d and nn.Linear under torch.nn.utils.parametrizations.weight_norm, names prefixed
+# with "module."; one recurrent scale is negative
+TORCH = Path(__file__).parent / "cordsnet_torch.pth"
+PLAN = Architecture((8, 8, 1), 3, (2, 2, 3, 3), feedback=True)
+
+
+def test_a_checkpoint_of_torch():
+    network = load_cordsnet(TORCH)
+    assert network.architecture == Architecture(
+        (16, 16, 3), 5, (2, 2, 3, 3), stem_kernel=7, stem_stride=2, stem_pooling=True
+    )
+    assert np.asarray(network.recurrent[1].scale).max() < 0
+    # torch's own run of the same loop, 5 blank steps and 7 of the image, in float32
+    wave = np.sin(np.linspace(-1, 1, 16 * 16 * 3, dtype=np.float32)).reshape(3, 16, 16) * np.arange(1, 4)[:, None, None]
+    found = respond(network, jnp.asarray(np.moveaxis(wave, 0, -1)), blank_steps=5, image_steps=7).logits[-1]
+    expected = [
+        0.5000754594802856,
+        -0.06292614340782166,
+        -0.4553120732307434,
+        -0.12954287230968475,
+        0.06838389486074448,
+    ]
+    np.testing.assert_allclose(found, expected, atol=3e-7)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth", "npz", "safetensors"])
+def test_names_and_numbers_round_trip(key, tmp_path, suffix):
+    network = ConvolutionalRNN(PLAN, key=key)
+    path = save_cordsnet(network, tmp_path / f"weights.{suffix}")
+    loaded = load_cordsnet(path)
+    assert loaded.architecture == PLAN
+    for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(network), strict=True):
+        np.testing.assert_array_equal(a, b)
+    names = set(read_weights(path))
+    original0, original1 = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
+    modules = {"inp_conv", "inp_skip", "out_fc", "skip_area.0", *(f"feedback_area.{j}" for j in range(3))}
+    modules |= {f"{kind}.{j}" for kind in ("area_conv", "area_area") for j in range(4)}
+    biases = {"out_fc.bias", *(f"conv_bias.{j}" for j in range(4))}
+    assert names == {module + part for module in modules for part in (original0, original1)} | biases
+    assert read_weights(path)["area_conv.2" + original0].shape == (3, 1, 1, 1)
+    assert read_weights(path)["out_fc" + original0].shape == (3, 1)
+
+
+def test_published_names_are_those_of_torch(tmp_path):
+    """What torch wrote is written again to the same names, shapes and numbers."""
+    again = read_weights(save_cordsnet(load_cordsnet(TORCH), tmp_path / "again.pt"))
+    original = {name.removeprefix("module."): value for name, value in read_weights(TORCH).items()}
+    assert again.keys() == original.keys()
+    for name, value in original.items():
+        np.testing.assert_array_equal(again[name].astype(np.float32), value)
+
+
+def archive(program, blocks=()):
+    """A zip checkpoint with this pickle."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("archive/data.pkl", program)
+        for name, data in blocks:
+            file.writestr(f"archive/data/{name}", data)
+    return buffer.getvalue()
+
+
+def tensor_program(length, shape, strides, kind="FloatStorage"):
+    """The pickle of {"x": tensor} of any layout, by torch's own opcodes."""
+    parts = [b"\x80\x02}(X\x01\x00\x00\x00xctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage"]
+    parts += [f"ctorch\n{kind}\n".encode(), b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK", bytes([length]), b"tQK\x00("]
+    parts += [b"K" + bytes([one]) for one in shape] + [b"t("] + [b"K" + bytes([one]) for one in strides]
+    return b"".join(parts) + b"t\x89}tRu."
+
+
+def test_layouts_of_tensors(tmp_path):
+    path = tmp_path / "x.pt"
+    numbers = np.arange(6, dtype=np.float32)
+    path.write_bytes(archive(tensor_program(6, (2, 3), (1, 2)), [("0", numbers.tobytes())]))
+    np.testing.assert_array_equal(read_weights(path)["x"], numbers.reshape(3, 2).T)
+    halves = np.array([1.5, -2.0], jnp.bfloat16)
+    path.write_bytes(archive(tensor_program(2, (2,), (1,), "BFloat16Storage"), [("0", halves.tobytes())]))
+    np.testing.assert_array_equal(read_weights(path)["x"].astype(float), [1.5, -2.0])
+
+
+class Foreign:
+    """Runs a command when unpickled by pickle.loads."""
+
+    def __reduce__(self):
+        return print, ("this must never run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda: TORCH.read_bytes()[:5000], "truncated or no zip archive"),
+        (lambda: b"PK", "truncated or no zip archive"),
+        (lambda: b"nonsense", "neither a zip checkpoint of torch"),
+        (lambda: b"", "neither a zip checkpoint of torch"),
+        (lambda: pickle.dumps({}), "bare pickle, from torch before 1.6"),
+        (lambda: archive(pickle.dumps({"w": Foreign()})), "asks for builtins.print; only tensors are allowed"),
+        (lambda: archive(pickle.dumps({"w": 3})), "no dictionary of tensors"),
+        (lambda: archive(b"\x80\x02}"), "cannot be read as a checkpoint"),
+        (lambda: archive(tensor_program(6, (2, 4), (4, 1)), [("0", bytes(24))]), "reaches beyond its 6 numbers"),
+        (lambda: archive(tensor_program(6, (2, 3), (3, 1)), [("0", bytes(20))]), "has 20 bytes, expected 24"),
+        (lambda: archive(tensor_program(6, (2, 3), (3, 1))), "no item named"),
+    ],
+)
+def test_files_that_are_not_checkpoints(tmp_path, capsys, content, message):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content())
+    with pytest.raises(ValueError, match=message):
+        read_weights(path)
+    assert "never run" not in capsys.readouterr().out
+
+
+def test_other_formats_that_are_broken(key, tmp_path):
+    for suffix, message in (("npz", "cannot be read as .npz"), ("safetensors", "cannot be read as safetensors")):
+        whole = save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / f"whole.{suffix}").read_bytes()
+        (tmp_path / f"part.{suffix}").write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match=message):
+            load_cordsnet(tmp_path / f"part.{suffix}")
+    with pytest.raises(FileNotFoundError):
+        load_cordsnet(tmp_path / "nothing.pt")
+    with pytest.raises(ValueError, match=r"path must end in .pt, .pth, .safetensors, .npz, got weights.txt"):
+        save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.txt")
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (Architecture((8, 8, 1), 4, (2, 2, 3, 3), feedback=True), r"out_fc.*0 has shape \(3, 1\).*needs \(4, 1\)"),
+        (Architecture((8, 8, 3), 3, (2, 2, 3, 3), feedback=True), r"inp_conv.*original1 has shape \(2, 1, 3, 3\)"),
+        (Architecture((16, 8, 1), 3, (2, 2, 3, 3), feedback=True), r"conv_bias.0 has shape \(2, 8, 8\).*\(2, 16, 8\)"),
+        (Architecture((8, 8, 1), 3, (2, 2), feedback=True), "area_conv.2.*which a network of depth 2 does not have"),
+        (Architecture((8, 8, 1), 3, (2, 2, 3, 3, 3, 3), feedback=True), "lacks area_conv.4.* and .* more"),
+        (Architecture((8, 8, 1), 3, (2, 2, 3, 3)), "has feedback_area.0.*and 2 more"),
+    ],
+    ids=["classes", "colours", "image", "shallow", "deep", "feedback"],
+)  # fmt: skip
+def test_checkpoints_of_another_network(key, tmp_path, plan, message):
+    path = save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz")
+    with pytest.raises(ValueError, match=message):
+        load_cordsnet(path, plan)
+
+
+def test_weights_that_are_missing_or_not_finite(key, tmp_path):
+    network = ConvolutionalRNN(PLAN, key=key)
+    weights = read_weights(save_cordsnet(network, tmp_path / "weights.npz"))
+    np.savez(tmp_path / "some.npz", **{name: value for name, value in weights.items() if name != "conv_bias.1"})
+    with pytest.raises(ValueError, match=r"lacks conv_bias.1; it is no checkpoint of a convolutional"):
+        load_cordsnet(tmp_path / "some.npz")
+    with pytest.raises(ValueError, match=r"lacks conv_bias.1$"):
+        load_cordsnet(tmp_path / "some.npz", PLAN)
+    np.savez(tmp_path / "bad.npz", **{**weights, "out_fc.bias": np.full(3, np.nan)})
+    with pytest.raises(ValueError, match=r"out_fc.bias holds numbers that are not finite"):
+        networks.load_cordsnet(tmp_path / "bad.npz")
