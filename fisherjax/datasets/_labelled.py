@@ -80,7 +80,7 @@ def oriented_gratings(
     labels = jax.random.randint(label_key, (count,), 0, classes)
     phase = jax.random.uniform(phase_key, (count, 1, 1), maxval=2 * math.pi)
     cycles = jax.random.uniform(frequency_key, (count, 1, 1), minval=side / 12, maxval=side / 6)
-    angle = (labels * (math.pi / classes)).astype(phase.dtype)[:, None, None]
+    angle = (math.pi / classes) * labels.astype(phase.dtype)[:, None, None]
     axis = (jnp.arange(side, dtype=phase.dtype) + 0.5) / side
     wave = jnp.cos(2 * math.pi * cycles * (axis[None, :] * jnp.cos(angle) + axis[:, None] * jnp.sin(angle)) + phase)
     noise = jnp.asarray(noise_std, wave.dtype) * jax.random.normal(noise_key, wave.shape, wave.dtype)
@@ -109,7 +109,7 @@ def shapes(
         within & (jnp.abs(across) < (down + radius) / 2),
         within & ((jnp.abs(down) < radius / 3) | (jnp.abs(across) < radius / 3)),
     ])  # fmt: skip
-    chosen = inside[labels, jnp.arange(count)]
+    chosen = inside[labels, jnp.arange(count)].astype(radius.dtype)
     contrast = jax.random.uniform(contrast_key, (count, 1, 1), minval=0.5, maxval=1.5)
     noise = jnp.asarray(noise_std, radius.dtype) * jax.random.normal(noise_key, chosen.shape, radius.dtype)
     return (contrast * chosen + noise)[..., None], labels

@@ -1,5 +1,8 @@
 """Weight-normalised convolutions and read-out, in the layout and with the parameters of the published network."""
 
+import functools
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,8 @@ from fisherjax._types import Key, Result
 
 Maps = Float[Array, "*batch height width channels"]
 NewMaps = Float[Array, "*batch new_height new_width new_channels"]
+
+_BLOCK = 2**18  # numbers that are worked on at once: a megabyte in single precision
 
 
 class Convolution(Result):
@@ -39,9 +44,9 @@ class Convolution(Result):
         """W in the layout in which it is applied."""
         return jnp.transpose(self.weights, (2, 3, 1, 0))
 
-    def __call__(self, maps: Maps) -> NewMaps:
-        """The convolution of maps; leading axes are free."""
-        return convolve(maps, self.kernel, self.stride)
+    def __call__(self, maps: Maps, *, reverse_mode: bool = False) -> NewMaps:
+        """The convolution of maps; leading axes are free. See `convolve`."""
+        return convolve(maps, self.kernel, self.stride, reverse_mode=reverse_mode)
 
 
 class Readout(Result):
@@ -69,14 +74,77 @@ class Readout(Result):
         return features @ self.weights.T + self.bias
 
 
-def convolve(maps: Maps, kernel: Float[Array, "side side in out"], stride: int = 1) -> NewMaps:
-    """Convolution in the sense of neural networks (no flip) with (side − 1)/2 zeros around."""
+def convolve(
+    maps: Maps, kernel: Float[Array, "side side in out"], stride: int = 1, *, reverse_mode: bool = False
+) -> NewMaps:
+    """Convolution in the sense of neural networks (no flip) with (side − 1)/2 zeros around.
+
+    With `reverse_mode` only gradients (no jvp) can be taken, and on CPUs they are many times faster within loops: XLA
+    transposes a convolution into one with a flipped kernel, which its loops run without threads, and into one with a
+    kernel as large as the map. Instead the first is a convolution with a kernel flipped beforehand, the second a
+    product over blocks of images that stay in the cache.
+    """
+    return _in_reverse(maps, kernel, stride) if reverse_mode else _plain(maps, kernel, stride)
+
+
+def _plain(maps: Array, kernel: Array, stride: int) -> Array:
     margin = kernel.shape[0] // 2
     batch = maps.reshape(-1, *maps.shape[-3:])
     found = jax.lax.conv_general_dilated(
         batch, kernel, (stride, stride), [(margin, margin)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     return found.reshape(*maps.shape[:-3], *found.shape[1:])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _in_reverse(maps: Array, kernel: Array, stride: int) -> Array:
+    return _plain(maps, kernel, stride)
+
+
+def _forward(maps: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+    return _plain(maps, kernel, stride), (maps, kernel)
+
+
+def _backward(stride: int, residuals: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    def plain(maps: Array, kernel: Array, slope: Array) -> tuple[Array, Array]:
+        return jax.vjp(lambda maps, kernel: _plain(maps, kernel, stride), maps, kernel)[1](slope)
+
+    def blocked(maps: Array, kernel: Array, slope: Array) -> tuple[Array, Array]:
+        batch, slopes = (one.reshape(-1, *one.shape[-3:]) for one in (maps, slope))
+        back = _map_slope(slopes, kernel, stride, maps.shape[-3:-1])
+        return back.reshape(maps.shape), _kernel_slope(batch, slopes, kernel.shape[0], stride)
+
+    return jax.lax.platform_dependent(*residuals, slope, cpu=blocked, default=plain)
+
+
+_in_reverse.defvjp(_forward, _backward)
+
+
+def _map_slope(slopes: Array, kernel: Array, stride: int, shape: tuple[int, ...]) -> Array:
+    """Slopes spread out by the stride, and convolved with the kernel turned round."""
+    gaps = [(0, size - 1 - stride * (few - 1), stride - 1) for size, few in zip(shape, slopes.shape[1:3], strict=True)]
+    spread = jax.lax.pad(slopes, jnp.zeros((), slopes.dtype), [(0, 0, 0), *gaps, (0, 0, 0)])
+    return _plain(spread, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+
+
+def _kernel_slope(batch: Array, slopes: Array, side: int, stride: int) -> Array:
+    """Σ over images and places of in(y s + a − m, x s + b − m) ⊗ slope(y, x), a block of images at a time."""
+    count, height, width, channels = batch.shape
+    _, rows, columns, outputs = slopes.shape
+    margin, down, across = side // 2, stride * (rows - 1) + 1, stride * (columns - 1) + 1
+    most = max(1, _BLOCK // (height * width * side * channels))
+    block = max(size for size in range(1, min(most, count) + 1) if count % size == 0)
+
+    def add(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+        maps, slope = pair
+        padded = jnp.pad(maps, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+        shifted = jnp.concatenate([padded[:, :, b : b + across : stride] for b in range(side)], axis=-1)
+        parts = [shifted[:, a : a + down : stride].reshape(-1, side * channels) for a in range(side)]
+        return total + jnp.stack([part.T @ slope.reshape(-1, outputs) for part in parts]), None
+
+    blocks: Any = tuple(one.reshape(-1, block, *one.shape[1:]) for one in (batch, slopes))
+    total, _ = jax.lax.scan(add, jnp.zeros((side, side * channels, outputs), batch.dtype), blocks)
+    return total.reshape(side, side, channels, outputs)
 
 
 def mean_pool(maps: Maps) -> NewMaps:

@@ -1,6 +1,8 @@
 """CordsNet: a convolutional recurrent dynamical system of areas in a chain."""
 
+import functools
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -33,6 +35,7 @@ class Kernels(NamedTuple):
     skips: tuple[Array | None, ...]
     feedback: tuple[Array, ...]
     biases: tuple[Array, ...]
+    convolve: Callable[..., Array]
 
 
 class ConvolutionalRNN(Result):
@@ -152,25 +155,28 @@ class ConvolutionalRNN(Result):
         active = checkpoint_name(currents > 0, "active")
         return jnp.where(active, currents, self.leak * currents)
 
-    def kernels(self) -> Kernels:
-        """All weights as they are applied; compute them once, outside of a loop over time."""
+    def kernels(self, *, reverse_mode: bool = False) -> Kernels:
+        """All weights as they are applied; compute them once, outside of a loop over time. See `convolve`."""
         return Kernels(
             tuple(one.kernel for one in self.recurrent),
             tuple(one.kernel for one in self.feedforward),
             tuple(None if one is None else one.kernel for one in self.skips),
             tuple(one.kernel for one in self.feedback),
             tuple(jnp.transpose(one, (1, 2, 0)) for one in self.biases),
+            functools.partial(convolve, reverse_mode=reverse_mode),
         )
 
-    def project(self, images: Maps) -> NewMaps:
+    def project(self, images: Maps, *, reverse_mode: bool = False) -> NewMaps:
         """p, what the chain sees of the images."""
-        found = self.stem(as_images(self, images))
+        found = self.stem(as_images(self, images), reverse_mode=reverse_mode)
         return mean_pool(found) if self.architecture.stem_pooling else found
 
-    def drive(self, images: Maps) -> Drive:
+    def drive(self, images: Maps, *, reverse_mode: bool = False) -> Drive:
         """V_0 * p and V_1 * K * p: all that images contribute, computed once per image."""
-        seen = self.project(images)
-        return Drive(self.feedforward[0](seen), self.feedforward[1](self.input_skip(seen)))
+        seen = self.project(images, reverse_mode=reverse_mode)
+        skipped = self.input_skip(seen, reverse_mode=reverse_mode)
+        first, second = self.feedforward[:2]
+        return Drive(first(seen, reverse_mode=reverse_mode), second(skipped, reverse_mode=reverse_mode))
 
     def step(self, state: AreaState, drive: Drive | None = None, key: Key | None = None) -> AreaState:
         """One step; without drive the image is blank, without key there is no noise. Leading axes are free."""
@@ -185,18 +191,18 @@ class ConvolutionalRNN(Result):
         keys = () if key is None else jax.random.split(key, plan.depth)
         following = []
         for area, (before, alpha) in enumerate(zip(state, plan.alpha, strict=True)):
-            current = convolve(before, kernels.recurrent[area]) + kernels.biases[area]
+            current = kernels.convolve(before, kernels.recurrent[area]) + kernels.biases[area]
             if area:
                 source = rates[area - 1]
                 if area > 1:
                     skip = kernels.skips[area - 2]
                     stride = plan.strides[area - 1]
-                    source += rates[area - 2] if skip is None else convolve(rates[area - 2], skip, stride)
-                current += convolve(source, kernels.feedforward[area], plan.strides[area])
+                    source += rates[area - 2] if skip is None else kernels.convolve(rates[area - 2], skip, stride)
+                current += kernels.convolve(source, kernels.feedforward[area], plan.strides[area])
             if drive is not None and area < 2:
                 current += drive[area]
             if plan.feedback and area + 1 < plan.depth:
-                current += enlarge(convolve(rates[area + 1], kernels.feedback[area]), plan.strides[area + 1])
+                current += enlarge(kernels.convolve(rates[area + 1], kernels.feedback[area]), plan.strides[area + 1])
             moved = (1 - alpha) * before + alpha * self.rectify(current)
             if key is not None:
                 noise = jax.random.normal(keys[area], moved.shape, moved.dtype)

@@ -100,7 +100,7 @@ class FeedforwardCNN(Result):
         return self.evaluate(images, training=False)[0]
 
     def evaluate(self, images: Maps, *, training: bool) -> tuple[Float[Array, "*batch K"], "FeedforwardCNN"]:
-        """Logits, and the network with its running averages moved on if it is training."""
+        """Logits, and the network with its running averages moved on if it is training (then in reverse mode only)."""
         drive_norms, area_norms = list(self.drive_norms), list(self.area_norms)
 
         def normalised(norms: list[BatchNorm], area: int, maps: Array) -> Array:
@@ -111,10 +111,10 @@ class FeedforwardCNN(Result):
 
         def through(area: int, source: Array) -> Array:
             weights = self.weights
-            drive = normalised(drive_norms, area, weights.feedforward[area](source))
-            return jax.nn.relu(normalised(area_norms, area, weights.recurrent[area](drive)))
+            drive = normalised(drive_norms, area, weights.feedforward[area](source, reverse_mode=training))
+            return jax.nn.relu(normalised(area_norms, area, weights.recurrent[area](drive, reverse_mode=training)))
 
-        activity = _chain(self.weights, images, through)
+        activity = _chain(self.weights, images, through, reverse_mode=training)
         logits = self.weights.readout(_features(activity))
         norms = (tuple(drive_norms), tuple(area_norms))
         return logits, eqx.tree_at(lambda cnn: (cnn.drive_norms, cnn.area_norms), self, norms)
@@ -170,18 +170,20 @@ def feedforward_pass(network: ConvolutionalRNN, images: Maps) -> FeedforwardPass
     return FeedforwardPass(tuple(drives), tuple(currents), network.readout(_features(activity)))
 
 
-def _chain(weights: ConvolutionalRNN, images: Array, through: Callable[[int, Array], Array]) -> list[Array]:
+def _chain(
+    weights: ConvolutionalRNN, images: Array, through: Callable[[int, Array], Array], *, reverse_mode: bool = False
+) -> list[Array]:
     """X of every area, each from the two before it."""
-    seen = weights.project(images)
+    seen = weights.project(images, reverse_mode=reverse_mode)
     activity: list[Array] = []
     for area in range(weights.architecture.depth):
         if area == 0:
             source = seen
         elif area == 1:
-            source = activity[0] + weights.input_skip(seen)
+            source = activity[0] + weights.input_skip(seen, reverse_mode=reverse_mode)
         else:
             skip = weights.skips[area - 2]
-            source = activity[-1] + (activity[-2] if skip is None else skip(activity[-2]))
+            source = activity[-1] + (activity[-2] if skip is None else skip(activity[-2], reverse_mode=reverse_mode))
         activity.append(through(area, source))
     return activity
 

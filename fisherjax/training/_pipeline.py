@@ -1,0 +1,139 @@
+"""All steps of training a convolutional recurrent network, one after another."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from fisherjax._errors import check_integer, check_key
+from fisherjax._types import Key, Result
+from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
+
+from ._cordsnet import (
+    LEVELS,
+    anneal,
+    fine_tune,
+    fit_recurrence,
+    folded_network,
+    stage_file,
+    train_feedforward,
+    train_linear,
+)
+from ._descent import StageHistory
+
+
+class StageSteps(NamedTuple):
+    """Training steps of every stage; those of `anneal` are per level of the leak, of which there are 20."""
+
+    feedforward: int = 300
+    recurrence: int = 300
+    linear: int = 100
+    anneal: int = 8
+    fine_tune: int = 100
+
+    @property
+    def total(self) -> int:
+        """Updates of all stages together."""
+        return self.feedforward + self.recurrence + self.linear + LEVELS * self.anneal + self.fine_tune
+
+
+class ConvolutionalTraining(Result):
+    """A trained convolutional recurrent network and how it came about.
+
+    Parameters
+    ----------
+    network
+        The recurrent network after the last stage.
+    cnn
+        The feed-forward network of step 1; None after direct training.
+    histories
+        Course of every stage, by its name, in order.
+    """
+
+    network: ConvolutionalRNN
+    cnn: FeedforwardCNN | None
+    histories: dict[str, StageHistory]
+
+
+def train_cordsnet(
+    architecture: Architecture,
+    images: object,
+    labels: object,
+    *,
+    key: Key,
+    steps: StageSteps | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> ConvolutionalTraining:
+    """Train in the steps of CordsNet: feed-forward, folded, recurrence, linear, annealed, fine-tuned.
+
+    Parameters
+    ----------
+    architecture
+        Sizes, α, and steps of a response.
+    images, labels
+        As in `train_feedforward`.
+    key
+        JAX random key.
+    steps
+        Training steps of every stage.
+    folder
+        Where every stage keeps its checkpoint, ``stage-NAME.npz``. What is there already is gone on from, to the
+        same bits as if it had never stopped.
+    **options
+        Those of `train_feedforward`, for all stages.
+
+    Raises
+    ------
+    ValueError
+        If images, labels or a number do not fit, a loss stops being finite, or a checkpoint is of another run.
+    TypeError
+        If `key` is not a JAX key.
+
+    References
+    ----------
+    Soo, Battista, Radmard & Wang (2024), Recurrent neural network dynamical systems for biological vision, NeurIPS.
+    """
+    counts = StageSteps() if steps is None else steps
+    for name, count in counts._asdict().items():
+        check_integer(name, count, minimum=1)
+    keys = jax.random.split(check_key("key", key), 5)
+    place = None if folder is None else Path(folder)
+
+    def settings(name: str) -> dict[str, Any]:
+        return {**options, "checkpoint": stage_file(place, name)}
+
+    pair = (images, labels)
+    cnn, first = train_feedforward(
+        architecture, *pair, key=keys[0], num_steps=counts.feedforward, **settings("feed-forward")
+    )
+    network, second = fit_recurrence(
+        folded_network(cnn), images, key=keys[1], num_steps=counts.recurrence, **settings("recurrence")
+    )
+    network, third = train_linear(network, *pair, key=keys[2], num_steps=counts.linear, **settings("linear"))
+    network, fourth = anneal(network, *pair, key=keys[3], steps_per_level=counts.anneal, **settings("anneal"))
+    network, fifth = fine_tune(network, *pair, key=keys[4], num_steps=counts.fine_tune, **settings("fine-tune"))
+    names = ("feed-forward", "recurrence", "linear", "anneal", "fine-tune")
+    histories: dict[str, StageHistory] = dict(zip(names, (first, second, third, fourth, fifth), strict=True))
+    return ConvolutionalTraining(network, cnn, histories)
+
+
+def train_directly(
+    architecture: Architecture,
+    images: object,
+    labels: object,
+    *,
+    key: Key,
+    num_steps: int,
+    folder: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> ConvolutionalTraining:
+    """Train the rectified recurrent network from random weights; parameters as in `train_cordsnet`."""
+    weight_key, loop_key = jax.random.split(check_key("key", key))
+    place = None if folder is None else Path(folder)
+    network, history = fine_tune(
+        ConvolutionalRNN(architecture, key=weight_key), images, labels, key=loop_key, num_steps=num_steps,
+        **{**options, "checkpoint": stage_file(place, "direct")},
+    )  # fmt: skip
+    return ConvolutionalTraining(network, None, {"direct": history})
