@@ -13,6 +13,7 @@ from ._convolution_spectrum import (
     convolution_spectrum,
 )
 from ._convolutional import TrajectorySpectrum, TransientGrowth, jacobian_product, trajectory_spectrum, transient_growth
+from ._decisions import Decisions, Relaxation, Robustness, decisions, relaxation, robustness
 from ._fixed_points import FixedPoints, find_fixed_points
 from ._flow import MeasuredExponent, flow_lyapunov_spectrum, measure_lyapunov_exponent
 from ._jacobian import Linearization, Modes, jacobian, linearize, modes, time_constants
@@ -25,6 +26,7 @@ __all__ = [
     "AttractorManifold",
     "ConvolutionBounds",
     "ConvolutionSpectrum",
+    "Decisions",
     "FixedPoints",
     "Linearization",
     "LyapunovSpectrum",
@@ -32,6 +34,8 @@ __all__ = [
     "Modes",
     "PowerIteration",
     "PrincipalComponents",
+    "Relaxation",
+    "Robustness",
     "Spectrum",
     "Stability",
     "StabilityCertificate",
@@ -44,6 +48,7 @@ __all__ = [
     "convolution_bounds",
     "convolution_matrix",
     "convolution_spectrum",
+    "decisions",
     "find_fixed_points",
     "flow_lyapunov_spectrum",
     "jacobian",
@@ -55,6 +60,8 @@ __all__ = [
     "participation_ratio",
     "power_iteration",
     "principal_components",
+    "relaxation",
+    "robustness",
     "sample_states",
     "spectral_penalty",
     "stability_certificate",

@@ -3,6 +3,13 @@
 from ._closure import ClosureMoments, closure_curve, closure_moments
 from ._continuous import continuous_curve
 from ._continuous_simulated import simulated_continuous_curve
+from ._convolutional import (
+    ConvolutionalInformation,
+    Eigendistortion,
+    channel_means,
+    convolutional_information,
+    eigendistortions,
+)
 from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
 from ._decoder import decoder
@@ -21,18 +28,23 @@ from ._total import gaussian_total
 
 __all__ = [
     "ClosureMoments",
+    "ConvolutionalInformation",
     "CramerRao",
+    "Eigendistortion",
     "FisherCurve",
     "FisherEstimate",
     "InformationProfile",
     "InformationScaling",
     "bootstrap",
+    "channel_means",
     "closure_curve",
     "closure_moments",
     "continuous_curve",
+    "convolutional_information",
     "cramer_rao",
     "decoder",
     "direct",
+    "eigendistortions",
     "ensemble_curve",
     "estimate",
     "gaussian_information",

@@ -1,0 +1,219 @@
+"""Fisher information about a parameter of the image through the response of a convolutional recurrent network."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, require
+from fisherjax._types import Key, Result, Scalar
+from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, respond
+from fisherjax.numerics import largest_symmetric
+
+ImageOf = Callable[[Any], Array]
+
+
+class ConvolutionalInformation(Result):
+    """Linear Fisher information that the channel means of one area carry about a parameter of the image.
+
+    Parameters
+    ----------
+    steps
+        Steps done before each reading (times,).
+    information
+        I = μ'ᵀ Σ⁻¹ μ' (times,), in 1/(unit of the parameter)².
+    slope
+        μ' (times, channels).
+    covariance
+        Σ (times, channels, channels).
+    area
+        Which area was read.
+    """
+
+    steps: Int[np.ndarray, " times"]
+    information: Float[np.ndarray, " times"]
+    slope: Float[np.ndarray, "times channels"]
+    covariance: Float[np.ndarray, "times channels channels"]
+    area: int
+
+
+def convolutional_information(
+    network: ConvolutionalRNN,
+    image_of: ImageOf,
+    value: Scalar,
+    *,
+    at: Sequence[int],
+    area: int = -1,
+    observation_noise_std: Scalar = 0.0,
+) -> ConvolutionalInformation:
+    r"""Fisher information about a parameter of the image, through time, by noise linearised around the response.
+
+    Means over space of r in one area, after t steps from silence, are read: f = P r_t. With state noise √(2α) σ ξ per
+    step,
+
+    .. math::
+        μ' = P \frac{∂r_t}{∂s}, \qquad
+        Σ = \sum_{k ≤ t} A_k Q A_k^T + s_o^2 1, \quad A_k = P J_t ⋯ J_{k+1}, \quad Q = \operatorname{diag} 2ασ^2.
+
+    μ' is a forward derivative, the A_k are backward ones: no covariance of all units is ever formed. Exact to second
+    order in σ where no unit sits at its threshold; simulation by `estimate` with `channel_means` as the response has
+    all orders.
+
+    Parameters
+    ----------
+    network
+        With ``noise_std`` above zero, unless there is observation noise.
+    image_of
+        From a scalar parameter s to an image (height, width, colours), differentiable.
+    value
+        Where in s.
+    at
+        After how many steps to read, in rising order; phases are those of the architecture.
+    area
+        Which area; the last by default.
+    observation_noise_std
+        s_o of independent noise added to every mean.
+
+    Raises
+    ------
+    ValueError
+        If there is no noise at all, a number is out of range, or the image has the wrong shape.
+    """
+    check_callable("image_of", image_of)
+    check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
+    plan = network.architecture
+    total = plan.blank_steps + plan.image_steps
+    steps = [check_integer("at", step, minimum=1) for step in at]
+    require(bool(steps) and steps == sorted(set(steps)) and steps[-1] <= total, f"at must rise within 1…{total}, got "
+            f"{list(at)}")  # fmt: skip
+    require(-plan.depth <= area < plan.depth, f"area must be within 0…{plan.depth - 1}, got {area}")
+    require(
+        float(network.noise_std) > 0 or float(np.asarray(observation_noise_std)) > 0,
+        "without noise the information is infinite: give the network noise_std, or observation_noise_std",
+    )
+    dtype = network.leak.dtype
+    parameter, observed = jnp.asarray(value, dtype), jnp.asarray(observation_noise_std, dtype)
+    found = [_linearised(network, image_of, parameter, observed, step, area % plan.depth) for step in steps]
+    slope, covariance = (np.stack([np.asarray(pair[part]) for pair in found]) for part in (0, 1))
+    weighted = np.linalg.solve(covariance, slope[..., None])[..., 0]
+    return ConvolutionalInformation(
+        np.asarray(steps), np.sum(slope * weighted, axis=-1).astype(float), slope, covariance, area % plan.depth
+    )
+
+
+@eqx.filter_jit
+def _linearised(
+    network: ConvolutionalRNN, image_of: ImageOf, value: Array, observed: Array, step: int, area: int
+) -> tuple[Array, Array]:
+    """μ' and Σ of the means after so many steps."""
+    shapes, alphas = network.architecture.area_shapes, network.architecture.alpha
+    kicks = tuple(jnp.zeros((step, *shape), value.dtype) for shape in shapes)
+    _, slope = jax.jvp(lambda s: _means(network, image_of(s), kicks, area), (value,), (jnp.ones_like(value),))
+    image = image_of(value)
+    means, back = jax.vjp(lambda kicks: _means(network, image, kicks, area), kicks)
+    rows = jax.lax.map(lambda unit: back(unit)[0], jnp.eye(len(means), dtype=means.dtype))
+    covariance = observed**2 * jnp.eye(len(means), dtype=means.dtype)
+    for alpha, part in zip(alphas, rows, strict=True):
+        flat = part.reshape(len(means), -1)
+        product = jnp.matmul(flat, flat.T, precision=jax.lax.Precision.HIGHEST)
+        covariance += 2 * alpha * network.noise_std**2 * product
+    return slope, covariance
+
+
+def _means(network: ConvolutionalRNN, image: Array, kicks: AreaState, area: int) -> Array:
+    """Channel means of an area after as many steps as there are kicks, which are added to the state."""
+    kernels, drive = network.kernels(), network.drive(image)
+    steps = kicks[0].shape[0]
+
+    def body(state: AreaState, inputs: Any) -> tuple[AreaState, None]:
+        on, kick = inputs
+        present = Drive(*(jnp.where(on, one, 0) for one in drive))
+        moved = network.step_with(kernels, state, present)
+        return tuple(a + b for a, b in zip(moved, kick, strict=True)), None
+
+    shown = np.arange(steps) >= network.architecture.blank_steps
+    state, _ = jax.lax.scan(body, network.initial_state(), (shown, kicks))
+    return jnp.mean(state[area], axis=(-3, -2))
+
+
+def channel_means(
+    network: ConvolutionalRNN, image_of: ImageOf, *, step: int, area: int = -1
+) -> Callable[[Any, Key], Float[Array, " channels"]]:
+    """The noisy response (s, key) ↦ means over space of one area after so many steps, for `estimate`."""
+    plan = network.architecture
+    last = check_integer("step", step, minimum=1)
+    require(last <= plan.blank_steps + plan.image_steps, f"step must be within the response, got {last}")
+    blank = min(last, plan.blank_steps)
+
+    def means(value: Any, key: Key) -> Array:
+        found = respond(network, image_of(value), blank_steps=blank, image_steps=last - blank, key=key)
+        return jnp.mean(found.state[area], axis=(-3, -2))
+
+    return means
+
+
+class Eigendistortion(Result):
+    """The change of an image that a response shows most, or least.
+
+    Parameters
+    ----------
+    direction
+        Of unit norm (height, width, colours).
+    information
+        ‖J direction‖²: Fisher information about its amplitude under unit noise on every response.
+    """
+
+    direction: Float[np.ndarray, "height width colours"]
+    information: float
+
+
+def eigendistortions(
+    response: Callable[[Any], Array], image: Float[Array | np.ndarray, "height width colours"], *, key: Key
+) -> tuple[Eigendistortion, Eigendistortion]:
+    """Most and least noticeable distortion of an image: extreme eigenvectors of JᵀJ, J the slope of the response.
+
+    By Lanczos's method on products with J and Jᵀ; nothing of the size pixels × pixels is formed. Where there are more
+    pixels than responses, the least noticeable one cannot be seen at all and is one of many.
+
+    Parameters
+    ----------
+    response
+        From an image (height, width, colours) to a vector, differentiable; for instance the network itself, or means
+        of an area.
+    image
+        Where.
+    key
+        JAX random key of the starting vectors.
+
+    Raises
+    ------
+    TypeError
+        If `key` is not a JAX key.
+
+    References
+    ----------
+    Berardino, Ballé, Laparra & Simoncelli (2017), Eigen-distortions of hierarchical representations, NeurIPS.
+    """
+    check_callable("response", response)
+    most_key, least_key = jax.random.split(check_key("key", key))
+    picture = jnp.asarray(image)
+
+    def product(vector: Array) -> Array:
+        _, moved = jax.jvp(response, (picture,), (vector.reshape(picture.shape),))
+        return jax.vjp(response, picture)[1](moved)[0].reshape(-1)
+
+    def start(one: Key) -> np.ndarray:
+        return np.asarray(jax.random.normal(one, (picture.size,)))
+
+    largest, most = largest_symmetric(product, start(most_key))
+    # the smallest of JᵀJ is the largest of λ_max − JᵀJ
+    shift = jnp.asarray(largest, picture.dtype)
+    rest, least = largest_symmetric(lambda vector: shift * vector - product(vector), start(least_key))
+    return (
+        Eigendistortion(most.reshape(picture.shape), largest),
+        Eigendistortion(least.reshape(picture.shape), max(largest - rest, 0.0)),
+    )

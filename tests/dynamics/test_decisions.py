@@ -1,0 +1,85 @@
+"""Decisions through time against counts by hand, noise against its limits, relaxation of a linear network."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fisherjax.dynamics import decisions, relaxation, robustness
+from fisherjax.networks import Architecture, ConvolutionalRNN, respond
+
+PLAN = Architecture((4, 4, 1), 3, (2, 2), blank_steps=4, image_steps=20, alpha=0.2)
+
+
+def test_decisions_by_hand():
+    sure, unsure = np.log([[0.9, 0.05, 0.05], [0.6, 0.3, 0.1]])
+    other = np.log([0.04, 0.92, 0.04])
+    logits = np.array([
+        [unsure, unsure, unsure],
+        [sure, other, unsure],
+        [unsure, sure, unsure],
+        [sure, sure, unsure],
+        [sure, sure, unsure],
+    ])  # fmt: skip
+    found = decisions(logits, [0, 1, 0], threshold=0.8, onset=1)
+    np.testing.assert_allclose(found.accuracy, [2 / 3, 1, 2 / 3, 2 / 3, 2 / 3])
+    np.testing.assert_allclose(found.confidence, [0.6, (0.9 + 0.92 + 0.6) / 3, 0.7, 0.8, 0.8])
+    # the first wavers at step 3; the second is above the threshold throughout, with another class first
+    np.testing.assert_array_equal(found.reaction_time, [3, 1, np.nan])
+    assert found.decision.tolist() == [0, 1, 0]
+    assert found.decided_accuracy == 1
+    never = decisions(logits, [0, 1, 0], threshold=0.95)
+    assert np.isnan(never.reaction_time).all()
+    assert np.isnan(never.decided_accuracy)
+
+
+def test_robustness(key):
+    network = ConvolutionalRNN(PLAN, key=key)
+    images = 2 * jax.random.normal(key, (300, 4, 4, 1))
+    # several classes: a random network alone would decide on one of them for every image
+    network = eqx.tree_at(lambda n: n.readout.bias, network, -jnp.mean(network(images), axis=0))
+    labels = np.argmax(np.asarray(network(images)), axis=-1)
+    assert np.bincount(labels).max() < 200
+    for where, levels in (("input", (0.0, 0.1, 30.0)), ("state", (0.0, 0.01, 100.0))):
+        found = robustness(network, images, labels, key=key, noise_std=levels, where=where)
+        assert found.accuracy[0] == 1
+        assert found.accuracy[1] > found.accuracy[2]
+        np.testing.assert_allclose(found.standard_error**2, found.accuracy * (1 - found.accuracy) / 300)
+    again = robustness(network, images, labels, key=key, noise_std=(0.0, 0.01, 100.0), where="state")
+    np.testing.assert_array_equal(again.accuracy, found.accuracy)
+
+
+def test_relaxation_of_an_unconnected_network(key):
+    """Without connections r decays as (1 − α)^k exactly."""
+    network = ConvolutionalRNN(PLAN, key=key, recurrent_gain=0.0, leak=1.0)
+    network = eqx.tree_at(lambda n: n.feedforward[1].scale, network, jnp.zeros(2))
+    images = jax.random.normal(key, (2, 4, 4, 1))
+    found = relaxation(network, images, offset_steps=30)
+    np.testing.assert_allclose(found.distance, found.distance[0] * 0.8 ** np.arange(31)[:, None], rtol=1e-9)
+    np.testing.assert_allclose(found.time_constant, -1 / np.log(0.8), rtol=1e-9)
+    assert found.returned.all()
+    response = respond(network, images, offset_steps=30, areas="all", at=(4, 24))
+    squares = sum(((np.asarray(area[1]) - np.asarray(area[0])) ** 2).sum((1, 2, 3)) for area in response.activity)
+    np.testing.assert_allclose(found.distance[0], np.sqrt(squares / PLAN.num_units))
+    assert not relaxation(network, images, offset_steps=4).returned.any()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda n, x, k: decisions(np.zeros((3, 2)), [0, 1]), r"must be \(T, n, K\)"),
+        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0]), r"labels must be \(2,\)"),
+        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 2]), "within 0…1"),
+        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 1], threshold=1.0), "below 1"),
+        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 1], onset=3), "onset must be within"),
+        (lambda n, x, k: robustness(n, x, [0], key=k, noise_std=(0.1,), where="weights"), "'input' or 'state'"),
+        (lambda n, x, k: robustness(n, x, [0], key=k, noise_std=(-0.1,)), "at least 0"),
+        (lambda n, x, k: robustness(n, x, [0, 1], key=k, noise_std=(0.1,)), r"labels must be \(1,\)"),
+        (lambda n, x, k: relaxation(n, x[0]), r"images must be \(n, height, width, colours\)"),
+        (lambda n, x, k: relaxation(n, x, offset_steps=2), "offset_steps"),
+    ],
+)
+def test_wrong_arguments(as_user, key, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(ConvolutionalRNN(PLAN, key=key), jnp.zeros((1, 4, 4, 1)), key)

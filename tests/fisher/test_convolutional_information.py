@@ -1,0 +1,110 @@
+"""Fisher information through a convolutional recurrent network: dense covariances, simulation, singular vectors."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from fisherjax import fisher
+from fisherjax.networks import Architecture, ConvolutionalRNN
+
+PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=3, image_steps=6, alpha=(0.3, 0.4, 0.3, 0.5))
+
+
+@pytest.fixture(scope="module")
+def network():
+    drawn = ConvolutionalRNN(PLAN, key=jax.random.key(2), recurrent_gain=0.8, noise_std=0.01)
+    biases = tuple(0.5 + jax.random.uniform(jax.random.key(j), b.shape) for j, b in enumerate(drawn.biases))
+    return eqx.tree_at(lambda n: n.biases, drawn, biases)
+
+
+def grating(angle):
+    axis = jnp.linspace(-1.5, 1.5, 4)
+    return jnp.cos(2 * (axis[:, None] * jnp.cos(angle) + axis[None, :] * jnp.sin(angle)))[..., None]
+
+
+def test_information_is_that_of_the_dense_recursion(network):
+    """Σ ← J Σ Jᵀ + Q and μ' ← J μ' + ∂F/∂s, all written down."""
+    found = fisher.convolutional_information(network, grating, 0.4, at=(2, 5, 9), area=2)
+    flat, unravel = ravel_pytree(network.initial_state())
+    size = len(flat)
+    noise = np.concatenate(
+        [np.full(np.prod(shape), 2 * alpha * 1e-4) for shape, alpha in zip(PLAN.area_shapes, PLAN.alpha, strict=True)]
+    )
+
+    def step(values, angle, on):
+        drive = network.drive(grating(angle)) if on else None
+        return ravel_pytree(network.step(unravel(values), drive))[0]
+
+    jitted = jax.jit(step, static_argnums=2)
+    jacobians = jax.jit(jax.jacfwd(step, (0, 1)), static_argnums=2)
+    starts = np.cumsum([0, *(np.prod(shape) for shape in PLAN.area_shapes)])
+    means = np.zeros((3, size))
+    for unit in range(starts[2], starts[3]):
+        means[(unit - starts[2]) % 3, unit] = 1 / 4
+    covariance, slope, angle = np.zeros((size, size)), np.zeros(size), jnp.asarray(0.4)
+    for count in range(1, 10):
+        on = count > 3
+        matrix, direct = (np.asarray(part) for part in jacobians(flat, angle, on))
+        slope = matrix @ slope + direct
+        covariance = matrix @ covariance @ matrix.T + np.diag(noise)
+        flat = jitted(flat, angle, on)
+        if count in {2, 5, 9}:
+            place = [2, 5, 9].index(count)
+            expected = means @ covariance @ means.T
+            np.testing.assert_allclose(found.covariance[place], expected, rtol=1e-9, atol=1e-18)
+            np.testing.assert_allclose(found.slope[place], means @ slope, rtol=1e-9, atol=1e-14)
+            information = (means @ slope) @ np.linalg.solve(expected, means @ slope)
+            np.testing.assert_allclose(found.information[place], information, rtol=1e-8, atol=1e-12)
+    assert found.information[0] == 0  # before the image, or before it has come so far
+    assert found.information[2] > found.information[1] > 0
+
+
+def test_simulation_agrees(network, key):
+    theory = fisher.convolutional_information(network, grating, 0.4, at=(9,))
+    response = fisher.channel_means(network, grating, step=9)
+    measured = fisher.estimate(response, 0.4, key=key, num_trials=3000)
+    assert abs(float(measured.value) - theory.information[0]) < 4 * float(measured.standard_error)
+    assert float(measured.standard_error) < 0.1 * theory.information[0]
+
+
+def test_observation_noise_adds_to_the_covariance(network):
+    bare = fisher.convolutional_information(network, grating, 0.4, at=(9,))
+    noisy = fisher.convolutional_information(network, grating, 0.4, at=(9,), observation_noise_std=0.2)
+    np.testing.assert_allclose(noisy.covariance[0] - bare.covariance[0], 0.04 * np.eye(3), atol=1e-15)
+    assert 0 < noisy.information[0] < bare.information[0]
+
+
+def test_eigendistortions_are_singular_vectors(key):
+    matrix = jnp.asarray(np.random.default_rng(0).normal(size=(100, 75)))
+    image = jnp.asarray(np.random.default_rng(1).normal(size=(5, 5, 3)))
+
+    def response(picture):
+        return jnp.tanh(matrix @ picture.reshape(-1) / 20)
+
+    slope = np.asarray(jax.jacfwd(response)(image)).reshape(100, 75)
+    _, values, vectors = np.linalg.svd(slope)
+    most, least = fisher.eigendistortions(response, image, key=key)
+    np.testing.assert_allclose([most.information, least.information], values[[0, -1]] ** 2, rtol=1e-6)
+    for found, vector in ((most, vectors[0]), (least, vectors[-1])):
+        np.testing.assert_allclose(abs(np.ravel(found.direction) @ vector), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"at": (9,), "noise": 0.0}, "without noise the information is infinite"),
+        ({"at": (10,)}, "at must rise within 1…9"),
+        ({"at": (3, 2)}, "at must rise within 1…9"),
+        ({"at": (3,), "area": 4}, "area must be within 0…3, got 4"),
+    ],
+)
+def test_wrong_arguments(as_user, network, options, message):
+    options = dict(options)
+    quiet = eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(options.pop("noise", 0.1)))
+    with pytest.raises(ValueError, match=message):
+        fisher.convolutional_information(quiet, grating, 0.4, **options)
+    with pytest.raises(ValueError, match="step must be within the response, got 10"):
+        fisher.channel_means(network, grating, step=10)
