@@ -1,5 +1,15 @@
 """Pictures of results. Functions take `ax=None`, return Axes and never show anything."""
 
+from ._convolutional import (
+    certificate,
+    convolutional_information,
+    decisions,
+    eigendistortions,
+    relaxation,
+    robustness,
+    stages,
+    trajectory_spectrum,
+)
 from ._dynamics import state_space, transition_graph, write_state_space_html
 from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
 from ._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
@@ -27,9 +37,13 @@ from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, sav
 __all__ = [
     "COLORS",
     "autocorrelation",
+    "certificate",
+    "convolutional_information",
     "covariance_ellipses",
     "cramer_rao",
+    "decisions",
     "distance_correlation",
+    "eigendistortions",
     "eigenvalues",
     "estimates",
     "estimator_errors",
@@ -42,6 +56,8 @@ __all__ = [
     "network_trial",
     "phase_diagram",
     "population_color",
+    "relaxation",
+    "robustness",
     "save_angle_study",
     "save_curves",
     "save_dmft",
@@ -56,10 +72,12 @@ __all__ = [
     "save_trials",
     "save_variance_study",
     "shepard",
+    "stages",
     "state_space",
     "style",
     "task_trial",
     "training_history",
+    "trajectory_spectrum",
     "transition_graph",
     "unit_trajectories",
     "weight_matrix",

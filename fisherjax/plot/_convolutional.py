@@ -1,0 +1,153 @@
+"""Pictures of convolutional recurrent networks: training, spectra, decisions, relaxation, information, distortions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fisherjax.dynamics import Decisions, Relaxation, Robustness, StabilityCertificate, TrajectorySpectrum
+from fisherjax.fisher import ConvolutionalInformation, Eigendistortion
+from fisherjax.training import StageHistory
+
+from ._style import COLORS, axes_or_new
+
+
+def stages(
+    histories: Mapping[str, StageHistory], ax: Axes | None = None, *, color: str | None = None, label: str = ""
+) -> Axes:
+    """Validation accuracy over the updates of all stages of training, one after another.
+
+    Stages in which nothing is classified leave a gap. With a label, all are drawn in one colour as one course.
+    """
+    ax = axes_or_new(ax)
+    done = 0
+    for index, (name, history) in enumerate(histories.items()):
+        shade = color or COLORS[index % len(COLORS)]
+        known = np.isfinite(history.validation_accuracy)
+        if known.any():
+            text = (label if index == 0 else None) if label else name
+            ax.plot(done + history.evaluated[known], history.validation_accuracy[known], ".-", color=shade, label=text)
+        if not label:
+            ax.axvspan(done, done + len(history.loss), color=shade, alpha=0.07, linewidth=0)
+        done += len(history.loss)
+    ax.set_xlabel("updates")
+    ax.set_ylabel("validation accuracy")
+    ax.set_ylim(top=1.02)
+    ax.legend(loc="lower right")
+    return ax
+
+
+def certificate(found: StabilityCertificate, ax: Axes | None = None) -> Axes:
+    """Bounds per area: of the largest singular value and of the symmetric part; below the line is certified."""
+    ax = axes_or_new(ax)
+    areas = np.arange(len(found.singular))
+    ax.axhline(1, color="black", linewidth=1)
+    ax.plot(areas, found.singular, "o", color=COLORS[0], label="σ: one fixed point for every image below 1")
+    ax.plot(areas, found.jacobian_radius, "s", color=COLORS[1], label="Jacobian's radius: local stability below 1")
+    ax.plot(areas, found.symmetric, "^", color=COLORS[2], label="ω of the symmetric part")
+    ax.set_xticks(areas)
+    ax.set_xlabel("area")
+    ax.set_ylabel("certified upper bound")
+    ax.legend()
+    return ax
+
+
+def trajectory_spectrum(found: TrajectorySpectrum, ax: Axes | None = None) -> Axes:
+    """|λ| of the leading eigenvalues of the Jacobian over time; unconverged ones are hollow."""
+    ax = axes_or_new(ax)
+    sizes = np.abs(found.eigenvalues)
+    times = np.broadcast_to(found.steps[:, None], sizes.shape)
+    sure = found.converged & np.isfinite(sizes)
+    ax.axhline(1, color="black", linewidth=1)
+    ax.plot(times[sure], sizes[sure], ".", color=COLORS[0])
+    unsure = ~found.converged & np.isfinite(sizes)
+    if unsure.any():
+        ax.plot(times[unsure], sizes[unsure], "o", color=COLORS[0], markerfacecolor="none", label="not converged")
+        ax.legend()
+    ax.set_xlabel("time (steps)")
+    ax.set_ylabel("|λ| of the Jacobian")
+    return ax
+
+
+def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = None) -> Axes:
+    """Accuracy and mean confidence at every step; ticks below are reaction times."""
+    ax = axes_or_new(ax)
+    times = np.arange(1, len(found.accuracy) + 1)
+    ax.plot(times, found.accuracy, color=COLORS[0], label="accuracy")
+    ax.plot(times, found.confidence, color=COLORS[1], label="mean confidence")
+    if onset is not None:
+        ax.axvline(onset, color="0.6", linewidth=1, linestyle=":", label="image appears")
+    known = found.reaction_time[np.isfinite(found.reaction_time)] + (onset or 0)
+    if len(known):
+        ax.plot(known, np.full(len(known), -0.04), "|", color=COLORS[2], alpha=0.4, label="reaction times")
+    ax.set_xlabel("time (steps)")
+    ax.set_ylabel("share, probability")
+    ax.set_ylim(-0.08, 1.03)
+    ax.legend()
+    return ax
+
+
+def robustness(found: Robustness, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]) -> Axes:
+    """Accuracy against the level of noise, with standard errors."""
+    ax = axes_or_new(ax)
+    ax.errorbar(
+        found.noise_std, found.accuracy, found.standard_error, fmt="o-", color=color, capsize=2, label=label or None
+    )
+    ax.set_xlabel("standard deviation of the noise")
+    ax.set_ylabel("accuracy")
+    ax.set_ylim(0, 1.03)
+    if label:
+        ax.legend()
+    return ax
+
+
+def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
+    """Distance to the state before the image after its offset, one line per image."""
+    ax = axes_or_new(ax)
+    ax.plot(np.arange(len(found.distance)), found.distance, color=COLORS[0], alpha=min(1, 5 / found.distance.shape[1]))
+    ax.set_yscale("log")
+    ax.set_xlabel("steps since the image vanished")
+    ax.set_ylabel("r.m.s. distance to baseline")
+    return ax
+
+
+def convolutional_information(
+    theory: ConvolutionalInformation, ax: Axes | None = None, *, measured: Sequence[Any] = (), onset: int | None = None
+) -> Axes:
+    """Fisher information through time: theory as a line, estimates (one per time) as points with error bars."""
+    ax = axes_or_new(ax)
+    ax.plot(theory.steps, theory.information, color=COLORS[0], label="linearised noise")
+    if measured:
+        values, errors = (
+            np.array([float(getattr(one, name)) for one in measured]) for name in ("value", "standard_error")
+        )
+        ax.errorbar(theory.steps, values, errors, fmt="o", color=COLORS[0], capsize=2, label="simulation")
+    if onset is not None:
+        ax.axvline(onset, color="0.6", linewidth=1, linestyle=":")
+    ax.set_xlabel("time (steps)")
+    ax.set_ylabel(f"Fisher information in area {theory.area}")
+    ax.legend()
+    return ax
+
+
+def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, axes: Any = None) -> Any:
+    """An image, and the changes of it that a response shows most and least, in colours about zero."""
+    if axes is None:
+        import matplotlib.pyplot as plt  # noqa: PLC0415
+
+        axes = plt.subplots(1, 3, figsize=(9, 3))[1]
+    picture = np.asarray(image, float)
+    low, high = picture.min(), picture.max()
+    shown = (picture - low) / ((high - low) or 1)
+    axes[0].imshow(shown if shown.shape[-1] == 3 else shown.mean(-1), cmap="gray")
+    axes[0].set_title("image")
+    for ax, found, word in zip(axes[1:], (most, least), ("most", "least"), strict=True):
+        change = found.direction.mean(-1)
+        top = float(np.abs(change).max()) or 1.0
+        ax.imshow(change, cmap="RdBu_r", vmin=-top, vmax=top)
+        ax.set_title(f"{word} noticeable, I = {found.information:.3g}")
+    for ax in axes:
+        ax.set_xticks([])
+        ax.set_yticks([])
+    return axes

@@ -1,0 +1,80 @@
+"""Pictures of convolutional recurrent networks: what they draw is what they were given."""
+
+import jax.numpy as jnp
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from fisherjax import dynamics, fisher, plot, training
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def history(steps, accuracy):
+    count = len(accuracy)
+    evaluated = np.linspace(steps / count, steps, count).astype(int)
+    return training.StageHistory(np.ones(steps), evaluated, np.ones(count), np.array(accuracy))
+
+
+def test_stages_follow_one_another():
+    nan = float("nan")
+    courses = {"one": history(10, [0.2, 0.4]), "two": history(20, [nan, nan]), "three": history(4, [0.8, 0.9])}
+    ax = plot.stages(courses)
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [5, 10])
+    np.testing.assert_allclose(ax.lines[1].get_xdata(), [32, 34])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [0.8, 0.9])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "three"]
+    direct = plot.stages({"direct": history(34, [0.5, 0.6])}, ax, color="black", label="direct")
+    assert direct.get_legend().get_texts()[-1].get_text() == "direct"
+
+
+def test_spectra():
+    bounds = dynamics.StabilityCertificate(
+        np.array([0.8, 1.2]), np.array([0.5, 0.9]), np.array([0.9, 1.1]), np.array([0.85, 0.99]),
+        np.array([True, False]), np.array([True, True]),
+    )  # fmt: skip
+    ax = plot.certificate(bounds)
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), bounds.singular)
+    found = dynamics.TrajectorySpectrum(
+        np.array([3, 9]), np.array([[0.9 + 0.1j, 0.9 - 0.1j], [0.5, np.nan]]), np.zeros((2, 2)),
+        np.array([[True, True], [False, False]]),
+    )  # fmt: skip
+    ax = plot.trajectory_spectrum(found)
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), np.abs([0.9 + 0.1j] * 2))
+    np.testing.assert_allclose(ax.lines[2].get_xdata(), [9])
+
+
+def test_time_courses():
+    found = dynamics.Decisions(
+        np.array([0.1, 0.9]), np.array([0.3, 0.8]), np.array([1.0, np.nan]), np.array([0, 1]), 1.0
+    )
+    ax = plot.decisions(found, onset=1)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), found.accuracy)
+    np.testing.assert_allclose(ax.lines[3].get_xdata(), [2.0])
+    levels = dynamics.Robustness(np.array([0.0, 1.0]), np.array([1.0, 0.5]), np.array([0.0, 0.1]))
+    np.testing.assert_allclose(plot.robustness(levels, label="input").lines[0].get_ydata(), [1.0, 0.5])
+    back = dynamics.Relaxation(np.array([[1.0, 2.0], [0.1, 0.2]]), np.ones(2), np.array([False, False]))
+    ax = plot.relaxation(back)
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [2.0, 0.2])
+    theory = fisher.ConvolutionalInformation(
+        np.array([2, 4]), np.array([1.0, 3.0]), np.ones((2, 1)), np.ones((2, 1, 1)), 3
+    )
+    measured = [fisher.FisherEstimate(*(jnp.asarray(x, float) for x in (v, 0.1, (0, 1), v))) for v in (1.1, 2.9)]
+    ax = plot.convolutional_information(theory, measured=measured, onset=1)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1.0, 3.0])
+    assert "area 3" in ax.get_ylabel()
+
+
+def test_eigendistortions():
+    rng = np.random.default_rng(0)
+    most, least = (fisher.Eigendistortion(rng.normal(size=(4, 4, 1)), value) for value in (5.0, 0.1))
+    axes = plot.eigendistortions(rng.normal(size=(4, 4, 1)), most, least)
+    np.testing.assert_allclose(axes[1].images[0].get_array(), most.direction.mean(-1))
+    assert axes[2].get_title() == "least noticeable, I = 0.1"
