@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 
 from fisherjax._errors import check_choice, check_integer, require
 from fisherjax._types import Result
@@ -64,7 +65,7 @@ class Architecture(Result):
         channels: Sequence[int],
         *,
         strides: Sequence[int] | None = None,
-        alpha: float | Sequence[float] = 0.2,
+        alpha: float | Sequence[float] | np.ndarray = 0.2,
         blank_steps: int = 100,
         image_steps: int = 100,
         stem_channels: int | None = None,
@@ -86,12 +87,16 @@ class Architecture(Result):
         self.num_classes = check_integer("num_classes", num_classes, minimum=1)
         self.channels = tuple(check_integer("channels", one, minimum=1) for one in channels)
         usual = [2 if area and area % 2 == 0 else 1 for area in range(depth)]
-        self.strides = tuple(check_integer("strides", one, minimum=1) for one in (strides or usual))
+        self.strides = tuple(
+            check_integer("strides", one, minimum=1) for one in (usual if strides is None else strides)
+        )
         require(len(self.strides) == depth, f"strides must name {depth} areas, got {len(self.strides)}")
         self.alpha = _alphas(alpha, depth)
         self.blank_steps = check_integer("blank_steps", blank_steps, minimum=0)
         self.image_steps = check_integer("image_steps", image_steps, minimum=1)
-        self.stem_channels = check_integer("stem_channels", stem_channels or self.channels[0], minimum=1)
+        self.stem_channels = check_integer(
+            "stem_channels", self.channels[0] if stem_channels is None else stem_channels, minimum=1
+        )
         self.stem_kernel = check_integer("stem_kernel", stem_kernel, minimum=1)
         require(self.stem_kernel % 2 == 1, f"stem_kernel must be odd, got {stem_kernel}")
         self.stem_stride = check_integer("stem_stride", stem_stride, minimum=1)
@@ -152,9 +157,10 @@ class Architecture(Result):
         )
 
 
-def _alphas(alpha: float | Sequence[float], depth: int) -> tuple[float, ...]:
-    given = tuple(float(one) for one in alpha) if isinstance(alpha, Sequence) else (float(alpha),) * depth
-    require(len(given) == depth, f"alpha must be one number or {depth}, one per area, got {len(given)}")
+def _alphas(alpha: float | Sequence[float] | np.ndarray, depth: int) -> tuple[float, ...]:
+    values = np.asarray(alpha, float)
+    require(values.shape in {(), (depth,)}, f"alpha must be one number or {depth}, one per area, got {values.size}")
+    given = tuple(np.broadcast_to(values, (depth,)).tolist())
     for one in given:
         require(0 < one <= 1, f"alpha = dt/τ must be in (0, 1], got {one:g}")
     return given

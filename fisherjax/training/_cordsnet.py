@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_scalar, require
 from fisherjax._types import Key, Scalar
-from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN, feedforward_pass, fold_batch_norm
+from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN, fold_batch_norm
 
 from ._augment import class_probabilities
 from ._descent import Labelled, StageHistory, descend
@@ -189,12 +189,6 @@ def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: object, labels:
 @eqx.filter_jit
 def _evaluate(network: Any, images: Array) -> Float[Array, "n K"]:
     return network(images)
-
-
-@eqx.filter_jit
-def folding_error(cnn: FeedforwardCNN, folded: ConvolutionalRNN, images: Array) -> Float[Array, ""]:
-    """Largest difference between the logits of a feed-forward network and of its folded form."""
-    return jnp.max(jnp.abs(cnn(images) - feedforward_pass(folded, images).logits))
 
 
 def folded_network(cnn: FeedforwardCNN) -> ConvolutionalRNN:

@@ -134,7 +134,7 @@ def descend(
     )
     check_scalar("learning_rate", learning_rate, minimum=0.0, strict=True)
     check_scalar("max_gradient_norm", max_gradient_norm, minimum=0.0, strict=True)
-    every = check_integer("evaluate_every", evaluate_every or max(1, -(-total // 10)), minimum=1)
+    every = check_integer("evaluate_every", -(-total // 10) if evaluate_every is None else evaluate_every, minimum=1)
     run = _Run(objective, _adam(float(learning_rate), total, float(max_gradient_norm)), augmentation or Augmentation())
     settings = {
         "title": title,
