@@ -6,33 +6,14 @@ from typing import Literal, TypeVar
 
 from tyro.conf import Positional
 
-T = TypeVar("T", bound="Common")
+from ._common_arguments import Common
+from ._convnet_arguments import ConvnetTrain
+
+T = TypeVar("T", bound=Common)
 
 Structure = Literal[
     "toeplitz", "symmetric-toeplitz", "generalized-toeplitz", "circulant", "chain", "free", "homogeneous"
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """Arguments of every command that computes something."""
-
-    out: Path = Path("results")
-    """Folder for everything that is written."""
-    seed: int = 0
-    """Seed of all randomness."""
-    config: Path | None = None
-    """TOML file whose entries replace the defaults of this command; the command line wins over it."""
-    quick: bool = False
-    """A small version that ends in seconds, to see that everything works."""
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where to compute."""
-    force: bool = False
-    """Write into a folder that is not empty."""
-
-    def quickened(self: T) -> T:
-        """These arguments with sizes for a quick look."""
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +271,7 @@ class Info:
     """Where to compute."""
 
 
-Command = Optimize | Curve | Simulate | Estimate | Geometry | Dmft | Train | FixedPoints | Info
+Command = Optimize | Curve | Simulate | Estimate | Geometry | Dmft | Train | FixedPoints | ConvnetTrain | Info
 COMMANDS: dict[str, Command] = {
     "optimize": Optimize(),
     "curve": Curve(),
@@ -300,5 +281,6 @@ COMMANDS: dict[str, Command] = {
     "dmft": Dmft(),
     "train": Train(),
     "fixed-points": FixedPoints(),
+    "convnet-train": ConvnetTrain(),
     "info": Info(),
 }

@@ -6,6 +6,7 @@ from fisherjax import fisher, plot
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Network, Simulate
+from ._convnet import run_convnet_train
 from ._dmft import run_dmft
 from ._estimate import run_estimate
 from ._fixed_points import run_fixed_points
@@ -17,6 +18,7 @@ from ._shared import CURVE_HEADER, curve_rows, curve_settings, say_where, write_
 from ._train import run_train
 
 __all__ = [
+    "run_convnet_train",
     "run_curve",
     "run_dmft",
     "run_estimate",

@@ -36,6 +36,7 @@ def parse(arguments: Sequence[str]) -> Command:
     if "--version" in arguments:
         sys.stdout.write(f"fisherjax {__version__}\n")
         raise SystemExit(0)
+    arguments = _joined(arguments)
     defaults = dict(COMMANDS)
     name = next((word for word in arguments if word in defaults), None)
     path = _config_path(arguments)
@@ -57,6 +58,18 @@ def parse(arguments: Sequence[str]) -> Command:
         if stop.code in (0, None):
             raise
         raise UsageError(_one_line(captured.getvalue())) from None
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`convnet train …` as the command `convnet-train`, which it is short for."""
+    words = list(arguments)
+    if words[:1] != ["convnet"]:
+        return words
+    actions = [name.removeprefix("convnet-") for name in COMMANDS if name.startswith("convnet-")]
+    if words[1:2] and words[1] in actions:
+        return [f"convnet-{words[1]}", *words[2:]]
+    given = f", got {words[1]!r}" if words[1:] else ""
+    raise UsageError(f"convnet: say what to do: {', '.join(actions)}{given}; fisherjax convnet {actions[0]} --help")
 
 
 def _summary(command: Command) -> str:

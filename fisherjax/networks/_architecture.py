@@ -172,7 +172,7 @@ _SMALL_WIDTHS = (32, 32, 64, 64, 128, 128)
 _PRESETS: dict[str, Any] = {f"R{depth}": ((224, 224, 3), 1000, _WIDTHS[:depth], _IMAGENET) for depth in (2, 4, 6, 8)}
 _PRESETS |= {f"R{depth}-32": ((32, 32, 3), 10, _SMALL_WIDTHS[:depth], {}) for depth in (2, 4, 6)}
 _PRESETS |= {f"R{depth}-28": ((28, 28, 1), 10, _SMALL_WIDTHS[:depth], {}) for depth in (2, 4, 6)}
-_PRESETS["R4-8"] = ((8, 8, 1), 10, (16, 16, 32, 32), {})
+_PRESETS |= {f"R{depth}-8": ((8, 8, 1), 10, (16, 16, 32, 32)[:depth], {}) for depth in (2, 4)}
 
 PRESETS = tuple(_PRESETS)
 
@@ -184,7 +184,7 @@ def architecture(name: str = "R8", *, num_classes: int | None = None, **changes:
     ----------
     name
         "R2", "R4", "R6" or "R8": CordsNet at 224 × 224 in colour, 1000 classes. "R2-32", "R4-32", "R6-32" for images
-        of 32 × 32 in colour, "R2-28" … for 28 × 28 in grey, and "R4-8" for the digits of 8 × 8, 10 classes each.
+        of 32 × 32 in colour, "R2-28" … for 28 × 28 in grey, "R2-8" and "R4-8" for the digits of 8 × 8, 10 classes each.
     num_classes
         Another number of classes.
     **changes

@@ -21,7 +21,7 @@ from ._information import (
     information_profile,
     information_scaling,
 )
-from ._network_pages import save_fixed_points, save_training, save_trials
+from ._network_pages import save_convolutional_training, save_fixed_points, save_training, save_trials
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
 from ._pages import (
     save_angle_study,
@@ -59,6 +59,7 @@ __all__ = [
     "relaxation",
     "robustness",
     "save_angle_study",
+    "save_convolutional_training",
     "save_curves",
     "save_dmft",
     "save_estimates",

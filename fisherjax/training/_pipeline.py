@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 
-from fisherjax._errors import check_integer, check_key
-from fisherjax._types import Key, Result
+from fisherjax._errors import check_integer, check_key, check_scalar
+from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
 
 from ._cordsnet import (
@@ -63,6 +65,7 @@ def train_cordsnet(
     *,
     key: Key,
     steps: StageSteps | None = None,
+    noise_std: Scalar = 0.0,
     folder: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> ConvolutionalTraining:
@@ -78,6 +81,8 @@ def train_cordsnet(
         JAX random key.
     steps
         Training steps of every stage.
+    noise_std
+        σ of the state noise, from the linear stage on.
     folder
         Where every stage keeps its checkpoint, ``stage-NAME.npz``. What is there already is gone on from, to the
         same bits as if it had never stopped.
@@ -98,6 +103,7 @@ def train_cordsnet(
     counts = StageSteps() if steps is None else steps
     for name, count in counts._asdict().items():
         check_integer(name, count, minimum=1)
+    check_scalar("noise_std", noise_std, minimum=0.0)
     keys = jax.random.split(check_key("key", key), 5)
     place = None if folder is None else Path(folder)
 
@@ -111,6 +117,7 @@ def train_cordsnet(
     network, second = fit_recurrence(
         folded_network(cnn), images, key=keys[1], num_steps=counts.recurrence, **settings("recurrence")
     )
+    network = eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(noise_std, network.noise_std.dtype))
     network, third = train_linear(network, *pair, key=keys[2], num_steps=counts.linear, **settings("linear"))
     network, fourth = anneal(network, *pair, key=keys[3], steps_per_level=counts.anneal, **settings("anneal"))
     network, fifth = fine_tune(network, *pair, key=keys[4], num_steps=counts.fine_tune, **settings("fine-tune"))
@@ -126,14 +133,14 @@ def train_directly(
     *,
     key: Key,
     num_steps: int,
+    noise_std: Scalar = 0.0,
     folder: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> ConvolutionalTraining:
     """Train the rectified recurrent network from random weights; parameters as in `train_cordsnet`."""
     weight_key, loop_key = jax.random.split(check_key("key", key))
     place = None if folder is None else Path(folder)
-    network, history = fine_tune(
-        ConvolutionalRNN(architecture, key=weight_key), images, labels, key=loop_key, num_steps=num_steps,
-        **{**options, "checkpoint": stage_file(place, "direct")},
-    )  # fmt: skip
+    start = ConvolutionalRNN(architecture, key=weight_key, noise_std=noise_std)
+    settings = {**options, "checkpoint": stage_file(place, "direct")}
+    network, history = fine_tune(start, images, labels, key=loop_key, num_steps=num_steps, **settings)
     return ConvolutionalTraining(network, None, {"direct": history})
