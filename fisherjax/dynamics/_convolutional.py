@@ -1,10 +1,8 @@
 """Jacobians of a convolutional recurrent network along a trajectory, without writing them down."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,16 +118,17 @@ def jacobian_product(
     network: ConvolutionalRNN, state: AreaState, drive: Drive | None = None
 ) -> Callable[[Array], Array]:
     """V (N,) ↦ J v, J the Jacobian of one step at a state (maps of every area, flattened area by area)."""
+    # arrays as arguments, not in a closure: the next state compiles nothing
+    return jax.tree_util.Partial(_jacobian_vector, network, state, drive)
+
+
+def _jacobian_vector(network: ConvolutionalRNN, state: AreaState, drive: Drive | None, vector: Array) -> Array:
     flat, unravel = ravel_pytree(state)
 
-    @eqx.filter_jit
-    def product(network: ConvolutionalRNN, flat: Array, drive: Drive | None, vector: Array) -> Array:
-        def step(values: Array) -> Array:
-            return ravel_pytree(network.step(unravel(values), drive))[0]
+    def step(values: Array) -> Array:
+        return ravel_pytree(network.step(unravel(values), drive))[0]
 
-        return jax.jvp(step, (flat,), (vector,))[1]
-
-    return lambda vector: product(network, flat, drive, vector)
+    return jax.jvp(step, (flat,), (vector,))[1]
 
 
 class TransientGrowth(Result):
@@ -203,7 +202,7 @@ def transient_growth(
     growth, worst = [], np.asarray(flat)
     for index, span in enumerate(spans):
         shown = jnp.asarray([whole.onset <= begin + k < whole.offset for k in range(span)])
-        gram = functools.partial(_gram, network, unravel, drive, flat, shown)
+        gram = jax.tree_util.Partial(_gram, network, state, drive, shown)
         first = np.asarray(jax.random.normal(jax.random.fold_in(key, index), flat.shape))
         square, worst = largest_symmetric(gram, first)
         growth.append(max(square, 0.0) ** 0.5)
@@ -211,15 +210,14 @@ def transient_growth(
     return TransientGrowth(np.asarray(spans), np.asarray(growth), shape)
 
 
-@eqx.filter_jit
-def _gram(network: ConvolutionalRNN, unravel: Any, drive: Drive, flat: Array, shown: Array, vector: Array) -> Array:
+def _gram(network: ConvolutionalRNN, state: AreaState, drive: Drive, shown: Array, vector: Array) -> Array:
     """AᵀA v, A the derivative of the state after the stretch in the state before it."""
     kernels = network.kernels()
+    flat, unravel = ravel_pytree(state)
 
     def stretch(values: Array) -> Array:
         def body(state: AreaState, on: Array) -> tuple[AreaState, None]:
-            present = Drive(*(jnp.where(on, one, 0) for one in drive))
-            return network.step_with(kernels, state, present), None
+            return network.step_with(kernels, state, drive.shown(on)), None
 
         return ravel_pytree(jax.lax.scan(body, unravel(values), shown)[0])[0]
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
-from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, respond
+from fisherjax.networks import AreaState, ConvolutionalRNN, respond
 from fisherjax.numerics import largest_symmetric
 
 ImageOf = Callable[[Any], Array]
@@ -131,8 +131,7 @@ def _means(network: ConvolutionalRNN, image: Array, kicks: AreaState, area: int)
 
     def body(state: AreaState, inputs: Any) -> tuple[AreaState, None]:
         on, kick = inputs
-        present = Drive(*(jnp.where(on, one, 0) for one in drive))
-        moved = network.step_with(kernels, state, present)
+        moved = network.step_with(kernels, state, drive.shown(on))
         return tuple(a + b for a, b in zip(moved, kick, strict=True)), None
 
     shown = np.arange(steps) >= network.architecture.blank_steps

@@ -3,7 +3,7 @@
 from . import constraints, initializers
 from ._angle import AngleNetwork, angle_network, decode_angle
 from ._architecture import PRESETS, Architecture, architecture
-from ._convolution import Convolution, Readout, as_convolution, as_readout, convolve
+from ._convolution import Convolution, Readout, as_convolution, convolve
 from ._convolutional import AreaState, ConvolutionalRNN, Drive
 from ._feedforward import BatchNorm, FeedforwardCNN, FeedforwardPass, feedforward_pass, fold_batch_norm
 from ._gated import GRU, LSTM
@@ -43,7 +43,6 @@ __all__ = [
     "architecture",
     "as_convolution",
     "as_rate_network",
-    "as_readout",
     "constraints",
     "convolve",
     "dale",

@@ -173,11 +173,6 @@ def as_convolution(weights: Float[Array, "out in side side"], stride: int = 1) -
     return Convolution(_norm(weights), weights, stride)
 
 
-def as_readout(weights: Float[Array, "K C"], bias: Float[Array, " K"]) -> Readout:
-    """Given weights, normalised: v = w and g = ‖w‖₂."""
-    return Readout(_norm(weights), weights, bias)
-
-
 def _norm(direction: Array) -> Array:
     return jnp.sqrt(jnp.sum(direction**2, axis=tuple(range(1, direction.ndim))))
 

@@ -26,6 +26,10 @@ class Drive(NamedTuple):
     first: Maps
     second: Maps
 
+    def shown(self, on: Array) -> "Drive":
+        """Itself where the image is on, zero where not."""
+        return Drive(jnp.where(on, self.first, 0), jnp.where(on, self.second, 0))
+
 
 class Kernels(NamedTuple):
     """All weights of a network as they are applied, normalised once."""

@@ -173,7 +173,7 @@ def feedforward_pass(network: ConvolutionalRNN, images: Maps) -> FeedforwardPass
 def _chain(
     weights: ConvolutionalRNN, images: Array, through: Callable[[int, Array], Array], *, reverse_mode: bool = False
 ) -> list[Array]:
-    """X of every area, each from the two before it."""
+    """Activity x of every area, each from the two before it."""
     seen = weights.project(images, reverse_mode=reverse_mode)
     activity: list[Array] = []
     for area in range(weights.architecture.depth):

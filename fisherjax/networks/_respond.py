@@ -105,7 +105,6 @@ def respond(
     remat_every
         For gradients: keep the state of every so many steps and compute those between again, so that T steps need
         the memory of T/remat_every + remat_every; all are kept by default.
-
     reverse_mode
         For gradients: faster ones on CPUs, but no other derivatives (jvp, jacfwd).
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,15 +121,20 @@ def arnoldi(
     return Spectrum(values, vectors, residuals, residuals <= accuracy * np.maximum(np.abs(values), 1), calls)
 
 
+@eqx.filter_jit
+def _applied(product: Product, vector: Array) -> Array:
+    return product(vector)
+
+
 class _Product:
-    """A v in float64 on the host, compiled once, counted and checked."""
+    """A v in float64 on the host, counted and checked. Compiled once per function, or per shapes of a `Partial`."""
 
     def __init__(self, product: Product, size: int):
-        self.compiled, self.size, self.calls = jax.jit(product), size, 0
+        self.product, self.size, self.calls = product, size, 0
         self.dtype = jnp.zeros(()).dtype
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
-        found = np.asarray(self.compiled(jnp.asarray(vector.reshape(-1), self.dtype)), np.float64)
+        found = np.asarray(_applied(self.product, jnp.asarray(vector.reshape(-1), self.dtype)), np.float64)
         self.calls += 1
         require(found.shape == (self.size,), f"product must return ({self.size},), got {found.shape}")
         require(bool(np.isfinite(found).all()), "product returned numbers that are not finite")

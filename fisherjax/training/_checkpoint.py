@@ -92,9 +92,20 @@ def check_same_run(
         checkpoint.start == digest(network),
         f"checkpoint {path} is of a run that started from other weights; give it another file or remove it",
     )
+    check_settings(checkpoint.settings, settings, path)
+
+
+def check_settings(stored: dict[str, Any], settings: dict[str, Any], path: str | Path) -> None:
+    """Refuse a checkpoint of other settings, and name the one that differs.
+
+    Raises
+    ------
+    ValueError
+        If any differs.
+    """
     for name, value in settings.items():
-        stored = checkpoint.settings.get(name)
-        require(stored == value, f"checkpoint {path} was written with {name} = {stored}, this run has {value}")
+        found = stored.get(name)
+        require(found == value, f"checkpoint {path} was written with {name} = {found}, this run has {value}")
 
 
 def first_difference(ours: Any, stored: Any, path: str) -> str | None:

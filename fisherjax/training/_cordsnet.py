@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_scalar, require
 from fisherjax._types import Key, Scalar
-from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN, fold_batch_norm
+from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
 
 from ._augment import class_probabilities
 from ._descent import Labelled, StageHistory, descend
@@ -189,11 +189,6 @@ def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: object, labels:
 @eqx.filter_jit
 def _evaluate(network: Any, images: Array) -> Float[Array, "n K"]:
     return network(images)
-
-
-def folded_network(cnn: FeedforwardCNN) -> ConvolutionalRNN:
-    """Step 1b, compiled: `networks.fold_batch_norm`."""
-    return eqx.filter_jit(fold_batch_norm)(cnn)
 
 
 def _train_recurrent(

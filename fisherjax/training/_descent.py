@@ -17,7 +17,7 @@ from fisherjax._types import Key, Result, Scalar, npz_path
 from fisherjax.numerics import progress_bar
 
 from ._augment import Augmentation, augment
-from ._checkpoint import digest
+from ._checkpoint import check_settings, digest
 
 _EVALUATED_AT_ONCE = 256
 
@@ -275,8 +275,6 @@ def _restored(path: Path, settings: dict[str, Any], start: str) -> StageCheckpoi
     except Exception as error:
         # a broken archive fails in as many ways as it can be broken
         raise ValueError(f"checkpoint {path} cannot be read ({error}); remove it to begin anew") from error
-    for name, value in settings.items():
-        found = saved.settings.get(name)
-        require(found == value, f"checkpoint {path} was written with {name} = {found}, this run has {value}")
+    check_settings(saved.settings, settings, path)
     require(saved.start == start, f"checkpoint {path} is of a run that started from other weights")
     return saved

@@ -10,14 +10,13 @@ import jax.numpy as jnp
 
 from fisherjax._errors import check_integer, check_key, check_scalar
 from fisherjax._types import Key, Result, Scalar
-from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
+from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN, fold_batch_norm
 
 from ._cordsnet import (
     LEVELS,
     anneal,
     fine_tune,
     fit_recurrence,
-    folded_network,
     stage_file,
     train_feedforward,
     train_linear,
@@ -115,7 +114,7 @@ def train_cordsnet(
         architecture, *pair, key=keys[0], num_steps=counts.feedforward, **settings("feed-forward")
     )
     network, second = fit_recurrence(
-        folded_network(cnn), images, key=keys[1], num_steps=counts.recurrence, **settings("recurrence")
+        eqx.filter_jit(fold_batch_norm)(cnn), images, key=keys[1], num_steps=counts.recurrence, **settings("recurrence")
     )
     network = eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(noise_std, network.noise_std.dtype))
     network, third = train_linear(network, *pair, key=keys[2], num_steps=counts.linear, **settings("linear"))

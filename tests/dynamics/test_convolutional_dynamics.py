@@ -11,6 +11,7 @@ from fisherjax import dynamics
 from fisherjax.dynamics import jacobian_product, spectral_penalty, stability_certificate, trajectory_spectrum
 from fisherjax.dynamics import transient_growth as growth_of
 from fisherjax.networks import Architecture, ConvolutionalRNN, respond
+from fisherjax.numerics import _krylov
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), alpha=(0.2, 0.3, 0.4, 0.5))
 
@@ -52,6 +53,9 @@ def matched(found, expected):
 def test_eigenvalues_are_the_union_over_areas(network, image, key):
     at = (3, 12)
     found = trajectory_spectrum(network, image, at=at, key=key, blank_steps=6, image_steps=10, tolerance=1e-10)
+    compiled = _krylov._applied._cached._cache_size()
+    trajectory_spectrum(network, 2 * image, at=(2, 15), key=key, blank_steps=6, image_steps=10)
+    assert _krylov._applied._cached._cache_size() == compiled  # other images, states and times compile nothing
     response = respond(network, image, blank_steps=6, image_steps=10, areas="all", at=at)
     for index, step in enumerate(at):
         state = tuple(area[index] for area in response.activity)
