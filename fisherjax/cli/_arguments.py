@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from tyro.conf import Positional
 
 from ._common_arguments import Common
-from ._convnet_arguments import ConvnetTrain
+from ._convnet_arguments import ConvnetAnalyse, ConvnetRun, ConvnetTrain
 
 T = TypeVar("T", bound=Common)
 
@@ -271,7 +271,20 @@ class Info:
     """Where to compute."""
 
 
-Command = Optimize | Curve | Simulate | Estimate | Geometry | Dmft | Train | FixedPoints | ConvnetTrain | Info
+Command = (
+    Optimize
+    | Curve
+    | Simulate
+    | Estimate
+    | Geometry
+    | Dmft
+    | Train
+    | FixedPoints
+    | ConvnetTrain
+    | ConvnetRun
+    | ConvnetAnalyse
+    | Info
+)
 COMMANDS: dict[str, Command] = {
     "optimize": Optimize(),
     "curve": Curve(),
@@ -282,5 +295,7 @@ COMMANDS: dict[str, Command] = {
     "train": Train(),
     "fixed-points": FixedPoints(),
     "convnet-train": ConvnetTrain(),
+    "convnet-run": ConvnetRun(),
+    "convnet-analyse": ConvnetAnalyse(),
     "info": Info(),
 }

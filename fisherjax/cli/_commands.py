@@ -7,6 +7,8 @@ from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Network, Simulate
 from ._convnet import run_convnet_train
+from ._convnet_analyse import run_convnet_analyse
+from ._convnet_run import run_convnet_run
 from ._dmft import run_dmft
 from ._estimate import run_estimate
 from ._fixed_points import run_fixed_points
@@ -18,6 +20,8 @@ from ._shared import CURVE_HEADER, curve_rows, curve_settings, say_where, write_
 from ._train import run_train
 
 __all__ = [
+    "run_convnet_analyse",
+    "run_convnet_run",
     "run_convnet_train",
     "run_curve",
     "run_dmft",

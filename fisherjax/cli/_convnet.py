@@ -1,5 +1,7 @@
 """Training of a convolutional recurrent network on labelled images."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -9,6 +11,7 @@ from fisherjax import datasets, dynamics, networks, plot, training
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
+from ._convnet_data import CLASSES, Known, Pair, keep_known, labelled_pairs, standardisation, standardised
 from ._parse import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
@@ -16,18 +19,15 @@ from ._shared import say_where, write_report
 HEADER = ("stage", "updates", "last loss", "validation accuracy")
 
 _PRESETS = {"digits": "R4-8", "gratings": "R4-28", "shapes": "R4-28", "cifar10": "R4-32"}
-_CLASSES = {"digits": 10, "gratings": 8, "shapes": len(datasets.SHAPES), "cifar10": 10}
-_SYNTHETIC_SIZE, _SYNTHETIC_IMAGES, _TEST_IMAGES = 28, 2000, 500
+_TEST_IMAGES = 500
 _VALIDATION_SHARE = 0.1
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
     """Train, validate on the way, test on images that were never seen, draw, and keep the network."""
     keys = jax.random.split(jax.random.key(command.seed), 3)
     with jax.enable_x64(False):  # float32: theory is not at stake
-        train, validation, test = _data(command, keys[0])
+        (train, validation, test), preprocessing = _data(command, keys[0])
         plan = _architecture(command)
         _check_checkpoints(command, session)
         options: dict[str, Any] = {
@@ -42,13 +42,13 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
         steps = training.StageSteps(
             command.feedforward, command.recurrence, command.linear, command.anneal, command.fine_tune
         )
-        with session.stage("training"):
+        with session.stage("training"), _going_on(session):
             if command.route == "steps":
                 trained = training.train_cordsnet(plan, *train, key=keys[1], steps=steps, **options)
             else:
                 trained = training.train_directly(plan, *train, key=keys[1], num_steps=steps.total, **options)
         trained.save(session.folder / "training.npz")
-        trained.network.save(session.folder / "network.npz")
+        keep_known(session.folder, Known(trained.network, preprocessing, CLASSES[command.data], command.data))
         weights = networks.save_cordsnet(trained.network, session.folder / "weights.safetensors")
         with session.stage("testing and drawing"):
             accuracy = training.accuracy(trained.network, *test)
@@ -86,10 +86,22 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
     say_where(session)
 
 
+@contextmanager
+def _going_on(session: Session) -> Iterator[None]:
+    """Say how to go on when the user interrupts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if any(session.folder.glob("stage-*.npz")):
+            words = [word for word in session.arguments if word not in {"--resume", "--force"}]
+            print(f"\ngo on with: fisherjax {' '.join(words)} --resume")
+        raise
+
+
 def _architecture(command: ConvnetTrain) -> networks.Architecture:
     return networks.architecture(
         command.preset or _PRESETS[command.data],
-        num_classes=_CLASSES[command.data],
+        num_classes=len(CLASSES[command.data]),
         alpha=command.alpha,
         blank_steps=command.blank_steps,
         image_steps=command.image_steps,
@@ -105,33 +117,15 @@ def _check_checkpoints(command: ConvnetTrain, session: Session) -> None:
             path.unlink()  # --force: the folder is to be written anew
 
 
-def _data(command: ConvnetTrain, key: jax.Array) -> tuple[Pair, Pair, Pair]:
-    """Training, validation and test images, standardised by the mean and deviation of the training images."""
-    train, test = _pairs(command, key)
+def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:
+    """Training, validation and test images, standardised alike, and how."""
+    train, test = labelled_pairs(command.data, command.images, command.cifar, key)
     count = len(train[1]) if command.images == 0 else command.images
     if not 10 <= count <= len(train[1]):
         raise UsageError(f"--images: {command.data} has 10 to {len(train[1])} training images, got {count}")
     images, labels = train[0][:count], train[1][:count]
-    mean, spread = images.mean(), images.std()
+    preprocessing = standardisation(images)
     held = max(1, round(_VALIDATION_SHARE * count))
-    standard = ((images - mean) / spread).astype(np.float32)
-    tested = ((test[0] - mean) / spread).astype(np.float32)
-    return (standard[held:], labels[held:]), (standard[:held], labels[:held]), (tested, test[1])
-
-
-def _pairs(command: ConvnetTrain, key: jax.Array) -> tuple[Pair, Pair]:
-    if command.data == "digits":
-        return datasets.digits(), datasets.digits(split="test")
-    if command.data == "cifar10":
-        try:
-            loaded = [datasets.cifar10(command.cifar, split=split) for split in ("train", "test")]
-        except (OSError, ImportError) as error:
-            raise UsageError(f"--data cifar10: {error}") from error
-        (a, b), (c, d) = loaded
-        return (np.float32(a) / 255, b), (np.float32(c) / 255, d)  # pyright: ignore[reportReturnType]
-    draw = datasets.oriented_gratings if command.data == "gratings" else datasets.shapes
-    keys = jax.random.split(key)
-    total = command.images or _SYNTHETIC_IMAGES
-    pairs = [draw(n, key=k, size=_SYNTHETIC_SIZE) for n, k in zip((total, _TEST_IMAGES), keys, strict=True)]
-    (a, b), (c, d) = [(np.asarray(images), np.asarray(labels)) for images, labels in pairs]
-    return (a, b), (c, d)
+    standard, tested = (standardised(preprocessing, one) for one in (images, test[0]))
+    pairs = ((standard[held:], labels[held:]), (standard[:held], labels[:held]), (tested, test[1]))
+    return pairs, preprocessing

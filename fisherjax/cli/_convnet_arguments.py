@@ -4,9 +4,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from tyro.conf import Positional
+
 from ._common_arguments import Common
 
 T = TypeVar("T", bound="ConvnetTrain")
+A = TypeVar("A", bound="ConvnetAnalyse")
+
+Part = Literal["stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions"]
+PARTS: tuple[Part, ...] = (
+    "stability",
+    "growth",
+    "decisions",
+    "robustness",
+    "relaxation",
+    "information",
+    "distortions",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +72,58 @@ class ConvnetTrain(Common):
         return replace(
             self, feedforward=40, recurrence=40, linear=10, anneal=1, fine_tune=10, image_steps=10, images=600
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved(Common):
+    """Which network, and how it is run; zero leaves what the file says, or the published 0.2, 100 and 100."""
+
+    alpha: float = 0.0
+    """dt/τ of all areas."""
+    blank_steps: int = 0
+    """Time steps before the image."""
+    image_steps: int = 0
+    """Time steps with the image."""
+    noise_std: float = 0.0
+    """Standard deviation of the state noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvnetRun(Saved):
+    """Show pictures of your own to a trained convolutional recurrent network (CordsNet)."""
+
+    images: Positional[tuple[Path, ...]] = ()
+    """Pictures: PNG, JPEG, or whatever Pillow reads."""
+    checkpoint: Path = Path("results/network.npz")
+    """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
+    classes: Path | None = None
+    """Names of the classes in order: one per line, or a JSON list."""
+    top: int = 5
+    """Most probable classes to report."""
+    offset_steps: int = 0
+    """Time steps after the image has vanished."""
+    invert: bool = False
+    """Swap dark and bright, as for ink on paper shown to a network that knows bright strokes on black."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvnetAnalyse(Saved):
+    """Stability, decisions, robustness and Fisher information of a trained convolutional recurrent network."""
+
+    checkpoint: Positional[Path] = Path("results/network.npz")
+    """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
+    data: Literal["auto", "digits", "gratings", "shapes", "cifar10", "photographs"] = "auto"
+    """Images to analyse with: what it was trained on, or photographs without labels where that is not known."""
+    cifar: Path | None = None
+    """Archive or folder of CIFAR-10; downloaded if absent."""
+    parts: tuple[Part, ...] = ()
+    """What to analyse; all by default, but no growth, information or distortions beyond 100 000 units."""
+    images: int = 200
+    """Test images for decisions, robustness and relaxation."""
+    trials: int = 400
+    """Simulated responses per parameter, beside the predicted Fisher information."""
+    eigenvalues: int = 6
+    """Leading eigenvalues of every Jacobian."""
+
+    def quickened(self: A) -> A:
+        return replace(self, images=40, trials=100, eigenvalues=2)

@@ -3,7 +3,8 @@
 from ._cifar import cifar10, cifar100
 from ._gratings import grating_angles, grating_moments, gratings
 from ._labelled import SHAPES, digits, oriented_gratings, shapes
-from ._natural import natural_patches
+from ._natural import PHOTOGRAPHS, natural_patches, photograph
+from ._pictures import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, gabor
 from ._preprocess import Whitening, fit_whitening, grey, intensities, normalize_contrast, whiten
 from ._variants import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
 
@@ -11,12 +12,17 @@ __all__ = [
     "CIFAR10_CLASSES",
     "CIFAR100_CLASSES",
     "CIFAR100_SUPERCLASSES",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "PHOTOGRAPHS",
     "SHAPES",
+    "Preprocessing",
     "Whitening",
     "cifar10",
     "cifar100",
     "digits",
     "fit_whitening",
+    "gabor",
     "grating_angles",
     "grating_moments",
     "gratings",
@@ -25,6 +31,7 @@ __all__ = [
     "natural_patches",
     "normalize_contrast",
     "oriented_gratings",
+    "photograph",
     "shapes",
     "whiten",
 ]

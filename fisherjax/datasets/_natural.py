@@ -5,9 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
-from fisherjax._errors import check_integer, check_key
+from fisherjax._errors import check_choice, check_integer, check_key
 from fisherjax._types import Key
 
 from ._preprocess import LUMINANCE
@@ -16,13 +16,20 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")
 
 
 @functools.cache
-def _photograph(name: str) -> np.ndarray:
-    """One photograph as floats in [0, 1], (height, width, 3)."""
+def photograph(name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """One of the five photographs that `natural_patches` cuts from (`PHOTOGRAPHS`), as it ships with scikit-image.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
     from skimage import data  # noqa: PLC0415
 
+    check_choice("name", name, PHOTOGRAPHS)
     image = getattr(data, name)()
     image = image[0] if isinstance(image, tuple) else image
-    return np.asarray(image, np.float32)[..., :3] / 255
+    return np.asarray(image, np.uint8)[..., :3]
 
 
 def natural_patches(
@@ -82,7 +89,7 @@ def natural_patches(
 
 @functools.cache
 def _reduced(name: str, reduction: int) -> np.ndarray:
-    image = _photograph(name)
+    image = photograph(name).astype(np.float32) / 255
     height, width = (extent // reduction for extent in image.shape[:2])
     cells = image[: height * reduction, : width * reduction].reshape(height, reduction, width, reduction, 3)
     return cells.mean(axis=(1, 3))

@@ -12,7 +12,14 @@ from ._convolution_spectrum import (
     convolution_matrix,
     convolution_spectrum,
 )
-from ._convolutional import TrajectorySpectrum, TransientGrowth, jacobian_product, trajectory_spectrum, transient_growth
+from ._convolutional import (
+    TrajectorySpectrum,
+    TransientGrowth,
+    jacobian_product,
+    recurrent_spectrum,
+    trajectory_spectrum,
+    transient_growth,
+)
 from ._decisions import Decisions, Relaxation, Robustness, decisions, relaxation, robustness
 from ._fixed_points import FixedPoints, find_fixed_points
 from ._flow import MeasuredExponent, flow_lyapunov_spectrum, measure_lyapunov_exponent
@@ -60,6 +67,7 @@ __all__ = [
     "participation_ratio",
     "power_iteration",
     "principal_components",
+    "recurrent_spectrum",
     "relaxation",
     "robustness",
     "sample_states",

@@ -1,5 +1,7 @@
 """Jacobians of a convolutional recurrent network along a trajectory, without writing them down."""
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +13,8 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result, Scalar
-from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, respond
-from fisherjax.numerics import Target, arnoldi, largest_symmetric
+from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, Kernels, convolve, respond
+from fisherjax.numerics import Spectrum, Target, arnoldi, largest_symmetric
 
 
 class TrajectorySpectrum(Result):
@@ -131,6 +133,37 @@ def _jacobian_vector(network: ConvolutionalRNN, state: AreaState, drive: Drive |
     return jax.jvp(step, (flat,), (vector,))[1]
 
 
+def recurrent_spectrum(
+    network: ConvolutionalRNN, *, key: Key, num_eigenvalues: int = 20, which: Target = "largest magnitude"
+) -> tuple[Spectrum, ...]:
+    """Leading eigenvalues of the recurrent convolution W of every area, zero-padded as it is, by `arnoldi`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If `key` is not a JAX key.
+    """
+    key = check_key("key", key)
+    wanted = check_integer("num_eigenvalues", num_eigenvalues, minimum=1)
+    found = []
+    for area, (kernel, shape) in enumerate(
+        zip(network.kernels().recurrent, network.architecture.area_shapes, strict=True)
+    ):
+        product = jax.tree_util.Partial(_convolved, kernel, jnp.zeros(shape, kernel.dtype))
+        size = math.prod(shape)
+        found.append(
+            arnoldi(product, size, key=jax.random.fold_in(key, area), num_eigenvalues=min(wanted, size), which=which)
+        )
+    return tuple(found)
+
+
+def _convolved(kernel: Array, blank: Array, vector: Array) -> Array:
+    """W v for a map given as a vector; `blank` tells its shape."""
+    return convolve(vector.reshape(blank.shape), kernel).reshape(-1)
+
+
 class TransientGrowth(Result):
     """How much a perturbation of the state can grow, and how the worst one looks.
 
@@ -199,10 +232,12 @@ def transient_growth(
         state = network.initial_state()
     flat, unravel = ravel_pytree(state)
     drive = network.drive(jnp.asarray(image))
+    shown = jnp.asarray([whole.onset <= begin + k < whole.offset for k in range(spans[-1])])
     growth, worst = [], np.asarray(flat)
     for index, span in enumerate(spans):
-        shown = jnp.asarray([whole.onset <= begin + k < whole.offset for k in range(span)])
-        gram = jax.tree_util.Partial(_gram, network, state, drive, shown)
+        # as many steps as the longest stretch has, so that all share a program
+        moving = jnp.arange(spans[-1]) < span
+        gram = jax.tree_util.Partial(_gram, network, state, drive, shown, moving)
         first = np.asarray(jax.random.normal(jax.random.fold_in(key, index), flat.shape))
         square, worst = largest_symmetric(gram, first)
         growth.append(max(square, 0.0) ** 0.5)
@@ -210,16 +245,19 @@ def transient_growth(
     return TransientGrowth(np.asarray(spans), np.asarray(growth), shape)
 
 
-def _gram(network: ConvolutionalRNN, state: AreaState, drive: Drive, shown: Array, vector: Array) -> Array:
-    """AᵀA v, A the derivative of the state after the stretch in the state before it."""
-    kernels = network.kernels()
+def _gram(
+    network: ConvolutionalRNN, state: AreaState, drive: Drive, shown: Array, moving: Array, vector: Array
+) -> Array:
+    """AᵀA v, A the derivative of the state after the stretch, while `moving`, in the state before it."""
     flat, unravel = ravel_pytree(state)
 
-    def stretch(values: Array) -> Array:
-        def body(state: AreaState, on: Array) -> tuple[AreaState, None]:
-            return network.step_with(kernels, state, drive.shown(on)), None
+    def stretch(values: Array, kernels: Kernels) -> Array:
+        def body(state: AreaState, inputs: tuple[Array, Array]) -> tuple[AreaState, None]:
+            on, still = inputs
+            new = network.step_with(kernels, state, drive.shown(on))
+            return jax.tree.map(lambda a, b: jnp.where(still, a, b), new, state), None
 
-        return ravel_pytree(jax.lax.scan(body, unravel(values), shown)[0])[0]
+        return ravel_pytree(jax.lax.scan(body, unravel(values), (shown, moving))[0])[0]
 
-    _, moved = jax.jvp(stretch, (flat,), (vector,))
-    return jax.vjp(stretch, flat)[1](moved)[0]
+    _, moved = jax.jvp(functools.partial(stretch, kernels=network.kernels()), (flat,), (vector,))
+    return jax.vjp(functools.partial(stretch, kernels=network.kernels(reverse_mode=True)), flat)[1](moved)[0]

@@ -9,6 +9,7 @@ from ._convolutional import (
     channel_means,
     convolutional_information,
     eigendistortions,
+    simulated_convolutional_information,
 )
 from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
@@ -61,6 +62,7 @@ __all__ = [
     "sensitivity_index",
     "shuffled",
     "simulated_continuous_curve",
+    "simulated_convolutional_information",
     "simulated_curve",
     "total_memory",
 ]

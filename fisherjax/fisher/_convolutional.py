@@ -14,7 +14,13 @@ from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, respond
 from fisherjax.numerics import largest_symmetric
 
+from ._estimate import FisherEstimate
+from ._pathwise import pathwise
+from ._respond import sample_paths
+
 ImageOf = Callable[[Any], Array]
+
+_ROWS = 16  # channels whose derivatives are taken together
 
 
 class ConvolutionalInformation(Result):
@@ -60,8 +66,7 @@ def convolutional_information(
         Σ = \sum_{k ≤ t} A_k Q A_k^T + s_o^2 1, \quad A_k = P J_t ⋯ J_{k+1}, \quad Q = \operatorname{diag} 2ασ^2.
 
     μ' is a forward derivative, the A_k are backward ones: no covariance of all units is ever formed. Exact to second
-    order in σ where no unit sits at its threshold; simulation by `estimate` with `channel_means` as the response has
-    all orders.
+    order in σ where no unit sits at its threshold; `simulated_convolutional_information` has all orders.
 
     Parameters
     ----------
@@ -85,58 +90,132 @@ def convolutional_information(
     """
     check_callable("image_of", image_of)
     check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
-    plan = network.architecture
-    total = plan.blank_steps + plan.image_steps
-    steps = [check_integer("at", step, minimum=1) for step in at]
-    require(bool(steps) and steps == sorted(set(steps)) and steps[-1] <= total, f"at must rise within 1…{total}, got "
-            f"{list(at)}")  # fmt: skip
-    require(-plan.depth <= area < plan.depth, f"area must be within 0…{plan.depth - 1}, got {area}")
+    steps, read = _readings(network, at, area)
     require(
         float(network.noise_std) > 0 or float(np.asarray(observation_noise_std)) > 0,
         "without noise the information is infinite: give the network noise_std, or observation_noise_std",
     )
     dtype = network.leak.dtype
     parameter, observed = jnp.asarray(value, dtype), jnp.asarray(observation_noise_std, dtype)
-    found = [_linearised(network, image_of, parameter, observed, step, area % plan.depth) for step in steps]
+    found = [_linearised(network, image_of, parameter, observed, jnp.asarray(step), steps[-1], read) for step in steps]
     slope, covariance = (np.stack([np.asarray(pair[part]) for pair in found]) for part in (0, 1))
     weighted = np.linalg.solve(covariance, slope[..., None])[..., 0]
     return ConvolutionalInformation(
-        np.asarray(steps), np.sum(slope * weighted, axis=-1).astype(float), slope, covariance, area % plan.depth
+        np.asarray(steps), np.sum(slope * weighted, axis=-1).astype(float), slope, covariance, read
     )
 
 
 @eqx.filter_jit
 def _linearised(
-    network: ConvolutionalRNN, image_of: ImageOf, value: Array, observed: Array, step: int, area: int
+    network: ConvolutionalRNN, image_of: ImageOf, value: Array, observed: Array, step: Array, length: int, area: int
 ) -> tuple[Array, Array]:
-    """μ' and Σ of the means after so many steps."""
+    """μ' and Σ of the means after `step` ≤ `length` steps; compiled once for all times."""
     shapes, alphas = network.architecture.area_shapes, network.architecture.alpha
-    kicks = tuple(jnp.zeros((step, *shape), value.dtype) for shape in shapes)
-    _, slope = jax.jvp(lambda s: _means(network, image_of(s), kicks, area), (value,), (jnp.ones_like(value),))
+    kicks = tuple(jnp.zeros((length, *shape), value.dtype) for shape in shapes)
+
+    def means(image: Array, kicks: AreaState, *, reverse_mode: bool) -> Array:
+        return _means(network, image, kicks, area, reverse_mode=reverse_mode)[step - 1]
+
+    def of_value(value: Array) -> Array:
+        return means(image_of(value), kicks, reverse_mode=False)
+
+    _, slope = jax.jvp(of_value, (value,), (jnp.ones_like(value),))
     image = image_of(value)
-    means, back = jax.vjp(lambda kicks: _means(network, image, kicks, area), kicks)
-    rows = jax.lax.map(lambda unit: back(unit)[0], jnp.eye(len(means), dtype=means.dtype))
-    covariance = observed**2 * jnp.eye(len(means), dtype=means.dtype)
+    found, back = jax.vjp(lambda kicks: means(image, kicks, reverse_mode=True), kicks)
+    units = jnp.eye(len(found), dtype=found.dtype)
+    rows = jax.lax.map(lambda unit: back(unit)[0], units, batch_size=min(_ROWS, len(units)))
+    covariance = observed**2 * units
     for alpha, part in zip(alphas, rows, strict=True):
-        flat = part.reshape(len(means), -1)
+        flat = part.reshape(len(found), -1)
         product = jnp.matmul(flat, flat.T, precision=jax.lax.Precision.HIGHEST)
         covariance += 2 * alpha * network.noise_std**2 * product
     return slope, covariance
 
 
-def _means(network: ConvolutionalRNN, image: Array, kicks: AreaState, area: int) -> Array:
-    """Channel means of an area after as many steps as there are kicks, which are added to the state."""
-    kernels, drive = network.kernels(), network.drive(image)
-    steps = kicks[0].shape[0]
+def _means(network: ConvolutionalRNN, image: Array, kicks: AreaState, area: int, *, reverse_mode: bool) -> Array:
+    """Channel means of an area (T, channels) after each of T steps, kicks (T, …) added to the state."""
+    kernels, drive = network.kernels(reverse_mode=reverse_mode), network.drive(image, reverse_mode=reverse_mode)
 
-    def body(state: AreaState, inputs: Any) -> tuple[AreaState, None]:
+    def body(state: AreaState, inputs: Any) -> tuple[AreaState, Array]:
         on, kick = inputs
         moved = network.step_with(kernels, state, drive.shown(on))
-        return tuple(a + b for a, b in zip(moved, kick, strict=True)), None
+        state = tuple(a + b for a, b in zip(moved, kick, strict=True))
+        return state, jnp.mean(state[area], axis=(-3, -2))
 
-    shown = np.arange(steps) >= network.architecture.blank_steps
-    state, _ = jax.lax.scan(body, network.initial_state(), (shown, kicks))
-    return jnp.mean(state[area], axis=(-3, -2))
+    shown = np.arange(kicks[0].shape[0]) >= network.architecture.blank_steps
+    return jax.lax.scan(body, network.initial_state(), (shown, kicks))[1]
+
+
+def simulated_convolutional_information(
+    network: ConvolutionalRNN,
+    image_of: ImageOf,
+    value: Scalar,
+    *,
+    at: Sequence[int],
+    key: Key,
+    num_trials: int,
+    area: int = -1,
+    confidence: float = 0.95,
+) -> tuple[FisherEstimate, ...]:
+    """What `convolutional_information` predicts, measured: one pathwise estimate per time, to all orders of the noise.
+
+    The same trials serve all times, so that errors at different times are correlated.
+
+    Parameters
+    ----------
+    network
+        With ``noise_std`` above zero.
+    image_of, value, at, area
+        As in `convolutional_information`.
+    key
+        JAX random key.
+    num_trials
+        Simulated responses.
+    confidence
+        Coverage of the intervals.
+
+    Raises
+    ------
+    ValueError
+        If there is no noise, a number is out of range, or there are too few trials for the channels.
+    TypeError
+        If `key` is not a JAX key.
+    """
+    check_callable("image_of", image_of)
+    steps, read = _readings(network, at, area)
+    trials = check_integer("num_trials", num_trials, minimum=2)
+    require(float(network.noise_std) > 0, "without noise the information is infinite: give the network noise_std")
+    parameter = jnp.asarray(value, network.leak.dtype)
+    values, slopes = _paths(network, image_of, parameter, check_key("key", key), trials, tuple(steps), read)
+    return tuple(pathwise(values[:, time], slopes[:, time], confidence=confidence) for time in range(len(steps)))
+
+
+@eqx.filter_jit
+def _paths(
+    network: ConvolutionalRNN, image_of: ImageOf, value: Array, key: Key, trials: int, steps: tuple[int, ...], area: int
+) -> tuple[Array, Array]:
+    """Means of an area (trials, times, channels) and their derivatives in the parameter at fixed noise."""
+
+    def means(value: Array, key: Key) -> Array:
+        found = respond(network, image_of(value), areas=(area,), at=steps, key=key)
+        return jnp.mean(found.activity[0], axis=(-3, -2)).reshape(-1)
+
+    shape = (trials, len(steps), -1)
+    values, slopes = sample_paths(means, value, jax.random.split(key, trials))
+    return values.reshape(shape), slopes.reshape(shape)
+
+
+def _readings(network: ConvolutionalRNN, at: Sequence[int], area: int) -> tuple[list[int], int]:
+    """Steps and the area to read, checked."""
+    plan = network.architecture
+    total = plan.blank_steps + plan.image_steps
+    steps = [check_integer("at", step, minimum=1) for step in at]
+    require(
+        bool(steps) and steps == sorted(set(steps)) and steps[-1] <= total,
+        f"at must rise within 1…{total}, got {list(at)}",
+    )
+    require(-plan.depth <= area < plan.depth, f"area must be within 0…{plan.depth - 1}, got {area}")
+    return steps, area % plan.depth
 
 
 def channel_means(

@@ -4,7 +4,7 @@ from . import constraints, initializers
 from ._angle import AngleNetwork, angle_network, decode_angle
 from ._architecture import PRESETS, Architecture, architecture
 from ._convolution import Convolution, Readout, as_convolution, convolve
-from ._convolutional import AreaState, ConvolutionalRNN, Drive
+from ._convolutional import AreaState, ConvolutionalRNN, Drive, Kernels
 from ._feedforward import BatchNorm, FeedforwardCNN, FeedforwardPass, feedforward_pass, fold_batch_norm
 from ._gated import GRU, LSTM
 from ._published import load_cordsnet, read_weights, save_cordsnet
@@ -31,6 +31,7 @@ __all__ = [
     "Drive",
     "FeedforwardCNN",
     "FeedforwardPass",
+    "Kernels",
     "MultiRegion",
     "Projection",
     "RateNetwork",

@@ -1,9 +1,10 @@
 """CordsNet: a convolutional recurrent dynamical system of areas in a chain."""
 
+import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -181,6 +182,31 @@ class ConvolutionalRNN(Result):
         skipped = self.input_skip(seen, reverse_mode=reverse_mode)
         first, second = self.feedforward[:2]
         return Drive(first(seen, reverse_mode=reverse_mode), second(skipped, reverse_mode=reverse_mode))
+
+    def replaced(
+        self,
+        *,
+        alpha: float | Sequence[float] | None = None,
+        blank_steps: int | None = None,
+        image_steps: int | None = None,
+        noise_std: Scalar | None = None,
+    ) -> "ConvolutionalRNN":
+        """The same weights with another α, other phases or other noise.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range.
+        """
+        given = {"alpha": alpha, "blank_steps": blank_steps, "image_steps": image_steps}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        plan = dataclasses.replace(self.architecture, **changes)
+        shapes = eqx.filter_eval_shape(lambda: ConvolutionalRNN(plan, key=jax.random.key(0)))
+        network: ConvolutionalRNN = jax.tree.unflatten(jax.tree.structure(shapes), jax.tree.leaves(self))
+        if noise_std is None:
+            return network
+        check_scalar("noise_std", noise_std, minimum=0.0)
+        return eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(noise_std, self.noise_std.dtype))
 
     def step(self, state: AreaState, drive: Drive | None = None, key: Key | None = None) -> AreaState:
         """One step; without drive the image is blank, without key there is no noise. Leading axes are free."""

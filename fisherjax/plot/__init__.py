@@ -1,14 +1,26 @@
 """Pictures of results. Functions take `ax=None`, return Axes and never show anything."""
 
 from ._convolutional import (
+    area_activity,
     certificate,
+    class_probabilities,
     convolutional_information,
     decisions,
     eigendistortions,
     relaxation,
     robustness,
+    spectra,
     stages,
     trajectory_spectrum,
+    transient_growth,
+)
+from ._convolutional_pages import (
+    save_convolutional_information,
+    save_convolutional_training,
+    save_decisions,
+    save_eigendistortions,
+    save_response,
+    save_stability,
 )
 from ._dynamics import state_space, transition_graph, write_state_space_html
 from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
@@ -21,7 +33,7 @@ from ._information import (
     information_profile,
     information_scaling,
 )
-from ._network_pages import save_convolutional_training, save_fixed_points, save_training, save_trials
+from ._network_pages import save_fixed_points, save_training, save_trials
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
 from ._pages import (
     save_angle_study,
@@ -36,8 +48,10 @@ from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, sav
 
 __all__ = [
     "COLORS",
+    "area_activity",
     "autocorrelation",
     "certificate",
+    "class_probabilities",
     "convolutional_information",
     "covariance_ellipses",
     "cramer_rao",
@@ -59,9 +73,12 @@ __all__ = [
     "relaxation",
     "robustness",
     "save_angle_study",
+    "save_convolutional_information",
     "save_convolutional_training",
     "save_curves",
+    "save_decisions",
     "save_dmft",
+    "save_eigendistortions",
     "save_estimates",
     "save_extreme_pairs",
     "save_fixed_points",
@@ -69,16 +86,20 @@ __all__ = [
     "save_geometry_measures",
     "save_history",
     "save_network",
+    "save_response",
+    "save_stability",
     "save_training",
     "save_trials",
     "save_variance_study",
     "shepard",
+    "spectra",
     "stages",
     "state_space",
     "style",
     "task_trial",
     "training_history",
     "trajectory_spectrum",
+    "transient_growth",
     "transition_graph",
     "unit_trajectories",
     "weight_matrix",

@@ -4,10 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from fisherjax.dynamics import Decisions, Relaxation, Robustness, StabilityCertificate, TrajectorySpectrum
+from fisherjax.dynamics import (
+    Decisions,
+    Relaxation,
+    Robustness,
+    StabilityCertificate,
+    TrajectorySpectrum,
+    TransientGrowth,
+)
 from fisherjax.fisher import ConvolutionalInformation, Eigendistortion
+from fisherjax.networks import Response
 from fisherjax.training import StageHistory
 
 from ._style import COLORS, axes_or_new
@@ -49,7 +58,8 @@ def certificate(found: StabilityCertificate, ax: Axes | None = None) -> Axes:
     ax.set_xticks(areas)
     ax.set_xlabel("area")
     ax.set_ylabel("certified upper bound")
-    ax.legend()
+    ax.set_ylim(top=1.35 * max(1.0, float(found.singular.max()), float(found.symmetric.max())))
+    ax.legend(loc="upper left")
     return ax
 
 
@@ -151,3 +161,78 @@ def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, 
         ax.set_xticks([])
         ax.set_yticks([])
     return axes
+
+
+def class_probabilities(
+    response: Response, names: Sequence[str], ax: Axes | None = None, *, top: int = 5, image: int | None = None
+) -> Axes:
+    """Probabilities through time of the classes that are most probable at the end.
+
+    `image` is the place in the batch; None for a response to one image without batch.
+    """
+    ax = axes_or_new(ax)
+    found = np.asarray(response.probabilities)
+    found = found if image is None else found[:, image]
+    times = np.arange(1, len(found) + 1)
+    last = found[response.offset - 1]
+    for color, index in zip(COLORS * 3, np.argsort(-last)[:top], strict=False):
+        ax.plot(times, found[:, index], color=color, label=names[index])
+    _mark_phases(response, ax)
+    ax.set_xlabel("time (steps)")
+    ax.set_ylabel("probability")
+    ax.set_ylim(-0.03, 1.03)
+    ax.legend(loc="upper left")
+    return ax
+
+
+def area_activity(response: Response, ax: Axes | None = None, *, image: int | None = None) -> Axes:
+    """Mean of ρ(r) over every recorded area through time, relative to its largest."""
+    ax = axes_or_new(ax)
+    shades = colormaps["viridis"](np.linspace(0, 0.9, max(len(response.areas), 2)))
+    for shade, area, maps in zip(shades, response.areas, response.activity, strict=False):
+        values = maps if image is None else maps[:, image]
+        mean = np.maximum(np.asarray(values), 0).mean(axis=(1, 2, 3))
+        ax.plot(response.recorded, mean / (mean.max() or 1), color=shade, label=f"area {area}")
+    _mark_phases(response, ax)
+    ax.set_xlabel("time (steps)")
+    ax.set_ylabel("mean activity / its largest")
+    ax.legend(fontsize="small", ncols=2)
+    return ax
+
+
+def spectra(found: Sequence[Any], alpha: Sequence[float], ax: Axes | None = None) -> Axes:
+    """Leading eigenvalues of (1 − α) + αW of every area in the complex plane, from those of its convolution W."""
+    ax = axes_or_new(ax)
+    turn = np.linspace(0, 2 * np.pi, 200)
+    ax.plot(np.cos(turn), np.sin(turn), color="0.7", linewidth=1)
+    shades = colormaps["viridis"](np.linspace(0, 0.9, max(len(found), 2)))
+    for index, (shade, one, step) in enumerate(zip(shades, found, alpha, strict=False)):
+        values = 1 - step + step * np.asarray(one)
+        ax.plot(values.real, values.imag, "o", markersize=4, color=shade, label=f"area {index}")
+    every = np.concatenate([1 - step + step * np.asarray(one) for one, step in zip(found, alpha, strict=False)])
+    reach = 1.15 * max(1 - every.real.min(), every.real.max() - 1, np.abs(every.imag).max(), 0.05)
+    ax.set_xlim(1 - 1.6 * reach, 1 + 0.4 * reach)
+    ax.set_ylim(-reach, reach)
+    ax.set_aspect("equal")
+    ax.set_xlabel("Re λ")
+    ax.set_ylabel("Im λ")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def transient_growth(found: TransientGrowth, ax: Axes | None = None) -> Axes:
+    """Largest factor by which a perturbation has grown, against the steps since."""
+    ax = axes_or_new(ax)
+    ax.axhline(1, color="black", linewidth=1)
+    ax.plot(found.steps, found.growth, "o-", color=COLORS[0])
+    ax.set_xlabel("steps since the perturbation")
+    ax.set_ylabel("largest growth (σ_max)")
+    ax.set_ylim(bottom=0)
+    return ax
+
+
+def _mark_phases(response: Response, ax: Axes) -> None:
+    """Dotted lines where the image appears and vanishes."""
+    for step in (response.onset, response.offset):
+        if 0 < step < len(response.logits):
+            ax.axvline(step, color="0.6", linewidth=1, linestyle=":")

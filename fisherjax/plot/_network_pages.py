@@ -7,12 +7,11 @@ import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
 
-from fisherjax.dynamics import Decisions, FixedPoints, PrincipalComponents, StabilityCertificate
+from fisherjax.dynamics import FixedPoints, PrincipalComponents
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.tasks import TaskBatch
-from fisherjax.training import ConvolutionalTraining, Training
+from fisherjax.training import Training
 
-from ._convolutional import certificate, decisions, stages
 from ._dynamics import state_space, transition_graph
 from ._files import new_figure, write_figure
 from ._networks import eigenvalues, task_trial, training_history, weight_matrix
@@ -69,19 +68,6 @@ def save_fixed_points(
             eigenvalues(found.eigenvalues, spectrum)
         between.set_title("where noise leads")
         spectrum.set_title("eigenvalues at all fixed points")
-        return write_figure(figure, path)
-
-
-def save_convolutional_training(
-    path: Path, trained: ConvolutionalTraining, decided: Decisions, bounds: StabilityCertificate, *, onset: int
-) -> Path:
-    """Course of all stages, decisions through time on test images, and stability bounds of every area."""
-    with style():
-        figure, ((course, time, stability),) = new_figure(1, 3, (15, 4.2))
-        stages(trained.histories, course)
-        decisions(decided, time, onset=onset)
-        time.set_title("test images")
-        certificate(bounds, stability)
         return write_figure(figure, path)
 
 

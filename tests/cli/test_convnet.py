@@ -2,10 +2,12 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
+from PIL import Image
 
-from fisherjax import datasets, networks, training
+from fisherjax import datasets, dynamics, networks, training
 from fisherjax.cli import main
 
 FAST = ["--data", "digits", "--preset", "R2-8", "--images", "200", "--blank-steps", "2", "--image-steps", "4"]
@@ -29,6 +31,35 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     assert facts["test_images"] == 360
     published = networks.load_cordsnet(folder / "weights.safetensors")
     np.testing.assert_array_equal(published.recurrent[1].direction, network.recurrent[1].direction)
+    # its own pictures: no other file is named, names of classes and preprocessing are found
+    pixels = (255 * datasets.digits(split="test")[0][:2, ..., 0]).astype(np.uint8)
+    for name, one in zip("ab", pixels, strict=True):
+        Image.fromarray(one).save(tmp_path / f"{name}.png")
+    shown = tmp_path / "shown"
+    pictures = [str(tmp_path / f"{name}.png") for name in "ab"]
+    checkpoint = ["--checkpoint", str(folder / "network.npz")]
+    assert main(["convnet", "run", *pictures, *checkpoint, "--out", str(shown), "--top", "3"]) == 0
+    ranked = json.loads((shown / "results.json").read_text())["rows"]
+    logits = networks.respond(network, (pixels[..., None] / np.float32(255) - known.mean()) / known.std()).logits[-1]
+    expected = np.asarray(jax.nn.softmax(logits))
+    assert [row["class"] for row in ranked[::3]] == [str(index) for index in expected.argmax(axis=-1)]
+    np.testing.assert_allclose([row["probability"] for row in ranked[::3]], expected.max(axis=-1), rtol=1e-4)
+    assert (shown / "01-a.png").stat().st_size > 10_000
+    analysed = tmp_path / "analysed"
+    words = ["--images", "20", "--trials", "60", "--eigenvalues", "2", "--out", str(analysed)]
+    assert main(["convnet", "analyse", str(folder / "network.npz"), *words]) == 0
+    found = json.loads((analysed / "results.json").read_text())
+    assert found["images"] == "digits"
+    np.testing.assert_allclose(
+        found["accuracy"], training.accuracy(network, (images - known.mean())[:20] / known.std(), labels[:20])
+    )
+    bounds = dynamics.stability_certificate(network)
+    assert found["globally_stable"] == bounds.globally_stable.tolist()
+    assert 0 < found["largest_spectral_radius"] <= bounds.jacobian_radius.max() + 1e-6
+    assert all(one["theory"] > 0 for one in found["information"].values())
+    report = (analysed / "report.html").read_text()
+    for heading in ("Stability", "Decisions, noise and relaxation", "Fisher information", "Eigendistortions"):
+        assert f"<h2>{heading}</h2>" in report
     # the stages are there: nothing is trained again, and the result is the same
     (folder / "stage-fine-tune.npz").unlink()
     assert main(["convnet-train", *FAST, "--out", str(folder), "--resume"]) == 0
@@ -38,19 +69,56 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     assert "learning_rate = 0.002, this run has 0.1" in capsys.readouterr().err
 
 
+def test_published_checkpoints_run(tmp_path, capsys):
+    """A file under the published names alone: ImageNet's preprocessing, photographs without labels."""
+    plan = networks.Architecture((16, 16, 3), 12, (4, 4), blank_steps=2, image_steps=3)
+    path = networks.save_cordsnet(networks.ConvolutionalRNN(plan, key=jax.random.key(0)), tmp_path / "net.pth")
+    Image.fromarray(datasets.photograph("coffee")).save(tmp_path / "cup.jpg")
+    (tmp_path / "names.txt").write_text("\n".join(f"thing {index}" for index in range(12)))
+    phases = ["--blank-steps", "2", "--image-steps", "3"]
+    words = [str(tmp_path / "cup.jpg"), "--checkpoint", str(path), "--classes", str(tmp_path / "names.txt"), *phases]
+    assert main(["convnet", "run", *words, "--out", str(tmp_path / "run")]) == 0
+    assert "cup.jpg: thing " in capsys.readouterr().out
+    parts = ["--parts", "decisions", "relaxation"]
+    assert main(["convnet", "analyse", str(path), *phases, *parts, "--out", str(tmp_path / "analysis")]) == 0
+    assert "No labels are known for these images: decisions left out" in capsys.readouterr().out
+    (tmp_path / "names.txt").write_text("one thing")
+    assert main(["convnet", "run", *words, "--out", str(tmp_path / "again")]) == 2
+    assert "the network has 12 classes, got 1" in capsys.readouterr().err
+    assert main(["convnet", "analyse", str(path), "--data", "digits", "--out", str(tmp_path / "other")]) == 2
+    assert "--data digits has images of (8, 8, 1), the network expects (16, 16, 3)" in capsys.readouterr().err
+    path.write_bytes(path.read_bytes()[:300])
+    assert main(["convnet", "run", *words, "--out", str(tmp_path / "third")]) == 2
+    assert "net.pth" in capsys.readouterr().err
+
+
+def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*_, folder, **__):
+        (folder / "stage-feed-forward.npz").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train_cordsnet", interrupted)
+    assert main(["convnet", "train", *FAST, "--out", str(tmp_path / "run")]) == 130
+    assert f"--out {tmp_path / 'run'} --resume" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["convnet"], "convnet: say what to do: train; fisherjax convnet train --help"),
+        (["convnet"], "convnet: say what to do: train, run, analyse; fisherjax convnet train --help"),
         (["convnet", "trian"], "got 'trian'"),
         (["convnet", "train", "--preset", "R3"], "must be one of"),
         (["convnet", "train", "--images", "3"], "digits has 10 to 1437 training images, got 3"),
         (["convnet", "train", "--alpha", "2"], "must be in (0, 1], got 2"),
         (["convnet", "train", "--resume"], "--resume: there are no checkpoints in"),
+        (["convnet", "run"], "convnet run: name a picture"),
+        (["convnet", "run", "a.png", "--checkpoint", "/nowhere.pt"], "checkpoint /nowhere.pt does not exist"),
+        (["convnet", "analyse", "/nowhere.pt"], "checkpoint /nowhere.pt does not exist"),
+        (["convnet", "analyse", "--parts", "stabillity"], "invalid choice"),
         (["convnet", "train", "--data", "cifar10", "--cifar", "/nowhere"], "--data cifar10: /nowhere does not exist"),
     ],
 )
 def test_wrong_input(tmp_path, capsys, words, message):
-    extra = ["--out", str(tmp_path / "out")] if len(words) > 2 else []
+    extra = ["--out", str(tmp_path / "out")] if len(words) > 1 else []
     assert main([*words, *extra]) == 2
     assert message in capsys.readouterr().err

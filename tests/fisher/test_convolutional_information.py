@@ -70,6 +70,19 @@ def test_simulation_agrees(network, key):
     assert float(measured.standard_error) < 0.1 * theory.information[0]
 
 
+def test_simulation_at_many_times_agrees_with_one_at_a_time(network, key):
+    """The same noise, the same derivatives: each time is what `estimate` gives alone."""
+    measured = fisher.simulated_convolutional_information(network, grating, 0.4, at=(5, 9), key=key, num_trials=300)
+    for step, found in zip((5, 9), measured, strict=True):
+        response = fisher.channel_means(network, grating, step=step)
+        alone = fisher.estimate(response, 0.4, key=key, num_trials=300, error="influence", check=False)
+        np.testing.assert_allclose(found.value, alone.value, rtol=1e-9)
+        np.testing.assert_allclose(found.standard_error, alone.standard_error, rtol=1e-9)
+    quiet = network.replaced(noise_std=0.0)
+    with pytest.raises(ValueError, match="without noise"):
+        fisher.simulated_convolutional_information(quiet, grating, 0.4, at=(5,), key=key, num_trials=30)
+
+
 def test_observation_noise_adds_to_the_covariance(network):
     bare = fisher.convolutional_information(network, grating, 0.4, at=(9,))
     noisy = fisher.convolutional_information(network, grating, 0.4, at=(9,), observation_noise_std=0.2)

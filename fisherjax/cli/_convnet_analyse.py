@@ -1,0 +1,304 @@
+"""Stability, decisions and Fisher information of a trained convolutional recurrent network."""
+
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fisherjax import datasets, dynamics, fisher, networks, plot
+from fisherjax.report import Figure, Section, Table
+
+from ._convnet_arguments import PARTS, ConvnetAnalyse
+from ._convnet_data import Known, labelled_pairs, load_known, standardised
+from ._parse import UsageError
+from ._session import Session
+from ._shared import say_where, write_report
+
+HEADER = (
+    "area",
+    "units",
+    "σ bound",
+    "ω bound",
+    "Jacobian radius",
+    "|λ(W)| largest",
+    "one fixed point",
+    "locally stable",
+)
+PARAMETERS = {
+    "angle": ("0.6 rad", 0.6, "1/rad²"),
+    "contrast": ("1", 1.0, "1"),
+    "position": ("0 pixels", 0.0, "1/pixel²"),
+}
+
+_LARGE = 100_000  # units beyond which growth, information and distortions take hours
+_LONG = {"growth", "information", "distortions"}
+_INPUT_LEVELS = (0.0, 0.25, 0.5, 1.0, 2.0)  # standard deviations of a pixel
+_STATE_LEVELS = (0.0, 0.1, 0.2, 0.5, 1.0)  # of the root mean square activity
+_DEFAULT_NOISE = 0.02  # of the same, where the network has none and information is asked for
+_POINTS = 8
+
+
+class _Run(NamedTuple):
+    """What every part needs: what was asked, the network, the images to analyse it with, labels where known."""
+
+    command: ConvnetAnalyse
+    folder: Path
+    parts: list[str]
+    keys: dict[str, Any]
+    network: networks.ConvolutionalRNN
+    images: np.ndarray
+    labels: np.ndarray | None
+    activity: float  # root mean square of r when the image vanishes
+    source: str
+
+
+def run_convnet_analyse(command: ConvnetAnalyse, session: Session) -> None:
+    """Every part that was asked for: one section, its figures, its numbers."""
+    small = load_known(command).network.architecture.num_units <= _LARGE
+    # small networks in float64: spectra and derivatives to rounding; large ones in float32, four times as fast
+    with jax.enable_x64(small):
+        known = load_known(command)
+        known = known._replace(network=networks.in_precision(known.network, float)) if small else known
+        parts = _parts(command, small=small)
+        run = _prepared(command, session.folder, known, parts)
+        sections: list[Section] = []
+        facts: dict[str, Any] = {"network": repr(known.network), "images": run.source, "parts": parts}
+        arrays: dict[str, Any] = {}
+        for wanted, part in (
+            ({"stability", "growth"}, _stability),
+            ({"decisions", "robustness", "relaxation"}, _decisions),
+            ({"information"}, _information),
+            ({"distortions"}, _distortions),
+        ):
+            if wanted & set(parts):
+                with session.stage(" and ".join(name for name in parts if name in wanted)):
+                    section, found, kept = part(run)
+                sections.append(section)
+                facts |= found
+                arrays |= kept
+    for table in (item for section in sections for item in section.items if isinstance(item, Table)):
+        session.write_table(table.header, table.rows)
+    session.write_results(facts)
+    session.write_arrays(**arrays)
+    session.write_manifest()
+    write_report(session, "A convolutional recurrent network", sections)
+    for section in sections:
+        for line in section.text:
+            print(line)
+    say_where(session)
+
+
+def _parts(command: ConvnetAnalyse, *, small: bool) -> list[str]:
+    if command.parts:
+        return [part for part in PARTS if part in command.parts]
+    if not small:
+        print(f"more than {_LARGE} units: leaving out {', '.join(sorted(_LONG))}; --parts asks for them")
+    return [part for part in PARTS if small or part not in _LONG]
+
+
+def _prepared(command: ConvnetAnalyse, folder: Path, known: Known, parts: list[str]) -> _Run:
+    data = command.data if command.data != "auto" else known.data or "photographs"
+    plan = known.network.architecture
+    if data == "photographs":
+        images = np.stack([known.preprocessing(datasets.photograph(name)) for name in datasets.PHOTOGRAPHS])
+        labels = None
+    else:
+        pairs = labelled_pairs(data, 0, command.cifar, jax.random.key(command.seed))
+        images, labels = (part[: command.images] for part in pairs[1])
+        if images.shape[1:] != plan.image_shape:
+            raise UsageError(f"--data {data} has images of {images.shape[1:]}, the network expects {plan.image_shape}")
+        if int(pairs[0][1].max()) >= plan.num_classes:
+            raise UsageError(f"--data {data} has {int(pairs[0][1].max()) + 1} classes, the network {plan.num_classes}")
+        images = standardised(known.preprocessing, images)
+    images = images.astype(known.network.leak.dtype)
+    state = networks.respond(known.network, images[:1]).state
+    activity = float(jnp.sqrt(sum(jnp.sum(area**2) for area in state) / plan.num_units))
+    keys: dict[str, Any] = dict(zip(PARTS, jax.random.split(jax.random.key(command.seed), len(PARTS)), strict=True))
+    return _Run(command, folder, parts, keys, known.network, images, labels, activity, data)
+
+
+Found = tuple[Section, dict[str, Any], dict[str, Any]]
+
+
+def _stability(run: _Run) -> Found:
+    network, plan = run.network, run.network.architecture
+    bounds = None if plan.feedback else dynamics.stability_certificate(network)
+    own = dynamics.recurrent_spectrum(network, key=run.keys["stability"])
+    times = _times(0, plan.blank_steps + plan.image_steps)
+    along = dynamics.trajectory_spectrum(
+        network, run.images[0], at=times, key=run.keys["stability"], num_eigenvalues=run.command.eigenvalues
+    )
+    growth = None
+    if "growth" in run.parts:
+        growth = dynamics.transient_growth(
+            network, run.images[0], steps=_times(0, plan.image_steps), key=run.keys["growth"]
+        )
+    path = plot.save_stability(
+        run.folder / "stability.png",
+        bounds,
+        [one.eigenvalues for one in own],
+        plan.alpha,
+        along,
+        growth,
+        onset=plan.blank_steps,
+    )
+    rows: list[list[object]] = []
+    for area, (shape, one) in enumerate(zip(plan.area_shapes, own, strict=True)):
+        row: list[object] = [area, int(np.prod(shape))]
+        if bounds is None:
+            row += ["", "", "", float(np.abs(one.eigenvalues).max()), "", ""]
+        else:
+            row += [float(part[area]) for part in (bounds.singular, bounds.symmetric, bounds.jacobian_radius)]
+            row += [float(np.abs(one.eigenvalues).max())]
+            row += [
+                "yes" if part[area] else "not certified" for part in (bounds.globally_stable, bounds.locally_stable)
+            ]
+        rows.append(row)
+    radius = float(np.nanmax(along.spectral_radius))
+    text = [f"Along the response to one image the Jacobian's spectral radius is at most {radius:.4f}."]
+    facts: dict[str, Any] = {"largest_spectral_radius": radius, "steps": along.steps}
+    arrays: dict[str, Any] = {"trajectory_eigenvalues": along.eigenvalues, "trajectory_steps": along.steps}
+    if bounds is None:
+        text.append("With feedback the areas form no chain: nothing is certified for all images.")
+    else:
+        sure, local = int(bounds.globally_stable.sum()), int(bounds.locally_stable.sum())
+        text.append(
+            f"Certified for every image: one fixed point in {sure} of {plan.depth} areas, locally stable fixed points "
+            f"in {local}. What is not certified may be stable."
+        )
+        facts |= {"globally_stable": bounds.globally_stable, "locally_stable": bounds.locally_stable}
+        arrays |= {"singular": bounds.singular, "symmetric": bounds.symmetric}
+    if growth is not None:
+        text.append(f"A perturbation at the onset grows at most {growth.growth.max():.3f}-fold.")
+        facts["largest_growth"] = float(growth.growth.max())
+        arrays |= {"growth": growth.growth, "growth_steps": growth.steps}
+    caption = (
+        "Bounds that hold for every image; leading eigenvalues of every area if all its units were active; those of "
+        "the Jacobian of the whole network along a response; largest growth of a perturbation."
+    )
+    return Section("Stability", text, [Figure(path, caption), Table(HEADER, rows)]), facts, arrays
+
+
+def _decisions(run: _Run) -> Found:
+    network, plan = run.network, run.network.architecture
+    text: list[str] = []
+    facts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    decided, noisy, back = None, {}, None
+    known = [name for name in ("decisions", "robustness") if name in run.parts]
+    if run.labels is None and known:
+        text.append(f"No labels are known for these images: {' and '.join(known)} left out; name others with --data.")
+    elif run.labels is not None:
+        if "decisions" in run.parts:
+            logits = networks.respond(network, run.images).logits
+            decided = dynamics.decisions(logits, run.labels, onset=plan.blank_steps)
+            reaction = decided.reaction_time[np.isfinite(decided.reaction_time)]
+            text.append(
+                f"Right on {decided.accuracy[-1]:.1%} of {len(run.labels)} images at the last step; decided on "
+                f"{len(reaction)}" + (f", after {np.median(reaction):g} steps (median)." if len(reaction) else ".")
+            )
+            facts |= {"accuracy": float(decided.accuracy[-1]), "decided": len(reaction)}
+            arrays |= {"accuracy": decided.accuracy, "confidence": decided.confidence}
+            arrays |= {"reaction_time": decided.reaction_time}
+        if "robustness" in run.parts:
+            levels = {
+                "input": _INPUT_LEVELS,
+                "state": [round(level * run.activity, 6) for level in _STATE_LEVELS],
+            }
+            for where, key in zip(levels, jax.random.split(run.keys["robustness"]), strict=True):
+                noisy[where] = dynamics.robustness(
+                    network, run.images, run.labels, key=key, noise_std=levels[where], where=where
+                )
+                arrays |= {f"robustness_{where}": noisy[where].accuracy, f"robustness_{where}_std": levels[where]}
+            text.append(f"Noise of the state up to its root mean square, {run.activity:.3g}.")
+    if "relaxation" in run.parts and plan.blank_steps:
+        back = dynamics.relaxation(network, run.images[:_POINTS], offset_steps=max(20, plan.image_steps))
+        constant = np.nanmedian(back.time_constant)
+        text.append(
+            f"After the image, {int(back.returned.sum())} of {len(back.returned)} responses came within a hundredth "
+            f"of the baseline in {len(back.distance) - 1} steps; time constant {constant:.1f} steps."
+        )
+        facts["relaxation_time_constant"] = back.time_constant
+        arrays["relaxation"] = back.distance
+    if decided is None and not noisy and back is None:
+        return Section("Decisions", [*text, "Nothing to draw."], []), facts, arrays
+    path = plot.save_decisions(run.folder / "decisions.png", decided, noisy, back, onset=plan.blank_steps)
+    caption = "Decisions through time, accuracy in noise, and the way back to the baseline, one line per image."
+    return Section("Decisions, noise and relaxation", text, [Figure(path, caption)]), facts, arrays
+
+
+def _information(run: _Run) -> Found:
+    network, plan = run.network, run.network.architecture
+    if float(network.noise_std) == 0:
+        network = network.replaced(noise_std=_DEFAULT_NOISE * run.activity)
+    onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
+    at = _times(onset, offset)
+    theory, measured, arrays = {}, {}, {"information_steps": np.array(at)}
+    base, patch = jnp.array([value for _, value, _ in PARAMETERS.values()]), functools.partial(_patch, plan.image_shape)
+    keys = jax.random.split(run.keys["information"], len(PARAMETERS))
+    for name, key, direction in zip(PARAMETERS, keys, jnp.eye(len(PARAMETERS)), strict=True):
+        # base and direction are arguments: one program serves all parameters
+        image_of = jax.tree_util.Partial(patch, base, direction)
+        theory[name] = fisher.convolutional_information(network, image_of, 0.0, at=at)
+        measured[name] = fisher.simulated_convolutional_information(
+            network, image_of, 0.0, at=at, key=key, num_trials=run.command.trials
+        )
+        arrays |= {f"information_{name}": theory[name].information}
+        arrays |= {f"information_{name}_simulated": [float(one.value) for one in measured[name]]}
+        arrays |= {f"information_{name}_error": [float(one.standard_error) for one in measured[name]]}
+    units = {name: unit for name, (_, _, unit) in PARAMETERS.items()}
+    path = plot.save_convolutional_information(run.folder / "information.png", theory, measured, units, onset=onset)
+    where = ", ".join(f"{name} {text}" for name, (text, _, _) in PARAMETERS.items())
+    text = [
+        (
+            f"Linear Fisher information of the channel means of area {plan.depth - 1} about a Gabor patch at {where}, "
+            f"state noise σ = {float(network.noise_std):.3g}."
+        ),
+        (
+            "Lines: noise linearised around the response, an approximation for weak noise. Points: "
+            f"{run.command.trials} simulated responses, the same ones at all times."
+        ),
+    ]
+    facts = {
+        "information": {
+            name: {"theory": float(theory[name].information[-1]), "simulation": float(measured[name][-1].value)}
+            for name in PARAMETERS
+        },
+        "information_noise_std": float(network.noise_std),
+    }
+    caption = "Fisher information through time; bars are standard errors."
+    return Section("Fisher information", text, [Figure(path, caption)]), facts, arrays
+
+
+def _patch(image_shape: tuple[int, int, int], base: jax.Array, direction: jax.Array, value: Any) -> jax.Array:
+    """A Gabor patch whose parameters move along a direction."""
+    return datasets.gabor(image_shape, **dict(zip(PARAMETERS, base + value * direction, strict=True)))
+
+
+def _distortions(run: _Run) -> Found:
+    image = jnp.asarray(run.images[0])
+    most, least = fisher.eigendistortions(
+        jax.tree_util.Partial(_logits, run.network), image, key=run.keys["distortions"]
+    )
+    path = plot.save_eigendistortions(run.folder / "distortions.png", image, most, least)
+    ratio = most.information / max(least.information, np.finfo(float).tiny)
+    text = [
+        f"The logits at the end show one distortion of this image {ratio:.3g} times as well as another, in information."
+        if least.information > 1e-9 * most.information
+        else "Some distortions of this image the logits at the end do not show at all."
+    ]
+    caption = "An image, and the distortions of unit norm that the logits show most and least."
+    facts = {"most_noticeable": most.information, "least_noticeable": least.information}
+    return Section("Eigendistortions", text, [Figure(path, caption)]), facts, {"most": most.direction}
+
+
+def _logits(network: networks.ConvolutionalRNN, image: jax.Array) -> jax.Array:
+    return network(image)
+
+
+def _times(start: int, end: int) -> list[int]:
+    """Up to eight steps after `start` until `end`."""
+    return np.unique(np.linspace(start, end, min(end - start, _POINTS) + 1).round().astype(int))[1:].tolist()

@@ -1,0 +1,124 @@
+"""Labelled images, networks and preprocessing that the commands on convolutional recurrent networks share."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from fisherjax import datasets, networks
+from fisherjax._types import Result
+
+from ._convnet_arguments import ConvnetAnalyse, ConvnetRun
+from ._parse import UsageError
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    "digits": tuple("0123456789"),
+    "gratings": tuple(f"{180 * k / 8:g}°" for k in range(8)),
+    "shapes": datasets.SHAPES,
+    "cifar10": datasets.CIFAR10_CLASSES,
+}
+PREPROCESSING, NAMES = "preprocessing.npz", "classes.json"
+
+_SYNTHETIC_SIZE, _SYNTHETIC_IMAGES, _TEST_IMAGES = 28, 2000, 500
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+class Known(NamedTuple):
+    """A network, what its pictures go through, names of its classes (none if unknown), and the data it was made on."""
+
+    network: networks.ConvolutionalRNN
+    preprocessing: datasets.Preprocessing
+    names: tuple[str, ...]
+    data: str | None
+
+
+def labelled_pairs(data: str, count: int, cifar: Path | None, key: jax.Array) -> tuple[Pair, Pair]:
+    """Training and test images with intensities as they come, and labels; `count` matters to synthetic ones."""
+    if data == "digits":
+        return datasets.digits(), datasets.digits(split="test")
+    if data == "cifar10":
+        try:
+            loaded = [datasets.cifar10(cifar, split=split) for split in ("train", "test")]
+        except (OSError, ImportError) as error:
+            raise UsageError(f"--data cifar10: {error}") from error
+        (a, b), (c, d) = loaded
+        return (np.float32(a) / 255, b), (np.float32(c) / 255, d)  # pyright: ignore[reportReturnType]
+    draw = datasets.oriented_gratings if data == "gratings" else datasets.shapes
+    keys = jax.random.split(key)
+    sizes = (count or _SYNTHETIC_IMAGES, _TEST_IMAGES)
+    pairs = [draw(n, key=k, size=_SYNTHETIC_SIZE) for n, k in zip(sizes, keys, strict=True)]
+    (a, b), (c, d) = [(np.asarray(images), np.asarray(labels)) for images, labels in pairs]
+    return (a, b), (c, d)
+
+
+def standardisation(images: np.ndarray) -> datasets.Preprocessing:
+    """Preprocessing by the mean and deviation of all pixels of the training images, at their own size."""
+    colours = images.shape[-1]
+    mean, std = float(images.mean()), float(images.std())
+    return datasets.Preprocessing(
+        images.shape[1:], resize=min(images.shape[1:3]), mean=(mean,) * colours, std=(std,) * colours
+    )
+
+
+def standardised(preprocessing: datasets.Preprocessing, images: np.ndarray) -> np.ndarray:
+    """Images of the right size, float32, with the mean and deviation of the preprocessing."""
+    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
+    return ((images - mean) / std).astype(np.float32)
+
+
+def keep_known(folder: Path, known: Known) -> None:
+    """Write the network and, beside it, what `load_known` finds there."""
+    known.network.save(folder / "network.npz")
+    known.preprocessing.save(folder / PREPROCESSING)
+    (folder / NAMES).write_text(json.dumps({"data": known.data, "classes": known.names}) + "\n")
+
+
+def load_known(command: ConvnetRun | ConvnetAnalyse) -> Known:
+    """The network in a file, saved here or published, and what lies beside it; numbers above zero replace its own."""
+    path = command.checkpoint
+    if not path.is_file():
+        raise UsageError(f"checkpoint {path} does not exist")
+    network = _network(path).replaced(
+        alpha=command.alpha or None,
+        blank_steps=command.blank_steps or None,
+        image_steps=command.image_steps or None,
+        noise_std=command.noise_std or None,
+    )
+    plan = network.architecture
+    beside, named = path.with_name(PREPROCESSING), path.with_name(NAMES)
+    facts = json.loads(named.read_text()) if named.exists() else {"data": None, "classes": ()}
+    if beside.exists():
+        preprocessing = datasets.Preprocessing.load(beside)
+        if preprocessing.image_shape != plan.image_shape:
+            raise UsageError(f"{beside} is for images of {preprocessing.image_shape}, {path} for {plan.image_shape}")
+    elif plan.image_shape[2] == 3:
+        preprocessing = datasets.Preprocessing(plan.image_shape)
+    else:
+        preprocessing = datasets.Preprocessing(plan.image_shape, mean=(0.5,), std=(0.25,))
+    names = tuple(facts["classes"]) if len(facts["classes"]) == plan.num_classes else ()
+    return Known(network, preprocessing, names, facts["data"])
+
+
+def _network(path: Path) -> networks.ConvolutionalRNN:
+    """What fisherjax saved, or a checkpoint under the published names."""
+    if path.suffix == ".npz" and "__fisherjax__" in _entries(path):
+        saved = Result.load(path)
+        network = getattr(saved, "network", saved)
+        if not isinstance(network, networks.ConvolutionalRNN):
+            raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no network to run")
+        return network
+    try:
+        return networks.load_cordsnet(path)
+    except ValueError as error:
+        raise UsageError(f"checkpoint {error}") from error
+
+
+def _entries(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return archive.files
+    except Exception as error:
+        raise UsageError(f"checkpoint {path} cannot be read: {error}") from error

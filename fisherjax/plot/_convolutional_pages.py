@@ -1,0 +1,139 @@
+"""Whole figures about convolutional recurrent networks, saved as PNG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fisherjax.dynamics import (
+    Decisions,
+    Relaxation,
+    Robustness,
+    StabilityCertificate,
+    TrajectorySpectrum,
+    TransientGrowth,
+)
+from fisherjax.fisher import ConvolutionalInformation, Eigendistortion, FisherEstimate
+from fisherjax.networks import Response
+from fisherjax.training import ConvolutionalTraining
+
+from . import _convolutional as panel
+from ._files import new_figure, write_figure
+from ._style import COLORS, style
+
+
+def save_convolutional_training(
+    path: Path, trained: ConvolutionalTraining, decided: Decisions, bounds: StabilityCertificate, *, onset: int
+) -> Path:
+    """Course of all stages, decisions through time on test images, and stability bounds of every area."""
+    with style():
+        figure, ((course, time, stability),) = new_figure(1, 3, (15, 4.2))
+        panel.stages(trained.histories, course)
+        panel.decisions(decided, time, onset=onset)
+        time.set_title("test images")
+        panel.certificate(bounds, stability)
+        return write_figure(figure, path)
+
+
+def save_response(path: Path, picture: Any, response: Response, names: Sequence[str], *, top: int = 5) -> Path:
+    """A picture as the network sees it, its most probable classes and the activity of all areas through time."""
+    with style():
+        figure, ((seen, classes, areas),) = new_figure(1, 3, (14, 4.2))
+        _show(picture, seen)
+        seen.set_title("what the network sees")
+        panel.class_probabilities(response, names, classes, top=top)
+        panel.area_activity(response, areas)
+        return write_figure(figure, path)
+
+
+def save_stability(
+    path: Path,
+    bounds: StabilityCertificate | None,
+    eigenvalues: Sequence[Any],
+    alpha: Sequence[float],
+    along: TrajectorySpectrum,
+    growth: TransientGrowth | None,
+    *,
+    onset: int,
+) -> Path:
+    """Certified bounds, eigenvalues of every area, those along a response, and transient growth, where there are."""
+    with style():
+        figure, ((bounded, plane), (time, grown)) = new_figure(2, 2, (11, 8))
+        if bounds is None:
+            _say(bounded, "feedback: nothing is certified")
+        else:
+            panel.certificate(bounds, bounded)
+        panel.spectra(eigenvalues, alpha, plane)
+        plane.set_title("(1 − α) + αW, every unit active")
+        panel.trajectory_spectrum(along, time)
+        time.axvline(onset, color="0.6", linewidth=1, linestyle=":")
+        time.set_title("along a response")
+        if growth is None:
+            _say(grown, "transient growth was not asked for")
+        else:
+            panel.transient_growth(growth, grown)
+            grown.set_title("perturbed when the image appears")
+        return write_figure(figure, path)
+
+
+def save_decisions(
+    path: Path,
+    decided: Decisions | None,
+    noisy: Mapping[str, Robustness],
+    back: Relaxation | None,
+    *,
+    onset: int,
+) -> Path:
+    """Decisions through time, accuracy under noise, and the way back to the baseline, where there are."""
+    panels = [decided is not None, bool(noisy), back is not None]
+    with style():
+        figure, (axes,) = new_figure(1, sum(panels), (5 * sum(panels), 4.2))
+        free = iter(axes)
+        if decided is not None:
+            panel.decisions(decided, next(free), onset=onset)
+        if noisy:
+            ax = next(free)
+            for color, (where, found) in zip(COLORS, noisy.items(), strict=False):
+                panel.robustness(found, ax, label=f"noise of the {where}", color=color)
+        if back is not None:
+            panel.relaxation(back, next(free))
+        return write_figure(figure, path)
+
+
+def save_convolutional_information(
+    path: Path,
+    theory: Mapping[str, ConvolutionalInformation],
+    measured: Mapping[str, Sequence[FisherEstimate]],
+    units: Mapping[str, str],
+    *,
+    onset: int,
+) -> Path:
+    """Fisher information about every parameter through time, predicted and measured."""
+    with style():
+        figure, (axes,) = new_figure(1, len(theory), (5 * len(theory), 4.2))
+        for ax, (name, found) in zip(axes, theory.items(), strict=True):
+            panel.convolutional_information(found, ax, measured=measured[name], onset=onset)
+            ax.set_ylabel(f"{ax.get_ylabel()} ({units[name]})")
+            ax.set_title(name)
+        return write_figure(figure, path)
+
+
+def save_eigendistortions(path: Path, image: Any, most: Eigendistortion, least: Eigendistortion) -> Path:
+    """An image and its most and least noticeable distortions."""
+    with style():
+        figure, (axes,) = new_figure(1, 3, (10, 3.6))
+        panel.eigendistortions(image, most, least, axes)
+        return write_figure(figure, path)
+
+
+def _show(picture: Any, ax: Any) -> None:
+    shown = np.asarray(picture)
+    ax.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def _say(ax: Any, text: str) -> None:
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, ha="center", va="center")

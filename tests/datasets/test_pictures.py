@@ -1,0 +1,95 @@
+"""Pictures as networks expect them, against the resampling written out, and Gabor patches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from fisherjax import datasets
+
+
+def shrunk(picture, sides):
+    """Bilinear resampling with antialiasing by its definition: weights of a triangle as wide as the scale."""
+    for axis, after in enumerate(sides):
+        before = picture.shape[axis]
+        scale = before / after
+        centres = (np.arange(after) + 0.5) * scale
+        distance = np.abs(np.arange(before)[None, :] + 0.5 - centres[:, None]) / max(scale, 1)
+        weights = np.maximum(1 - distance, 0)
+        weights /= weights.sum(axis=1, keepdims=True)
+        picture = np.moveaxis(np.tensordot(weights, picture, axes=(1, axis)), 0, axis)
+    return picture
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 451), (512, 256), (40, 60)])
+def test_published_preprocessing(height, width):
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    found = datasets.Preprocessing()(picture)
+    assert found.shape == (224, 224, 3)
+    assert found.dtype == np.float32
+    short = min(height, width)
+    sides = [256 * side // short for side in (height, width)]
+    expected = shrunk(picture.astype(float), sides) / 255
+    top, left = ((side - 224) // 2 for side in sides)
+    expected = expected[top : top + 224, left : left + 224]
+    expected = (expected - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    # Pillow rounds to whole levels after each axis
+    assert np.abs(found - expected).max() < 1.5 / 255 / 0.224
+
+
+def test_files_colours_and_orientation(tmp_path):
+    picture = datasets.photograph("chelsea")
+    path = tmp_path / "cat.png"
+    Image.fromarray(picture).save(path)
+    preprocess = datasets.Preprocessing()
+    np.testing.assert_array_equal(preprocess(path), preprocess(picture))
+    shown = preprocess.intensities(preprocess(path))
+    assert shown.min() >= 0
+    assert shown.max() <= 1
+    turned = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[274] = 3  # upside down
+    Image.fromarray(picture[::-1, ::-1].copy()).save(turned, quality=100, subsampling=0, exif=exif)
+    assert np.abs(preprocess(turned) - preprocess(path)).mean() < 0.05
+    grey = datasets.Preprocessing((8, 8, 1), resize=8, mean=(0.3,), std=(0.5,))
+    dark = np.full((16, 16), 51, np.uint8)
+    np.testing.assert_allclose(grey(dark), (0.2 - 0.3) / 0.5, atol=1e-6)
+    np.testing.assert_allclose(grey.inverted()(dark), (0.8 - 0.3) / 0.5, atol=1e-6)
+    grey.inverted().save(tmp_path / "kept")
+    assert datasets.Preprocessing.load(tmp_path / "kept.npz") == grey.inverted()
+
+
+def test_wrong_pictures(tmp_path, as_user):
+    (tmp_path / "words.png").write_text("not a picture")
+    preprocess = datasets.Preprocessing()
+    with pytest.raises(ValueError, match=r"words\.png is not a picture that can be read"):
+        preprocess(tmp_path / "words.png")
+    with pytest.raises(FileNotFoundError):
+        preprocess(tmp_path / "absent.png")
+    with pytest.raises(ValueError, match="must be uint8"):
+        preprocess(np.zeros((4, 4)))
+    with pytest.raises(ValueError, match="this network expects 4"):
+        datasets.Preprocessing((8, 8, 4))
+    with pytest.raises(ValueError, match="resize must be at least 224"):
+        datasets.Preprocessing(resize=100)
+    with pytest.raises(ValueError, match="need 1 numbers each, got 3 and 3"):
+        datasets.Preprocessing((8, 8, 1))
+
+
+def test_gabor_is_a_wave_under_a_bell_and_differentiable():
+    found = np.asarray(datasets.gabor((12, 16, 3), angle=0.3, contrast=2.0, position=1.5))
+    y, x = np.mgrid[:12, :16]
+    x, y = (x - 7.5 - 1.5) / 12, (y - 5.5) / 12
+    expected = 2 * np.exp(-(x**2 + y**2) / 0.08) * np.cos(4 * np.pi * (x * np.cos(0.3) + y * np.sin(0.3)))
+    np.testing.assert_allclose(found, np.repeat(expected[..., None], 3, axis=-1), atol=1e-12)
+    for name in ("angle", "contrast", "position", "cycles", "width"):
+        at = {"angle": 0.3, "contrast": 1.0, "position": 0.5, "cycles": 2.0, "width": 0.2}[name]
+
+        def patch(value, name=name):
+            return datasets.gabor((8, 8, 1), **{name: value})
+
+        slope = jax.jvp(patch, (jnp.asarray(at),), (jnp.asarray(1.0),))[1]
+        difference = (patch(at + 1e-6) - patch(at - 1e-6)) / 2e-6
+        np.testing.assert_allclose(slope, difference, atol=1e-7)
+        assert np.abs(slope).max() > 0.1
