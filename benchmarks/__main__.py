@@ -20,6 +20,7 @@ NAMES = (
     "training",
     "fixed_points",
     "dmft",
+    "convnet",
 )
 
 

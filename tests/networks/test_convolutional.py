@@ -182,8 +182,9 @@ def test_noise_has_its_stationary_variance(key):
     np.testing.assert_array_equal(found.activity[0], again.activity[0])
 
 
-def test_gradients_are_derivatives_with_and_without_rematerialisation(key):
-    plan = Architecture((4, 4, 1), 3, (2, 2), alpha=0.4)
+@pytest.mark.parametrize("pooling", [False, True])
+def test_gradients_are_derivatives_with_and_without_rematerialisation(key, pooling):
+    plan = Architecture((4, 4, 1), 3, (2, 2), alpha=0.4, stem_pooling=pooling)
     network, images = draw(plan, key), jax.random.normal(key, (2, 4, 4, 1))
 
     @eqx.filter_jit
