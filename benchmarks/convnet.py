@@ -22,8 +22,8 @@ def run() -> dict[str, Any]:
         "convnet",
         {
             "what": f"R8 at 224 × 224, batch 1, {BLANK} + {IMAGE} steps; a training step of R4-32, batch {BATCH}, "
-            f"8 + 20 + {OFFSET} steps, Adam. Torch eager: weight normalisation at every use, the stem at every step, as "
-            "published; or plain weights; or the drive kept as well",
+            f"8 + 20 + {OFFSET} steps, Adam. Torch eager: weight normalisation at every use and the stem every step, "
+            "as published; or plain weights; or the drive kept as well",
             **forward,
             **training_step,
             **_memory(),

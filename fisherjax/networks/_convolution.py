@@ -151,7 +151,9 @@ def _kernel_slope(batch: Array, slopes: Array, side: int, stride: int) -> Array:
 def mean_pool(maps: Maps) -> NewMaps:
     """Means over 3 × 3 in steps of 2; the zeros of the margin count."""
     batch = maps.reshape(-1, *maps.shape[-3:])
-    zero = np.zeros((), maps.dtype)  # of NumPy: a traced one would not be recognised as that of a sum, which has gradients
+    zero = np.zeros(
+        (), maps.dtype
+    )  # of NumPy: a traced one would not be recognised as that of a sum, which has gradients
     total = jax.lax.reduce_window(
         batch, zero, jax.lax.add, (1, 3, 3, 1), (1, 2, 2, 1), [(0, 0), (1, 1), (1, 1), (0, 0)]
     )
