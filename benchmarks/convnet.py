@@ -11,7 +11,7 @@ from benchmarks._common import paired, ratio, write
 from fisherjax import networks, training
 
 BLANK, IMAGE, ROUNDS = 100, 100, 3  # the published response
-SMALL, BATCH, UPDATES, TRAINING_ROUNDS = {"blank_steps": 8, "image_steps": 20}, 32, 2, 3
+SMALL, BATCH, UPDATES, TRAINING_ROUNDS = {"blank_steps": 8, "image_steps": 20}, 32, 6, 5
 OFFSET = 20
 
 
@@ -22,7 +22,7 @@ def run() -> dict[str, Any]:
         "convnet",
         {
             "what": f"R8 at 224 × 224, batch 1, {BLANK} + {IMAGE} steps; a training step of R4-32, batch {BATCH}, "
-            f"8 + 20 + {OFFSET} steps, Adam. Torch eager: weight normalisation at every use and the stem every step, "
+            f"8 + 20 + {OFFSET} steps, Adam. Torch eager: weight normalisation at every use, the stem at every step, "
             "as published; or plain weights; or the drive kept as well",
             **forward,
             **training_step,

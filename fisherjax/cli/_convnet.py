@@ -1,5 +1,6 @@
 """Training of a convolutional recurrent network on labelled images."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from ._shared import say_where, write_report
 HEADER = ("stage", "updates", "last loss", "validation accuracy")
 
 _PRESETS = {"digits": "R4-8", "gratings": "R4-28", "shapes": "R4-28", "cifar10": "R4-32"}
-_TEST_IMAGES = 500
+_TEST_IMAGES, _FEWEST = 500, 10
 _VALIDATION_SHARE = 0.1
 
 
@@ -94,7 +95,7 @@ def _going_on(session: Session) -> Iterator[None]:
     except KeyboardInterrupt:
         if any(session.folder.glob("stage-*.npz")):
             words = [word for word in session.arguments if word not in {"--resume", "--force"}]
-            print(f"\ngo on with: fisherjax {' '.join(words)} --resume")
+            print(f"\ngo on with: fisherjax {shlex.join(words)} --resume")
         raise
 
 
@@ -119,10 +120,12 @@ def _check_checkpoints(command: ConvnetTrain, session: Session) -> None:
 
 def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:
     """Training, validation and test images, standardised alike, and how."""
+    if command.images < 0 or 0 < command.images < _FEWEST:
+        raise UsageError(f"--images must be at least {_FEWEST}, or 0 for all, got {command.images}")
     train, test = labelled_pairs(command.data, command.images, command.cifar, key)
     count = len(train[1]) if command.images == 0 else command.images
-    if not 10 <= count <= len(train[1]):
-        raise UsageError(f"--images: {command.data} has 10 to {len(train[1])} training images, got {count}")
+    if count > len(train[1]):
+        raise UsageError(f"--images: {command.data} has {len(train[1])} training images, got {count}")
     images, labels = train[0][:count], train[1][:count]
     preprocessing = standardisation(images)
     held = max(1, round(_VALIDATION_SHARE * count))

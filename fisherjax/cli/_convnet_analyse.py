@@ -1,5 +1,6 @@
 """Stability, decisions and Fisher information of a trained convolutional recurrent network."""
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,6 +101,8 @@ def _parts(command: ConvnetAnalyse, *, small: bool) -> list[str]:
 
 
 def _prepared(command: ConvnetAnalyse, folder: Path, known: Known, parts: list[str]) -> _Run:
+    if "information" in parts:
+        _trials(command, known.network.architecture)  # before anything long
     data = command.data if command.data != "auto" else known.data or "photographs"
     plan = known.network.architecture
     if data == "photographs":
@@ -107,6 +110,8 @@ def _prepared(command: ConvnetAnalyse, folder: Path, known: Known, parts: list[s
         labels = None
     else:
         pairs = labelled_pairs(data, 0, command.cifar, jax.random.key(command.seed))
+        if command.images < 1:
+            raise UsageError(f"--images must be at least 1, got {command.images}")
         images, labels = (part[: command.images] for part in pairs[1])
         if images.shape[1:] != plan.image_shape:
             raise UsageError(f"--data {data} has images of {images.shape[1:]}, the network expects {plan.image_shape}")
@@ -127,7 +132,7 @@ def _stability(run: _Run) -> Found:
     network, plan = run.network, run.network.architecture
     bounds = None if plan.feedback else dynamics.stability_certificate(network)
     own = dynamics.recurrent_spectrum(network, key=run.keys["stability"])
-    times = _times(0, plan.blank_steps + plan.image_steps)
+    times = _times(0, max(1, plan.blank_steps + plan.image_steps - 1))  # the next step still has the image
     along = dynamics.trajectory_spectrum(
         network, run.images[0], at=times, key=run.keys["stability"], num_eigenvalues=run.command.eigenvalues
     )
@@ -145,20 +150,11 @@ def _stability(run: _Run) -> Found:
         growth,
         onset=plan.blank_steps,
     )
-    rows: list[list[object]] = []
-    for area, (shape, one) in enumerate(zip(plan.area_shapes, own, strict=True)):
-        row: list[object] = [area, int(np.prod(shape))]
-        if bounds is None:
-            row += ["", "", "", float(np.abs(one.eigenvalues).max()), "", ""]
-        else:
-            row += [float(part[area]) for part in (bounds.singular, bounds.symmetric, bounds.jacobian_radius)]
-            row += [float(np.abs(one.eigenvalues).max())]
-            row += [
-                "yes" if part[area] else "not certified" for part in (bounds.globally_stable, bounds.locally_stable)
-            ]
-        rows.append(row)
-    radius = float(np.nanmax(along.spectral_radius))
-    text = [f"Along the response to one image the Jacobian's spectral radius is at most {radius:.4f}."]
+    sizes = np.where(along.converged, np.abs(along.eigenvalues), np.nan)
+    radius = float(np.nanmax(sizes)) if along.converged.any() else float("nan")
+    text = [
+        f"At {len(times)} times of the response to one image the Jacobian's spectral radius is at most {radius:.4f}."
+    ]
     facts: dict[str, Any] = {"largest_spectral_radius": radius, "steps": along.steps}
     arrays: dict[str, Any] = {"trajectory_eigenvalues": along.eigenvalues, "trajectory_steps": along.steps}
     if bounds is None:
@@ -179,59 +175,106 @@ def _stability(run: _Run) -> Found:
         "Bounds that hold for every image; leading eigenvalues of every area if all its units were active; those of "
         "the Jacobian of the whole network along a response; largest growth of a perturbation."
     )
-    return Section("Stability", text, [Figure(path, caption), Table(HEADER, rows)]), facts, arrays
+    return (
+        Section("Stability", text, [Figure(path, caption), Table(HEADER, _area_rows(plan, bounds, own))]),
+        facts,
+        arrays,
+    )
+
+
+def _area_rows(
+    plan: networks.Architecture, bounds: dynamics.StabilityCertificate | None, own: tuple[dynamics.Spectrum, ...]
+) -> list[list[object]]:
+    """One row per area; blank where nothing can be certified."""
+    rows: list[list[object]] = []
+    for area, (shape, one) in enumerate(zip(plan.area_shapes, own, strict=True)):
+        radius = float(np.abs(one.eigenvalues).max())
+        bounded: list[object] = ["", "", ""]
+        verdicts: list[object] = ["", ""]
+        if bounds is not None:
+            bounded = [float(part[area]) for part in (bounds.singular, bounds.symmetric, bounds.jacobian_radius)]
+            stable = (bounds.globally_stable[area], bounds.locally_stable[area])
+            verdicts = ["yes" if sure else "not certified" for sure in stable]
+        rows.append([area, int(np.prod(shape)), *bounded, radius, *verdicts])
+    return rows
 
 
 def _decisions(run: _Run) -> Found:
-    network, plan = run.network, run.network.architecture
     text: list[str] = []
     facts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     decided, noisy, back = None, {}, None
-    known = [name for name in ("decisions", "robustness") if name in run.parts]
-    if run.labels is None and known:
-        text.append(f"No labels are known for these images: {' and '.join(known)} left out; name others with --data.")
-    elif run.labels is not None:
-        if "decisions" in run.parts:
-            logits = networks.respond(network, run.images).logits
-            decided = dynamics.decisions(logits, run.labels, onset=plan.blank_steps)
-            reaction = decided.reaction_time[np.isfinite(decided.reaction_time)]
-            text.append(
-                f"Right on {decided.accuracy[-1]:.1%} of {len(run.labels)} images at the last step; decided on "
-                f"{len(reaction)}" + (f", after {np.median(reaction):g} steps (median)." if len(reaction) else ".")
-            )
-            facts |= {"accuracy": float(decided.accuracy[-1]), "decided": len(reaction)}
-            arrays |= {"accuracy": decided.accuracy, "confidence": decided.confidence}
-            arrays |= {"reaction_time": decided.reaction_time}
-        if "robustness" in run.parts:
-            levels = {
-                "input": _INPUT_LEVELS,
-                "state": [round(level * run.activity, 6) for level in _STATE_LEVELS],
-            }
-            for where, key in zip(levels, jax.random.split(run.keys["robustness"]), strict=True):
-                noisy[where] = dynamics.robustness(
-                    network, run.images, run.labels, key=key, noise_std=levels[where], where=where
-                )
-                arrays |= {f"robustness_{where}": noisy[where].accuracy, f"robustness_{where}_std": levels[where]}
-            text.append(f"Noise of the state up to its root mean square, {run.activity:.3g}.")
-    if "relaxation" in run.parts and plan.blank_steps:
-        back = dynamics.relaxation(network, run.images[:_POINTS], offset_steps=max(20, plan.image_steps))
-        constant = np.nanmedian(back.time_constant)
-        text.append(
-            f"After the image, {int(back.returned.sum())} of {len(back.returned)} responses came within a hundredth "
-            f"of the baseline in {len(back.distance) - 1} steps; time constant {constant:.1f} steps."
-        )
+    wanted = [name for name in ("decisions", "robustness") if name in run.parts]
+    if run.labels is None and wanted:
+        text.append(f"No labels are known for these images: {' and '.join(wanted)} left out; name others with --data.")
+    if run.labels is not None and "decisions" in run.parts:
+        decided, line, found = _decided(run, run.labels)
+        text.append(line)
+        facts |= found
+        arrays |= {"accuracy": decided.accuracy, "confidence": decided.confidence}
+        arrays |= {"reaction_time": decided.reaction_time}
+    if run.labels is not None and "robustness" in run.parts:
+        noisy = _in_noise(run, run.labels)
+        text.append(f"Noise of the state up to its root mean square, {run.activity:.3g}.")
+        for where, one in noisy.items():
+            arrays |= {f"robustness_{where}": one.accuracy, f"robustness_{where}_std": one.noise_std}
+    if "relaxation" in run.parts and not run.network.architecture.blank_steps:
+        text.append("Without blank steps before the image there is no baseline to relax to.")
+    elif "relaxation" in run.parts:
+        back, line = _relaxed(run)
+        text.append(line)
         facts["relaxation_time_constant"] = back.time_constant
         arrays["relaxation"] = back.distance
-    if decided is None and not noisy and back is None:
-        return Section("Decisions", [*text, "Nothing to draw."], []), facts, arrays
-    path = plot.save_decisions(run.folder / "decisions.png", decided, noisy, back, onset=plan.blank_steps)
-    caption = "Decisions through time, accuracy in noise, and the way back to the baseline, one line per image."
-    return Section("Decisions, noise and relaxation", text, [Figure(path, caption)]), facts, arrays
+    figures = []
+    if decided is not None or noisy or back is not None:
+        path = run.folder / "decisions.png"
+        shown = {}
+        if noisy:
+            shown = {"noise of the input (s.d. of a pixel)": noisy["input"]}
+            shown["noise of the state (r.m.s. activity)"] = dataclasses.replace(
+                noisy["state"], noise_std=np.array(_STATE_LEVELS)
+            )
+        plot.save_decisions(path, decided, shown, back, onset=run.network.architecture.blank_steps)
+        caption = "Decisions through time, accuracy in noise, and the way back to the baseline, one line per image."
+        figures.append(Figure(path, caption))
+    return Section("Decisions, noise and relaxation", text, figures), facts, arrays
+
+
+def _decided(run: _Run, labels: np.ndarray) -> tuple[dynamics.Decisions, str, dict[str, Any]]:
+    logits = networks.respond(run.network, run.images).logits
+    found = dynamics.decisions(logits, labels, onset=run.network.architecture.blank_steps)
+    reaction = found.reaction_time[np.isfinite(found.reaction_time)]
+    after = f", after {np.median(reaction):g} steps (median)" if len(reaction) else ""
+    line = f"Right on {found.accuracy[-1]:.1%} of {len(labels)} images at the end; decided on {len(reaction)}{after}."
+    return found, line, {"accuracy": float(found.accuracy[-1]), "decided": len(reaction)}
+
+
+def _in_noise(run: _Run, labels: np.ndarray) -> dict[str, dynamics.Robustness]:
+    levels = {"input": list(_INPUT_LEVELS), "state": [level * run.activity for level in _STATE_LEVELS]}
+    keys = dict(zip(levels, jax.random.split(run.keys["robustness"]), strict=True))
+    return {
+        where: dynamics.robustness(run.network, run.images, labels, key=keys[where], noise_std=stds, where=where)
+        for where, stds in levels.items()
+    }
+
+
+def _relaxed(run: _Run) -> tuple[dynamics.Relaxation, str]:
+    steps = max(20, run.network.architecture.image_steps)
+    found = dynamics.relaxation(run.network, run.images[:_POINTS], offset_steps=steps)
+    known = found.time_constant[np.isfinite(found.time_constant)]
+    constant = f"; time constant {np.median(known):.1f} steps" if len(known) else ""
+    line = (
+        f"After the image, {int(found.returned.sum())} of {len(found.returned)} responses came within a hundredth "
+        f"of the baseline in {steps} steps{constant}."
+    )
+    return found, line
 
 
 def _information(run: _Run) -> Found:
     network, plan = run.network, run.network.architecture
+    if float(network.noise_std) == 0 and run.activity == 0:
+        return Section("Fisher information", ["The network is silent: no noise level suggests itself."]), {}, {}
+    trials = _trials(run.command, plan)
     if float(network.noise_std) == 0:
         network = network.replaced(noise_std=_DEFAULT_NOISE * run.activity)
     onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
@@ -244,7 +287,7 @@ def _information(run: _Run) -> Found:
         image_of = jax.tree_util.Partial(patch, base, direction)
         theory[name] = fisher.convolutional_information(network, image_of, 0.0, at=at)
         measured[name] = fisher.simulated_convolutional_information(
-            network, image_of, 0.0, at=at, key=key, num_trials=run.command.trials
+            network, image_of, 0.0, at=at, key=key, num_trials=trials
         )
         arrays |= {f"information_{name}": theory[name].information}
         arrays |= {f"information_{name}_simulated": [float(one.value) for one in measured[name]]}
@@ -259,7 +302,7 @@ def _information(run: _Run) -> Found:
         ),
         (
             "Lines: noise linearised around the response, an approximation for weak noise. Points: "
-            f"{run.command.trials} simulated responses, the same ones at all times."
+            f"{trials} simulated responses, the same ones at all times."
         ),
     ]
     facts = {
@@ -287,16 +330,30 @@ def _distortions(run: _Run) -> Found:
     ratio = most.information / max(least.information, np.finfo(float).tiny)
     text = [
         f"The logits at the end show one distortion of this image {ratio:.3g} times as well as another, in information."
-        if least.information > 1e-9 * most.information
+        if least.information > 100 * np.finfo(image.dtype).eps * most.information
         else "Some distortions of this image the logits at the end do not show at all."
     ]
     caption = "An image, and the distortions of unit norm that the logits show most and least."
     facts = {"most_noticeable": most.information, "least_noticeable": least.information}
-    return Section("Eigendistortions", text, [Figure(path, caption)]), facts, {"most": most.direction}
+    return (
+        Section("Eigendistortions", text, [Figure(path, caption)]),
+        facts,
+        {"most": most.direction, "least": least.direction},
+    )
 
 
 def _logits(network: networks.ConvolutionalRNN, image: jax.Array) -> jax.Array:
     return network(image)
+
+
+def _trials(command: ConvnetAnalyse, plan: networks.Architecture) -> int:
+    """Simulated responses: as asked for, if that is enough for the channels of the last area."""
+    channels = plan.channels[-1]
+    if command.trials == 0:
+        return max(100, 2 * channels) if command.quick else max(400, 4 * channels)
+    if command.trials < channels + 4:
+        raise UsageError(f"--trials must be at least {channels + 4} for {channels} channels, got {command.trials}")
+    return command.trials
 
 
 def _times(start: int, end: int) -> list[int]:

@@ -76,22 +76,24 @@ class ConvnetTrain(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Saved(Common):
-    """Which network, and how it is run; zero leaves what the file says, or the published 0.2, 100 and 100."""
+    """Which network, and how it is run."""
 
-    alpha: float = 0.0
-    """dt/τ of all areas."""
-    blank_steps: int = 0
-    """Time steps before the image."""
-    image_steps: int = 0
-    """Time steps with the image."""
-    noise_std: float = 0.0
-    """Standard deviation of the state noise."""
+    alpha: float | None = None
+    """dt/τ of all areas; what the file says, or the published 0.2."""
+    blank_steps: int | None = None
+    """Time steps before the image; what the file says, or the published 100."""
+    image_steps: int | None = None
+    """Time steps with the image; what the file says, or the published 100."""
+    noise_std: float | None = None
+    """Standard deviation of the state noise; what the file says, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvnetRun(Saved):
     """Show pictures of your own to a trained convolutional recurrent network (CordsNet)."""
 
+    out: Path = Path("results/pictures")
+    """Folder for everything that is written."""
     images: Positional[tuple[Path, ...]] = ()
     """Pictures: PNG, JPEG, or whatever Pillow reads."""
     checkpoint: Path = Path("results/network.npz")
@@ -110,6 +112,8 @@ class ConvnetRun(Saved):
 class ConvnetAnalyse(Saved):
     """Stability, decisions, robustness and Fisher information of a trained convolutional recurrent network."""
 
+    out: Path = Path("results/analysis")
+    """Folder for everything that is written."""
     checkpoint: Positional[Path] = Path("results/network.npz")
     """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
     data: Literal["auto", "digits", "gratings", "shapes", "cifar10", "photographs"] = "auto"
@@ -120,10 +124,10 @@ class ConvnetAnalyse(Saved):
     """What to analyse; all by default, but no growth, information or distortions beyond 100 000 units."""
     images: int = 200
     """Test images for decisions, robustness and relaxation."""
-    trials: int = 400
-    """Simulated responses per parameter, beside the predicted Fisher information."""
+    trials: int = 0
+    """Simulated responses per parameter, beside the predicted Fisher information; 0 for enough: 400, 4 per channel."""
     eigenvalues: int = 6
     """Leading eigenvalues of every Jacobian."""
 
     def quickened(self: A) -> A:
-        return replace(self, images=40, trials=100, eigenvalues=2)
+        return replace(self, images=40, eigenvalues=2)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -77,35 +77,54 @@ def keep_known(folder: Path, known: Known) -> None:
 
 
 def load_known(command: ConvnetRun | ConvnetAnalyse) -> Known:
-    """The network in a file, saved here or published, and what lies beside it; numbers above zero replace its own."""
+    """The network in a file, saved here or published, with what the command changes, and what lies beside it."""
     path = command.checkpoint
     if not path.is_file():
         raise UsageError(f"checkpoint {path} does not exist")
     network = _network(path).replaced(
-        alpha=command.alpha or None,
-        blank_steps=command.blank_steps or None,
-        image_steps=command.image_steps or None,
-        noise_std=command.noise_std or None,
+        alpha=command.alpha,
+        blank_steps=command.blank_steps,
+        image_steps=command.image_steps,
+        noise_std=command.noise_std,
     )
     plan = network.architecture
     beside, named = path.with_name(PREPROCESSING), path.with_name(NAMES)
-    facts = json.loads(named.read_text()) if named.exists() else {"data": None, "classes": ()}
+    data, names = _class_names(named) if named.exists() else (None, ())
     if beside.exists():
-        preprocessing = datasets.Preprocessing.load(beside)
+        preprocessing = _loaded(beside)
+        if not isinstance(preprocessing, datasets.Preprocessing):
+            raise UsageError(f"{beside} holds no Preprocessing")
         if preprocessing.image_shape != plan.image_shape:
             raise UsageError(f"{beside} is for images of {preprocessing.image_shape}, {path} for {plan.image_shape}")
     elif plan.image_shape[2] == 3:
         preprocessing = datasets.Preprocessing(plan.image_shape)
     else:
         preprocessing = datasets.Preprocessing(plan.image_shape, mean=(0.5,), std=(0.25,))
-    names = tuple(facts["classes"]) if len(facts["classes"]) == plan.num_classes else ()
-    return Known(network, preprocessing, names, facts["data"])
+    return Known(network, preprocessing, names if len(names) == plan.num_classes else (), data)
+
+
+def _class_names(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """Which data a network was trained on, if any is named, and names of its classes."""
+    try:
+        found = json.loads(path.read_text())
+        data, names = (None, found) if isinstance(found, list) else (found["data"], found["classes"])
+        return data if data in CLASSES else None, tuple(str(name) for name in names)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} cannot be read as names of classes: {error!r}") from error
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        return Result.load(path)
+    except Exception as error:
+        # a damaged archive fails in as many ways as it can be damaged
+        raise UsageError(f"{path} cannot be read: {error}") from error
 
 
 def _network(path: Path) -> networks.ConvolutionalRNN:
     """What fisherjax saved, or a checkpoint under the published names."""
     if path.suffix == ".npz" and "__fisherjax__" in _entries(path):
-        saved = Result.load(path)
+        saved = _loaded(path)
         network = getattr(saved, "network", saved)
         if not isinstance(network, networks.ConvolutionalRNN):
             raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no network to run")

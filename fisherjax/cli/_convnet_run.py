@@ -18,7 +18,7 @@ from ._parse import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
 
-HEADER = ("picture", "rank", "class", "probability", "reaction time")
+HEADER = ("picture", "rank", "class", "probability", "steps until above 0.8 for good")
 
 _RECORDS = 50  # times at which activity is recorded
 
@@ -27,6 +27,8 @@ def run_convnet_run(command: ConvnetRun, session: Session) -> None:
     """Preprocess, respond, and draw every picture by itself."""
     if not command.images:
         raise UsageError("convnet run: name a picture; fisherjax convnet run IMAGE … --checkpoint FILE")
+    if command.offset_steps < 0:
+        raise UsageError(f"--offset-steps must be at least 0, got {command.offset_steps}")
     if command.top < 1:
         raise UsageError(f"--top must be at least 1, got {command.top}")
     with jax.enable_x64(False):
@@ -39,7 +41,7 @@ def run_convnet_run(command: ConvnetRun, session: Session) -> None:
         sections = []
         probabilities = []
         for index, (path, picture) in enumerate(zip(command.images, pictures, strict=True)):
-            with session.stage(path.name):
+            with session.stage(str(path)):
                 response = _respond(command, known, picture, jax.random.fold_in(key, index))
                 figure = plot.save_response(
                     session.folder / f"{index + 1:02d}-{_plain(path.stem)}.png",
@@ -87,7 +89,7 @@ def _ranked(path: Path, response: networks.Response, names: tuple[str, ...], top
     decided = dynamics.decisions(scores, order[:1], onset=response.onset)
     reaction = float(decided.reaction_time[0])
     return [
-        [path.name, rank + 1, names[index], float(last[index]), reaction if rank == 0 and np.isfinite(reaction) else ""]
+        [str(path), rank + 1, names[index], float(last[index]), reaction if rank == 0 and np.isfinite(reaction) else ""]
         for rank, index in enumerate(order)
     ]
 

@@ -123,6 +123,8 @@ def _converted(name: str, value: Any, default: Any, path: Path) -> Any:
         return tuple(float(item) for item in value)
     if (isinstance(default, Path) or default is None) and isinstance(value, str):
         return Path(value)
+    if default is None and isinstance(value, int | float) and not isinstance(value, bool):
+        return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is type(default):

@@ -5,6 +5,7 @@ import dataclasses
 import importlib.metadata
 import io
 import json
+import math
 import platform
 import sys
 import time
@@ -72,8 +73,8 @@ class Session:
         self.write("table.csv", text.getvalue())
 
     def write_results(self, results: dict[str, Any]) -> None:
-        """Write results.json; NumPy and JAX values become numbers and lists."""
-        self.write("results.json", json.dumps(results, indent=2, default=_plain) + "\n")
+        """Write results.json; NumPy and JAX values become numbers and lists, what is not finite null."""
+        self.write("results.json", json.dumps(_finite(results), indent=2) + "\n")
 
     def write_arrays(self, **arrays: Any) -> None:
         """Write arrays.npz."""
@@ -117,6 +118,18 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version(), "fisherjax": __version__}
     return found | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return _finite(_plain(value))
 
 
 def _plain(value: Any) -> Any:

@@ -24,9 +24,10 @@ _MODES = {1: "L", 3: "RGB"}
 class Preprocessing(Result):
     """What is done to a picture before a network sees it: shrink, cut out the centre, standardise.
 
-    The shorter side is brought to `resize` pixels (bilinear, antialiased), the centre of `image_shape` is cut out, and
-    intensities in [0, 1] become (x − mean)/std per colour. The defaults are those of networks trained on ImageNet,
-    the published CordsNet among them. A picture's orientation tag is obeyed.
+    The picture is shrunk (bilinear, antialiased) until it just covers `image_shape` times resize/shorter side: for
+    square images, until its shorter side has `resize` pixels. The centre of `image_shape` is cut out, and intensities
+    in [0, 1] become (x − mean)/std per colour. The defaults are those of networks trained on ImageNet, the published
+    CordsNet among them. A picture's orientation tag is obeyed; what is transparent becomes white.
 
     Parameters
     ----------
@@ -85,8 +86,10 @@ class Preprocessing(Result):
         ------
         FileNotFoundError
             If there is no such file.
+        IsADirectoryError, PermissionError
+            If it is a folder, or may not be read.
         ValueError
-            If it is no picture.
+            If it is no picture, is damaged, or has more than 16 bits per pixel.
         """
         height, width, colours = self.image_shape
         whole = _opened(picture).convert(_MODES[colours])
@@ -121,11 +124,31 @@ def _opened(picture: Any) -> Any:
         return Image.fromarray(picture)
     try:
         with Image.open(picture) as opened:
-            return ImageOps.exif_transpose(opened).copy()
+            return _plain(ImageOps.exif_transpose(opened), picture)
     except UnidentifiedImageError as error:
         raise ValueError(f"{picture} is not a picture that can be read") from error
-    except (SyntaxError, Image.DecompressionBombError) as error:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        # a damaged file fails in as many ways as there are formats
         raise ValueError(f"{picture} cannot be read: {error}") from error
+
+
+def _plain(image: Any, name: object) -> Any:
+    """Eight bits per colour and nothing transparent: on white, as viewers show it."""
+    from PIL import Image  # noqa: PLC0415
+
+    if image.mode.startswith("I"):
+        deep = np.asarray(image)
+        require(
+            bool(deep.min() >= 0 and deep.max() < 2**16), f"{name} has more than 16 bits per pixel; make it 8 or 16"
+        )
+        return Image.fromarray(np.round(deep / 257).astype(np.uint8))
+    require(image.mode != "F", f"{name} holds floating point numbers of unknown range; make it 8 or 16 bits per pixel")
+    if "A" in image.getbands() or "transparency" in image.info:
+        whole = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+    return image.copy()
 
 
 def gabor(

@@ -67,7 +67,8 @@ def trajectory_spectrum(
     image
         (height, width, colours).
     at
-        After how many steps, counted from silence.
+        After how many steps, counted from silence; the Jacobian is that of the step taken next, with the image where
+        that step has it.
     key
         JAX random key of the starting vectors.
     blank_steps, image_steps, offset_steps
@@ -253,9 +254,9 @@ def _gram(
 
     def stretch(values: Array, kernels: Kernels) -> Array:
         def body(state: AreaState, inputs: tuple[Array, Array]) -> tuple[AreaState, None]:
-            on, still = inputs
+            on, moves = inputs
             new = network.step_with(kernels, state, drive.shown(on))
-            return jax.tree.map(lambda a, b: jnp.where(still, a, b), new, state), None
+            return jax.tree.map(lambda a, b: jnp.where(moves, a, b), new, state), None
 
         return ravel_pytree(jax.lax.scan(body, unravel(values), (shown, moving))[0])[0]
 

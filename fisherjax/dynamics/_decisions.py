@@ -210,7 +210,10 @@ def relaxation(
     distance = np.sqrt(np.asarray(squares, float) / plan.num_units)
     late = distance[-(after // 2) :]
     steps = np.arange(len(late)) - (len(late) - 1) / 2
-    floor = np.finfo(np.asarray(found.logits).dtype).eps * distance[0]
+    baseline = np.sqrt(
+        np.asarray(sum(jnp.sum(area[0] ** 2, axis=(1, 2, 3)) for area in found.activity)) / plan.num_units
+    )
+    floor = np.finfo(np.asarray(found.logits).dtype).eps * np.maximum(distance[0], baseline)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = steps @ np.log(late) / (steps @ steps)
         constant = np.where((late > floor).all(axis=0), -1 / slope, np.nan)

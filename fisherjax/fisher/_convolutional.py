@@ -20,7 +20,7 @@ from ._respond import sample_paths
 
 ImageOf = Callable[[Any], Array]
 
-_ROWS = 16  # channels whose derivatives are taken together
+_ROWS, _LARGEST = 16, 2**27  # channels whose derivatives are taken together, and numbers that they may fill
 
 
 class ConvolutionalInformation(Result):
@@ -65,7 +65,8 @@ def convolutional_information(
         μ' = P \frac{∂r_t}{∂s}, \qquad
         Σ = \sum_{k ≤ t} A_k Q A_k^T + s_o^2 1, \quad A_k = P J_t ⋯ J_{k+1}, \quad Q = \operatorname{diag} 2ασ^2.
 
-    μ' is a forward derivative, the A_k are backward ones: no covariance of all units is ever formed. Exact to second
+    μ' is a forward derivative, the A_k are backward ones: no covariance of all units is ever formed, but derivatives
+    in every step and unit are, one channel of the area at a time or a few (T × N numbers each). Exact to second
     order in σ where no unit sits at its threshold; `simulated_convolutional_information` has all orders.
 
     Parameters
@@ -123,7 +124,8 @@ def _linearised(
     image = image_of(value)
     found, back = jax.vjp(lambda kicks: means(image, kicks, reverse_mode=True), kicks)
     units = jnp.eye(len(found), dtype=found.dtype)
-    rows = jax.lax.map(lambda unit: back(unit)[0], units, batch_size=min(_ROWS, len(units)))
+    together = max(1, min(_ROWS, len(units), _LARGEST // (length * network.architecture.num_units)))
+    rows = jax.lax.map(lambda unit: back(unit)[0], units, batch_size=together)
     covariance = observed**2 * units
     for alpha, part in zip(alphas, rows, strict=True):
         flat = part.reshape(len(found), -1)
@@ -214,7 +216,8 @@ def _readings(network: ConvolutionalRNN, at: Sequence[int], area: int) -> tuple[
         bool(steps) and steps == sorted(set(steps)) and steps[-1] <= total,
         f"at must rise within 1…{total}, got {list(at)}",
     )
-    require(-plan.depth <= area < plan.depth, f"area must be within 0…{plan.depth - 1}, got {area}")
+    check_integer("area", area, minimum=-plan.depth)
+    require(area < plan.depth, f"area must be within 0…{plan.depth - 1}, got {area}")
     return steps, area % plan.depth
 
 

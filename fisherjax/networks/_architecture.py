@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from fisherjax._errors import check_choice, check_integer, require
 from fisherjax._types import Result
@@ -128,6 +130,25 @@ class Architecture(Result):
     def num_units(self) -> int:
         """N, units of all areas together."""
         return sum(math.prod(shape) for shape in self.area_shapes)
+
+    def check_images(self, images: object) -> Array:
+        """Images as an array of floats (*batch, height, width, colours).
+
+        Raises
+        ------
+        ValueError
+            If they have another shape or are whole numbers.
+        """
+        array, shape = jnp.asarray(images), self.image_shape
+        require(
+            array.ndim >= 3 and array.shape[-3:] == shape,
+            f"images must be (…, {', '.join(map(str, shape))}) = (…, height, width, colours), got {array.shape}",
+        )
+        require(
+            jnp.issubdtype(array.dtype, jnp.floating),
+            f"images must be floats, got {array.dtype}; standardise them first, e.g. images/255 − mean over images",
+        )
+        return array
 
     def needs_projection(self, area: int) -> bool:
         """Whether the connection that skips area `area − 1` on its way to `area` changes shape, and so has weights.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_key, check_scalar, require
+from fisherjax._errors import check_key, check_scalar
 from fisherjax._types import Key, Result, Scalar
 
 from ._architecture import Architecture
@@ -256,21 +256,5 @@ class ConvolutionalRNN(Result):
 
 
 def as_images(network: ConvolutionalRNN, images: object) -> Maps:
-    """Images as floats of the network's precision.
-
-    Raises
-    ------
-    ValueError
-        If they are not (…, height, width, colours) of the network's sizes.
-    """
-    array = jnp.asarray(images)
-    shape = network.architecture.image_shape
-    require(
-        array.ndim >= 3 and array.shape[-3:] == shape,
-        f"images must be (…, {', '.join(map(str, shape))}) = (…, height, width, colours), got {array.shape}",
-    )
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise ValueError(
-            f"images must be floats, got {array.dtype}; standardise them first, e.g. images/255 − mean over images"
-        )
-    return array.astype(network.leak.dtype)
+    """Images of the network's sizes in its precision; raises as `Architecture.check_images` does."""
+    return network.architecture.check_images(images).astype(network.leak.dtype)

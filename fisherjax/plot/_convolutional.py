@@ -142,7 +142,10 @@ def convolutional_information(
 
 
 def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, axes: Any = None) -> Any:
-    """An image, and the changes of it that a response shows most and least, in colours about zero."""
+    """An image, and the changes of it that a response shows most and least.
+
+    Changes of colour are drawn about grey, those of grey images in red and blue about zero.
+    """
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
@@ -153,9 +156,12 @@ def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, 
     axes[0].imshow(shown if shown.shape[-1] == 3 else shown.mean(-1), cmap="gray")
     axes[0].set_title("image")
     for ax, found, word in zip(axes[1:], (most, least), ("most", "least"), strict=True):
-        change = found.direction.mean(-1)
+        change = found.direction
         top = float(np.abs(change).max()) or 1.0
-        ax.imshow(change, cmap="RdBu_r", vmin=-top, vmax=top)
+        if change.shape[-1] == 3:
+            ax.imshow(0.5 + change / (2 * top))
+        else:
+            ax.imshow(change.mean(-1), cmap="RdBu_r", vmin=-top, vmax=top)
         ax.set_title(f"{word} noticeable, I = {found.information:.3g}")
     for ax in axes:
         ax.set_xticks([])

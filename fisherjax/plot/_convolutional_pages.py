@@ -95,7 +95,7 @@ def save_decisions(
         if noisy:
             ax = next(free)
             for color, (where, found) in zip(COLORS, noisy.items(), strict=False):
-                panel.robustness(found, ax, label=f"noise of the {where}", color=color)
+                panel.robustness(found, ax, label=where, color=color)
         if back is not None:
             panel.relaxation(back, next(free))
         return write_figure(figure, path)

@@ -28,15 +28,8 @@ def labelled(architecture: Architecture, images: object, labels: object) -> Labe
     ValueError
         If images are not (n, height, width, colours) of its sizes or not floats, or labels do not fit.
     """
-    array = jnp.asarray(images)
-    shape = architecture.image_shape
-    require(
-        array.ndim == 4 and array.shape[1:] == shape and len(array) > 0,
-        f"images must be (n, {', '.join(map(str, shape))}), got {array.shape}",
-    )
-    require(
-        jnp.issubdtype(array.dtype, jnp.floating), f"images must be floats, got {array.dtype}; standardise them first"
-    )
+    array = architecture.check_images(images)
+    require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colours), got {array.shape}")
     targets = class_probabilities(labels, architecture.num_classes, len(array))
     return Labelled(array.astype(targets.dtype), targets)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fisherjax import datasets, dynamics, networks, training
+from fisherjax import datasets, dynamics, fisher, networks, training
 from fisherjax.cli import main
 
 FAST = ["--data", "digits", "--preset", "R2-8", "--images", "200", "--blank-steps", "2", "--image-steps", "4"]
@@ -56,15 +56,28 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     bounds = dynamics.stability_certificate(network)
     assert found["globally_stable"] == bounds.globally_stable.tolist()
     assert 0 < found["largest_spectral_radius"] <= bounds.jacobian_radius.max() + 1e-6
-    assert all(one["theory"] > 0 for one in found["information"].values())
+    arrays = np.load(analysed / "arrays.npz")
+    noisy = networks.in_precision(network, float).replaced(noise_std=found["information_noise_std"])
+
+    def patch(angle):
+        return datasets.gabor((8, 8, 1), angle=angle)
+
+    expected = fisher.convolutional_information(noisy, patch, 0.6, at=arrays["information_steps"].tolist())
+    np.testing.assert_allclose(arrays["information_angle"], expected.information, rtol=1e-6)
+    for name in ("angle", "contrast", "position"):
+        error = np.abs(arrays[f"information_{name}_simulated"] - arrays[f"information_{name}"])
+        assert (error < 5 * arrays[f"information_{name}_error"] + 0.2 * arrays[f"information_{name}"]).all()
     report = (analysed / "report.html").read_text()
     for heading in ("Stability", "Decisions, noise and relaxation", "Fisher information", "Eigendistortions"):
         assert f"<h2>{heading}</h2>" in report
-    # the stages are there: nothing is trained again, and the result is the same
+    # the last stage is done again, those before are not, and the result is the same
     (folder / "stage-fine-tune.npz").unlink()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("stage-*.npz")}
+    assert len(before) == 4
     assert main(["convnet-train", *FAST, "--out", str(folder), "--resume"]) == 0
     again = networks.ConvolutionalRNN.load(folder / "network.npz")
     np.testing.assert_array_equal(again.recurrent[1].direction, network.recurrent[1].direction)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     assert main(["convnet", "train", *FAST, "--out", str(folder), "--resume", "--learning-rate", "0.1"]) == 2
     assert "learning_rate = 0.002, this run has 0.1" in capsys.readouterr().err
 
@@ -87,9 +100,33 @@ def test_published_checkpoints_run(tmp_path, capsys):
     assert "the network has 12 classes, got 1" in capsys.readouterr().err
     assert main(["convnet", "analyse", str(path), "--data", "digits", "--out", str(tmp_path / "other")]) == 2
     assert "--data digits has images of (8, 8, 1), the network expects (16, 16, 3)" in capsys.readouterr().err
+    (tmp_path / "classes.json").write_text("{}")
+    assert main(["convnet", "run", *words[:3], *phases, "--out", str(tmp_path / "more")]) == 2
+    assert "classes.json cannot be read as names of classes" in capsys.readouterr().err
+    (tmp_path / "classes.json").write_text(json.dumps([f"object {index}" for index in range(12)]))
+    assert main(["convnet", "run", *words[:3], *phases, "--out", str(tmp_path / "more")]) == 0
+    assert "cup.jpg: object " in capsys.readouterr().out
     path.write_bytes(path.read_bytes()[:300])
     assert main(["convnet", "run", *words, "--out", str(tmp_path / "third")]) == 2
     assert "net.pth" in capsys.readouterr().err
+
+
+def test_feedback_no_blank_and_one_step(tmp_path, capsys):
+    """Nothing is certified with feedback, nothing relaxes without a baseline, and one step is enough."""
+    plan = networks.Architecture((8, 8, 1), 10, (4, 4), blank_steps=3, image_steps=3, feedback=True)
+    network = networks.ConvolutionalRNN(plan, key=jax.random.key(0))
+    network.save(tmp_path / "network.npz")
+    words = ["--blank-steps", "0", "--image-steps", "1", "--parts", "stability", "relaxation", "--eigenvalues", "2"]
+    out = tmp_path / "analysis"
+    assert main(["convnet", "analyse", str(tmp_path / "network.npz"), *words, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "nothing is certified" in printed
+    assert "Without blank steps before the image there is no baseline" in printed
+    damaged = bytearray((tmp_path / "network.npz").read_bytes())
+    damaged[200:260] = bytes(60)
+    (tmp_path / "network.npz").write_bytes(damaged)
+    assert main(["convnet", "analyse", str(tmp_path / "network.npz"), "--out", str(tmp_path / "b")]) == 2
+    assert "network.npz cannot be read" in capsys.readouterr().err
 
 
 def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
@@ -108,10 +145,11 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         (["convnet"], "convnet: say what to do: train, run, analyse; fisherjax convnet train --help"),
         (["convnet", "trian"], "got 'trian'"),
         (["convnet", "train", "--preset", "R3"], "must be one of"),
-        (["convnet", "train", "--images", "3"], "digits has 10 to 1437 training images, got 3"),
+        (["convnet", "train", "--images", "3"], "--images must be at least 10, or 0 for all, got 3"),
         (["convnet", "train", "--alpha", "2"], "must be in (0, 1], got 2"),
         (["convnet", "train", "--resume"], "--resume: there are no checkpoints in"),
         (["convnet", "run"], "convnet run: name a picture"),
+        (["convnet", "run", "a.png", "--offset-steps", "-3"], "--offset-steps must be at least 0"),
         (["convnet", "run", "a.png", "--checkpoint", "/nowhere.pt"], "checkpoint /nowhere.pt does not exist"),
         (["convnet", "analyse", "/nowhere.pt"], "checkpoint /nowhere.pt does not exist"),
         (["convnet", "analyse", "--parts", "stabillity"], "invalid choice"),

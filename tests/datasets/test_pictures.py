@@ -22,7 +22,7 @@ def shrunk(picture, sides):
     return picture
 
 
-@pytest.mark.parametrize(("height", "width"), [(300, 451), (512, 256), (40, 60)])
+@pytest.mark.parametrize(("height", "width"), [(300, 451), (512, 256), (40, 61)])
 def test_published_preprocessing(height, width):
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     found = datasets.Preprocessing()(picture)
@@ -31,7 +31,7 @@ def test_published_preprocessing(height, width):
     short = min(height, width)
     sides = [256 * side // short for side in (height, width)]
     expected = shrunk(picture.astype(float), sides) / 255
-    top, left = ((side - 224) // 2 for side in sides)
+    top, left = (round((side - 224) / 2) for side in sides)
     expected = expected[top : top + 224, left : left + 224]
     expected = (expected - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     # Pillow rounds to whole levels after each axis
@@ -58,6 +58,27 @@ def test_files_colours_and_orientation(tmp_path):
     np.testing.assert_allclose(grey.inverted()(dark), (0.8 - 0.3) / 0.5, atol=1e-6)
     grey.inverted().save(tmp_path / "kept")
     assert datasets.Preprocessing.load(tmp_path / "kept.npz") == grey.inverted()
+
+
+def test_depth_and_transparency(tmp_path):
+    """Sixteen bits are those of eight; ink on nothing is ink on white."""
+    preprocess = datasets.Preprocessing((8, 8, 1), resize=8, mean=(0.0,), std=(1.0,))
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) * 4
+    Image.fromarray(ramp * 257).save(tmp_path / "deep.png")
+    np.testing.assert_allclose(preprocess(tmp_path / "deep.png")[..., 0], ramp / 255, atol=1e-6)
+    ink = np.zeros((8, 8, 4), np.uint8)
+    ink[2, 3, 3] = 255
+    Image.fromarray(ink).save(tmp_path / "ink.png")
+    expected = np.ones((8, 8))
+    expected[2, 3] = 0
+    np.testing.assert_allclose(preprocess(tmp_path / "ink.png")[..., 0], expected, atol=1e-6)
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "real.tiff")
+    with pytest.raises(ValueError, match="floating point numbers of unknown range"):
+        preprocess(tmp_path / "real.tiff")
+    whole = (tmp_path / "deep.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) - 30])
+    with pytest.raises(ValueError, match=r"cut\.png cannot be read"):
+        preprocess(tmp_path / "cut.png")
 
 
 def test_wrong_pictures(tmp_path, as_user):

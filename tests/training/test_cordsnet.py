@@ -239,7 +239,8 @@ def test_labels():
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((2, 4, 4)), [0, 1], r"images must be \(n, 4, 4, 1\), got \(2, 4, 4\)"),
+        (np.zeros((2, 4, 4)), [0, 1], r"images must be \(…, 4, 4, 1\).*got \(2, 4, 4\)"),
+        (np.zeros((4, 4, 1)), [0], r"images must be \(n, height, width, colours\), got \(4, 4, 1\)"),
         (np.zeros((2, 4, 4, 1), np.uint8), [0, 1], "floats, got uint8; standardise"),
         (np.zeros((2, 4, 4, 1)), [0, 3], r"within 0…2, the classes of the network, got 0…3"),
         (np.zeros((2, 4, 4, 1)), [-1, 0], "got -1…0"),
