@@ -13,6 +13,11 @@ from fisherjax import networks, training
 BLANK, IMAGE, ROUNDS = 100, 100, 3  # the published response
 SMALL, BATCH, UPDATES, TRAINING_ROUNDS = {"blank_steps": 8, "image_steps": 20}, 32, 6, 5
 OFFSET = 20
+WAYS = {
+    "torch, as published": {"drive": "per step", "normalise": "per use"},
+    "torch, plain weights": {"drive": "per step", "normalise": "once"},
+    "torch, cached drive": {"drive": "cached", "normalise": "once"},
+}
 
 
 def run() -> dict[str, Any]:
@@ -39,12 +44,7 @@ def _forward() -> dict[str, Any]:
     network = networks.ConvolutionalRNN(networks.architecture("R8"), key=jax.random.key(0))
     images = np.random.default_rng(0).normal(size=(1, 224, 224, 3)).astype(np.float32)
     theirs = torch.tensor(images.transpose(0, 3, 1, 2))
-    ways = {
-        "torch, as published": {"drive": "per step", "normalise": "per use"},
-        "torch, plain weights": {"drive": "per step", "normalise": "once"},
-        "torch, cached drive": {"drive": "cached", "normalise": "once"},
-    }
-    peers = {name: TorchCordsNet(network, **way) for name, way in ways.items()}
+    peers = {name: TorchCordsNet(network, **way) for name, way in WAYS.items()}
 
     def ours() -> np.ndarray:
         return np.asarray(networks.respond(network, images, blank_steps=BLANK, image_steps=IMAGE).logits[-1])
@@ -57,9 +57,9 @@ def _forward() -> dict[str, Any]:
         return respond
 
     expected = ours()
-    for name in ways:
+    for name in WAYS:
         np.testing.assert_allclose(peer(name)(), expected, atol=2e-3 * np.abs(expected).max())
-    functions = {"fisherjax": ours, **{name: peer(name) for name in ways}, "bare products": _products(network)}
+    functions = {"fisherjax": ours, **{name: peer(name) for name in WAYS}, "bare products": _products(network)}
     times = paired(functions, ROUNDS)
     steps = BLANK + IMAGE
     per_step = {f"forward, {name}, ms per step": 1e3 * float(np.median(t)) / steps for name, t in times.items()}
@@ -112,15 +112,10 @@ def _training() -> dict[str, Any]:
         key = jax.random.key(1)
         return training.fine_tune(network, images, labels, key=key, num_steps=UPDATES, **options)[1].loss
 
-    ways = {
-        "torch, as published": {"drive": "per step", "normalise": "per use"},
-        "torch, plain weights": {"drive": "per step", "normalise": "once"},
-        "torch, cached drive": {"drive": "cached", "normalise": "once"},
-    }
     pixels, classes = torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels)
 
     def peer(name: str) -> Any:
-        model = TorchCordsNet(network, **ways[name])
+        model = TorchCordsNet(network, **WAYS[name])
         optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
 
         def updates() -> float:
@@ -136,7 +131,7 @@ def _training() -> dict[str, Any]:
         return updates
 
     _check_same_loss(network, images[:BATCH], labels[:BATCH])
-    times = paired({"fisherjax": ours, **{name: peer(name) for name in ways}}, TRAINING_ROUNDS)
+    times = paired({"fisherjax": ours, **{name: peer(name) for name in WAYS}}, TRAINING_ROUNDS)
     rates = {f"training, {name}, ms per update": 1e3 * float(np.median(t)) / UPDATES for name, t in times.items()}
     return {
         "training, seconds": times,

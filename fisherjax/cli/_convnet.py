@@ -1,6 +1,5 @@
 """Training of a convolutional recurrent network on labelled images."""
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -94,8 +93,7 @@ def _going_on(session: Session) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if any(session.folder.glob("stage-*.npz")):
-            words = [word for word in session.arguments if word not in {"--resume", "--force"}]
-            print(f"\ngo on with: fisherjax {shlex.join(words)} --resume")
+            session.say_how_to_go_on()
         raise
 
 

@@ -58,11 +58,12 @@ class _Run(NamedTuple):
 
 def run_convnet_analyse(command: ConvnetAnalyse, session: Session) -> None:
     """Every part that was asked for: one section, its figures, its numbers."""
-    small = load_known(command).network.architecture.num_units <= _LARGE
+    known = load_known(command)
+    small = known.network.architecture.num_units <= _LARGE
     # small networks in float64: spectra and derivatives to rounding; large ones in float32, four times as fast
     with jax.enable_x64(small):
-        known = load_known(command)
-        known = known._replace(network=networks.in_precision(known.network, float)) if small else known
+        precision = jnp.float64 if small else jnp.float32
+        known = known._replace(network=networks.in_precision(known.network, precision))
         parts = _parts(command, small=small)
         run = _prepared(command, session.folder, known, parts)
         sections: list[Section] = []

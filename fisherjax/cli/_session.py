@@ -7,6 +7,7 @@ import io
 import json
 import math
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -65,6 +66,11 @@ class Session:
         print(f"{title} …", file=sys.stderr, flush=True)
         yield
         self.timings[title] = round(time.perf_counter() - start, 3)
+
+    def say_how_to_go_on(self) -> None:
+        """Print the command that goes on from the checkpoints in the folder."""
+        words = [word for word in self.arguments if word not in {"--resume", "--force"}]
+        print(f"go on with: fisherjax {shlex.join(words)} --resume")
 
     def write_table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write table.csv."""

@@ -78,8 +78,7 @@ def run_train(command: Train, session: Session) -> None:
     write_report(session, f"Training on {command.task}", [Section("Training", text, items)])
     print(f"{trained.stopped} after {trained.num_steps} steps: accuracy {accuracy:.4f} on {_TEST_TRIALS} fresh trials")
     if trained.stopped == "interrupted":
-        words = [word for word in session.arguments if word not in {"--resume", "--force"}]
-        print(f"go on with: fisherjax {' '.join(words)} --resume")
+        session.say_how_to_go_on()
     print(f"its fixed points: fisherjax fixed-points {path} --out {session.folder}-fixed-points")
     say_where(session)
 
