@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_key, check_scalar
 from fisherjax._types import Key, Result, Scalar
+from fisherjax.numerics import standard_normal
 
 from ._architecture import Architecture
 from ._convolution import Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool
@@ -235,7 +236,7 @@ class ConvolutionalRNN(Result):
                 current += enlarge(kernels.convolve(rates[area + 1], kernels.feedback[area]), plan.strides[area + 1])
             moved = (1 - alpha) * before + alpha * self.rectify(current)
             if key is not None:
-                noise = jax.random.normal(keys[area], moved.shape, moved.dtype)
+                noise = standard_normal(keys[area], moved.shape, moved.dtype)
                 moved += (2 * alpha) ** 0.5 * self.noise_std * noise
             following.append(moved)
         return tuple(following)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._types import Key
+from fisherjax.numerics import standard_normal
 
 from ._recurrent import RecurrentNetwork, State
 
@@ -17,7 +18,7 @@ class _Gated(RecurrentNetwork):
     def _noisy(self, state: State, key: Key | None) -> State:
         if key is None:
             return state
-        return state + self.noise_std * jax.random.normal(key, state.shape, state.dtype)
+        return state + self.noise_std * standard_normal(key, state.shape, state.dtype)
 
 
 class GRU(_Gated):

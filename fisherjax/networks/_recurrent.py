@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
+from fisherjax.numerics import standard_normal
 
 from ._pattern import Constraint, Role, combined_pattern
 from ._weights import WeightMatrix, constrain
@@ -136,7 +137,7 @@ class RecurrentNetwork(Result):
         outputs = outputs if self.output_bias is None else outputs + self.output_bias
         if key is None:
             return outputs
-        return outputs + self.observation_noise_std * jax.random.normal(key, outputs.shape, outputs.dtype)
+        return outputs + self.observation_noise_std * standard_normal(key, outputs.shape, outputs.dtype)
 
     def __repr__(self) -> str:
         kinds = {"recurrent": self.recurrent, "input": self.input, "output": self.output}

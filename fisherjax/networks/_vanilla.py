@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_finite, check_scalar, require
 from fisherjax._types import Key
-from fisherjax.numerics import Nonlinearity, as_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, standard_normal
 
 from ._rate import RateNetwork
 from ._recurrent import RecurrentNetwork, State
@@ -52,7 +52,7 @@ class _RateDynamics(RecurrentNetwork):
         return self.nonlinearity(current) if self.activation == "outside" else current
 
     def _noise(self, state: Array, key: Key | None) -> Array | float:
-        return 0.0 if key is None else self.noise_std * jax.random.normal(key, state.shape, state.dtype)
+        return 0.0 if key is None else self.noise_std * standard_normal(key, state.shape, state.dtype)
 
 
 class RNN(_RateDynamics):

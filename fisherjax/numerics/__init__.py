@@ -10,6 +10,7 @@ from ._lyapunov import solve_discrete_lyapunov
 from ._mixture import kolmogorov_rule
 from ._noncentral import noncentral_f_cdf, noncentrality_interval
 from ._nonlinearity import Nonlinearity, TwoPointMoments
+from ._normal import standard_normal, threefry_words
 from ._progress import progress_bar
 from ._registry import as_nonlinearity, coarse_nonlinearity
 from ._smooth import SmoothFunction
@@ -49,4 +50,6 @@ __all__ = [
     "progress_bar",
     "solve_discrete_lyapunov",
     "spectral_radius",
+    "standard_normal",
+    "threefry_words",
 ]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_choice, check_integer, check_key, require
 from fisherjax._types import Key, Result, Stimulus
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import progress_bar
+from fisherjax.numerics import progress_bar, standard_normal
 
 from ._memory import check_allocation, chunk_length
 
@@ -162,7 +162,7 @@ def _chunk_moments(
         # one product for the states and their derivatives: the weights are read once
         rows = jnp.concatenate([response[None], slope * tangent]).reshape(-1, network.num_units)
         products = (rows @ network.weights.T).reshape(-1, *shape)
-        noise = jax.random.normal(jax.random.fold_in(key, index), shape, dtype)
+        noise = standard_normal(jax.random.fold_in(key, index), shape, dtype)
         following = products[0] + network.sustained_input + network.noise_std * noise
         return (following, products[1:]), centred(following, products[1:])
 

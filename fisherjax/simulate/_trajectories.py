@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_finite, check_integer, check_key, is_traced, require
 from fisherjax._types import Key, Stimulus
 from fisherjax.networks import RateNetwork
+from fisherjax.numerics import standard_normal
 
 from ._memory import check_allocation
 
@@ -34,7 +35,7 @@ def trajectories(
     num_steps
         Number of steps T.
     num_trials
-        Trials, with independent noise. Trial i of a run with n trials is not trial i of a run with m.
+        Trials, with independent noise. From one initial state trial i is the same in runs of more trials.
     key
         JAX random key.
     initial_pattern
@@ -66,13 +67,13 @@ def trajectories(
 
 def noisy_step(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) -> Float[Array, "*trials N"]:
     """One step of the dynamics with fresh process noise: x ← J φ(x) + b + σ ξ."""
-    noise = jax.random.normal(key, state.shape, state.dtype)
+    noise = standard_normal(key, state.shape, state.dtype)
     return network.mean_step(state) + network.noise_std * noise
 
 
 def observe(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) -> Float[Array, "*trials N"]:
     """The state with observation noise added."""
-    return state + network.observation_noise_std * jax.random.normal(key, state.shape, state.dtype)
+    return state + network.observation_noise_std * standard_normal(key, state.shape, state.dtype)
 
 
 def _initial_states(network: RateNetwork, stimulus: object, initial_pattern: object) -> Array:

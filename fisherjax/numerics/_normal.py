@@ -1,0 +1,73 @@
+"""Standard normal numbers from every bit of a counter-based generator, for noise that is drawn at every step."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, UInt32
+
+from fisherjax._types import Key
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = np.uint32(0x1BD11BDA)
+_ROUNDS = 20
+_LARGEST = 1 - 2.0**-24  # below 1 in float32 too
+
+
+def standard_normal(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
+    r"""Independent N(0, 1) numbers, at half of the random bits that `jax.random.normal` computes.
+
+    .. math::
+        z = \sqrt 2\, \operatorname{erf}^{-1}(u), \qquad u = (i + ½)\, 2^{-31}, \quad i ∈ \{−2^{31}, …, 2^{31} − 1\}
+
+    A threefry key (JAX's default) is used as the key of Threefry-2x32 with all 20 rounds, as in JAX, but written so
+    that the compiler fuses it with what follows, and both words of every block are used: one for the first half of
+    the last axis, one for the second. The counters are the index over the leading axes and that over the last one,
+    so that row i does not depend on how many rows there are. Keys of any other implementation
+    (``jax.random.key(0, impl="rbg")``) go to `jax.random.normal`.
+
+    In float64 |z| reaches 6.2, in float32 5.4, where the grid of u ends.
+
+    Parameters
+    ----------
+    key
+        JAX random key.
+    shape, dtype
+        Of the result.
+
+    References
+    ----------
+    Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3, SC '11 (Threefry).
+    """
+    kind = jnp.dtype(dtype)
+    if str(jax.random.key_impl(key)) != "threefry2x32" or not shape or math.prod(shape) == 0:
+        return jax.random.normal(key, shape, kind)
+    pairs = -(-shape[-1] // 2)
+    first, second = threefry_words(key, (*shape[:-1], pairs))
+    words = jnp.concatenate([first, second], axis=-1)[..., : shape[-1]]
+    wide = kind if kind.itemsize >= 4 else jnp.dtype(jnp.float32)
+    level = (jax.lax.bitcast_convert_type(words, jnp.int32).astype(wide) + 0.5) * (2.0**-31 * _LARGEST)
+    return (math.sqrt(2) * jax.lax.erf_inv(level)).astype(kind)
+
+
+def threefry_words(key: Key, shape: tuple[int, ...]) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
+    """Both words of Threefry-2x32-20 at the counters (index over the leading axes, index over the last axis)."""
+    data = jax.random.key_data(key)
+    schedule = (data[0], data[1], data[0] ^ data[1] ^ _PARITY)
+    row = jnp.zeros(shape, jnp.uint32)
+    for axis in range(len(shape) - 1):
+        stride = np.uint32(math.prod(shape[axis + 1 : -1]))
+        row += stride * jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+    first = row + schedule[0]
+    second = jax.lax.broadcasted_iota(jnp.uint32, shape, len(shape) - 1) + schedule[1]
+    for index in range(_ROUNDS):
+        first += second
+        turn = _ROTATIONS[index // 4 % 2][index % 4]
+        second = ((second << np.uint32(turn)) | (second >> np.uint32(32 - turn))) ^ first
+        if index % 4 == 3:
+            step = index // 4 + 1
+            first += schedule[step % 3]
+            second += schedule[(step + 1) % 3] + np.uint32(step)
+    return first, second

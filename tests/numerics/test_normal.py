@@ -1,0 +1,101 @@
+"""Normal numbers: the generator against published words and JAX's own, the distribution against its law."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from fisherjax.numerics import standard_normal, threefry_words
+
+COUNT = 1 << 20
+
+
+def words_at(key_words, row, column):
+    key = jax.random.wrap_key_data(jnp.asarray(np.array(key_words, np.uint32)), impl="threefry2x32")
+    first, second = threefry_words(key, (row + 1, column + 1))
+    return int(first[row, column]), int(second[row, column])
+
+
+def test_published_words():
+    """Known answer of Random123 for counter 0 and key 0."""
+    assert words_at([0, 0], 0, 0) == (0x6B200159, 0x99BA4EFE)
+
+
+@pytest.mark.parametrize("key_words", [[0, 0], [0x13198A2E, 0x03707344], [0xFFFFFFFF, 0xFFFFFFFF]])
+def test_words_are_those_of_jax(key_words):
+    from jax.extend.random import threefry_2x32
+
+    rows, columns = np.indices((5, 7), np.uint32)
+    counters = jnp.concatenate([jnp.asarray(rows.ravel()), jnp.asarray(columns.ravel())])
+    keys = jnp.asarray(np.array(key_words, np.uint32))
+    expected = np.asarray(threefry_2x32(keys, counters)).reshape(2, 5, 7)
+    key = jax.random.wrap_key_data(keys, impl="threefry2x32")
+    np.testing.assert_array_equal(np.stack(threefry_words(key, (5, 7))), expected)
+    leading = np.stack(threefry_words(key, (5, 1, 7)))
+    np.testing.assert_array_equal(leading[:, :, 0], expected)
+
+
+def test_split_is_the_same_block(key):
+    """JAX's own split uses both words at the counters (0, i)."""
+    first, second = threefry_words(key, (9,))
+    split = np.asarray(jax.random.key_data(jax.random.split(key, 9)))
+    np.testing.assert_array_equal(np.stack([first, second], axis=1), split)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_distribution(key, dtype):
+    values = np.asarray(standard_normal(key, (1024, COUNT // 1024), dtype), np.float64).ravel()
+    assert np.isfinite(values).all()
+    # Kolmogorov and Smirnov: √n D exceeds 1.95 with probability 0.001
+    assert np.sqrt(COUNT) * scipy.stats.kstest(values, "norm").statistic < 1.95
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10395 - 225)):
+        assert abs(np.mean(values**power) - moment) < 4 * np.sqrt(variance / COUNT)
+    for level in (2.0, 3.0, 4.0):
+        tail = scipy.stats.norm.sf(level)
+        for side in (values > level, values < -level):
+            assert abs(np.mean(side) - tail) < 4 * np.sqrt(tail / COUNT)
+
+
+def test_nothing_is_correlated(key):
+    """Within a row, between the two words of a block, between rows, and between the keys of two steps."""
+    keys = jax.vmap(lambda step: jax.random.fold_in(key, step))(jnp.arange(4))
+    values = np.asarray(jax.vmap(lambda k: standard_normal(k, (256, 512), jnp.float64))(keys))
+    pairs = {
+        "words": (values[..., :256], values[..., 256:]),
+        "units": (values[..., :-1], values[..., 1:]),
+        "rows": (values[:, :-1], values[:, 1:]),
+        "steps": (values[:-1], values[1:]),
+    }
+    for name, (a, b) in pairs.items():
+        for x, y in ((a, b), (a**2 - 1, b**2 - 1), (np.abs(a), b)):
+            product = (x - x.mean()) * (y - y.mean())
+            assert abs(product.mean()) < 4 * product.std() / np.sqrt(product.size), name
+
+
+def test_the_words_of_a_block_are_independent(key):
+    """Counts of pairs of words in 32 × 32 cells of equal probability."""
+    values = scipy.stats.norm.cdf(np.asarray(standard_normal(key, (1024, 1024), jnp.float64)))
+    cells = np.histogram2d(values[:, :512].ravel(), values[:, 512:].ravel(), bins=32, range=[[0, 1], [0, 1]])[0]
+    statistic = float(np.sum((cells - cells.mean()) ** 2) / cells.mean())
+    assert abs(statistic - 1023) < 4 * np.sqrt(2 * 1023)
+
+
+def test_rows_do_not_depend_on_their_number(key):
+    few, many = standard_normal(key, (5, 11)), standard_normal(key, (64, 11))
+    np.testing.assert_array_equal(few, many[:5])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 0), (2, 3, 5)])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+def test_shapes(key, shape, dtype):
+    values = standard_normal(key, shape, dtype)
+    assert values.shape == shape
+    assert values.dtype == dtype
+
+
+def test_other_generators(key):
+    other = jax.random.key(3, impl="rbg")
+    np.testing.assert_array_equal(standard_normal(other, (4, 5)), jax.random.normal(other, (4, 5), jnp.float32))
+    traced = jax.jit(lambda k: standard_normal(k, (4, 5)))(key)
+    np.testing.assert_allclose(traced, standard_normal(key, (4, 5)), rtol=1e-6)
