@@ -8,7 +8,7 @@ from ._convolutional import AreaState, ConvolutionalRNN, Drive, Kernels
 from ._feedforward import BatchNorm, FeedforwardCNN, FeedforwardPass, feedforward_pass, fold_batch_norm
 from ._gated import GRU, LSTM
 from ._published import load_cordsnet, read_weights, save_cordsnet
-from ._rate import RateNetwork
+from ._rate import PRECISIONS, RateNetwork
 from ._recurrent import RecurrentNetwork, trainable_filter
 from ._respond import Response, respond
 from ._run import run
@@ -19,6 +19,7 @@ from .constraints import MultiRegion, Projection, Region, dale, low_rank, mask, 
 __all__ = [
     "GRU",
     "LSTM",
+    "PRECISIONS",
     "PRESETS",
     "RNN",
     "AngleNetwork",

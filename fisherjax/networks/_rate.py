@@ -1,12 +1,16 @@
 """A rate network in discrete time: what is simulated, closed, and differentiated."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, check_scalar, require
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.numerics import Nonlinearity, as_nonlinearity
+
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+"""Precisions of a matrix product: that of its operands in full, TensorFloat-32 where the device has it, bfloat16."""
 
 
 class RateNetwork(Result):
@@ -94,6 +98,16 @@ class RateNetwork(Result):
         )
         return self.input_vector @ theta if theta.ndim else self.input_vector * theta
 
-    def mean_step(self, state: Float[Array, "*trials N"]) -> Float[Array, "*trials N"]:
-        """J φ(x) + b, the next state without its noise; leading axes are trials."""
-        return self.nonlinearity(state) @ self.weights.T + self.sustained_input
+    def mean_step(self, state: Float[Array, "*trials N"], *, precision: str = "float32") -> Float[Array, "*trials N"]:
+        """J φ(x) + b, the next state without its noise; leading axes are trials.
+
+        `precision` is one of `PRECISIONS`: of the matrix product, at that of the weights by default.
+        """
+        response = self.nonlinearity(state)
+        if precision == "bfloat16":
+            operands = (response.astype(jnp.bfloat16), self.weights.T.astype(jnp.bfloat16))
+            product = jnp.matmul(*operands, preferred_element_type=self.weights.dtype)
+        else:
+            level = jax.lax.Precision.HIGHEST if precision == "float32" else jax.lax.Precision.HIGH
+            product = jnp.matmul(response, self.weights.T, precision=level)
+        return product + self.sustained_input

@@ -1,5 +1,6 @@
 """Numerical tools without a neuroscience word: Gaussian moments, spectra, progress."""
 
+from ._devices import Devices, device_mesh, on_devices, row_sharded, spread, spread_map
 from ._dimension import centred_gram, dimension_of_gram, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
@@ -17,6 +18,7 @@ from ._smooth import SmoothFunction
 from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
 
 __all__ = [
+    "Devices",
     "Erf",
     "ErfMixture",
     "Fit",
@@ -35,6 +37,7 @@ __all__ = [
     "as_nonlinearity",
     "centred_gram",
     "coarse_nonlinearity",
+    "device_mesh",
     "dimension_of_gram",
     "fit_parameters",
     "interpolate",
@@ -44,12 +47,16 @@ __all__ = [
     "noncentral_f_cdf",
     "noncentrality_interval",
     "numerical_abscissa",
+    "on_devices",
     "participation_ratio",
     "perron_vectors",
     "power_iteration",
     "progress_bar",
+    "row_sharded",
     "solve_discrete_lyapunov",
     "spectral_radius",
+    "spread",
+    "spread_map",
     "standard_normal",
     "threefry_words",
 ]

@@ -16,7 +16,9 @@ _ROUNDS = 20
 _LARGEST = 1 - 2.0**-24  # below 1 in float32 too
 
 
-def standard_normal(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
+def standard_normal(
+    key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, rows: UInt32[Array, "..."] | None = None
+) -> Float[Array, "..."]:
     r"""Independent N(0, 1) numbers, at half of the random bits that `jax.random.normal` computes.
 
     .. math::
@@ -36,6 +38,9 @@ def standard_normal(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.flo
         JAX random key.
     shape, dtype
         Of the result.
+    rows
+        Counters of the leading axes, ``shape[:-1]``, in place of their index: the same row number gives the same
+        numbers, wherever it stands.
 
     References
     ----------
@@ -43,25 +48,24 @@ def standard_normal(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.flo
     """
     kind = jnp.dtype(dtype)
     if str(jax.random.key_impl(key)) != "threefry2x32" or not shape or math.prod(shape) == 0:
+        key = key if rows is None else jax.random.fold_in(key, rows.ravel()[0])
         return jax.random.normal(key, shape, kind)
     pairs = -(-shape[-1] // 2)
-    first, second = threefry_words(key, (*shape[:-1], pairs))
+    first, second = threefry_words(key, (*shape[:-1], pairs), rows=rows)
     words = jnp.concatenate([first, second], axis=-1)[..., : shape[-1]]
     wide = kind if kind.itemsize >= 4 else jnp.dtype(jnp.float32)
     level = (jax.lax.bitcast_convert_type(words, jnp.int32).astype(wide) + 0.5) * (2.0**-31 * _LARGEST)
     return (math.sqrt(2) * jax.lax.erf_inv(level)).astype(kind)
 
 
-def threefry_words(key: Key, shape: tuple[int, ...]) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
+def threefry_words(
+    key: Key, shape: tuple[int, ...], *, rows: UInt32[Array, "..."] | None = None
+) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
     """Both words of Threefry-2x32-20 at the counters (index over the leading axes, index over the last axis)."""
     data = jax.random.key_data(key)
     schedule = (data[0], data[1], data[0] ^ data[1] ^ _PARITY)
-    row = jnp.zeros(shape, jnp.uint32)
-    for axis in range(len(shape) - 1):
-        stride = np.uint32(math.prod(shape[axis + 1 : -1]))
-        row += stride * jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
-    first = row + schedule[0]
-    second = jax.lax.broadcasted_iota(jnp.uint32, shape, len(shape) - 1) + schedule[1]
+    first = schedule[0] + (_flat_index(shape[:-1]) if rows is None else rows)[..., None]
+    second = schedule[1] + jax.lax.broadcasted_iota(jnp.uint32, shape, len(shape) - 1)
     for index in range(_ROUNDS):
         first += second
         turn = _ROTATIONS[index // 4 % 2][index % 4]
@@ -71,3 +75,12 @@ def threefry_words(key: Key, shape: tuple[int, ...]) -> tuple[UInt32[Array, "...
             first += schedule[step % 3]
             second += schedule[(step + 1) % 3] + np.uint32(step)
     return first, second
+
+
+def _flat_index(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+    """Place of every entry, row by row; a sum over the axes, so that it can be divided among devices."""
+    index = jnp.zeros(shape, jnp.uint32)
+    for axis in range(len(shape)):
+        stride = np.uint32(math.prod(shape[axis + 1 :]))
+        index += stride * jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+    return index

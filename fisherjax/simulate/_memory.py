@@ -5,6 +5,9 @@ import os
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from fisherjax.numerics import Devices, device_mesh
 
 _SHARE = 0.5  # of the free memory that one array may take, leaving room for temporaries
 
@@ -33,6 +36,15 @@ def check_allocation(what: str, shape: tuple[int, ...], dtype: jnp.dtype) -> int
             "lower num_trials, num_steps or the number of units, or use float32"
         )
     return size
+
+
+def row_shards(weight_bytes: int, devices: Devices) -> int:
+    """Among how many of the devices to divide the rows of weights: the fewest that have room for them."""
+    mesh = device_mesh(devices)
+    if mesh is None or isinstance(devices, Mesh):
+        return 1
+    room = _SHARE * available_bytes()
+    return next((n for n in range(1, mesh.size + 1) if mesh.size % n == 0 and weight_bytes <= n * room), mesh.size)
 
 
 def chunk_length(num_items: int, bytes_per_item: int) -> int:

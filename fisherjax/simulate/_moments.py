@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_choice, check_integer, check_key, require
 from fisherjax._types import Key, Result, Stimulus
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import progress_bar, standard_normal
+from fisherjax.numerics import Devices, on_devices, progress_bar, spread, standard_normal
 
-from ._memory import check_allocation, chunk_length
+from ._memory import check_allocation, chunk_length, row_shards
 
 _LIVE_ARRAYS = 6  # states, tangents, noise and temporaries that one step keeps alive per trial
 
@@ -58,11 +58,13 @@ def sensitivity_moments(
     covariance: str = "diagonal",
     num_blocks: int = 10,
     progress: bool = False,
+    devices: Devices = None,
 ) -> SensitivityMoments:
     """Simulate trials together with their exact derivative in the stimulus, and keep only moments.
 
     Each trial carries x(t) and r′(t) = ∂x(t)/∂θ at fixed noise (forward mode): common random numbers
-    in the limit of a vanishing stimulus difference. Trials are processed in chunks that fit into memory.
+    in the limit of a vanishing stimulus difference. Trials are processed in chunks that fit into memory; how
+    large these are changes no trial (of a threefry key).
 
     Parameters
     ----------
@@ -80,11 +82,13 @@ def sensitivity_moments(
         B, blocks of trials whose moments are kept apart, so that errors can be jackknifed.
     progress
         Whether to show a bar on stderr.
+    devices
+        Divide the trials among devices; see `trajectories`.
 
     Raises
     ------
     ValueError
-        If there are fewer than two trials per block, or the moments would not fit into memory.
+        If there are fewer than two trials per block, the moments would not fit into memory, or there are fewer devices.
     TypeError
         If `key` is not a JAX key.
     """
@@ -110,13 +114,13 @@ def sensitivity_moments(
     num_chunks = math.ceil(per_block / rows)
     sizes = np.array(_split_evenly(num_trials, num_chunks * num_blocks)).reshape(num_chunks, num_blocks)
     theta = jnp.asarray(stimulus).astype(dtype)
+    first = np.cumsum(sizes.sum(axis=0)) - sizes.sum(axis=0) + np.cumsum(sizes, axis=0) - sizes
     chunks = []
-    with progress_bar("simulating", num_chunks, enabled=progress) as advance:
-        for index, counts in enumerate(sizes):
-            chunk_key = jax.random.fold_in(key, index)
-            chunks.append(
-                _chunk_moments(network, theta, chunk_key, jnp.asarray(counts), num_steps, int(sizes.max()), full)
-            )
+    bar = progress_bar("simulating", num_chunks, enabled=progress)
+    with bar as advance, on_devices(devices, num_row_shards=row_shards(network.weights.nbytes, devices)):
+        for counts, numbers in zip(sizes, first.astype(np.uint32), strict=True):
+            trials = (jnp.asarray(counts), jnp.asarray(numbers))
+            chunks.append(_chunk_moments(network, theta, key, trials, num_steps, int(sizes.max()), full))
             if progress:
                 jax.block_until_ready(chunks[-1].count)
             advance()
@@ -140,12 +144,17 @@ def _chunk_moments(
     network: RateNetwork,
     theta: Array,
     key: Key,
-    counts: Array,
+    trials: tuple[Array, Array],
     num_steps: int,
     num_rows: int,
     full: bool,  # noqa: FBT001
 ) -> SensitivityMoments:
-    """Moments of one chunk of all B blocks; of each block's `num_rows` simulated rows the first `counts` count."""
+    """Moments of one chunk of all B blocks.
+
+    `trials` are how many of each block's `num_rows` simulated rows count, and the number of the first of them.
+    """
+    counts, first = trials
+    numbers = first[:, None] + jnp.arange(num_rows, dtype=first.dtype)
     phi, dtype = network.nonlinearity, network.weights.dtype
     mask = (jnp.arange(num_rows) < counts[:, None]).astype(dtype)[..., None]
     count = jnp.sum(mask, axis=(1, 2))
@@ -153,16 +162,17 @@ def _chunk_moments(
     divisor = jnp.maximum(count, 1)[:, None]
     patterns = network.input_vector.reshape(network.num_units, -1).T
     shape = (counts.shape[0], num_rows, network.num_units)
-    state = jnp.broadcast_to(network.initial_state(theta), shape)
-    tangent = jnp.broadcast_to(patterns[:, None, None], (patterns.shape[0], *shape))
+    state = spread(jnp.broadcast_to(network.initial_state(theta), shape), None, "batch")
+    tangent = spread(jnp.broadcast_to(patterns[:, None, None], (patterns.shape[0], *shape)), None, None, "batch")
+    weights = spread(network.weights, "rows")
 
     def step(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         state, tangent = carry
         response, slope = jax.jvp(phi, (state,), (jnp.ones_like(state),))
         # one product for the states and their derivatives: the weights are read once
-        rows = jnp.concatenate([response[None], slope * tangent]).reshape(-1, network.num_units)
-        products = (rows @ network.weights.T).reshape(-1, *shape)
-        noise = standard_normal(jax.random.fold_in(key, index), shape, dtype)
+        rows = spread(jnp.concatenate([response[None], slope * tangent]), None, None, "batch")
+        products = spread(jnp.matmul(rows, weights.T, precision=jax.lax.Precision.HIGHEST), None, None, "batch")
+        noise = standard_normal(jax.random.fold_in(key, index), shape, dtype, rows=numbers)
         following = products[0] + network.sustained_input + network.noise_std * noise
         return (following, products[1:]), centred(following, products[1:])
 
@@ -181,4 +191,4 @@ def _chunk_moments(
         return mean, jnp.moveaxis(slope, 0, 1), scatter, slope_scatter
 
     _, moments = jax.lax.scan(step, (state, tangent), jnp.arange(num_steps))
-    return SensitivityMoments(count, *(jnp.moveaxis(part, 0, 1) for part in moments))
+    return spread(SensitivityMoments(count, *(jnp.moveaxis(part, 0, 1) for part in moments)))

@@ -1,15 +1,16 @@
 """Many noisy trajectories of one network at once."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_key, is_traced, require
+from fisherjax._errors import check_choice, check_finite, check_integer, check_key, is_traced, require
 from fisherjax._types import Key, Stimulus
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import standard_normal
+from fisherjax.networks import PRECISIONS, RateNetwork
+from fisherjax.numerics import Devices, on_devices, spread, standard_normal
 
-from ._memory import check_allocation
+from ._memory import check_allocation, row_shards
 
 States = Float[Array, "trials N"]
 
@@ -23,6 +24,8 @@ def trajectories(
     key: Key,
     initial_pattern: object = None,
     observed: bool = True,
+    precision: str = "float32",
+    devices: Devices = None,
 ) -> Float[Array, "T *patterns trials N"]:
     """Simulate `num_trials` noisy trajectories after a stimulus pulse or from initial patterns.
 
@@ -42,6 +45,12 @@ def trajectories(
         x(0) itself, one per unit (N,), or several (S, N), which adds an axis S before the trials.
     observed
         Whether to add the network's observation noise to what is returned.
+    precision
+        Of the matrix products: ``"float32"`` (that of the weights, in full), ``"tensorfloat32"`` where the device has
+        it, or ``"bfloat16"`` (operands rounded to 8 bits, sums in float32).
+    devices
+        Divide the trials among devices: a number, ``"all"``, or what `numerics.device_mesh` takes. Weights that do
+        not fit one are divided by rows as well.
 
     Returns
     -------
@@ -50,7 +59,8 @@ def trajectories(
     Raises
     ------
     ValueError
-        If a shape is wrong, or the result would not fit into memory (`streaming` functions need not hold it).
+        If a shape is wrong, or the result would not fit into memory (functions that stream need not hold it); if
+        there are fewer devices.
     TypeError
         If `key` is not a JAX key.
     """
@@ -62,13 +72,18 @@ def trajectories(
     check_allocation("trajectories", (num_steps, *shape), network.weights.dtype)
     observation = network.observation_noise_std
     adds_noise = observed and (is_traced(observation) or float(observation) > 0)
-    return _simulate(network, jnp.broadcast_to(start[..., None, :], shape), key, num_steps, adds_noise)
+    check_choice("precision", precision, PRECISIONS)
+    with on_devices(devices, num_row_shards=row_shards(network.weights.nbytes, devices)):
+        states = jnp.broadcast_to(start[..., None, :], shape)
+        return _simulate(network, states, key, num_steps, adds_noise, precision)
 
 
-def noisy_step(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) -> Float[Array, "*trials N"]:
+def noisy_step(
+    network: RateNetwork, state: Float[Array, "*trials N"], key: Key, *, precision: str = "float32"
+) -> Float[Array, "*trials N"]:
     """One step of the dynamics with fresh process noise: x ← J φ(x) + b + σ ξ."""
     noise = standard_normal(key, state.shape, state.dtype)
-    return network.mean_step(state) + network.noise_std * noise
+    return network.mean_step(state, precision=precision) + network.noise_std * noise
 
 
 def observe(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) -> Float[Array, "*trials N"]:
@@ -88,13 +103,24 @@ def _initial_states(network: RateNetwork, stimulus: object, initial_pattern: obj
     return pattern
 
 
-@jax.jit(static_argnums=(3, 4))
-def _simulate(network: RateNetwork, start: Array, key: Key, num_steps: int, observed: bool) -> Array:  # noqa: FBT001
+@jax.jit(static_argnums=(3, 4, 5))
+def _simulate(
+    network: RateNetwork,
+    start: Array,
+    key: Key,
+    num_steps: int,
+    observed: bool,  # noqa: FBT001
+    precision: str,
+) -> Array:
     process_key, observation_key = jax.random.split(key)
+    network = eqx.tree_at(lambda tree: tree.weights, network, spread(network.weights, "rows"))
+    layout = (*(None,) * (start.ndim - 2), "batch")
 
     def step(state: Array, index: Array) -> tuple[Array, Array]:
-        state = noisy_step(network, state, jax.random.fold_in(process_key, index))
+        state = noisy_step(network, state, jax.random.fold_in(process_key, index), precision=precision)
+        state = spread(state, *layout)
         seen = observe(network, state, jax.random.fold_in(observation_key, index)) if observed else state
         return state, seen
 
-    return jax.lax.scan(step, start, jnp.arange(num_steps))[1]
+    states = jax.lax.scan(step, spread(start, *layout), jnp.arange(num_steps))[1]
+    return spread(states, None, *layout)

@@ -84,6 +84,8 @@ def test_the_words_of_a_block_are_independent(key):
 def test_rows_do_not_depend_on_their_number(key):
     few, many = standard_normal(key, (5, 11)), standard_normal(key, (64, 11))
     np.testing.assert_array_equal(few, many[:5])
+    some = standard_normal(key, (2, 3, 11), rows=jnp.asarray(np.array([[7, 0, 33], [1, 2, 63]], np.uint32)))
+    np.testing.assert_array_equal(some.reshape(6, 11), many[np.array([7, 0, 33, 1, 2, 63])])
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 0), (2, 3, 5)])

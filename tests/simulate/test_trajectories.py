@@ -90,7 +90,7 @@ def test_pathwise_derivatives_are_those_of_the_trajectories(network, key):
         state = jnp.broadcast_to(network.initial_state(theta), (2, 10, 20))
         means = []
         for index in range(3):
-            state = simulate.noisy_step(network, state, jax.random.fold_in(jax.random.fold_in(key, 0), index))
+            state = simulate.noisy_step(network, state, jax.random.fold_in(key, index))
             means.append(state[0].mean(axis=0))
         return jnp.stack(means)
 
