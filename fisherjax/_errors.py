@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+_LARGE = 2**26  # bytes that are brought to the host without a thought
+
 
 def is_traced(value: Any) -> bool:
     """Whether any array inside `value` is a JAX tracer, so that its numbers cannot be inspected."""
@@ -50,7 +52,9 @@ def check_finite(name: str, value: Any) -> None:
     """Refuse an array that holds NaN or an infinity."""
     if is_traced(value):
         return
-    bad = int(np.sum(~np.isfinite(np.asarray(value))))
+    # what is large, or not all here, is looked at where it lies
+    stays = isinstance(value, jax.Array) and (value.nbytes > _LARGE or not value.is_fully_addressable)
+    bad = int(jnp.sum(~jnp.isfinite(value)) if stays else np.sum(~np.isfinite(np.asarray(value))))
     require(bad == 0, f"{name} must be finite, but {bad} of its entries are NaN or infinite")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from fisherjax import numerics
 from fisherjax._errors import check_key, require
@@ -14,7 +14,14 @@ from fisherjax._types import Key, Weights
 from ._gain_matrix import GainMatrix, population_index
 
 
-def sample_weights(gain_matrix: GainMatrix, num_units: int, *, key: Key, dtype: DTypeLike | None = None) -> Weights:
+def sample_weights(
+    gain_matrix: GainMatrix,
+    num_units: int,
+    *,
+    key: Key,
+    dtype: DTypeLike | None = None,
+    devices: numerics.Devices = None,
+) -> Weights:
     """Draw the weights of one network: J_ij ~ N(0, g²_{p(i)q(j)} / N), independent.
 
     Parameters
@@ -27,6 +34,9 @@ def sample_weights(gain_matrix: GainMatrix, num_units: int, *, key: Key, dtype: 
         JAX random key. The same key gives the same weights.
     dtype
         Float type; that of the gains by default.
+    devices
+        Divide the rows among devices, where they are also drawn, for weights that do not fit one: a number, ``"all"``,
+        or what `numerics.device_mesh` takes.
 
     Returns
     -------
@@ -37,13 +47,27 @@ def sample_weights(gain_matrix: GainMatrix, num_units: int, *, key: Key, dtype: 
     TypeError
         If `key` is not a JAX key.
     ValueError
-        If a population would be left without a unit.
+        If a population would be left without a unit, or the rows cannot be divided evenly.
     """
     key = check_key("key", key)
     index = population_index(gain_matrix, num_units)
     kind = jnp.dtype(gain_matrix.gains.dtype if dtype is None else dtype)
     deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
-    return jax.random.normal(key, (num_units, num_units), kind) * deviations[index][:, index]
+    mesh = numerics.device_mesh(devices)
+    if mesh is None:
+        return _draw(key, deviations, index)
+    require(
+        num_units % mesh.size == 0,
+        f"num_units={num_units} rows cannot be divided evenly among {mesh.size} devices; take a multiple",
+    )
+    with numerics.on_devices(mesh):
+        return _draw(key, deviations, index)
+
+
+@jax.jit
+def _draw(key: Key, deviations: Float[Array, "P P"], index: Int[Array, " N"]) -> Weights:
+    drawn = jax.random.normal(key, (len(index), len(index)), deviations.dtype)
+    return numerics.spread(drawn * deviations[index][:, index], numerics.AXES)
 
 
 def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:

@@ -15,7 +15,7 @@ from fisherjax._errors import check_choice, check_integer
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Nonlinearity
+from fisherjax.numerics import AXES, Devices, Nonlinearity, on_devices, spread, spread_map
 from fisherjax.simulate import check_allocation, map_length
 
 from ._curve import FisherCurve, as_draws, mean_curve, warn_if_not_finite
@@ -55,6 +55,7 @@ def closure_curve(
     gain_matrix: GainMatrix | None = None,
     mehler_order: int = 3,
     third_cumulants: bool = True,
+    devices: Devices = None,
 ) -> FisherCurve:
     r"""Predict the Fisher information of one given network, by closing its moments as a Gaussian's.
 
@@ -109,6 +110,9 @@ def closure_curve(
         Terms of Mehler's series between two units.
     third_cumulants
         Whether to follow Q; without it this is the plain Gaussian closure.
+    devices
+        Divide the work among devices: draws if there are several, the rows of the N × N matrices of a single one.
+        A number, ``"all"``, or what `numerics.device_mesh` takes.
 
     Returns
     -------
@@ -118,7 +122,7 @@ def closure_curve(
     Raises
     ------
     ValueError
-        If both noise levels vanish, or an argument has the wrong shape, sign or value.
+        If both noise levels vanish, an argument has the wrong shape, sign or value, or there are fewer devices.
     """
     check_choice("form", form, FORMS)
     check_noise(noise_std, observation_noise_std)
@@ -139,7 +143,8 @@ def closure_curve(
     sizes = (units,) if gain_matrix is None else population_sizes(gain_matrix, units)
     live = _LIVE_MATRICES * (1 + theta.size) * units**2 * draws.dtype.itemsize
     closure = (mehler_order, bool(third_cumulants))
-    curve = _closure_curve(network, draws, theta, num_steps, form, sizes, closure, map_length(len(draws), live))
+    with on_devices(devices):
+        curve = _closure_curve(network, draws, theta, num_steps, form, sizes, closure, map_length(len(draws), live))
     return warn_if_not_finite(
         curve,
         "moments left the float range, or the closed covariance is not positive definite (strongly correlated "
@@ -204,15 +209,18 @@ def _closure_curve(
     closure: tuple[int, bool],
     batch_size: int,
 ) -> FisherCurve:
-    observed = network.observation_noise_std**2 * jnp.eye(network.num_units, dtype=theta.dtype)
+    def measure(weights: Array, network: RateNetwork, theta: Array) -> Float[Array, "T groups K K"]:
+        observed = network.observation_noise_std**2 * jnp.eye(network.num_units, dtype=theta.dtype)
 
-    def read_out(state: _State, slope: _State) -> Float[Array, "groups K K"]:
-        return by_group(slope.mean, state.covariance + observed, slope.covariance, form, sizes)
+        def read_out(state: _State, slope: _State) -> Float[Array, "groups K K"]:
+            return by_group(slope.mean, state.covariance + observed, slope.covariance, form, sizes)
 
-    def measure(weights: Array) -> Float[Array, "T groups K K"]:
         return _scan(eqx.tree_at(lambda tree: tree.weights, network, weights), theta, num_steps, closure, read_out)
 
-    values = jax.lax.map(measure, draws, batch_size=batch_size) if len(draws) > 1 else measure(draws[0])[None]
+    if len(draws) > 1:
+        values = spread_map(measure, draws, network, theta, batch_size=batch_size)
+    else:
+        values = measure(draws[0], network, theta)[None]
     return mean_curve(values, form, scalar=theta.ndim == 0)
 
 
@@ -244,6 +252,7 @@ def _scan(
 def _step(network: RateNetwork, mehler_order: int, state: _State) -> _State:
     mean, covariance, third = state
     phi, weights = network.nonlinearity, network.weights
+    weights = spread(weights, AXES)
     variance = jnp.diagonal(covariance)
     response, *slopes = phi.derivative_means(mean, variance, max(mehler_order, 2))
     values = jnp.zeros_like(covariance)
@@ -255,10 +264,11 @@ def _step(network: RateNetwork, mehler_order: int, state: _State) -> _State:
         skew = third * slopes[1][:, None] * slopes[0]
         values += (skew + skew.T) / 2
         next_third = weights**2 @ _value_cumulants(phi, mean, covariance, third, slopes) @ weights.T
-    values = _with_diagonal(values, phi.value_variance(mean, variance))
-    following = weights @ values @ weights.T
+    values = spread(_with_diagonal(values, phi.value_variance(mean, variance)), AXES)
+    following = spread(weights @ values, AXES) @ weights.T
     noise = network.noise_std**2 * jnp.eye(network.num_units, dtype=mean.dtype)
-    return _State(weights @ response + network.sustained_input, (following + following.T) / 2 + noise, next_third)
+    following = spread((following + following.T) / 2 + noise, AXES)
+    return _State(weights @ response + network.sustained_input, following, next_third)
 
 
 def _value_cumulants(

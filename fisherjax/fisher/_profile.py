@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_callable, check_finite, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, as_float
+from fisherjax.numerics import Devices, on_devices, spread_map
 
 from ._pathwise import PathMoments, path_value, pathwise
 from ._respond import Respond, check_respond, path, sample_paths
@@ -56,6 +57,7 @@ def information_profile(
     pilot_trials: int | None = None,
     batch_size: int | None = None,
     confidence: float = 0.95,
+    devices: Devices = None,
 ) -> InformationProfile:
     """Estimate a curve of Fisher information over the stimulus to a target error, within a budget of trials.
 
@@ -84,6 +86,8 @@ def information_profile(
         for at relative error ε, or of the budget; within 100 and 1000.
     confidence
         Coverage of the intervals.
+    devices
+        Divide the trials of every batch among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
 
     Returns
     -------
@@ -122,7 +126,9 @@ def information_profile(
         f"max_trials={max_trials} is too small: {len(theta)} stimuli of {units} units need at least {needed} trials "
         f"({pilot} in the pilot and {fewest} after it, each)",
     )
-    profile = _profile(respond, theta, key, float(relative_error), max_trials, pilot, fewest, batch_size, confidence)
+    settings = (float(relative_error), max_trials, pilot, fewest, batch_size, confidence)
+    with on_devices(devices):
+        profile = _profile(respond, theta, key, *settings)
     bad = np.flatnonzero(~np.isfinite(np.asarray(profile.value).reshape(len(theta), -1)).all(axis=1))
     require(
         bad.size == 0,
@@ -149,7 +155,7 @@ def _profile(
 
     def draw(index: Array, trial_key: Key) -> tuple[Array, Array]:
         theta = stimuli[index]
-        values, slopes = jax.vmap(lambda k: path(respond, theta, k))(jax.random.split(trial_key, batch_size))
+        values, slopes = spread_map(_path, jax.random.split(trial_key, batch_size), respond, theta)
         return values, slopes if theta.ndim else slopes[:, None]
 
     def look(index: Array) -> tuple[Array, Array, Array]:
@@ -180,6 +186,10 @@ def _profile(
         total_trials=jnp.sum(trials) + count * pilot,
         relative_error=relative_error,
     )
+
+
+def _path(key: Key, respond: Respond, theta: Array) -> tuple[Array, Array]:
+    return path(respond, theta, key)
 
 
 def _allocate(wanted: Array, budget: int, fewest: int, batch_size: int) -> Int[Array, " M"]:

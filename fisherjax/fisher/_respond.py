@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, is_traced, require
 from fisherjax._types import Key, Stimulus, as_float
+from fisherjax.numerics import Devices, on_devices, spread_map
 
 from ._decoder import decoder
 from ._direct import direct
@@ -39,6 +40,7 @@ def estimate(
     separation: float | None = None,
     check: bool = True,
     confidence: float = 0.95,
+    devices: Devices = None,
 ) -> FisherEstimate:
     """Estimate the Fisher information that responses hold about a stimulus.
 
@@ -69,6 +71,8 @@ def estimate(
         evaluations of up to 512 trials; not done under jit.
     confidence
         Coverage of the interval.
+    devices
+        Divide the trials among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
 
     Returns
     -------
@@ -89,29 +93,30 @@ def estimate(
     num_trials = check_integer("num_trials", num_trials, minimum=2)
     theta = as_stimulus(stimulus)
     check_respond(respond, theta, key, needs_derivative=method in {"pathwise", "total"})
-    if method in {"pathwise", "total"}:
-        keys = jax.random.split(key, num_trials)
-        values, slopes = sample_paths(respond, theta, keys)
-        if check and not is_traced((values, slopes)):
-            _check_paths_continuous(respond, theta, keys[:_PROBED], values[:_PROBED], slopes[:_PROBED])
-        if method == "total":
-            return gaussian_total(values, slopes, confidence=confidence)
-        return _paths(values, slopes, error, confidence)
-    require(separation is not None, f"method={method!r} needs separation, the total difference Δθ of the stimuli")
-    check_scalar("separation", separation, minimum=0.0, strict=True)
-    step = jnp.asarray(separation, theta.dtype)
-    if method == "common":
-        values, slopes = _differences(respond, theta, step, jax.random.split(key, num_trials))
-        found = _paths(values, slopes, error, confidence)
-        return dataclasses.replace(found, method=f"common random numbers, {found.method}")
-    require(theta.ndim == 0, f"method={method!r} takes a scalar stimulus, got shape {theta.shape}")
-    minus_key, plus_key, train_key = jax.random.split(key, 3)
-    minus = sample(respond, theta - step / 2, jax.random.split(minus_key, num_trials))
-    plus = sample(respond, theta + step / 2, jax.random.split(plus_key, num_trials))
-    if method == "direct":
-        return direct(minus, plus, step, confidence=confidence)
-    kind = "neural" if method == "neural" else "held-out"
-    return decoder(minus, plus, step, key=train_key, method=kind, confidence=confidence)
+    with on_devices(devices):
+        if method in {"pathwise", "total"}:
+            keys = jax.random.split(key, num_trials)
+            values, slopes = sample_paths(respond, theta, keys)
+            if check and not is_traced((values, slopes)):
+                _check_paths_continuous(respond, theta, keys[:_PROBED], values[:_PROBED], slopes[:_PROBED])
+            if method == "total":
+                return gaussian_total(values, slopes, confidence=confidence)
+            return _paths(values, slopes, error, confidence)
+        require(separation is not None, f"method={method!r} needs separation, the total difference Δθ of the stimuli")
+        check_scalar("separation", separation, minimum=0.0, strict=True)
+        step = jnp.asarray(separation, theta.dtype)
+        if method == "common":
+            values, slopes = _differences(respond, theta, step, jax.random.split(key, num_trials))
+            found = _paths(values, slopes, error, confidence)
+            return dataclasses.replace(found, method=f"common random numbers, {found.method}")
+        require(theta.ndim == 0, f"method={method!r} takes a scalar stimulus, got shape {theta.shape}")
+        minus_key, plus_key, train_key = jax.random.split(key, 3)
+        minus = sample(respond, theta - step / 2, jax.random.split(minus_key, num_trials))
+        plus = sample(respond, theta + step / 2, jax.random.split(plus_key, num_trials))
+        if method == "direct":
+            return direct(minus, plus, step, confidence=confidence)
+        kind = "neural" if method == "neural" else "held-out"
+        return decoder(minus, plus, step, key=train_key, method=kind, confidence=confidence)
 
 
 def as_stimulus(stimulus: Any) -> Array:
@@ -139,7 +144,7 @@ def check_respond(respond: Respond, theta: Array, key: Key, *, needs_derivative:
 @eqx.filter_jit
 def sample(respond: Respond, theta: Array, keys: Key) -> Float[Array, "trials p"]:
     """Responses to one stimulus, one per key."""
-    values = jax.lax.map(lambda k: respond(theta, k), keys, batch_size=min(_BATCH, len(keys)))
+    values = spread_map(lambda k, respond, theta: respond(theta, k), keys, respond, theta, batch_size=_BATCH)
     return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(theta.dtype)
 
 
@@ -148,7 +153,7 @@ def sample_paths(
     respond: Respond, theta: Array, keys: Key
 ) -> tuple[Float[Array, "trials p"], Float[Array, "trials *K p"]]:
     """Responses and their derivatives at fixed randomness, one per key."""
-    return jax.lax.map(lambda k: path(respond, theta, k), keys, batch_size=min(_BATCH, len(keys)))
+    return spread_map(lambda k, respond, theta: path(respond, theta, k), keys, respond, theta, batch_size=_BATCH)
 
 
 def path(respond: Respond, theta: Array, key: Key) -> tuple[Float[Array, " p"], Float[Array, "*K p"]]:

@@ -13,6 +13,7 @@ from fisherjax._types import Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, population_index, population_sizes, sample_weights
 from fisherjax.meanfield import input_parameters
 from fisherjax.networks import RateNetwork
+from fisherjax.numerics import Devices
 from fisherjax.simulate import SensitivityMoments, sensitivity_moments
 
 from ._curve import FisherCurve, as_draws, mean_curve, warn_if_not_finite
@@ -36,6 +37,7 @@ def simulated_curve(
     gain_matrix: GainMatrix | None = None,
     num_blocks: int = 10,
     progress: bool = False,
+    devices: Devices = None,
 ) -> FisherCurve:
     """Measure Fisher information from simulated trials and their exact pathwise derivatives.
 
@@ -76,6 +78,8 @@ def simulated_curve(
         is conservative while trials are few per unit (about 40 % high at five trials per unit).
     progress
         Whether to show a bar on stderr.
+    devices
+        Divide the trials among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
 
     Returns
     -------
@@ -118,6 +122,7 @@ def simulated_curve(
             covariance="full" if form == "linear" else "diagonal",
             num_blocks=num_blocks,
             progress=progress,
+            devices=devices,
         )
         value, error = information_with_error(moments, sizes)
         values.append(value)
@@ -142,6 +147,7 @@ def ensemble_curve(
     input_pattern: object = None,
     dtype: DTypeLike = jnp.float32,
     progress: bool = False,
+    devices: Devices = None,
 ) -> FisherCurve:
     """Measure Fisher information in networks drawn from a structure: what `meanfield_curve` predicts.
 
@@ -179,6 +185,7 @@ def ensemble_curve(
         nonlinearity=nonlinearity,
         gain_matrix=gain_matrix,
         progress=progress,
+        devices=devices,
     )
 
 

@@ -12,7 +12,7 @@ from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, sample_weights
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import progress_bar
+from fisherjax.numerics import Devices, on_devices, progress_bar
 from fisherjax.simulate import check_allocation
 
 from ._correlations import Reference, bootstrap_excess, correlations, generator, intervals, reference
@@ -80,6 +80,7 @@ def compare_geometry(
     num_resamples: int = 1000,
     confidence: float = 0.95,
     progress: bool = False,
+    devices: Devices = None,
 ) -> GeometryComparison:
     """Simulate how networks drawn from a structure keep distances between patterns, and predict it.
 
@@ -114,6 +115,8 @@ def compare_geometry(
         Coverage of the intervals.
     progress
         Whether to show a bar on stderr.
+    devices
+        Divide the stimuli among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def compare_geometry(
     simulated, predicted = [], []
     steps = simulated_steps(networks, jnp.asarray(patterns).astype(jnp.float32), noise_key, num_steps, num_trials)
     overlaps = predicted_steps(gain_matrix, patterns, noise_std, num_steps, num_trials, nonlinearity)
-    with progress_bar("following stimuli", num_steps, enabled=progress) as advance:
+    with on_devices(devices), progress_bar("following stimuli", num_steps, enabled=progress) as advance:
         for time, (step, expected) in enumerate(zip(steps, overlaps, strict=True), start=1):
             squares = [np.asarray(square) for square in step.squares]
             measured.append(_summarise(known, squares, excess, step))

@@ -13,11 +13,20 @@ from fisherjax._errors import check_choice, check_finite, check_integer, check_k
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, centred_gram
+from fisherjax.numerics import Devices, Nonlinearity, as_nonlinearity, centred_gram, on_devices, spread
 
 
-def pairwise_distances(states: Float[Array | np.ndarray, "*batch S N"]) -> Float[Array, "*batch S S"]:
+def pairwise_distances(
+    states: Float[Array | np.ndarray, "*batch S N"], *, devices: Devices = None
+) -> Float[Array, "*batch S S"]:
     """Euclidean distances between all pairs of S states of N numbers, with a zero diagonal.
+
+    Parameters
+    ----------
+    states
+        (…, S, N).
+    devices
+        Divide the rows of the result among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
 
     Raises
     ------
@@ -27,7 +36,14 @@ def pairwise_distances(states: Float[Array | np.ndarray, "*batch S N"]) -> Float
     states = jnp.asarray(states)
     require(states.ndim >= 2, f"states must have shape (…, S, N), got {states.shape}")
     check_finite("states", states)
-    return jnp.sqrt(squared_distances(states))
+    with on_devices(devices):
+        return _distances(states)
+
+
+@jax.jit
+def _distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
+    rows = (*(None,) * (states.ndim - 2), "batch")
+    return spread(jnp.sqrt(squared_distances(spread(states, *rows))), *rows)
 
 
 def squared_distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:

@@ -12,7 +12,7 @@ from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import overlap_steps
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import centred_gram, coarse_nonlinearity, dimension_of_gram
+from fisherjax.numerics import centred_gram, coarse_nonlinearity, dimension_of_gram, spread
 from fisherjax.simulate import noisy_step
 
 from ._distances import PredictedDistances, distances_of_overlaps, squares_of_gram, starting_overlap
@@ -47,10 +47,10 @@ def simulated_steps(
 
 @jax.jit
 def _advance(network: RateNetwork, states: Float[Array, "S n N"], key: Key) -> tuple[Array, Array, Array, Array]:
-    states = noisy_step(network, states, key)
+    states = spread(noisy_step(network, spread(states, "batch"), key), "batch")
     means = jnp.mean(states, axis=1)
     gram = centred_gram(means)
-    return states, squares_of_gram(gram), means, dimension_of_gram(gram)
+    return states, *spread((squares_of_gram(gram), means, dimension_of_gram(gram)))
 
 
 def predicted_steps(

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result
+from fisherjax.numerics import Devices, on_devices, spread
 
 from ._convolutional import AreaState, ConvolutionalRNN, as_images
 
@@ -78,6 +79,7 @@ def respond(
     initial_state: AreaState | None = None,
     remat_every: int | None = None,
     reverse_mode: bool = False,
+    devices: Devices = None,
 ) -> Response:
     """Run a network from silence through a blank screen, images, and a blank screen again.
 
@@ -107,6 +109,8 @@ def respond(
         the memory of T/remat_every + remat_every; all are kept by default.
     reverse_mode
         For gradients: faster ones on CPUs, but no other derivatives (jvp, jacfwd).
+    devices
+        Divide the images among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
 
     Raises
     ------
@@ -134,9 +138,9 @@ def respond(
     if initial_state is not None:
         _check_state(initial_state, shown_images.shape[:-3], plan.area_shapes)
     options = _Options(chosen, at is None, remat_every, bool(reverse_mode))
-    logits, activity, state = _run(
-        network, shown_images, initial_state, None if key is None else check_key("key", key), phases, options
-    )
+    key = None if key is None else check_key("key", key)
+    with on_devices(devices):
+        logits, activity, state = _run(network, shown_images, initial_state, key, phases, options)
     return Response(logits, activity, chosen, np.asarray(steps, int), state, blank, blank + shown)
 
 
@@ -150,6 +154,7 @@ def _run(
     options: _Options,
 ) -> tuple[Array, tuple[Array, ...], AreaState]:
     batch = images.shape[:-3]
+    images = spread(images, "batch") if batch else images
     step = functools.partial(network.step_with, network.kernels(reverse_mode=options.reverse_mode))
     drive = network.drive(images, reverse_mode=options.reverse_mode)
     # until the image comes all images share one state, unless noise or the user make them differ

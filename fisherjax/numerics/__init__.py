@@ -1,6 +1,6 @@
 """Numerical tools without a neuroscience word: Gaussian moments, spectra, progress."""
 
-from ._devices import Devices, device_mesh, on_devices, row_sharded, spread, spread_map
+from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
 from ._dimension import centred_gram, dimension_of_gram, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
@@ -18,6 +18,7 @@ from ._smooth import SmoothFunction
 from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
 
 __all__ = [
+    "AXES",
     "Devices",
     "Erf",
     "ErfMixture",
@@ -52,7 +53,6 @@ __all__ = [
     "perron_vectors",
     "power_iteration",
     "progress_bar",
-    "row_sharded",
     "solve_discrete_lyapunov",
     "spectral_radius",
     "spread",

@@ -4,17 +4,19 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from fisherjax._errors import check_integer, require
 
-Devices: TypeAlias = int | str | Sequence[jax.Device] | Mesh | None
+Devices: TypeAlias = int | str | Sequence[Any] | Mesh | None
 """Where to compute: how many devices, "all" of every process, which ones, or a mesh with axes ("batch", "rows")."""
 
 AXES = ("batch", "rows")
+"""Axes of a mesh: over the first, parts of a batch are divided; over the second, the rows of one matrix."""
 
 
 def device_mesh(devices: Devices, *, num_row_shards: int = 1) -> Mesh | None:
@@ -79,7 +81,7 @@ def on_devices(devices: Devices, *, num_row_shards: int = 1) -> Iterator[Mesh | 
         yield mesh
 
 
-def spread(tree: Any, *axes: str | None) -> Any:
+def spread(tree: Any, *axes: str | tuple[str, ...] | None) -> Any:
     """The arrays of a tree laid out over the ambient mesh: dimension i over the devices of axis ``axes[i]``.
 
     ``spread(x)`` puts all of x on every device. Without a mesh, x itself. Sizes that do not divide are padded by
@@ -91,54 +93,44 @@ def spread(tree: Any, *axes: str | None) -> Any:
     return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, layout), tree)
 
 
-def spread_map(function: Callable[[Any], Any], items: Any, *, batch_size: int | None = None) -> Any:
-    """`function` of every item along the leading axis, each device taking its share.
+def spread_map(function: Callable[..., Any], items: Any, *shared: Any, batch_size: int | None = None) -> Any:
+    """``function(item, *shared)`` of every item along the leading axis, each device taking its share.
 
     Parameters
     ----------
     function
-        Of one item.
+        Of one item and what all share. Traced arrays must come in through `shared`, not by closure.
     items
         A tree of arrays with a common leading axis.
+    shared
+        Trees that every device gets whole.
     batch_size
         Items that one device processes at once; all of its share if absent.
     """
+    arrays, fixed = eqx.partition(shared, eqx.is_array)
 
-    def local(part: Any) -> Any:
+    def share(part: Any, arrays: Any) -> Any:
+        whole = eqx.combine(arrays, fixed)
         count = len(jax.tree.leaves(part)[0])
         if batch_size is None or batch_size >= count:
-            return jax.vmap(function)(part)
-        return jax.lax.map(function, part, batch_size=None if batch_size == 1 else batch_size)
+            return jax.vmap(lambda item: function(item, *whole))(part)
+        return jax.lax.map(lambda item: function(item, *whole), part, batch_size=batch_size)
 
     mesh = jax.sharding.get_abstract_mesh()
     if not _has_mesh() or mesh.shape["batch"] == 1:
-        return local(items)
-    shares, count = mesh.shape["batch"], len(jax.tree.leaves(items)[0])
-    missing = -count % shares
+        return share(items, arrays)
+    count = len(jax.tree.leaves(items)[0])
+    missing = -count % mesh.shape["batch"]
     padded = jax.tree.map(lambda leaf: _repeat_last(leaf, missing), items)
     layout = PartitionSpec("batch")
-    found = jax.shard_map(local, in_specs=layout, out_specs=layout, check_vma=False)(padded)
+    found = jax.shard_map(share, in_specs=(layout, PartitionSpec()), out_specs=layout, check_vma=False)(padded, arrays)
     return jax.tree.map(lambda leaf: spread(leaf)[:count], found)
-
-
-def row_sharded(matrix: jax.Array, mesh: Mesh) -> jax.Array:
-    """A square matrix with its rows divided among all devices of a mesh, for weights that do not fit one.
-
-    Raises
-    ------
-    ValueError
-        If the rows cannot be divided evenly.
-    """
-    require(
-        len(matrix) % mesh.size == 0,
-        f"{len(matrix)} rows cannot be divided evenly among {mesh.size} devices; take a multiple",
-    )
-    return jax.device_put(matrix, NamedSharding(mesh, PartitionSpec(AXES)))
 
 
 def _has_mesh() -> bool:
     mesh = jax.sharding.get_abstract_mesh()
-    return mesh is not None and not mesh.empty and "batch" in mesh.axis_names
+    # within shard_map the devices are already at work on parts of their own
+    return not mesh.empty and "batch" in mesh.axis_names and not mesh.manual_axes
 
 
 def _repeat_last(array: Any, times: int) -> Any:

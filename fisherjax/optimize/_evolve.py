@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_choice, check_integer, check_key
 from fisherjax._types import Key
 from fisherjax.connectivity import Family
-from fisherjax.numerics import progress_bar
+from fisherjax.numerics import Devices, on_devices, progress_bar, spread, spread_map
 
 from ._constraints import Constraint
 from ._problem import Objective, Problem, make_problem
@@ -42,6 +42,7 @@ def evolve(
     num_generations: int = 200,
     num_restarts: int = 2,
     progress: bool = False,
+    devices: Devices = None,
 ) -> Search:
     """Search the family's box for the global maximum; see `maximize` for the parameters.
 
@@ -60,7 +61,7 @@ def evolve(
     num_restarts = check_integer("num_restarts", num_restarts, minimum=1)
     start_key, run_key = jax.random.split(key)
     # evosax mixes float types; strict promotion is for our own code
-    with jax.numpy_dtype_promotion("standard"):
+    with on_devices(devices), jax.numpy_dtype_promotion("standard"):
         state = _start(problem, algorithm, population_size, jax.random.split(start_key, num_restarts))
         paths, done, interrupted = [], 0, False
         with progress_bar("evolving", num_generations, enabled=progress) as advance:
@@ -113,6 +114,10 @@ def reflect(points: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
     return 1 - jnp.abs(1 - jnp.mod(points, 2))
 
 
+def _fitness(unit: Float[Array, " d"], problem: Problem) -> Float[Array, ""]:
+    return problem.fitness(unit)
+
+
 @eqx.filter_jit
 def _start(problem: Problem, name: str, population_size: int, keys: Key) -> Any:
     num_dims = problem.family.num_parameters
@@ -145,10 +150,10 @@ def _generations(problem: Problem, name: str, population_size: int, state: Any, 
         # restarts ask one after the other: it costs nothing, and compiles in half the time
         asked, state = jax.lax.map(ask, (ask_keys, state))
         inside = reflect(asked)
-        fitness = jax.vmap(jax.vmap(problem.fitness))(inside)
+        fitness = spread_map(_fitness, inside.reshape(-1, inside.shape[-1]), problem).reshape(inside.shape[:-1])
         # CMA-ES adapts to the steps it took, differential evolution keeps what was evaluated
         told = asked if name == "cma-es" else inside
         state = jax.vmap(tell)(tell_keys, told, fitness, state)
         return state, state.best_solution
 
-    return jax.lax.scan(generation, state, keys)
+    return spread(jax.lax.scan(generation, state, keys))

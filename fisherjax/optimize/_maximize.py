@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._types import Key, Result
 from fisherjax.connectivity import Family, GainMatrix
+from fisherjax.numerics import Devices
 
 from ._constraints import Constraint
 from ._evolve import evolve
@@ -43,6 +44,7 @@ def maximize(
     refine_steps: int = 100,
     optimizer: optax.GradientTransformation | None = None,
     progress: bool = False,
+    devices: Devices = None,
 ) -> Optimum:
     """Find the member of a family with the largest objective, in two stages.
 
@@ -72,6 +74,9 @@ def maximize(
         An optax transformation for stage 2; L-BFGS by default.
     progress
         Whether to show bars on stderr.
+    devices
+        Divide the candidates of every generation among devices: a number, ``"all"``, or what
+        `numerics.device_mesh` takes.
 
     Returns
     -------
@@ -95,6 +100,7 @@ def maximize(
         num_generations=num_generations,
         num_restarts=num_restarts,
         progress=progress,
+        devices=devices,
     )
     winner = int(jnp.argmin(search.fitness))
     if not float(search.fitness[winner]) < 1:

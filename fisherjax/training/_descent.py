@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar, npz_path
-from fisherjax.numerics import progress_bar
+from fisherjax.numerics import progress_bar, spread
 
 from ._augment import Augmentation, augment
 from ._checkpoint import check_settings, digest
@@ -215,6 +215,7 @@ def _chunk(
         change_key, noise_key = jax.random.split(jax.random.fold_in(key, step))
         images, targets = data.images[order[index]], data.targets[order[index]]
         images, targets = augment(images, targets, key=change_key, augmentation=run.augmentation)
+        images, targets = spread((images, targets), "batch")
         trained, fixed = eqx.partition(model, objective.trainable(model))
 
         def loss(trained: Any) -> tuple[Array, Any]:
@@ -234,6 +235,7 @@ def _chunk(
 
     losses = jnp.zeros(len(order), data.targets.dtype)
     arrays, optimiser, losses = jax.lax.fori_loop(0, span[1], wrapped, (arrays, optimiser, losses))
+    arrays, optimiser, losses = spread((arrays, optimiser, losses))
     return eqx.combine(arrays, rest), optimiser, losses
 
 

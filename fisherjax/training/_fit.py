@@ -14,7 +14,7 @@ import optax
 from fisherjax._errors import check_callable, check_integer, check_key
 from fisherjax._types import Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.numerics import progress_bar
+from fisherjax.numerics import Devices, on_devices, progress_bar
 from fisherjax.tasks import Task
 
 from ._checkpoint import digest
@@ -51,6 +51,7 @@ def fit(
     checkpoint_every: int = 500,
     unroll: int = 1,
     progress: bool = False,
+    devices: Devices = None,
 ) -> Training:
     """Train a network by stochastic gradient descent through time.
 
@@ -111,6 +112,9 @@ def fit(
         Time steps per iteration of the compiled loop over time.
     progress
         Whether to show a bar with loss, learning rate and steps per second.
+    devices
+        Divide the trials of every batch among devices: a number, ``"all"``, or what `numerics.device_mesh` takes. A
+        run resumes to the same bits on the same number of devices.
 
     Returns
     -------
@@ -171,7 +175,8 @@ def fit(
         }
         saver = _Saver(npz_path(checkpoint), described, checkpoint_every)
         saver.begin(run)
-    stopped = _loop(run, goal, evaluate_every, callback, saver, show=progress)
+    with on_devices(devices):
+        stopped = _loop(run, goal, evaluate_every, callback, saver, show=progress)
     return run.result(stopped, keep_best=keep_best)
 
 

@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._types import Key
+from fisherjax.numerics import spread
 from fisherjax.tasks import Task, TaskBatch
 
 from ._loss import Evaluation, LossSettings, batch_loss, evaluate_batch
@@ -84,7 +85,7 @@ def run_chunk(
         )
         return after, StepRecord(loss, norm)
 
-    return jax.lax.scan(step, state, (items, steps, rates, active))
+    return spread(jax.lax.scan(step, state, (items, steps, rates, active)))
 
 
 @jax.jit(static_argnames=("settings",))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import require
 from fisherjax._types import Key
 from fisherjax.networks import RecurrentNetwork, resolved, run
+from fisherjax.numerics import spread
 from fisherjax.tasks import Task, TaskBatch, weighted_mean
 
 
@@ -32,6 +33,7 @@ def batch_loss(
     the mean squared rate, plus `weight_penalty` times Σ W² over recurrent, input and read-out weights.
     """
     network = resolved(network)
+    batch = spread(batch, None, "batch")
     noise_key = key if settings.noisy else None
     states, outputs = run(network, batch.inputs, key=noise_key, unroll=settings.unroll, reverse_mode=True)
     loss = output_loss(outputs, batch, settings.kind)

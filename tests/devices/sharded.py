@@ -1,0 +1,143 @@
+"""Everything that takes devices, on one of them and on all: ``python sharded.py [PROCESS COUNT PORT]``.
+
+Prints "case: largest relative difference" for every case, and fails if one is larger than rounding.
+"""
+
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fisherjax import connectivity, fisher, geometry, networks, optimize, simulate, tasks, training
+
+TOLERANCE = 1e-9
+
+
+def cases(key):
+    """Functions of `devices`, with sizes that eight devices cannot share evenly, and one that they can."""
+    gains = connectivity.homogeneous(0.9)
+    two = connectivity.GainMatrix(np.array([[0.9, 0.4], [0.3, 0.7]]), np.array([0.5, 0.5]))
+    weights = connectivity.sample_weights(gains, 24, key=key)
+    network = networks.RateNetwork(weights, np.linspace(-1, 1, 24), noise_std=0.3, observation_noise_std=0.1)
+    pulse = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 4, "input_vector": np.linspace(-1, 1, 24)}
+    plan = networks.Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
+    convolutional = networks.ConvolutionalRNN(plan, key=key, noise_std=0.1)
+    pictures = np.asarray(jax.random.uniform(key, (5, 8, 8, 2)))
+    patterns = np.asarray(jax.random.normal(key, (13, 24)))
+
+    def respond(theta, k):
+        return jnp.tanh(theta * jnp.arange(1.0, 4.0)) + 0.1 * jax.random.normal(k, (3,))
+
+    def run(num_trials, patterns=None):
+        return lambda devices: simulate.trajectories(
+            network, stimulus=0.3, num_steps=3, num_trials=num_trials, key=key, initial_pattern=patterns,
+            devices=devices,
+        )  # fmt: skip
+
+    yield "simulate, 13 trials", run(13)
+    yield "simulate, 16 trials", run(16)
+    yield "simulate, 3 patterns of 13 trials", run(13, patterns[:3])
+    for form in ("independent", "linear"):
+        yield (
+            f"simulated curve, {form}",
+            lambda devices, form=form: fisher.simulated_curve(
+                weights, num_trials=61, num_blocks=2, key=key, form=form, devices=devices, **pulse
+            ),
+        )
+    yield "weights in rows", lambda devices: simulate.trajectories(
+        networks.RateNetwork(
+            connectivity.sample_weights(gains, 24, key=key, devices=devices), np.ones(24), noise_std=0.3
+        ),
+        stimulus=0.3, num_steps=3, num_trials=13, key=key,
+    )  # fmt: skip
+    yield "closure, one network", lambda devices: fisher.closure_curve(weights, devices=devices, **pulse)
+    odd = connectivity.sample_weights(gains, 13, key=key)
+    yield (
+        "closure, 13 units",
+        lambda devices: fisher.closure_curve(odd, devices=devices, **pulse | {"input_vector": np.ones(13)}),
+    )
+    draws = jnp.stack([connectivity.sample_weights(two, 10, key=k) for k in jax.random.split(key, 5)])
+    yield (
+        "closure, 5 draws",
+        lambda devices: fisher.closure_curve(
+            draws, gain_matrix=two, devices=devices, **pulse | {"input_vector": np.ones(10)}
+        ),
+    )
+    yield "distances", lambda devices: geometry.pairwise_distances(patterns, devices=devices)
+    yield "geometry, 13 stimuli", lambda devices: geometry.compare_geometry(
+        two, patterns, noise_std=0.1, num_steps=2, num_trials=3, num_draws=2, num_resamples=0, key=key,
+        devices=devices,
+    )  # fmt: skip
+    for size in (10, 16):
+        yield f"optimise, {size} candidates", lambda devices, size=size: optimize.maximize(
+            connectivity.ToeplitzFamily(2),
+            optimize.LogFisher(3),
+            key=key, constraints=(optimize.Budget(1.0),), population_size=size, num_generations=4, num_restarts=1,
+            refine_steps=2, devices=devices,
+        )  # fmt: skip
+    for method in ("pathwise", "common", "direct"):
+        yield (
+            f"estimate, {method}",
+            lambda devices, method=method: fisher.estimate(
+                respond, 0.4, key=key, num_trials=101, method=method, separation=0.1, devices=devices
+            ),
+        )
+    yield (
+        "profile",
+        lambda devices: fisher.information_profile(
+            respond, np.array([0.2, 0.4]), key=key, relative_error=0.2, max_trials=2000, devices=devices
+        ),
+    )
+    yield (
+        "images, 5 of them",
+        lambda devices: networks.respond(
+            convolutional, pictures, blank_steps=2, image_steps=3, areas=[1], key=key, devices=devices
+        ),
+    )
+    yield "training, 13 trials", lambda devices: training.fit(
+        networks.RNN(2, 8, 2, key=key, noise_std=0.1), tasks.flip_flop(num_bits=2), key=key, num_steps=3,
+        batch_size=13, trial_steps=5, evaluate_every=3, devices=devices,
+    )  # fmt: skip
+
+
+def largest_difference(one, many):
+    """Over all leaves, relative to the largest entry of each."""
+    worst = 0.0
+    leaves = (jax.tree.leaves(eqx.filter(tree, eqx.is_array_like)) for tree in (one, many))
+    for a, b in zip(*leaves, strict=True):
+        if isinstance(b, jax.Array) and not b.is_fully_addressable and not b.is_fully_replicated:
+            from jax.experimental import multihost_utils
+
+            whole = multihost_utils.process_allgather(b, tiled=True)
+        else:
+            whole = b
+        x, y = np.asarray(a, np.float64), np.asarray(whole, np.float64)
+        assert x.shape == y.shape, (x.shape, y.shape)
+        np.testing.assert_array_equal(np.isnan(x), np.isnan(y))
+        size = np.nanmax(np.abs(x), initial=0)
+        difference = np.nanmax(np.abs(x - y), initial=0)
+        worst = max(worst, float(difference / size) if size else float(difference))
+    return worst
+
+
+def main(words):
+    """Compare; in a process of several, all of them run this."""
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_disable_most_optimizations", True)
+    if words:
+        process, count, port = (int(word) for word in words)
+        jax.distributed.initialize(f"localhost:{port}", count, process)
+    failed = False
+    for name, function in cases(jax.random.key(3)):
+        found = largest_difference(function(None), function("all"))
+        wrong = not found < (1e-4 if "geometry" in name or "training" in name else TOLERANCE)
+        failed |= wrong
+        print(f"{name}: {found:.1e}{' WRONG' if wrong else ''}", flush=True)
+    print(f"{len(jax.devices())} devices, {jax.process_count()} processes")
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
