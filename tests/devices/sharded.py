@@ -1,4 +1,4 @@
-"""Everything that takes devices, on one of them and on all: ``python sharded.py [PROCESS COUNT PORT]``.
+"""Everything that takes devices, on one of them and on all: ``python sharded.py [PROCESS COUNT PORT CASE…]``.
 
 Prints "case: largest relative difference" for every case, and fails if one is larger than rounding.
 """
@@ -127,10 +127,12 @@ def main(words):
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_disable_most_optimizations", True)
     if words:
-        process, count, port = (int(word) for word in words)
+        process, count, port = (int(word) for word in words[:3])
         jax.distributed.initialize(f"localhost:{port}", count, process)
     failed = False
     for name, function in cases(jax.random.key(3)):
+        if words[3:] and not name.startswith(tuple(words[3:])):
+            continue
         found = largest_difference(function(None), function("all"))
         wrong = not found < (1e-4 if "geometry" in name or "training" in name else TOLERANCE)
         failed |= wrong

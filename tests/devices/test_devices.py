@@ -1,16 +1,102 @@
-"""Work divided among devices, within one process: results are those of one device."""
+"""Work divided among devices and processes: results are those of one device."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
+from jax.sharding import Mesh
 
-from fisherjax import numerics, simulate
+from fisherjax import connectivity, networks, numerics, simulate
+
+SCRIPT = Path(__file__).parent / "sharded.py"
+
+
+def start(num_devices, *words):
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={num_devices}"
+    command = [sys.executable, str(SCRIPT), *(str(word) for word in words)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def test_eight_devices():
+    process = start(8)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert output.endswith("8 devices, 1 processes\n")
+
+
+def test_two_processes():
+    port = free_port()
+    processes = [start(1, index, 2, port, "simulate", "closure", "geometry", "optimise, 10") for index in range(2)]
+    for process in processes:
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        assert output.count("WRONG") == 0
+        assert "2 devices, 2 processes\n" in output
 
 
 def test_what_devices_may_be():
     one = jax.devices()[:1]
     assert numerics.device_mesh(None) is None
-    for choice in (1, one):
-        assert dict(numerics.device_mesh(choice).shape) == {"batch": 1, "rows": 1}
-    assert numerics.device_mesh("all").size == len(jax.devices())
+    for choice in (1, "all", one):
+        assert dict(numerics.device_mesh(choice).shape) == {"batch": len(jax.devices()), "rows": 1}
     mesh = numerics.device_mesh(one)
     assert numerics.device_mesh(mesh) is mesh
+
+
+@pytest.mark.usefixtures("as_user")
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        (0, "devices must be at least 1"),
+        (1000, r"devices=1000, but there are .*xla_force_host_platform_device_count=1000"),
+        ("some", "devices must be a number, 'all'"),
+        ([], "devices must hold at least one device"),
+        (Mesh(jax.devices()[:1], ("x",)), r"a mesh must have axes \('batch', 'rows'\)"),
+    ],
+)
+def test_wrong_devices(devices, message):
+    with pytest.raises(ValueError, match=message):
+        numerics.device_mesh(devices)
+    with pytest.raises(ValueError, match="cannot share the rows of a matrix 3 ways"):
+        numerics.device_mesh(1, num_row_shards=3)
+
+
+def test_without_a_mesh_nothing_is_spread(key):
+    values = jax.random.normal(key, (5, 2))
+    assert numerics.spread(values, "batch") is values
+    doubled = numerics.spread_map(lambda row, factor: factor * row, values, jnp.asarray(2.0))
+    assert jnp.array_equal(doubled, 2 * values)
+
+
+def test_rows_are_divided_where_one_device_has_no_room(monkeypatch):
+    monkeypatch.setattr("fisherjax.simulate._memory.available_bytes", lambda: 1000)
+    assert simulate.row_shards(2**40, None) == 1
+    assert simulate.row_shards(2**40, 1) == 1
+
+
+@pytest.mark.parametrize(("precision", "error"), [("tensorfloat32", 2e-3), ("bfloat16", 2e-2)])
+def test_precision_of_the_products(key, precision, error):
+    """One step without noise, against the whole precision; the operands of bfloat16 have 8 bits."""
+    weights = connectivity.sample_weights(connectivity.homogeneous(1.0), 200, key=key, dtype=jnp.float32)
+    network = networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0)
+    settings = {"stimulus": 1.0, "num_steps": 1, "num_trials": 1, "key": key}
+    exact = simulate.trajectories(network, **settings)
+    found = simulate.trajectories(network, precision=precision, **settings)
+    assert found.dtype == jnp.float32
+    difference = float(jnp.linalg.norm(found - exact) / jnp.linalg.norm(exact))
+    assert difference < error
+    assert (difference > 1e-4) == (precision == "bfloat16")
+    with pytest.raises(ValueError, match="precision must be one of"):
+        simulate.trajectories(network, precision="half", **settings)
