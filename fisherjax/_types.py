@@ -1,5 +1,6 @@
 """Aliases for shapes and scalars, and what every result shares: a short repr, `.save` and `.load`."""
 
+import contextlib
 import dataclasses
 import importlib
 import io
@@ -68,13 +69,17 @@ class Result(eqx.Module):
         TypeError
             If a field holds something that is neither an array, a number, a string nor a result.
         """
+        target = npz_path(path)
+        write_atomically(target, self.to_bytes())
+        return target
+
+    def to_bytes(self) -> bytes:
+        """What `.save` writes."""
         arrays: dict[str, np.ndarray] = {}
         meta = _encode(self, "", arrays)
-        target = npz_path(path)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **{_META: np.array(json.dumps(meta))}, **arrays)  # pyright: ignore[reportArgumentType]
-        write_atomically(target, buffer.getvalue())
-        return target
+        return buffer.getvalue()
 
     @classmethod
     def load(cls: type[R], path: str | os.PathLike[str]) -> R:
@@ -85,12 +90,17 @@ class Result(eqx.Module):
         ValueError
             If the file was not written by fisherjax, or holds a result of another type.
         """
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        return cls.from_bytes(Path(path).read_bytes(), path)
+
+    @classmethod
+    def from_bytes(cls: type[R], data: bytes, name: str | os.PathLike[str] = "data") -> R:
+        """The result that `.to_bytes` gave; `name` is for messages."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             if _META not in archive:
-                raise ValueError(f"{path} was not written by fisherjax: it has no entry {_META!r}")
+                raise ValueError(f"{name} was not written by fisherjax: it has no entry {_META!r}")
             result = _decode(json.loads(str(archive[_META])), archive)
         if not isinstance(result, cls):
-            raise ValueError(f"{path} holds a {type(result).__name__}, not a {cls.__name__}")
+            raise ValueError(f"{name} holds a {type(result).__name__}, not a {cls.__name__}")
         return result
 
 
@@ -101,7 +111,13 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader sees the old file or the whole new one, never a part."""
+    """Write `data` to `path` so that a reader sees the old file or the whole new one, never a part.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, with the path; the old file is as it was.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -109,8 +125,22 @@ def write_atomically(path: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        # a full disk says only what is wrong, not where
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming last through a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _describe(value: Any) -> str:

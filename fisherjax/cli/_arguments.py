@@ -80,6 +80,8 @@ class Optimize(Common):
     """Weight draws that are simulated."""
     images: int = 60
     """Natural image patches for the geometry."""
+    resume: bool = False
+    """Go on from the checkpoint in --out."""
 
     def quickened(self: T) -> T:
         search = {"generations": 30, "refine_steps": 10, "population_size": 24, "restarts": 1}
@@ -263,6 +265,21 @@ class FixedPoints(Common):
         return replace(self, candidates=128)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Common):
+    """Run a command for every combination of some arguments, in one job or in many, and put the results together."""
+
+    plan: Positional[Path]
+    """TOML file with `command`, [fixed] arguments of all points, lists of values to [vary], and perhaps `out` and what
+    to [show]."""
+    shard: str = "1/1"
+    """This process's part i/n of the points, i from 1: for job arrays."""
+    merge: bool = False
+    """Only put together what is there."""
+    out: Path = Path()
+    """Folder for everything that is written; results/NAME for a plan NAME.toml by default."""
+
+
 @dataclass(frozen=True)
 class Info:
     """Print versions, device and precision."""
@@ -283,6 +300,7 @@ Command = (
     | ConvnetTrain
     | ConvnetRun
     | ConvnetAnalyse
+    | Sweep
     | Info
 )
 COMMANDS: dict[str, Command] = {
@@ -297,5 +315,6 @@ COMMANDS: dict[str, Command] = {
     "convnet-train": ConvnetTrain(),
     "convnet-run": ConvnetRun(),
     "convnet-analyse": ConvnetAnalyse(),
+    "sweep": Sweep(plan=Path("sweep.toml")),
     "info": Info(),
 }

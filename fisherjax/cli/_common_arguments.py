@@ -21,6 +21,16 @@ class Common:
     """A small version that ends in seconds, to see that everything works."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to compute."""
+    devices: str = "1"
+    """How many devices share the work, or all; several on a CPU are threads of this machine."""
+    distributed: bool = False
+    """One of several processes that work together; what the scheduler (SLURM, Open MPI) says is found by itself."""
+    coordinator: str = ""
+    """Address host:port of the first process, where no scheduler tells."""
+    num_processes: int = 0
+    """How many processes there are, where no scheduler tells."""
+    process_id: int = -1
+    """Number of this one, from 0, where no scheduler tells."""
     force: bool = False
     """Write into a folder that is not empty."""
 

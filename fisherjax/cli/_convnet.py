@@ -1,13 +1,12 @@
 """Training of a convolutional recurrent network on labelled images."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import jax
 import numpy as np
 
 from fisherjax import datasets, dynamics, networks, plot, training
+from fisherjax.numerics import remove_checkpoint
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
@@ -42,7 +41,7 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
         steps = training.StageSteps(
             command.feedforward, command.recurrence, command.linear, command.anneal, command.fine_tune
         )
-        with session.stage("training"), _going_on(session):
+        with session.stage("training"):
             if command.route == "steps":
                 trained = training.train_cordsnet(plan, *train, key=keys[1], steps=steps, **options)
             else:
@@ -86,17 +85,6 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
     say_where(session)
 
 
-@contextmanager
-def _going_on(session: Session) -> Iterator[None]:
-    """Say how to go on when the user interrupts."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if any(session.folder.glob("stage-*.npz")):
-            session.say_how_to_go_on()
-        raise
-
-
 def _architecture(command: ConvnetTrain) -> networks.Architecture:
     return networks.architecture(
         command.preset or _PRESETS[command.data],
@@ -113,7 +101,7 @@ def _check_checkpoints(command: ConvnetTrain, session: Session) -> None:
         raise UsageError(f"--resume: there are no checkpoints in {session.folder}")
     if not command.resume:
         for path in found:
-            path.unlink()  # --force: the folder is to be written anew
+            remove_checkpoint(path)  # --force: the folder is to be written anew
 
 
 def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:

@@ -24,6 +24,7 @@ from ._shared import (
     say_where,
     write_report,
 )
+from ._terminate import stop_if_terminated
 
 _CLOSED_UNITS = 500  # of the networks whose noise correlations are followed: cost grows with their cube
 
@@ -71,10 +72,13 @@ def run_optimize(command: Optimize, session: Session) -> None:
         f"F({command.steps}) = {float(found.theory.total[-1]):.4g}, {found.advantage:.2f} × the homogeneous network's; "
         f"noise correlations included {found.linear_advantage[0]:.2f} ± {found.linear_advantage[1]:.2f} ×"
     )
+    if optimum.interrupted:
+        session.say_how_to_go_on()
     say_where(session)
 
 
 def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Optimum:
+    path = session.checkpoint("checkpoint.npz")
     with session.stage("optimising the gains"):
         optimum = optimize.maximize(
             load_family(command),
@@ -86,8 +90,10 @@ def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Opt
             num_generations=command.generations,
             num_restarts=command.restarts,
             refine_steps=command.refine_steps,
+            checkpoint=path,
             progress=session.progress,
         )
+        stop_if_terminated()
         optimum.save(session.folder / "optimum.npz")
     return optimum
 

@@ -6,13 +6,15 @@ import difflib
 import io
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tyro
 
 from ._arguments import COMMANDS, Command, Common
+
+C = TypeVar("C", bound=Common)
 
 _FRAME = "─│╭╮╰╯ "
 
@@ -99,25 +101,51 @@ def _config_path(arguments: Sequence[str]) -> Path | None:
 def _with_config(command: Command, path: Path) -> Command:
     if not isinstance(command, Common):
         raise UsageError("this command takes no --config")
+    return with_entries(command, read_toml(path, "--config"), f"--config {path}")
+
+
+def read_toml(path: Path, name: str) -> dict[str, Any]:
+    """Entries of a TOML file.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read; `name` is the argument that named it.
+    """
     try:
-        entries = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except OSError as error:
-        raise UsageError(f"--config {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"--config {path}: {error}") from error
+        raise UsageError(f"{name} {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name} {path}: {error}") from error
+
+
+def with_entries(command: C, entries: dict[str, Any], source: str) -> C:
+    """A command with other values of some arguments.
+
+    Raises
+    ------
+    UsageError
+        If there is no such argument or it takes no such value; `source` says where they come from.
+    """
     known = {f.name: f for f in dataclasses.fields(command)}
     values: dict[str, Any] = {}
     for key, value in entries.items():
         name = key.replace("-", "_")
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
-            raise UsageError(f"--config {path}: unknown key {key!r}{hint}")
-        values[name] = _converted(name, value, getattr(command, name), path)
+            raise UsageError(f"{source}: unknown key {key!r}{suggestion(name, known)}")
+        values[name] = _converted(name, value, getattr(command, name), source)
     return dataclasses.replace(command, **values)
 
 
-def _converted(name: str, value: Any, default: Any, path: Path) -> Any:
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What a misspelt name may have meant."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(names)}"
+
+
+def _converted(name: str, value: Any, default: Any, source: str) -> Any:
     """A TOML value as the type that the argument's default has."""
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(float(item) for item in value)
@@ -129,4 +157,4 @@ def _converted(name: str, value: Any, default: Any, path: Path) -> Any:
         return float(value)
     if type(value) is type(default):
         return value
-    raise UsageError(f"--config {path}: {name} must be a {type(default).__name__}, got {value!r}")
+    raise UsageError(f"{source}: {name} must be a {type(default).__name__}, got {value!r}")

@@ -8,7 +8,9 @@ import json
 import math
 import platform
 import shlex
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,27 +20,12 @@ from typing import Any
 from fisherjax import __version__
 from fisherjax._types import write_atomically
 
-from ._arguments import Common
+from ._common_arguments import Common
+from ._devices import agreed, set_up_devices, wait_for_all
 from ._parse import UsageError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "diffrax", "optax", "evosax", "numpy", "scipy", "matplotlib")
-
-
-def set_up_device(device: str) -> str:
-    """Choose the device, switch to float64, keep compiled programs; return a description."""
-    import jax  # noqa: PLC0415
-
-    if device != "auto":
-        jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
-    jax.config.update("jax_enable_x64", True)
-    cache = Path.home() / ".cache" / "fisherjax" / "compiled"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    try:
-        devices = jax.devices()
-    except RuntimeError as error:
-        raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from error
-    return f"{len(devices)} × {devices[0].device_kind}"
+_CHECKPOINTS = ("checkpoint.npz", "stage-*.npz")
 
 
 class Session:
@@ -47,30 +34,64 @@ class Session:
     def __init__(self, command: Common, name: str, arguments: Sequence[str]):
         """Refuse an output folder that holds something, then make it."""
         self.command, self.name, self.arguments = command, name, list(arguments)
-        self.folder = command.out
         self.timings: dict[str, float] = {}
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UsageError(f"--out {self.folder} is a file, not a folder")
-        welcome = command.force or getattr(command, "resume", False)
-        if self.folder.exists() and any(self.folder.iterdir()) and not welcome:
-            raise UsageError(f"--out {self.folder} is not empty; choose another folder or add --force")
-        self.device = set_up_device(command.device)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.progress = sys.stderr.isatty()
-        print(first_line(self.device, command.seed), flush=True)
+        self.device = set_up_devices(command)
+        self.first = _is_first()
+        # of several processes one writes; the others keep what they write to themselves
+        self.folder = command.out if self.first else Path(tempfile.mkdtemp())
+        problem = agreed(self._problem() if self.first else "")
+        if problem:
+            raise UsageError(problem)
+        self.progress = self.first and sys.stderr.isatty()
+        if self.first:
+            print(first_line(self.device, command.seed), flush=True)
+
+    def _problem(self) -> str:
+        """Make the folder; why nothing can be written there, if so."""
+        folder = self.folder
+        welcome = self.command.force or getattr(self.command, "resume", False)
+        try:
+            if folder.exists() and not folder.is_dir():
+                return f"--out {folder} is a file, not a folder"
+            if folder.exists() and any(folder.iterdir()) and not welcome:
+                return f"--out {folder} is not empty; choose another folder or add --force"
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return ""
+        except OSError as error:
+            return f"--out {folder} cannot be written to: {error.strerror}"
+
+    def checkpoint(self, name: str) -> Path:
+        """Where a checkpoint goes: the one that is there with --resume, none with --force."""
+        from fisherjax.numerics import remove_checkpoint  # noqa: PLC0415
+
+        path = self.folder / name
+        if not getattr(self.command, "resume", False):
+            remove_checkpoint(path)
+        elif agreed("" if path.exists() or not self.first else "missing"):
+            raise UsageError(f"--resume: there is no {self.command.out / name}")
+        return path
+
+    def close(self) -> None:
+        """Wait for the other processes: when one is done, everything is written."""
+        wait_for_all()
+        if not self.first:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def stage(self, title: str) -> Iterator[None]:
         """Say what is going on and time it."""
         start = time.perf_counter()
-        print(f"{title} …", file=sys.stderr, flush=True)
+        if self.first:
+            print(f"{title} …", file=sys.stderr, flush=True)
         yield
         self.timings[title] = round(time.perf_counter() - start, 3)
 
     def say_how_to_go_on(self) -> None:
-        """Print the command that goes on from the checkpoints in the folder."""
-        words = [word for word in self.arguments if word not in {"--resume", "--force"}]
-        print(f"go on with: fisherjax {shlex.join(words)} --resume")
+        """Print the command that goes on from the checkpoints in the folder, if there are any."""
+        if any(True for pattern in _CHECKPOINTS for _ in self.folder.glob(pattern)):
+            words = [word for word in self.arguments if word not in {"--resume", "--force"}]
+            print(f"go on with: fisherjax {shlex.join(words)} --resume", flush=True)
 
     def write_table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write table.csv."""
@@ -118,6 +139,12 @@ def first_line(device: str, seed: int | None = None) -> str:
     precision = "float64" if jax.config.jax_enable_x64 else "float32"  # pyright: ignore[reportAttributeAccessIssue]
     seeded = "" if seed is None else f" · seed {seed}"
     return f"fisherjax {__version__} · jax {jax.__version__} · {device} · {precision}{seeded}"
+
+
+def _is_first() -> bool:
+    import jax  # noqa: PLC0415
+
+    return jax.process_index() == 0
 
 
 def versions() -> dict[str, str]:

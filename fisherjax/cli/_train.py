@@ -12,6 +12,7 @@ from ._arguments import Train
 from ._parse import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
+from ._terminate import stop_if_terminated
 
 KINDS = {"rnn": networks.RNN, "continuous": networks.ContinuousRNN, "gru": networks.GRU, "lstm": networks.LSTM}
 HEADER = ("step", "held-out loss", "held-out accuracy")
@@ -24,11 +25,7 @@ def run_train(command: Train, session: Session) -> None:
     """Train, test on fresh trials, draw, and say how to go on."""
     task = tasks.TASKS[command.task]
     keys = jax.random.split(jax.random.key(command.seed), 3)
-    path = session.folder / "checkpoint.npz"
-    if path.exists() and not command.resume:
-        path.unlink()  # --force: the folder is to be written anew
-    if command.resume and not path.exists():
-        raise UsageError(f"--resume: there is no {path}")
+    path = session.checkpoint("checkpoint.npz")
     with session.stage("training"), jax.enable_x64(False):  # float32: theory is not at stake
         trained = training.fit(
             _network(command, task, keys[0]),
@@ -43,6 +40,7 @@ def run_train(command: Train, session: Session) -> None:
             checkpoint_every=command.checkpoint_every,
             progress=session.progress,
         )
+        stop_if_terminated()
         trained.save(session.folder / "training.npz")
     with session.stage("testing and drawing"), jax.enable_x64(False):
         batch = task.batch(keys[2], _TEST_TRIALS, command.trial_steps or None)

@@ -55,19 +55,20 @@ def sample_weights(
     deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
     mesh = numerics.device_mesh(devices)
     if mesh is None:
-        return _draw(key, deviations, index)
+        return _draw(key, deviations, index, divided=False)
     require(
         num_units % mesh.size == 0,
         f"num_units={num_units} rows cannot be divided evenly among {mesh.size} devices; take a multiple",
     )
     with numerics.on_devices(mesh):
-        return _draw(key, deviations, index)
+        return _draw(key, deviations, index, divided=True)
 
 
-@jax.jit
-def _draw(key: Key, deviations: Float[Array, "P P"], index: Int[Array, " N"]) -> Weights:
+@jax.jit(static_argnames=("divided",))
+def _draw(key: Key, deviations: Float[Array, "P P"], index: Int[Array, " N"], *, divided: bool) -> Weights:
     drawn = jax.random.normal(key, (len(index), len(index)), deviations.dtype)
-    return numerics.spread(drawn * deviations[index][:, index], numerics.AXES)
+    weights = drawn * deviations[index][:, index]
+    return numerics.spread(weights, numerics.AXES) if divided else weights
 
 
 def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:

@@ -26,7 +26,8 @@ def pairwise_distances(
     states
         (…, S, N).
     devices
-        Divide the rows of the result among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
+        Divide the work by rows among devices, which then all hold the result: a number, ``"all"``, or what
+        `numerics.device_mesh` takes.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def pairwise_distances(
 @jax.jit
 def _distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
     rows = (*(None,) * (states.ndim - 2), "batch")
-    return spread(jnp.sqrt(squared_distances(spread(states, *rows))), *rows)
+    return spread(jnp.sqrt(spread(squared_distances(spread(states, *rows)), *rows)))
 
 
 def squared_distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:

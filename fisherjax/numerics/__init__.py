@@ -1,5 +1,13 @@
 """Numerical tools without a neuroscience word: Gaussian moments, spectra, progress."""
 
+from ._checkpoint import (
+    check_settings,
+    description,
+    digest,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
 from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
 from ._dimension import centred_gram, dimension_of_gram, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
@@ -37,8 +45,11 @@ __all__ = [
     "arnoldi",
     "as_nonlinearity",
     "centred_gram",
+    "check_settings",
     "coarse_nonlinearity",
+    "description",
     "device_mesh",
+    "digest",
     "dimension_of_gram",
     "fit_parameters",
     "interpolate",
@@ -53,10 +64,13 @@ __all__ = [
     "perron_vectors",
     "power_iteration",
     "progress_bar",
+    "read_checkpoint",
+    "remove_checkpoint",
     "solve_discrete_lyapunov",
     "spectral_radius",
     "spread",
     "spread_map",
     "standard_normal",
     "threefry_words",
+    "write_checkpoint",
 ]

@@ -13,6 +13,7 @@ from fisherjax._types import Key
 from fisherjax.connectivity import Family
 from fisherjax.numerics import Devices, on_devices, progress_bar, spread, spread_map
 
+from ._checkpoint import Save, SearchState, leaves_of, with_leaves
 from ._constraints import Constraint
 from ._problem import Objective, Problem, make_problem
 
@@ -53,31 +54,67 @@ def evolve(
     ----------
     Storn & Price (1997), J. Global Optim. 11, 341–359; Lange (2023), evosax, GECCO companion.
     """
-    problem = make_problem(family, objective, constraints).coarse()
-    key = check_key("key", key)
-    check_choice("algorithm", algorithm, ALGORITHMS)
-    population_size = check_integer("population_size", population_size, minimum=4)
-    num_generations = check_integer("num_generations", num_generations, minimum=1)
-    num_restarts = check_integer("num_restarts", num_restarts, minimum=1)
-    start_key, run_key = jax.random.split(key)
+    problem = make_problem(family, objective, constraints)
+    settings = SearchSettings(algorithm, population_size, num_generations, num_restarts)
+    with on_devices(devices):
+        return search(problem, settings, key=key, progress=progress)
+
+
+class SearchSettings(NamedTuple):
+    """Size of a search."""
+
+    algorithm: str
+    population_size: int
+    num_generations: int
+    num_restarts: int
+
+    def check(self) -> None:
+        """ValueError or TypeError if one of them makes no sense."""
+        check_choice("algorithm", self.algorithm, ALGORITHMS)
+        check_integer("population_size", self.population_size, minimum=4)
+        check_integer("num_generations", self.num_generations, minimum=1)
+        check_integer("num_restarts", self.num_restarts, minimum=1)
+
+
+def search(
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    key: Key,
+    progress: bool = False,
+    state: SearchState | None = None,
+    save: Save | None = None,
+) -> Search:
+    """`evolve` of a problem, from a state that an earlier run saved if there is one."""
+    settings.check()
+    algorithm, population_size, num_generations, num_restarts = settings
+    problem = problem.coarse()
+    start_key, run_key = jax.random.split(check_key("key", key))
+    start = (problem, algorithm, population_size, jax.random.split(start_key, num_restarts))
     # evosax mixes float types; strict promotion is for our own code
-    with on_devices(devices), jax.numpy_dtype_promotion("standard"):
-        state = _start(problem, algorithm, population_size, jax.random.split(start_key, num_restarts))
-        paths, done, interrupted = [], 0, False
+    with jax.numpy_dtype_promotion("standard"):
+        if state is None:
+            found, paths = _start(*start), []
+        else:
+            found, paths = with_leaves(eqx.filter_eval_shape(_start, *start), state.leaves), [state.path]
+        done, interrupted = sum(map(len, paths)), False
         with progress_bar("evolving", num_generations, enabled=progress) as advance:
+            advance(done)
             try:
                 while done < num_generations:
                     length = min(_CHUNK, num_generations - done)
                     keys = _generation_keys(run_key, done, length, num_restarts)
-                    state, path = _generations(problem, algorithm, population_size, state, keys)
+                    found, path = _generations(problem, algorithm, population_size, found, keys)
                     paths.append(path)
                     done += length
-                    advance(length, note=f"best {_value(state.best_fitness):.4f}")
+                    if save is not None:
+                        save(SearchState(leaves_of(found), jnp.concatenate(paths)))
+                    advance(length, note=f"best {_value(found.best_fitness):.4f}")
             except KeyboardInterrupt:
                 interrupted = True
-    path = jnp.concatenate(paths) if paths else state.best_solution[None]
+    path = jnp.concatenate(paths) if paths else found.best_solution[None]
     evaluations = (done + 1) * population_size * num_restarts
-    return Search(state.best_solution, state.best_fitness, path, evaluations, interrupted)
+    return Search(found.best_solution, found.best_fitness, path, evaluations, interrupted)
 
 
 def _value(fitness: Array) -> float:

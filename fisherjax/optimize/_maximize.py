@@ -1,19 +1,24 @@
 """The entry point: global search, then gradient ascent, one result."""
 
+import os
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._types import Key, Result
+from fisherjax._errors import check_key
+from fisherjax._types import Key, Result, npz_path
 from fisherjax.connectivity import Family, GainMatrix
-from fisherjax.numerics import Devices
+from fisherjax.numerics import Devices, description, digest, on_devices
 
+from ._checkpoint import Saver
 from ._constraints import Constraint
-from ._evolve import evolve
+from ._evolve import Search, SearchSettings, search
 from ._problem import History, Objective, Problem, assess, make_problem, trace_history
-from ._refine import ascend
+from ._refine import Ascent, ascend
 
 
 class Optimum(Result):
@@ -43,6 +48,7 @@ def maximize(
     num_restarts: int = 2,
     refine_steps: int = 100,
     optimizer: optax.GradientTransformation | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
     devices: Devices = None,
 ) -> Optimum:
@@ -72,6 +78,9 @@ def maximize(
         Gradient steps of stage 2 (per penalty round, where there are inequality constraints).
     optimizer
         An optax transformation for stage 2; L-BFGS by default.
+    checkpoint
+        File (.npz) to write every 25 generations and every 10 gradient steps. If it exists, the run goes on from
+        there, to the same bits as if it had never stopped; a checkpoint of another run is refused.
     progress
         Whether to show bars on stderr.
     devices
@@ -87,30 +96,41 @@ def maximize(
     TypeError
         If family, objective, constraints or key are of the wrong kind.
     ValueError
-        If a number is out of range, the budget is infeasible, or no feasible point was found.
+        If a number is out of range, the budget is infeasible, no feasible point was found, or the checkpoint is broken
+        or of another run.
     """
     problem = make_problem(family, objective, constraints)
-    search = evolve(
-        family,
-        objective,
-        key=key,
-        constraints=constraints,
-        algorithm=algorithm,
-        population_size=population_size,
-        num_generations=num_generations,
-        num_restarts=num_restarts,
-        progress=progress,
-        devices=devices,
-    )
-    winner = int(jnp.argmin(search.fitness))
-    if not float(search.fitness[winner]) < 1:
-        reason = "the objective was finite" if np.isinf(float(search.fitness[winner])) else "all constraints held"
-        raise ValueError(f"no point was found where {reason}; widen the family's bounds or loosen the constraints")
-    steps = 0 if search.interrupted else refine_steps
-    ascent = ascend(problem, search.best[winner], num_steps=steps, optimizer=optimizer, progress=progress)
+    settings = SearchSettings(algorithm, population_size, num_generations, num_restarts)
+    described = {
+        "problem": f"{description(problem)} {digest(eqx.filter(problem, eqx.is_array))}",
+        "key": tuple(np.asarray(jax.random.key_data(check_key("key", key))).tolist()),
+        **settings._asdict(),
+        "refine_steps": refine_steps,
+        "optimizer": "L-BFGS" if optimizer is None else description(optimizer),
+    }
+    with on_devices(devices):
+        saver = Saver(None if checkpoint is None else npz_path(checkpoint), described)
+        found = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep_search)
+        winner = int(jnp.argmin(found.fitness))
+        if not float(found.fitness[winner]) < 1:
+            reason = "the objective was finite" if np.isinf(float(found.fitness[winner])) else "all constraints held"
+            raise ValueError(f"no point was found where {reason}; widen the family's bounds or loosen the constraints")
+        ascent = ascend(
+            problem,
+            found.best[winner],
+            num_steps=0 if found.interrupted else refine_steps,
+            optimizer=optimizer,
+            progress=progress,
+            state=saver.ascent,
+            save=None if found.interrupted else saver.keep_ascent,
+        )
+        return _optimum(problem, found, winner, ascent)
+
+
+def _optimum(problem: Problem, search: Search, winner: int, ascent: Ascent) -> Optimum:
     best = ascent.best
     gain_matrix, value, excesses = assess(problem, best)
-    low, high = (jnp.asarray(bound, best.dtype) for bound in family.bounds)
+    low, high = (jnp.asarray(bound, best.dtype) for bound in problem.family.bounds)
     return Optimum(
         gain_matrix=gain_matrix,
         value=value,

@@ -13,6 +13,7 @@ from fisherjax._errors import check_integer, require
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.numerics import progress_bar
 
+from ._checkpoint import AscentState, Save, leaves_of, with_leaves
 from ._constraints import Constraint
 from ._problem import Objective, Problem, assess, make_problem
 
@@ -63,37 +64,56 @@ def ascend(
     num_steps: int,
     optimizer: optax.GradientTransformation | None = None,
     progress: bool = False,
+    state: AscentState | None = None,
+    save: Save | None = None,
 ) -> Ascent:
-    """`refine` from a point of the unit box."""
+    """`refine` from a point of the unit box, or from a state that an earlier run saved."""
     num_steps = check_integer("num_steps", num_steps, minimum=0)
-    _, value, multipliers = assess(problem, unit)
+    _, value, excess = assess(problem, unit)
     require(bool(jnp.isfinite(value)), "the ascent must start where the objective is finite")
     transform = _default_optimizer() if optimizer is None else optax.with_extra_args_support(optimizer)
-    best, interrupted, path = unit, False, [unit[None]]
-    best_value = jnp.where(problem.holds(multipliers), value, -jnp.inf)
-    multipliers = jnp.zeros_like(multipliers)
-    free = jnp.arcsin(2 * jnp.clip(unit, _MARGIN, 1 - _MARGIN) - 1)
-    rounds = _PENALTIES if multipliers.size else (1.0,)
+    if state is None:
+        free = jnp.arcsin(2 * jnp.clip(unit, _MARGIN, 1 - _MARGIN) - 1)
+        best_value = jnp.where(problem.holds(excess), value, -jnp.inf)
+        state = AscentState(0, 0, free, (), jnp.zeros_like(excess), unit, best_value, unit[None])
+    interrupted = False
+    rounds = _PENALTIES if excess.size else (1.0,)
     bar = progress_bar("ascending the gradient", num_steps * len(rounds), enabled=progress)
     # optax mixes integer types; strict promotion is for our own code
     with bar as advance, jax.numpy_dtype_promotion("standard"):
+        advance(state.round * num_steps + state.done)
         try:
-            for penalty in rounds:
-                state = transform.init(free)
-                terms = (multipliers, jnp.asarray(penalty, free.dtype))
-                for first in range(0, num_steps, _CHUNK):
-                    length = min(_CHUNK, num_steps - first)
-                    free, state, visited, values = _ascend(problem, transform, terms, free, state, length)
-                    index = int(jnp.argmax(values))
-                    if float(values[index]) > float(best_value):
-                        best, best_value = visited[index], values[index]
-                    path.append(visited)
-                    advance(length, note=f"best {float(best_value):.6f}")
-                *_, excess = assess(problem, _to_unit(free))
-                multipliers = jnp.maximum(multipliers + penalty * excess, 0)
+            while state.round < len(rounds):
+                before = len(state.path)
+                state = _advanced(problem, transform, state, rounds[state.round], num_steps)
+                if save is not None:
+                    save(state)
+                advance(len(state.path) - before, note=f"best {float(state.best_value):.6f}")
         except KeyboardInterrupt:
             interrupted = True
-    return Ascent(best, best_value, jnp.concatenate(path), interrupted)
+    return Ascent(state.best, state.best_value, state.path, interrupted)
+
+
+def _advanced(problem: Problem, transform: Any, state: AscentState, penalty: float, num_steps: int) -> AscentState:
+    """Some steps further in a penalty round, or into the next."""
+    length = min(_CHUNK, num_steps - state.done)
+    free, leaves, multipliers, path = state.free, state.leaves, state.multipliers, state.path
+    best, best_value = state.best, state.best_value
+    if length:
+        optimiser = transform.init(free)
+        optimiser = with_leaves(optimiser, leaves) if state.done else optimiser
+        terms = (multipliers, jnp.asarray(penalty, free.dtype))
+        free, optimiser, visited, values = _ascend(problem, transform, terms, free, optimiser, length)
+        leaves, path = leaves_of(optimiser), jnp.concatenate([path, visited])
+        index = int(jnp.argmax(values))
+        if float(values[index]) > float(best_value):
+            best, best_value = visited[index], values[index]
+    done = state.done + length
+    if done < num_steps:
+        return AscentState(state.round, done, free, leaves, multipliers, best, best_value, path)
+    *_, excess = assess(problem, _to_unit(free))
+    multipliers = jnp.maximum(multipliers + penalty * excess, 0)
+    return AscentState(state.round + 1, 0, free, (), multipliers, best, best_value, path)
 
 
 def _to_unit(free: Float[Array, " d"]) -> Float[Array, " d"]:

@@ -44,6 +44,7 @@ from ._pages import (
     save_variance_study,
 )
 from ._style import COLORS, population_color, style
+from ._sweep import save_sweep, sweep
 from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, save_dmft, unit_trajectories
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "save_network",
     "save_response",
     "save_stability",
+    "save_sweep",
     "save_training",
     "save_trials",
     "save_variance_study",
@@ -96,6 +98,7 @@ __all__ = [
     "stages",
     "state_space",
     "style",
+    "sweep",
     "task_trial",
     "training_history",
     "trajectory_spectrum",

@@ -1,9 +1,12 @@
 """Figures as files."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+
+from fisherjax._types import write_atomically
 
 
 def new_figure(rows: int, columns: int, size: tuple[float | int, float | int]) -> tuple[Any, Any]:
@@ -12,7 +15,9 @@ def new_figure(rows: int, columns: int, size: tuple[float | int, float | int]) -
 
 
 def write_figure(figure: Any, path: Path) -> Path:
-    """Save and close a figure."""
-    figure.savefig(path)
+    """Save and close a figure; a reader sees the old file or the whole new one."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix.removeprefix(".") or "png")
     plt.close(figure)
+    write_atomically(path, buffer.getvalue())
     return path

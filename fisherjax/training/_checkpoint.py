@@ -1,7 +1,6 @@
 """Checkpoints of training: everything that the next step depends on, and a check that it is the same run."""
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from fisherjax._errors import require
 from fisherjax._types import Result
 from fisherjax.networks import RecurrentNetwork
+from fisherjax.numerics import check_settings, digest, read_checkpoint
 
 from ._result import TrainingHistory
 
@@ -58,22 +58,19 @@ class Checkpoint(Result):
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint; the one before it if it is broken, with a warning.
 
     Raises
     ------
+    FileNotFoundError
+        If there is none.
     ValueError
-        If the file cannot be read, is truncated, or is something else.
+        If it cannot be read, is truncated, or is something else, and so is the one before it.
     """
-    try:
-        return Checkpoint.load(path)
-    except FileNotFoundError:
-        raise
-    except ValueError as error:
-        raise ValueError(f"checkpoint {path}: {error}") from error
-    except Exception as error:
-        # a broken archive fails in as many ways as it can be broken
-        raise ValueError(f"checkpoint {path} cannot be read ({error}); it is truncated or not a checkpoint") from error
+    found = read_checkpoint(Checkpoint, path)
+    if found is None:
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    return found
 
 
 def check_same_run(
@@ -93,19 +90,6 @@ def check_same_run(
         f"checkpoint {path} is of a run that started from other weights; give it another file or remove it",
     )
     check_settings(checkpoint.settings, settings, path)
-
-
-def check_settings(stored: dict[str, Any], settings: dict[str, Any], path: str | Path) -> None:
-    """Refuse a checkpoint of other settings, and name the one that differs.
-
-    Raises
-    ------
-    ValueError
-        If any differs.
-    """
-    for name, value in settings.items():
-        found = stored.get(name)
-        require(found == value, f"checkpoint {path} was written with {name} = {found}, this run has {value}")
 
 
 def first_difference(ours: Any, stored: Any, path: str) -> str | None:
@@ -129,13 +113,3 @@ def first_difference(ours: Any, stored: Any, path: str) -> str | None:
             return f"{path} holds other values there than here"
         return None
     return None if ours == stored else f"{path} is {stored!r} there and {ours!r} here"
-
-
-def digest(tree: Any) -> str:
-    """A fingerprint of all numbers of a tree."""
-    summary = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        array = np.asarray(leaf)
-        summary.update(f"{array.dtype}{array.shape}".encode())
-        summary.update(np.ascontiguousarray(array).tobytes())
-    return summary.hexdigest()

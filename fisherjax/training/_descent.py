@@ -14,10 +14,9 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar, npz_path
-from fisherjax.numerics import progress_bar, spread
+from fisherjax.numerics import check_settings, digest, progress_bar, read_checkpoint, spread, write_checkpoint
 
 from ._augment import Augmentation, augment
-from ._checkpoint import check_settings, digest
 
 _EVALUATED_AT_ONCE = 256
 
@@ -155,8 +154,8 @@ def descend(
     evaluations: list[tuple[int, float, float]] = []
     done = 0
     path = None if checkpoint is None else npz_path(checkpoint)
-    if path is not None and path.exists():
-        saved = _restored(path, settings, start)
+    saved = None if path is None else _restored(path, settings, start)
+    if saved is not None:
         model, leaves, losses = saved.model, list(saved.optimiser), [saved.history.loss]
         table = (saved.history.evaluated, saved.history.validation_loss, saved.history.validation_accuracy)
         evaluations = [(int(n), float(a), float(b)) for n, a, b in zip(*table, strict=True)]
@@ -177,9 +176,9 @@ def descend(
             evaluations.append((done, *_evaluated(run.objective, model, validation, done)))
             advance(count, f"loss {found.mean():.3g} · validation {evaluations[-1][2]:.1%}")
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 kept = tuple(jax.tree.leaves(optimiser))
-                StageCheckpoint(model, kept, _history(losses, evaluations), settings, start).save(path)
+                found = StageCheckpoint(model, kept, _history(losses, evaluations), settings, start)
+                write_checkpoint(found, path)
     return model, _history(losses, evaluations)
 
 
@@ -271,12 +270,9 @@ def _history(losses: list[np.ndarray], evaluations: list[tuple[int, float, float
     return StageHistory(np.concatenate(losses), steps.astype(int), loss, accuracy)
 
 
-def _restored(path: Path, settings: dict[str, Any], start: str) -> StageCheckpoint:
-    try:
-        saved = StageCheckpoint.load(path)
-    except Exception as error:
-        # a broken archive fails in as many ways as it can be broken
-        raise ValueError(f"checkpoint {path} cannot be read ({error}); remove it to begin anew") from error
-    check_settings(saved.settings, settings, path)
-    require(saved.start == start, f"checkpoint {path} is of a run that started from other weights")
+def _restored(path: Path, settings: dict[str, Any], start: str) -> StageCheckpoint | None:
+    saved = read_checkpoint(StageCheckpoint, path)
+    if saved is not None:
+        check_settings(saved.settings, settings, path)
+        require(saved.start == start, f"checkpoint {path} is of a run that started from other weights")
     return saved

@@ -14,10 +14,9 @@ import optax
 from fisherjax._errors import check_callable, check_integer, check_key
 from fisherjax._types import Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.numerics import Devices, on_devices, progress_bar
+from fisherjax.numerics import Devices, digest, on_devices, progress_bar
 from fisherjax.tasks import Task
 
-from ._checkpoint import digest
 from ._result import Training, TrainingProgress
 from ._run import Goal, Run
 from ._setup import check_widths, held_out_trials, loop_settings, training_goal
@@ -189,10 +188,7 @@ class _Saver(NamedTuple):
 
     def begin(self, run: Run) -> None:
         """Go on from the checkpoint, or write a first one: what cannot be saved must say so now, not after hours."""
-        if self.path.exists():
-            run.restore(self.path, self.described)
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not run.restore(self.path, self.described):
             self.save(run)
 
     def save(self, run: Run) -> None:

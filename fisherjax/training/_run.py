@@ -12,9 +12,10 @@ import numpy as np
 from fisherjax._errors import require
 from fisherjax._types import Key
 from fisherjax.networks import RecurrentNetwork, trainable_filter
+from fisherjax.numerics import digest, read_checkpoint, write_checkpoint
 from fisherjax.tasks import Task, TaskBatch
 
-from ._checkpoint import Checkpoint, check_same_run, digest, load_checkpoint
+from ._checkpoint import Checkpoint, check_same_run
 from ._loop import LoopSettings, LoopState, StepRecord, evaluate_network, run_chunk, start_loop
 from ._result import Training, TrainingHistory, TrainingProgress
 from ._streams import Stream
@@ -156,7 +157,7 @@ class Run:
     def save(self, path: Path, settings: dict[str, Any]) -> None:
         """Write a checkpoint, atomically."""
         state = self.state
-        Checkpoint(
+        found = Checkpoint(
             network=self.network(state.loop.parameters),
             previous_network=self.network(state.loop.previous),
             best_network=self.network(state.best),
@@ -170,13 +171,14 @@ class Run:
             settings=settings,
             data=self.stream.fingerprint(state.step * self.settings.accumulate),
             start=digest(self.start),
-        ).save(path)
+        )
+        write_checkpoint(found, path)
 
-    def restore(self, path: Path, settings: dict[str, Any]) -> None:
-        """Go on from a checkpoint; ValueError if it is broken or of another run."""
-        for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
-            unfinished.unlink(missing_ok=True)  # a write that a kill cut short
-        found = load_checkpoint(path)
+    def restore(self, path: Path, settings: dict[str, Any]) -> bool:
+        """Go on from a checkpoint if there is one; ValueError if it is broken or of another run."""
+        found = read_checkpoint(Checkpoint, path)
+        if found is None:
+            return False
         check_same_run(found, self.start, settings, path)
         require(
             found.data == self.stream.fingerprint(found.step * self.settings.accumulate),
@@ -206,6 +208,7 @@ class Run:
             exhausted=False,
             records=(found.history,),
         )
+        return True
 
     def rates(self, numbers: np.ndarray) -> np.ndarray:
         """Learning rate of every step; NaN where a user's optimiser keeps its own."""

@@ -13,9 +13,8 @@ import numpy as np
 
 from fisherjax._errors import require
 from fisherjax._types import Key
+from fisherjax.numerics import digest
 from fisherjax.tasks import Task, TaskBatch
-
-from ._checkpoint import digest
 
 
 class Rule(eqx.Module):

@@ -293,6 +293,10 @@ def test_checkpoints_of_another_run_are_refused(key, tmp_path):
     with pytest.raises(ValueError, match="optimiser = adam"):
         resume(optimiser=optax.sgd(0.1))
     whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    with pytest.warns(RuntimeWarning, match=r"run\.npz cannot be read .* the one before it is used"):
+        assert resume().num_steps == 20
+    (tmp_path / "run.previous.npz").unlink()
     for length in (0, 10, len(whole) // 2, len(whole) - 5):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"run\.npz"):

@@ -1,0 +1,161 @@
+"""One command for every combination of some arguments: planned, divided among jobs, resumed, put together."""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fisherjax._types import write_atomically
+
+from ._arguments import COMMANDS, Sweep
+from ._common_arguments import Common
+from ._parse import UsageError, read_toml, suggestion, with_entries
+from ._sweep_results import merge_points
+from ._terminate import stop_if_terminated
+
+_PARTS = ("command", "out", "fixed", "vary", "show")
+
+
+class Point(NamedTuple):
+    """One combination: the values that vary, the whole command, and its folder, named by what it computes."""
+
+    varied: dict[str, Any]
+    command: Common
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether it was computed to the end."""
+        return (self.folder / "done.json").exists()
+
+
+class Plan(NamedTuple):
+    """All points of a sweep, in order."""
+
+    name: str
+    folder: Path
+    points: list[Point]
+    show: dict[str, str]
+
+
+def run_sweep(sweep: Sweep, words: list[str]) -> None:
+    """Compute this shard's points that are not done yet; when all shards' are, put them together."""
+    if sweep.distributed or sweep.coordinator:
+        raise UsageError("sweep: processes share the points by --shard i/n, not by --distributed")
+    plan = read_plan(sweep)
+    index, count = _shard(sweep.shard)
+    _claim(plan)
+    failed: list[str] = []
+    if not sweep.merge:
+        mine = plan.points[index - 1 :: count]
+        todo = [point for point in mine if sweep.force or not point.done]
+        print(f"{plan.name}: {len(plan.points)} points, {len(mine)} in this shard, {len(todo)} to do", flush=True)
+        for number, point in enumerate(todo, start=1):
+            failed += _compute(point, f"[{number}/{len(todo)}]", words, anew=sweep.force)
+    missing = sum(not point.done for point in plan.points)
+    if missing and not sweep.merge:
+        print(f"{missing} points are not done; those that are, together: fisherjax sweep {sweep.plan} --merge")
+    else:
+        merge_points(plan.name, plan.folder, [(p.varied, p.folder) for p in plan.points if p.done], plan.show, missing)
+    if failed:
+        raise UsageError(f"{len(failed)} points failed, the first: {failed[0]}; run again to try them again")
+
+
+def read_plan(sweep: Sweep) -> Plan:
+    """All points of a plan.
+
+    Raises
+    ------
+    UsageError
+        If something in it cannot be understood.
+    """
+    source = f"sweep {sweep.plan}"
+    entries = read_toml(sweep.plan, "sweep")
+    for key in entries:
+        if key not in _PARTS:
+            raise UsageError(f"{source}: unknown key {key!r}{suggestion(key, _PARTS)}")
+    commands = {name: one for name, one in COMMANDS.items() if isinstance(one, Common) and not isinstance(one, Sweep)}
+    name = entries.get("command", "")
+    if name not in commands:
+        raise UsageError(f"{source}: command must be one of {', '.join(commands)}, got {name!r}")
+    fixed, vary, show = (entries.get(part, {}) for part in ("fixed", "vary", "show"))
+    if not isinstance(vary, dict) or not vary or not all(isinstance(v, list) and v for v in vary.values()):
+        raise UsageError(f"{source}: [vary] must name at least one argument with a list of values")
+    for reserved in ("out", "config", "force", "resume"):
+        if reserved in fixed or reserved in vary:
+            raise UsageError(f"{source}: {reserved} is the sweep's own")
+    folder = sweep.out if sweep.out != Path() else Path(entries.get("out", Path("results") / sweep.plan.stem))
+    base = with_entries(commands[name], fixed, f"{source}, [fixed]")
+    base = dataclasses.replace(base, device=sweep.device, devices=sweep.devices, quick=sweep.quick)
+    if "seed" not in fixed:
+        base = dataclasses.replace(base, seed=sweep.seed)
+    points = []
+    for values in itertools.product(*vary.values()):
+        varied = dict(zip(vary, values, strict=True))
+        command = with_entries(base, varied, f"{source}, [vary]")
+        place = folder / "points" / _digest(name, command)
+        points.append(Point(varied, dataclasses.replace(command, out=place), place))
+    return Plan(f"{sweep.plan.stem}: {name}", folder, points, {str(k): str(v) for k, v in show.items()})
+
+
+def _digest(name: str, command: Common) -> str:
+    """What a point computes, whatever device it is on."""
+    settings = dataclasses.asdict(command)
+    for irrelevant in ("out", "config", "force", "resume", "device", "devices"):
+        settings.pop(irrelevant, None)
+    return hashlib.sha256(json.dumps([name, settings], sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = (int(part) for part in found.groups()) if found else (0, 0)
+    if not 1 <= index <= count:
+        raise UsageError(f"--shard must be i/n with i from 1 to n, such as 2/8, got {text!r}")
+    return index, count
+
+
+def _claim(plan: Plan) -> None:
+    """Make the folder, or refuse one that holds something else."""
+    folder = plan.folder
+    try:
+        if folder.exists() and any(folder.iterdir()) and not (folder / "points").is_dir():
+            raise UsageError(f"--out {folder} holds something else than a sweep; choose another folder")
+        (folder / "points").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder} cannot be written to: {error.strerror}") from error
+
+
+def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list[str]:
+    """Run one point; what went wrong, if something did. What it prints goes into log.txt."""
+    from ._main import run  # noqa: PLC0415
+
+    label = ", ".join(f"{name} = {value}" for name, value in point.varied.items())
+    print(f"{number} {label} …", file=sys.stderr, flush=True)
+    if anew:
+        shutil.rmtree(point.folder, ignore_errors=True)
+    command = dataclasses.replace(point.command, force=True)
+    resumable = any(point.folder.glob("checkpoint.npz")) or any(point.folder.glob("stage-*.npz"))
+    if resumable and hasattr(command, "resume"):
+        command = dataclasses.replace(command, resume=True)
+    point.folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    with (point.folder / "log.txt").open("w") as log:
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                run(command, words)
+            stop_if_terminated()
+        except (UsageError, ValueError, TypeError, ArithmeticError) as error:
+            reason = f"{label}: {' '.join(str(error).split())}"
+            print(reason, file=log)
+            print(f"  failed: {reason}", file=sys.stderr, flush=True)
+            return [reason]
+    record = {"varied": point.varied, "seconds": round(time.perf_counter() - start, 3)}
+    write_atomically(point.folder / "done.json", (json.dumps(record, default=str) + "\n").encode())
+    return []

@@ -1,0 +1,80 @@
+"""Checkpoints of an optimisation: both stages, so that it goes on to the same bits."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fisherjax._types import Result
+from fisherjax.numerics import check_settings, read_checkpoint, write_checkpoint
+
+
+class SearchState(Result):
+    """Stage 1 after some generations: leaves of the strategy's state, and the best points so far."""
+
+    leaves: tuple[Any, ...]
+    path: Float[Array, "G R d"]
+
+
+class AscentState(Result):
+    """Stage 2 after some steps of one penalty round."""
+
+    round: int
+    done: int
+    free: Float[Array, " d"]
+    leaves: tuple[Any, ...]
+    multipliers: Float[Array, " c"]
+    best: Float[Array, " d"]
+    best_value: Float[Array, ""]
+    path: Float[Array, "S d"]
+
+
+class OptimizationCheckpoint(Result):
+    """Where both stages are, and the settings of the run."""
+
+    search: SearchState | None
+    ascent: AscentState | None
+    settings: dict[str, Any]
+
+
+class Saver:
+    """Both stages as they are, written to a file (if there is one) whenever one of them moves on."""
+
+    def __init__(self, path: Path | None, settings: dict[str, Any]):
+        """Begin where the file is; ValueError if it is broken or of another run."""
+        self.path, self.settings = path, settings
+        found = None if path is None else read_checkpoint(OptimizationCheckpoint, path)
+        if found is not None:
+            check_settings(found.settings, settings, str(path))
+        self.search = None if found is None else found.search
+        self.ascent = None if found is None else found.ascent
+
+    def keep_search(self, state: SearchState) -> None:
+        """Stage 1 moved on."""
+        self.search = state
+        self._write()
+
+    def keep_ascent(self, state: AscentState) -> None:
+        """Stage 2 moved on."""
+        self.ascent = state
+        self._write()
+
+    def _write(self) -> None:
+        if self.path is not None:
+            write_checkpoint(OptimizationCheckpoint(self.search, self.ascent, self.settings), self.path)
+
+
+Save = Callable[[Any], None]
+
+
+def leaves_of(tree: Any) -> tuple[Any, ...]:
+    """What a checkpoint keeps of a state."""
+    return tuple(jax.tree.leaves(tree))
+
+
+def with_leaves(like: Any, leaves: tuple[Any, ...]) -> Any:
+    """A state of the same structure with other leaves."""
+    return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(leaf) for leaf in leaves])

@@ -1,0 +1,53 @@
+"""A result against an argument that was varied."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ._files import new_figure, write_figure
+from ._style import axes_or_new, population_color
+
+
+def sweep(
+    columns: Mapping[str, Sequence[Any]], *, x: str, y: str, colour: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Mean and standard error of column `y` over the rows that agree in `x` and `colour`.
+
+    Parameters
+    ----------
+    columns
+        Columns of a table by name, equally long; rows whose `y` is not a number are left out.
+    x, y
+        Names of the columns to draw.
+    colour
+        Column whose values become lines of their own.
+    ax
+        Where to draw.
+    """
+    axes = axes_or_new(ax)
+    groups = list(dict.fromkeys(columns[colour])) if colour else [None]
+    for index, group in enumerate(groups):
+        rows = [i for i in range(len(columns[x])) if colour is None or columns[colour][i] == group]
+        rows = [i for i in rows if isinstance(columns[y][i], int | float)]
+        places = sorted({float(columns[x][i]) for i in rows})
+        found = [np.array([columns[y][i] for i in rows if float(columns[x][i]) == place]) for place in places]
+        means = [values.mean() for values in found]
+        errors = [values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0 for values in found]
+        label = None if group is None else f"{colour} = {group}"
+        axes.errorbar(places, means, errors, color=population_color(index), marker="o", capsize=2, label=label)
+    axes.set_xlabel(x.replace("_", " "))
+    axes.set_ylabel(y.replace("_", " "))
+    if colour:
+        axes.legend(frameon=False)
+    return axes
+
+
+def save_sweep(path: Path, columns: Mapping[str, Sequence[Any]], *, x: str, y: str, colour: str | None = None) -> Path:
+    """`sweep` as a file."""
+    figure, axes = new_figure(1, 1, (6.0, 4.2))
+    sweep(columns, x=x, y=y, colour=colour, ax=axes[0, 0])
+    figure.tight_layout()
+    return write_figure(figure, path)

@@ -1,0 +1,64 @@
+"""A run in its own process: ``python killed.py optimize|train|sweep FOLDER``. Killed and started again by a test.
+
+Writes a digest of what it computed to FOLDER/digest.txt.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from fisherjax import connectivity, networks, optimize, tasks, training
+from fisherjax.cli import main
+from fisherjax.numerics import digest
+
+PLAN = """
+command = "curve"
+[fixed]
+steps = 4
+[vary]
+gain = [0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
+seed = [0, 1]
+"""
+
+
+def optimise(folder: Path) -> str:
+    """Both stages, with a constraint; many generations, so that there is something to kill."""
+    limits = (optimize.Budget(1.0), optimize.WeightRadius(0.95))
+    optimum = optimize.maximize(
+        connectivity.ToeplitzFamily(2), optimize.LogFisher(3), key=jax.random.key(5), constraints=limits,
+        population_size=8, num_generations=1500, num_restarts=1, refine_steps=100,
+        checkpoint=folder / "checkpoint.npz",
+    )  # fmt: skip
+    return digest((optimum.gain_matrix, optimum.value, optimum.history))
+
+
+def train(folder: Path) -> str:
+    """With noise and Dale's law."""
+    key = jax.random.key(7)
+    constraints = (networks.dale(0.8), networks.no_autapses())
+    trained = training.fit(
+        networks.RNN(2, 24, 2, key=key, constraints=constraints, noise_std=0.05), tasks.flip_flop(num_bits=2),
+        key=key, num_steps=4000, batch_size=16, trial_steps=12, evaluate_every=20, checkpoint_every=20,
+        checkpoint=folder / "checkpoint.npz", callback=lambda _: time.sleep(0.01),
+    )  # fmt: skip
+    return digest((trained.network, trained.last_network, trained.history))
+
+
+def sweep(folder: Path) -> str:
+    """Twelve points; the table of all of them, and the arrays of each."""
+    plan = folder / "plan.toml"
+    plan.write_text(PLAN)
+    out = folder / "sweep"
+    if main(["sweep", str(plan), "--out", str(out)]) != 0:
+        sys.exit(1)
+    arrays = [dict(np.load(path)) for path in sorted(out.glob("points/*/arrays.npz"))]
+    return digest(arrays) + (out / "table.csv").read_text()
+
+
+if __name__ == "__main__":
+    kind, place = sys.argv[1], Path(sys.argv[2])
+    place.mkdir(exist_ok=True)
+    (place / "digest.txt").write_text({"optimize": optimise, "train": train, "sweep": sweep}[kind](place))
