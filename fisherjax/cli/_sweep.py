@@ -145,6 +145,8 @@ def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list
     if resumable and hasattr(command, "resume"):
         command = dataclasses.replace(command, resume=True)
     point.folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in point.folder.glob(".*.tmp"):
+        unfinished.unlink(missing_ok=True)  # a write that a kill cut short
     start = time.perf_counter()
     with (point.folder / "log.txt").open("w") as log:
         try:

@@ -1,0 +1,90 @@
+"""Signals, full disks and folders that cannot be written: one line, an exit code of its own, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fisherjax.cli import main
+
+OPTIMIZE = ["optimize", "--populations", "2", "--population-size", "8", "--restarts", "1", "--steps", "3"]
+OPTIMIZE += ["--refine-steps", "10", "--units", "60", "--draws", "2", "--trials", "20", "--images", "12"]
+
+
+def start(words, cache, blocks="unlimited"):
+    """A run that may write no file of more than so many blocks of 512 bytes."""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(cache)}
+    command = ["sh", "-c", f'ulimit -f {blocks}; exec "$0" -m fisherjax "$@"', sys.executable, *words]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_sigterm_keeps_a_checkpoint_and_has_its_own_code(tmp_path):
+    """Resumed, the run finds what one without a break finds."""
+    words = [*OPTIMIZE, "--generations", "300", "--seed", "4"]
+    folder = tmp_path / "out"
+    process = start([*words, "--out", str(folder)], tmp_path)
+    end = time.monotonic() + 120
+    while not (folder / "checkpoint.npz").exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    output, error = process.communicate()
+    assert process.returncode == 75, error
+    assert error.strip().splitlines()[-1] == "fisherjax: terminated; what was finished is in the output folder"
+    assert f"--out {folder} --resume" in output
+    assert not (folder / "results.json").exists()
+    assert main([*words, "--out", str(folder), "--resume"]) == 0
+    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    for name in ("results.json", "table.csv"):
+        assert (folder / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_resume_without_a_checkpoint(tmp_path, capsys):
+    assert main([*OPTIMIZE, "--generations", "10", "--out", str(tmp_path), "--resume"]) == 2
+    assert f"--resume: there is no {tmp_path / 'checkpoint.npz'}" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+    """Files may not grow beyond a limit: table and results fit, the figure does not."""
+    folder = tmp_path / "out"
+    assert main(["curve", "--steps", "2", "--out", str(folder)]) == 0
+    before = (folder / "fisher.png").read_bytes()
+    process = start(["curve", "--steps", "3", "--force", "--out", str(folder)], tmp_path, blocks=16)
+    _, error = process.communicate()
+    assert process.returncode == 74
+    last = error.strip().splitlines()[-1]
+    assert last == f"fisherjax: {folder / 'fisher.png'}: File too large; what was written before is kept"
+    assert (folder / "fisher.png").read_bytes() == before
+    assert len(json.loads((folder / "results.json").read_text())["theory"]) == 2
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("command", [["curve"], OPTIMIZE, ["train", "flip-flop"]])
+def test_where_nothing_can_be_written_is_said_before_anything_is_computed(tmp_path, capsys, monkeypatch, command):
+    def refused(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error == f"fisherjax: --out {tmp_path / 'out'} cannot be written to: Read-only file system"
+    assert main([*command, "--out", "/proc/fisherjax"]) == 2
+    assert "--out /proc/fisherjax cannot be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--devices", "many"], "--devices must be a positive number or all, got 'many'"),
+        (["--devices", "1000"], "devices=1000, but there are"),
+        (["--coordinator", "localhost:1", "--num-processes", "2"], "go together: give all three, or none"),
+    ],
+)
+def test_wrong_devices_are_one_line(tmp_path, capsys, words, message):
+    assert main(["curve", *words, "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
