@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._types import Scalar, Stimulus
@@ -103,13 +103,15 @@ def operator_curve(
         input_pattern=input_pattern,
     )
     share = num_units * gain_matrix.fractions / order.noise_variance[0]
-    start = share[:, None, None] * order.sensitivity[0]
+    return _curve(order, _diffused(order.diffusion, share[:, None, None] * order.sensitivity[0]), stimulus)
 
+
+@jax.jit
+def _diffused(operators: Float[Array, "T P P"], start: Float[Array, "P K K"]) -> Float[Array, "T P K K"]:
     def step(information: Array, operator: Array) -> tuple[Array, Array]:
         return jnp.einsum("pq,qab->pab", operator, information), information
 
-    _, by_population = jax.lax.scan(step, start, order.diffusion)
-    return _curve(order, by_population, stimulus)
+    return jax.lax.scan(step, start, operators)[1]
 
 
 def check_noise(noise_std: Scalar, observation_noise_std: Scalar) -> None:

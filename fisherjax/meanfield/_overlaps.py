@@ -59,10 +59,7 @@ def pattern_overlaps(
     phi, start, noise = _checked(gain_matrix, initial_overlap, noise_std, nonlinearity)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
 
-    def step(carry: _Pairs, _: None) -> tuple[_Pairs, _Pairs]:
-        return _step(gain_matrix, noise, phi, carry), carry
-
-    _, (variances, overlaps) = jax.lax.scan(step, _first(gain_matrix, noise, start), length=num_steps)
+    variances, overlaps = _all_steps(gain_matrix, noise, phi, _first(gain_matrix, noise, start), num_steps)
     times = jnp.arange(1, num_steps + 1, dtype=start.dtype)
     return PatternOverlaps(times, variances, _as_matrices(overlaps, start.shape[1]))
 
@@ -137,3 +134,11 @@ def _as_matrices(pairs: Float[Array, "*T P pairs"], stimuli: int) -> Float[Array
 
 
 _jitted_step = jax.jit(_step, static_argnums=2)
+
+
+@jax.jit(static_argnums=(2, 4))
+def _all_steps(gain_matrix: GainMatrix, noise: Array, phi: Nonlinearity, first: _Pairs, num_steps: int) -> _Pairs:
+    def step(carry: _Pairs, _: None) -> tuple[_Pairs, _Pairs]:
+        return _step(gain_matrix, noise, phi, carry), carry
+
+    return jax.lax.scan(step, first, length=num_steps)[1]

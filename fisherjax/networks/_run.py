@@ -59,11 +59,23 @@ def run(
         inputs.ndim >= 2 and inputs.shape[-1] == network.num_inputs,
         f"inputs must have shape (T, …, {network.num_inputs}), got {inputs.shape}",
     )
+    return _run(network, inputs, initial_state, None if key is None else check_key("key", key), unroll, reverse_mode)
+
+
+@eqx.filter_jit
+def _run(
+    network: RecurrentNetwork,
+    inputs: Array,
+    initial_state: Any,
+    key: Key | None,
+    unroll: int,
+    reverse_mode: bool,  # noqa: FBT001
+) -> tuple[Array, Array]:
     network = resolved(network)
     start = network.initial_state if initial_state is None else initial_state
     start = jnp.broadcast_to(start, (*inputs.shape[1:-1], network.state_size))
     inputs = inputs.astype(start.dtype)
-    process_key, observation_key = (None, None) if key is None else jax.random.split(check_key("key", key))
+    process_key, observation_key = (None, None) if key is None else jax.random.split(key)
     keys = None if process_key is None else jax.random.split(process_key, len(inputs))
     if reverse_mode:
         others = eqx.tree_at(
