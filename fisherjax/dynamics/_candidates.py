@@ -7,8 +7,10 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar
 from fisherjax.networks import RecurrentNetwork, run
+from fisherjax.numerics import full_precision
 
 
+@full_precision
 def sample_states(
     network: RecurrentNetwork,
     inputs: Float[Array, "T batch I"],

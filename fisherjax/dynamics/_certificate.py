@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._errors import check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.networks import ConvolutionalRNN
+from fisherjax.numerics import full_precision
 
 from ._convolution_spectrum import convolution_bounds
 
@@ -46,6 +47,7 @@ class StabilityCertificate(Result):
     locally_stable: Bool[np.ndarray, " d"]
 
 
+@full_precision
 def stability_certificate(network: ConvolutionalRNN) -> StabilityCertificate:
     """Certify the stability of every area of a network.
 
@@ -65,6 +67,7 @@ def stability_certificate(network: ConvolutionalRNN) -> StabilityCertificate:
     return StabilityCertificate(singular, symmetric, contraction, radius, singular < 1, radius < 1)
 
 
+@full_precision
 def spectral_penalty(network: ConvolutionalRNN, *, limit: Scalar = 1.0) -> Float[Array, ""]:
     """Σ over areas of max(0, σ − limit)², σ the certified bound of the largest singular value; differentiable.
 

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, check_integer, check_scalar, require
 from fisherjax._types import Result, Scalar
+from fisherjax.numerics import full_precision
 
 
 class PrincipalComponents(Result):
@@ -42,6 +43,7 @@ class PrincipalComponents(Result):
         return jnp.asarray(coordinates) @ self.components + self.mean
 
 
+@full_precision
 def principal_components(states: object, num_components: int | None = None) -> PrincipalComponents:
     """Principal components of states, centred and sorted by variance.
 

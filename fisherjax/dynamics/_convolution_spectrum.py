@@ -11,6 +11,7 @@ from jaxtyping import Array, Complex, Float
 from fisherjax._errors import check_choice, check_integer, require
 from fisherjax._types import Result, as_float
 from fisherjax.networks import convolve
+from fisherjax.numerics import full_precision
 
 Padding = Literal["circular", "zero"]
 
@@ -37,6 +38,7 @@ class ConvolutionSpectrum(Result):
         return float(np.abs(self.eigenvalues[0]))
 
 
+@full_precision
 def convolution_spectrum(
     weights: Float[Array | np.ndarray, "C C side side"], shape: tuple[int, int], *, padding: Padding = "circular"
 ) -> ConvolutionSpectrum:
@@ -79,6 +81,7 @@ def convolution_spectrum(
     return ConvolutionSpectrum(values[order].astype(complex), -np.sort(-singular))
 
 
+@full_precision
 def convolution_matrix(
     weights: Float[Array | np.ndarray, "C C side side"], shape: tuple[int, int]
 ) -> Float[Array, "units units"]:
@@ -109,6 +112,7 @@ class ConvolutionBounds(NamedTuple):
     symmetric: Float[Array, ""]
 
 
+@full_precision
 def convolution_bounds(
     weights: Float[Array | np.ndarray, "C C side side"], shape: tuple[int, int]
 ) -> ConvolutionBounds:

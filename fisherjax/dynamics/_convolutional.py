@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, Kernels, convolve, respond
-from fisherjax.numerics import Spectrum, Target, arnoldi, largest_symmetric
+from fisherjax.numerics import Spectrum, Target, arnoldi, full_precision, largest_symmetric
 
 
 class TrajectorySpectrum(Result):
@@ -41,6 +41,7 @@ class TrajectorySpectrum(Result):
         return np.nanmax(np.abs(self.eigenvalues), axis=1)
 
 
+@full_precision
 def trajectory_spectrum(
     network: ConvolutionalRNN,
     image: Float[Array | np.ndarray, "height width colours"],
@@ -134,6 +135,7 @@ def _jacobian_vector(network: ConvolutionalRNN, state: AreaState, drive: Drive |
     return jax.jvp(step, (flat,), (vector,))[1]
 
 
+@full_precision
 def recurrent_spectrum(
     network: ConvolutionalRNN, *, key: Key, num_eigenvalues: int = 20, which: Target = "largest magnitude"
 ) -> tuple[Spectrum, ...]:
@@ -183,6 +185,7 @@ class TransientGrowth(Result):
     perturbation: tuple[Float[np.ndarray, "..."], ...]
 
 
+@full_precision
 def transient_growth(
     network: ConvolutionalRNN,
     image: Float[Array | np.ndarray, "height width colours"],

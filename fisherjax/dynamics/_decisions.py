@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import ConvolutionalRNN, respond
+from fisherjax.numerics import full_precision
 
 _BATCH = 256
 
@@ -40,6 +41,7 @@ class Decisions(Result):
     decided_accuracy: float
 
 
+@full_precision
 def decisions(
     logits: Float[Array | np.ndarray, "T n K"],
     labels: object,
@@ -111,6 +113,7 @@ class Robustness(Result):
     standard_error: Float[np.ndarray, " levels"]
 
 
+@full_precision
 def robustness(
     network: ConvolutionalRNN,
     images: Float[Array | np.ndarray, "n height width colours"],
@@ -186,6 +189,7 @@ class Relaxation(Result):
     returned: Bool[np.ndarray, " n"]
 
 
+@full_precision
 def relaxation(
     network: ConvolutionalRNN,
     images: Float[Array | np.ndarray, "n height width colours"],

@@ -9,6 +9,7 @@ from scipy.spatial import KDTree
 
 from fisherjax._errors import check_choice, check_integer, check_scalar
 from fisherjax._types import Result, Scalar
+from fisherjax.numerics import full_precision
 
 from ._jacobian import jacobian
 from ._search import Arrivals, Cloud, SearchSettings, cloud_of, search
@@ -87,6 +88,7 @@ class FixedPoints(Result):
         return f"FixedPoints({listed}; {share}; {len(self.slow_points)} slow points{far})"
 
 
+@full_precision
 def find_fixed_points(
     step: StepFunction,
     candidates: object,

@@ -10,11 +10,13 @@ from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous
 from fisherjax.networks import RateNetwork
+from fisherjax.numerics import full_precision
 from fisherjax.simulate import FlowStep, drawn_network
 
 from ._lyapunov import BLOCKS, LyapunovSpectrum, lyapunov_spectrum
 
 
+@full_precision
 def flow_lyapunov_spectrum(
     network: RateNetwork,
     *,
@@ -109,6 +111,7 @@ class MeasuredExponent(Result):
     by_draw: Float[np.ndarray, " draws"]
 
 
+@full_precision
 def measure_lyapunov_exponent(
     gain: Scalar | GainMatrix,
     *,

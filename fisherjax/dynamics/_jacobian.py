@@ -11,12 +11,14 @@ from jaxtyping import Array, Complex, Float
 from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.networks import RecurrentNetwork
+from fisherjax.numerics import full_precision
 
 from ._step import CONVENTIONS, Convention, StepFunction, apply, as_inputs, as_states, check_step, prepared
 
 _DEFECTIVE = 1e10  # condition number of the eigenvectors beyond which they are no basis to rounding
 
 
+@full_precision
 def jacobian(
     step: StepFunction,
     points: object,

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
+from fisherjax.numerics import full_precision
 
 from ._step import StepFunction, apply, as_states, check_step, prepared
 
@@ -43,6 +44,7 @@ class LyapunovSpectrum(Result):
         return last + 1 + float(total[last] / abs(self.exponents[last + 1]))
 
 
+@full_precision
 def lyapunov_spectrum(
     step: StepFunction,
     initial_state: object,

@@ -10,6 +10,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import Result, Scalar
+from fisherjax.numerics import full_precision
 
 from ._jacobian import jacobian, modes
 from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states
@@ -46,6 +47,7 @@ class AttractorManifold(Result):
     leading_eigenvalues: Complex[np.ndarray, " M"]
 
 
+@full_precision
 def attractor_manifold(
     step: StepFunction,
     points: object,

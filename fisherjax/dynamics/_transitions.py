@@ -11,6 +11,7 @@ from scipy.spatial.distance import pdist
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar
+from fisherjax.numerics import full_precision
 
 from ._fixed_points import FixedPoints
 from ._step import StepFunction, apply, as_inputs, as_states, check_step, prepared
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
+@full_precision
 def transition_graph(
     step: StepFunction,
     points: FixedPoints | Any,

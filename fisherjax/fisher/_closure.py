@@ -15,7 +15,7 @@ from fisherjax._errors import check_choice, check_integer
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import AXES, Devices, Nonlinearity, on_devices, spread, spread_map
+from fisherjax.numerics import AXES, Devices, Nonlinearity, full_precision, on_devices, spread, spread_map
 from fisherjax.simulate import check_allocation, map_length
 
 from ._curve import FisherCurve, as_draws, mean_curve, warn_if_not_finite
@@ -41,6 +41,7 @@ class _State(NamedTuple):
     third: Float[Array, "N N"] | None  # joint cumulants κ(x_i, x_i, x_j)
 
 
+@full_precision
 def closure_curve(
     weights: object,
     *,
@@ -152,6 +153,7 @@ def closure_curve(
     )
 
 
+@full_precision
 def closure_moments(
     network: RateNetwork,
     *,

@@ -11,7 +11,7 @@ from fisherjax._errors import check_choice, check_finite, check_integer, check_s
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import Replicas, as_structure, covariance_rows
-from fisherjax.numerics import Nonlinearity, coarse_nonlinearity
+from fisherjax.numerics import Nonlinearity, coarse_nonlinearity, full_precision
 from fisherjax.simulate import checked_times, solver_grid
 
 from ._curve import FisherCurve, warn_if_not_finite
@@ -20,6 +20,7 @@ PROTOCOLS = ("pulse", "step")
 _LONGEST = 4000
 
 
+@full_precision
 def continuous_curve(
     gain_matrix: GainMatrix,
     *,

@@ -11,7 +11,7 @@ from fisherjax._errors import check_choice, check_integer, check_key, check_scal
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_index, population_sizes
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import as_nonlinearity, progress_bar
+from fisherjax.numerics import as_nonlinearity, full_precision, progress_bar
 from fisherjax.simulate import (
     SensitivityMoments,
     check_allocation,
@@ -28,6 +28,7 @@ from ._simulated import information_with_error
 _BLOCKS = 10
 
 
+@full_precision
 def simulated_continuous_curve(
     gain_matrix: GainMatrix,
     *,

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, respond
-from fisherjax.numerics import largest_symmetric
+from fisherjax.numerics import full_precision, largest_symmetric
 
 from ._estimate import FisherEstimate
 from ._pathwise import pathwise
@@ -47,6 +47,7 @@ class ConvolutionalInformation(Result):
     area: int
 
 
+@full_precision
 def convolutional_information(
     network: ConvolutionalRNN,
     image_of: ImageOf,
@@ -148,6 +149,7 @@ def _means(network: ConvolutionalRNN, image: Array, kicks: AreaState, area: int,
     return jax.lax.scan(body, network.initial_state(), (shown, kicks))[1]
 
 
+@full_precision
 def simulated_convolutional_information(
     network: ConvolutionalRNN,
     image_of: ImageOf,
@@ -221,6 +223,7 @@ def _readings(network: ConvolutionalRNN, at: Sequence[int], area: int) -> tuple[
     return steps, area % plan.depth
 
 
+@full_precision
 def channel_means(
     network: ConvolutionalRNN, image_of: ImageOf, *, step: int, area: int = -1
 ) -> Callable[[Any, Key], Float[Array, " channels"]]:
@@ -252,6 +255,7 @@ class Eigendistortion(Result):
     information: float
 
 
+@full_precision
 def eigendistortions(
     response: Callable[[Any], Array], image: Float[Array | np.ndarray, "height width colours"], *, key: Key
 ) -> tuple[Eigendistortion, Eigendistortion]:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_scalar, require
 from fisherjax._types import Result, Scalar
+from fisherjax.numerics import full_precision
 
 from ._estimate import as_responses
 
@@ -36,6 +37,7 @@ class CramerRao(Result):
         return jnp.sqrt(self.bound) / jnp.abs(1 + self.bias_slope)
 
 
+@full_precision
 def cramer_rao(
     estimates: object,
     stimuli: object,

@@ -84,5 +84,5 @@ def warn_if_not_finite(curve: FisherCurve, reason: str) -> FisherCurve:
         step = curve.first_non_finite()
         if step is not None:
             message = f"Fisher information is not finite from time {step:g} on: {reason}"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
     return curve

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_key, check_scalar, require
 from fisherjax._types import Key
-from fisherjax.numerics import fit_parameters
+from fisherjax.numerics import fit_parameters, full_precision
 
 from ._direct import check_pairs, direct, pair_moments
 from ._estimate import FisherEstimate, check_freedom, check_invertible
@@ -24,6 +24,7 @@ _NETWORK_STEPS = 600
 _WIDTH = 32
 
 
+@full_precision
 def decoder(
     responses_minus: object,
     responses_plus: object,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_scalar, is_traced, require
-from fisherjax.numerics import noncentrality_interval
+from fisherjax.numerics import full_precision, noncentrality_interval
 
 from ._blocks import block_jackknife, check_blocks
 from ._estimate import (
@@ -33,6 +33,7 @@ class PairMoments(NamedTuple):
     precision: Float[Array, " K"]  # n₀, Cov f̂′ = Σ/n₀
 
 
+@full_precision
 def direct(
     responses_minus: object,
     responses_plus: object,
@@ -92,6 +93,7 @@ def direct(
     return _direct(moments, freedom, confidence, minus.ndim == 2)
 
 
+@full_precision
 def shuffled(
     responses_minus: object, responses_plus: object, separation: object, *, confidence: float = 0.95
 ) -> FisherEstimate:

@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_finite, is_traced, require
+from fisherjax.numerics import full_precision
 
 FORMS = ("independent", "linear", "total")
 
 
+@full_precision
 def gaussian_information(
     mean_slope: Float[Array | np.ndarray, "*K p"],
     covariance: Float[Array | np.ndarray, "p p"],
@@ -75,6 +77,7 @@ def gaussian_information(
     return value if slope.ndim == 2 else value[0, 0]
 
 
+@full_precision
 def optimal_decoder(
     mean_slope: Float[Array | np.ndarray, " p"], covariance: Float[Array | np.ndarray, "p p"]
 ) -> Float[Array, " p"]:
@@ -129,6 +132,7 @@ def _lower_solve(lower: Array, right: Array) -> Array:
     return jax.lax.linalg.triangular_solve(lower, right, left_side=True, lower=True)
 
 
+@full_precision
 def sensitivity_index(information: object, separation: object) -> Array:
     """Sensitivity index d′ = |Δθ| √I of two stimuli a small separation Δθ apart.
 

@@ -9,10 +9,12 @@ from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._types import Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import Trajectory, propagate
+from fisherjax.numerics import full_precision
 
 from ._curve import FisherCurve, warn_if_not_finite
 
 
+@full_precision
 def meanfield_curve(
     gain_matrix: GainMatrix,
     *,
@@ -73,6 +75,7 @@ def meanfield_curve(
     return _curve(order, by_population, stimulus)
 
 
+@full_precision
 def operator_curve(
     gain_matrix: GainMatrix,
     *,

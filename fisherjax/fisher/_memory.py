@@ -7,9 +7,10 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, check_integer, check_scalar, is_traced, require
 from fisherjax._types import Scalar, as_float
-from fisherjax.numerics import solve_discrete_lyapunov, spectral_radius
+from fisherjax.numerics import full_precision, solve_discrete_lyapunov, spectral_radius
 
 
+@full_precision
 def memory_matrix(
     weights: object, input_vector: object, *, noise_std: Scalar, num_steps: int
 ) -> Float[Array, "num_steps num_steps"]:
@@ -50,6 +51,7 @@ def memory_matrix(
     return _memory_matrix(matrix, vector, jnp.asarray(noise_std).astype(matrix.dtype), num_steps)
 
 
+@full_precision
 def memory_curve(
     weights: object, input_vector: object, *, noise_std: Scalar, num_steps: int
 ) -> Float[Array, " num_steps"]:
@@ -61,6 +63,7 @@ def memory_curve(
     return jnp.diagonal(memory_matrix(weights, input_vector, noise_std=noise_std, num_steps=num_steps))
 
 
+@full_precision
 def total_memory(weights: object, input_vector: object, *, noise_std: Scalar) -> Float[Array, ""]:
     """Total Fisher memory J_tot = Σ_k J(k) over all lags, without truncation.
 

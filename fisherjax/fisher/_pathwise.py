@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_finite, require
+from fisherjax.numerics import full_precision
 
 from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, scalar_if, wilson_interval
 
@@ -20,6 +21,7 @@ class PathMoments(NamedTuple):
     slope_scatter: Float[Array, "*batch K K p p"]  # of r′
 
 
+@full_precision
 def pathwise(responses: object, derivatives: object, *, confidence: float = 0.95) -> FisherEstimate:
     r"""Linear Fisher information from responses and their derivatives at fixed randomness, bias removed.
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_callable, check_finite, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, as_float
-from fisherjax.numerics import Devices, on_devices, spread_map
+from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
 from ._pathwise import PathMoments, path_value, pathwise
 from ._respond import Respond, check_respond, path, sample_paths
@@ -47,6 +47,7 @@ class _Sums(NamedTuple):
     slope_square: Array  # (M, B, K, K, p, p)
 
 
+@full_precision
 def information_profile(
     respond: Respond,
     stimuli: object,

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key
+from fisherjax.numerics import full_precision
 
 from ._blocks import Values, batch_length, block_jackknife, check_blocks
 from ._direct import check_pairs, degrees_of_freedom, direct_value, pair_moments, shuffled_value
@@ -18,6 +19,7 @@ from ._estimate import FisherEstimate, as_responses, check_freedom, normal_inter
 from ._pathwise import check_paths, path_values
 
 
+@full_precision
 def jackknife(
     *data: object,
     estimator: str | Callable[..., Any] | None = None,
@@ -61,6 +63,7 @@ def jackknife(
     return block_jackknife(arrays, values, num_blocks, confidence, f"{name}, jackknife of {num_blocks} blocks")
 
 
+@full_precision
 def bootstrap(
     *data: object,
     key: Key,

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, is_traced, require
 from fisherjax._types import Key, Stimulus, as_float
-from fisherjax.numerics import Devices, on_devices, spread_map
+from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
 from ._decoder import decoder
 from ._direct import direct
@@ -29,6 +29,7 @@ _PROBED = 512  # trials in which differentiability is looked at
 _PROBE = 0.5  # of a just discriminable stimulus difference, 1/√I
 
 
+@full_precision
 def estimate(
     respond: Respond,
     stimulus: Stimulus,

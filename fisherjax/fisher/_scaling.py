@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result
+from fisherjax.numerics import full_precision
 
 from ._blocks import without_block
 from ._direct import check_pairs, degrees_of_freedom, direct_value, pair_moments
@@ -46,6 +47,7 @@ class InformationScaling(Result):
         return linear / (1 + self.saturation * linear)
 
 
+@full_precision
 def information_scaling(*data: object, key: Key, sizes: object = None, num_subsets: int = 20) -> InformationScaling:
     r"""Linear Fisher information against the number of units, and where it saturates.
 

@@ -13,7 +13,7 @@ from fisherjax._types import Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, population_index, population_sizes, sample_weights
 from fisherjax.meanfield import input_parameters
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices
+from fisherjax.numerics import Devices, full_precision
 from fisherjax.simulate import SensitivityMoments, sensitivity_moments
 
 from ._curve import FisherCurve, as_draws, mean_curve, warn_if_not_finite
@@ -22,6 +22,7 @@ from ._meanfield import check_noise
 from ._pathwise import PathMoments, path_value
 
 
+@full_precision
 def simulated_curve(
     weights: object,
     *,
@@ -132,6 +133,7 @@ def simulated_curve(
     return warn_if_not_finite(curve, reason)
 
 
+@full_precision
 def ensemble_curve(
     gain_matrix: GainMatrix,
     *,

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fisherjax.numerics import full_precision
+
 from ._blocks import block_jackknife, check_blocks, without_block
 from ._estimate import FisherEstimate, check_freedom, check_invertible
 from ._pathwise import check_paths, path_moments, path_values
@@ -13,6 +15,7 @@ from ._pathwise import check_paths, path_moments, path_values
 _BLOCKS = 20
 
 
+@full_precision
 def gaussian_total(responses: object, derivatives: object, *, confidence: float = 0.95) -> FisherEstimate:
     r"""Information that Gaussian responses with these moments would hold, mean and covariance together.
 
@@ -40,7 +43,7 @@ def gaussian_total(responses: object, derivatives: object, *, confidence: float 
         "the Gaussian total is exact for Gaussian responses only; for others it is neither the Fisher information "
         "nor a bound. `pathwise` bounds it from below for any distribution",
         UserWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
     values, slopes, scalar = check_paths(responses, derivatives)
     kept = len(values) - len(values) // _BLOCKS

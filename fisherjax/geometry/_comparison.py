@@ -12,7 +12,7 @@ from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, sample_weights
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices, on_devices, progress_bar
+from fisherjax.numerics import Devices, full_precision, on_devices, progress_bar
 from fisherjax.simulate import check_allocation
 
 from ._correlations import Reference, bootstrap_excess, correlations, generator, intervals, reference
@@ -64,6 +64,7 @@ class GeometryComparison(Result):
     theory: GeometryCurve
 
 
+@full_precision
 def compare_geometry(
     gain_matrix: GainMatrix,
     patterns: Float[Array | np.ndarray, "S N"],

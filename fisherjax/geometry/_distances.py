@@ -13,9 +13,10 @@ from fisherjax._errors import check_choice, check_finite, check_integer, check_k
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import Devices, Nonlinearity, as_nonlinearity, centred_gram, on_devices, spread
+from fisherjax.numerics import Devices, Nonlinearity, as_nonlinearity, centred_gram, full_precision, on_devices, spread
 
 
+@full_precision
 def pairwise_distances(
     states: Float[Array | np.ndarray, "*batch S N"], *, devices: Devices = None
 ) -> Float[Array, "*batch S S"]:
@@ -63,6 +64,7 @@ def squares_of_gram(gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch S 
 PROJECTIONS = ("random", "identity", "crop")
 
 
+@full_precision
 def initial_patterns(
     images: object,
     gain_matrix: GainMatrix,
@@ -143,6 +145,7 @@ def _centre_crop(images: Array, units: int) -> Array:
     return images[:, top : top + side, left : left + side]
 
 
+@full_precision
 def predicted_distances(
     gain_matrix: GainMatrix,
     patterns: Float[Array | np.ndarray, "S N"],
@@ -187,6 +190,7 @@ def predicted_distances(
     return distances_of_overlaps(gain_matrix, found.variance, found.overlap, jnp.shape(patterns)[1], num_trials).mean
 
 
+@full_precision
 def starting_overlap(gain_matrix: GainMatrix, patterns: object, phi: Nonlinearity) -> Float[Array, "P S S"]:
     """Mean of φ(x_a) φ(x_b) over the units of each population, of given initial states (S, N)."""
     states = jnp.asarray(patterns).astype(gain_matrix.gains.dtype)
@@ -233,6 +237,7 @@ def distances_of_overlaps(
     return PredictedDistances(jnp.where(there, jnp.sqrt(safe), 0), jnp.where(there, fluctuation / (4 * safe), 0))
 
 
+@full_precision
 def predicted_correlation(
     gain_matrix: GainMatrix,
     overlap: Float[Array, "P S S"],

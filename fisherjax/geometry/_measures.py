@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
+from fisherjax.numerics import full_precision
 
 
 class NearIsometry(Result):
@@ -179,6 +180,7 @@ def nearest(distances: np.ndarray, count: int) -> np.ndarray:
     return near
 
 
+@full_precision
 def linear_probe(
     states: Float[Array | np.ndarray, "S N"],
     labels: Int[Array | np.ndarray, " S"],

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._errors import check_finite, check_integer, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar, as_float
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, as_nonlinearity, lobatto_rule
+from fisherjax.numerics import LobattoRule, as_nonlinearity, full_precision, lobatto_rule
 
 from ._profile import Structure
 from ._steady import NUM_NODES, SteadyState, profile_at, steady_state
@@ -87,6 +87,7 @@ def regime_index(state: Autocorrelation | SteadyState, noise: Array) -> Array:
     return jnp.where(state.lyapunov_exponent > 0, 4, ordered)
 
 
+@full_precision
 def autocorrelation(
     gain: Scalar | GainMatrix,
     *,

@@ -9,7 +9,7 @@ from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.numerics import as_nonlinearity, numerical_abscissa, perron_vectors, spectral_radius
+from fisherjax.numerics import as_nonlinearity, full_precision, numerical_abscissa, perron_vectors, spectral_radius
 
 from ._recursion import bare_operator, input_parameters
 from ._stationary import require_convergence, stationary_state
@@ -139,6 +139,7 @@ def _largest_power(matrix: Array, num_steps: int) -> Float[Array, ""]:
     return jnp.maximum(jnp.max(norms), 1)
 
 
+@full_precision
 def diffusion_operator(
     gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh"
 ) -> DiffusionOperator:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
 
 from ._autocorrelation import as_structure, autocorrelation
 from ._profile import Structure, pair_moments
@@ -46,6 +46,7 @@ class Spectrum(Result):
     converged: Bool[Array, ""]
 
 
+@full_precision
 def power_spectrum(
     gain: Scalar | GainMatrix,
     *,

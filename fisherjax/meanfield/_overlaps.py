@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_finite, check_integer, check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
 
 _PAIRS_AT_ONCE = 100_000
 
@@ -28,6 +28,7 @@ class PatternOverlaps(Result):
     overlap: Float[Array, "T P S S"]
 
 
+@full_precision
 def pattern_overlaps(
     gain_matrix: GainMatrix,
     initial_overlap: object,

@@ -10,7 +10,15 @@ from jaxtyping import Array, Float, Int
 from fisherjax._errors import check_choice, check_finite, require
 from fisherjax._types import Result, as_float
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, lobatto_rule, progress_bar, spectral_radius
+from fisherjax.numerics import (
+    LobattoRule,
+    Nonlinearity,
+    as_nonlinearity,
+    full_precision,
+    lobatto_rule,
+    progress_bar,
+    spectral_radius,
+)
 
 from ._autocorrelation import as_structure, regime_index
 from ._profile import Structure
@@ -45,6 +53,7 @@ class PhaseDiagram(Result):
     regime: Int[Array, "m n"]
 
 
+@full_precision
 def phase_diagram(
     gains: object,
     noise_std: object,

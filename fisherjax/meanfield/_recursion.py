@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_finite, check_integer, check_scalar, require
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
 
 
 class Trajectory(Result):
@@ -47,6 +47,7 @@ class _State(NamedTuple):
     sensitivity: Array
 
 
+@full_precision
 def propagate(
     gain_matrix: GainMatrix,
     *,

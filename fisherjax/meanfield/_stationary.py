@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._errors import check_scalar, is_traced
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, spectral_radius
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, spectral_radius
 
 _PICARD_STEPS = 60
 
@@ -39,6 +39,7 @@ class StationaryState(Result):
         return jnp.max(jnp.abs(self.overlap - self.overlap_from_identical)) > 1e-6 * scale
 
 
+@full_precision
 def stationary_state(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh") -> StationaryState:
     """Solve Δ = σ² + G E[φ²] and C = G E[φ(a)φ(b)] for their stationary values.
 
@@ -131,6 +132,7 @@ def growth_rate(gain_matrix: GainMatrix, variance: Array, phi: Nonlinearity) -> 
     return jnp.log(spectral_radius(gain_matrix.variance_gain * phi.slope_second_moment(variance))) / 2
 
 
+@full_precision
 def lyapunov_exponent(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh") -> Float[Array, ""]:
     """Largest Lyapunov exponent of the discrete-time network, per step: λ = ½ ln ρ(G ∘ E[φ′_q²]).
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_scalar, require
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, lobatto_rule, spectral_radius
+from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule, spectral_radius
 
 from ._autocorrelation import as_structure
 from ._profile import Structure
@@ -23,6 +23,7 @@ _WIDEST_DISCRETE = 9.2
 _FARTHEST = 20.0  # states among which the largest slope of φ is looked for
 
 
+@full_precision
 def critical_gain(
     *,
     noise_std: Scalar | None = None,
@@ -69,6 +70,7 @@ def critical_gain(
     return _continuous(structure, lobatto_rule(NUM_NODES), phi, local=False)
 
 
+@full_precision
 def local_stability_gain(
     *, noise: Scalar | Float[Array, " P"], nonlinearity: object = "tanh", gain_matrix: GainMatrix | None = None
 ) -> Float[Array, ""]:

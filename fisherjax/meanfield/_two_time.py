@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_choice, check_finite, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity, full_precision
 
 from ._autocorrelation import as_structure
 from ._profile import Structure
@@ -65,6 +65,7 @@ class Rows(NamedTuple):
     variance: Float[Array, "T R P"]
 
 
+@full_precision
 def two_time_correlation(
     gain: Scalar | GainMatrix,
     *,
@@ -191,6 +192,7 @@ def _whole(phi: Nonlinearity, total_gain: Array, replicas: Replicas) -> Float[Ar
     return _symmetric(rows)
 
 
+@full_precision
 def covariance_rows(phi: Nonlinearity, total_gain: Array, replicas: Replicas, keep: object) -> tuple[Rows, Array]:
     """Advance the rows n = 0 … T − 1 of all covariances; stack what `keep(rows, n)` returns of each.
 

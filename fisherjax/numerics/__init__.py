@@ -20,6 +20,7 @@ from ._mixture import kolmogorov_rule
 from ._noncentral import noncentral_f_cdf, noncentrality_interval
 from ._nonlinearity import Nonlinearity, TwoPointMoments
 from ._normal import standard_normal, threefry_words
+from ._precision import full_precision
 from ._progress import progress_bar
 from ._registry import as_nonlinearity, coarse_nonlinearity
 from ._smooth import SmoothFunction
@@ -52,6 +53,7 @@ __all__ = [
     "digest",
     "dimension_of_gram",
     "fit_parameters",
+    "full_precision",
     "interpolate",
     "kolmogorov_rule",
     "largest_symmetric",

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_choice, check_integer, check_key, require
 from fisherjax._types import Key, Result, Stimulus
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices, on_devices, progress_bar, spread, standard_normal
+from fisherjax.numerics import Devices, full_precision, on_devices, progress_bar, spread, standard_normal
 
 from ._memory import check_allocation, chunk_length, row_shards
 
@@ -48,6 +48,7 @@ class SensitivityMoments(Result):
         return SensitivityMoments(*(part[None] for part in parts))
 
 
+@full_precision
 def sensitivity_moments(
     network: RateNetwork,
     *,
