@@ -6,10 +6,30 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+
+class Row(NamedTuple):
+    """One measured quantity: median over rounds, the quartiles of the rounds, which way is better, and the target."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    better: str  # "lower", "higher", or "" where it is only told
+    target: float | None = None
+    reason: str = ""  # why a target is missed
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None without one."""
+        if self.target is None:
+            return None
+        return self.value <= self.target if self.better == "lower" else self.value >= self.target
+
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -51,6 +71,25 @@ def paired(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, l
 def ratio(times: dict[str, list[float]], numerator: str, denominator: str) -> float:
     """Median of the ratios round by round."""
     return float(np.median(np.asarray(times[numerator]) / np.asarray(times[denominator])))
+
+
+def row(name: str, values: Any, better: str = "", target: float | None = None, reason: str = "") -> Row:
+    """A row from the values of several rounds, or from one."""
+    low, middle, high = (float(q) for q in np.quantile(np.atleast_1d(np.asarray(values, float)), (0.25, 0.5, 0.75)))
+    return Row(name, middle, low, high, better, target, reason)
+
+
+def ratio_row(
+    name: str,
+    times: dict[str, list[float]],
+    pair: tuple[str, str],
+    better: str,
+    target: float | None = None,
+    reason: str = "",
+) -> Row:
+    """Ratio of two times, round by round."""
+    numerator, denominator = (np.asarray(times[one]) for one in pair)
+    return row(name, numerator / denominator, better, target, reason)
 
 
 def write(name: str, result: dict[str, Any]) -> dict[str, Any]:

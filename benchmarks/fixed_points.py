@@ -2,20 +2,19 @@
 
 import resource
 import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._common import write
+from benchmarks._common import Row, row
 from fisherjax import dynamics, networks, tasks, training
 
-CANDIDATES, SEQUENTIAL, ROUNDS = 1024, 4, 5
+CANDIDATES, SEQUENTIAL, ROUNDS = 1024, 2, 3
 MOST_STEPS = 20_000
 
 
-def run() -> dict[str, Any]:
+def speed() -> list[Row]:
     """N = 64, 1024 candidates, float64."""
     key = jax.random.key(0)
     trained = training.fit(
@@ -39,24 +38,15 @@ def run() -> dict[str, Any]:
             peers.append(spent / SEQUENTIAL * CANDIDATES)
             reached.append(arrived)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return write(
-        "fixed_points",
-        {
-            "what": f"{CANDIDATES} candidates of a trained flip-flop network (N = 64) to q < 1e-16, float64. Peer: "
-            f"torch, gradient descent (Adam) on q from one candidate after another, at most {MOST_STEPS} steps, to "
-            f"q < 1e-16; measured on {SEQUENTIAL} candidates and scaled",
-            "seconds": seconds,
-            "seconds, all candidates, after compiling (target 5)": float(np.median(seconds)),
-            "seconds, compilation included": first,
-            "candidates at q < 1e-16": int(found.converged.sum()),
-            "distinct fixed points": len(found),
-            "largest q of these": float(found.speed.max()),
-            "sequential gradient descent / fisherjax": float(np.median(np.asarray(peers) / np.asarray(seconds))),
-            "sequential: candidates at q < 1e-16": f"{int(np.median(reached))} of {SEQUENTIAL}",
-            "peak memory of the process (GiB)": peak / 2**20,
-            "of which the search, beyond what compiling it took (GiB)": (peak - before) / 2**20,
-        },
-    )
+    name = f"fixed points, N = 64, {CANDIDATES} candidates, float64"
+    return [
+        row(f"{name}: seconds", seconds, "lower", 5.0),
+        row(f"{name}: seconds with compiling", first, "lower"),
+        row(f"{name}: sequential gradient descent (torch) / fisherjax", np.array(peers) / np.array(seconds), "higher"),
+        row(f"{name}: share at q < 1e-16", float(np.mean(np.asarray(found.converged))), "higher"),
+        row(f"{name}: share of the sequential ones there after {MOST_STEPS} steps", np.array(reached) / SEQUENTIAL),
+        row(f"{name}: memory of the search (GiB)", (peak - before) / 2**20),
+    ]
 
 
 def _sequential(network: networks.RNN, candidates: np.ndarray) -> tuple[float, int]:
@@ -78,7 +68,3 @@ def _sequential(network: networks.RNN, candidates: np.ndarray) -> tuple[float, i
             optimiser.step()
             schedule.step()
     return time.perf_counter() - begun, arrived
-
-
-if __name__ == "__main__":
-    print(run())

@@ -1,19 +1,18 @@
 """The optimiser's objective and its optimum against NumPy quadrature under scipy's differential evolution."""
 
 import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import differential_evolution
 
-from benchmarks._common import paired, ratio, write
+from benchmarks._common import Row, paired, ratio_row, row
 from fisherjax import connectivity, optimize
 from fisherjax.optimize._problem import make_problem
 
 POPULATIONS, STEP, STIMULUS, NOISE = 5, 10, 0.1, 0.1
-BATCH, PEER_RUNS = 1280, 5
+BATCH, OUR_RUNS, PEER_RUNS = 1280, 5, 3
 
 
 class NumpyObjective:
@@ -74,13 +73,13 @@ def _slope_transform(k: np.ndarray) -> np.ndarray:
     return np.where(half < 1e-8, 2.0, 2 * half / np.sinh(np.maximum(half, 1e-8)))
 
 
-def run() -> dict[str, Any]:
+def speed() -> list[Row]:
     """Evaluations per second, and the optimum found in a given time."""
     with jax.enable_x64(True):
-        return _run()
+        return _rows()
 
 
-def _run() -> dict[str, Any]:
+def _rows() -> list[Row]:
     family, budget = connectivity.ToeplitzFamily(POPULATIONS), optimize.Budget(1.0)
     objective = optimize.LogFisher(STEP, stimulus=STIMULUS, noise_std=NOISE)
     exact = make_problem(family, objective, (budget,))
@@ -92,18 +91,13 @@ def _run() -> dict[str, Any]:
         "exact": jax.jit(jax.vmap(exact.value)),
         "inner loop": jax.jit(jax.vmap(coarse.value)),
     }
-    compile_seconds = {}
-    for name, function in functions.items():
-        start = time.perf_counter()
-        function.lower(units).compile()
-        compile_seconds[name] = time.perf_counter() - start
     deviation = max(abs(float(exact.value(x)) - peer(np.asarray(5 * x))) for x in units[:10])
     calls = {name: (lambda function=function: function(units)) for name, function in functions.items()}
     times = paired({**calls, "numpy": lambda: [peer(5 * x) for x in points[:40]]}, repeats=7)
     times["numpy"] = [value * BATCH / 40 for value in times["numpy"]]
 
     ours_seconds, ours_value = [], []
-    for seed in range(PEER_RUNS + 1):
+    for seed in range(OUR_RUNS + 1):
         start = time.perf_counter()
         optimum = optimize.maximize(
             family, objective, key=jax.random.key(seed), constraints=(budget,), num_generations=150, refine_steps=60
@@ -119,28 +113,14 @@ def _run() -> dict[str, Any]:
         peer_seconds.append(time.perf_counter() - start)
         value = float(exact.value(jnp.asarray(found.x / 5)))
         peer_value.append(value)
-    return write(
-        "objective",
-        {
-            "what": f"Toeplitz, P = {POPULATIONS}, T = {STEP}, budget 1; batch of {BATCH}",
-            "largest deviation of the NumPy objective": deviation,
-            "evaluations per second": {name: BATCH / float(np.median(values)) for name, values in times.items()},
-            "exact / NumPy (target 30)": ratio(times, "numpy", "exact"),
-            "inner loop / NumPy": ratio(times, "numpy", "inner loop"),
-            "compile seconds, evaluation": compile_seconds,
-            "optimum, fisherjax": ours_value,
-            "optimum, scipy": peer_value,
-            "seconds, fisherjax with compilation": ours_seconds[0],
-            "seconds, fisherjax": ours_seconds[1:],
-            "seconds, scipy": peer_seconds,
-            "fisherjax's worst − scipy's best of 5": min(ours_value) - max(peer_value),
-            "time / scipy's five runs (target 0.2)": float(np.median(ours_seconds[1:]) / np.sum(peer_seconds)),
-            "time / one run of scipy": float(np.median(ours_seconds[1:]) / np.median(peer_seconds)),
-            "time with compilation / scipy's five runs": ours_seconds[0] / float(np.sum(peer_seconds)),
-        },
-    )
-
-
-if __name__ == "__main__":
-    for key, value in run().items():
-        print(f"{key}: {value}")
+    name = f"optimiser, Toeplitz, P = {POPULATIONS}, T = {STEP}"
+    warm = np.array(ours_seconds[1:])
+    five = 5 * np.mean(peer_seconds)
+    return [
+        row(f"{name}: largest deviation of the NumPy objective", deviation),
+        ratio_row(f"{name}: NumPy / exact objective", times, ("numpy", "exact"), "higher", 30.0),
+        ratio_row(f"{name}: NumPy / objective of the search", times, ("numpy", "inner loop"), "higher"),
+        row(f"{name}: worst optimum − SciPy's best of {PEER_RUNS}", min(ours_value) - max(peer_value), "higher", -1e-6),
+        row(f"{name}: time / five runs of SciPy", warm / five, "lower", 0.2),
+        row(f"{name}: time with compiling / five runs of SciPy", ours_seconds[0] / five, "lower"),
+    ]

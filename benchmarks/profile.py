@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._common import ratio, seconds, write
+from benchmarks._common import Row, ratio_row, row, seconds
 from fisherjax import fisher, training
 
 ANGLES, TARGET, SIZE = 100, 0.02, 21
 
 
-def run() -> dict[str, object]:
+def speed() -> list[Row]:
     """Profile of 100 angles to 2 %, against torch eager, one angle at a time, by finite differences."""
     trained = training.train_angle_network(key=jax.random.key(0), size=SIZE)
     respond = training.respond_to_gratings(trained.network)
@@ -35,25 +35,16 @@ def run() -> dict[str, object]:
             ANGLES * np.mean([peer.seconds(float(angles[i]), n) for i, n in zip(chosen, needed, strict=True)])
         )
     times = {"ours": ours_times, "peer": peer_times}
-    return write(
-        "profile",
-        {
-            "what": "Fisher information of the orientation network at 100 angles to 2 %: one jitted call against torch "
-            "eager with independent finite differences, angle by angle (timed on 5 angles, scaled to 100).",
-            "torch finite differences / fisherjax": ratio(times, "peer", "ours"),
-            "fisherjax, seconds": float(np.median(ours_times)),
-            "torch, seconds (5 angles scaled to 100)": float(np.median(peer_times)),
-            "step of the differences (rad)": step,
-            "its bias": bias,
-            "trials per angle and condition, torch": float(np.mean(trials)),
-            "trials per angle, fisherjax": float(profile.total_trials) / ANGLES,
-            "share of angles within the target": float(jnp.mean(profile.converged)),
-            "root mean square relative error reached": float(
-                jnp.sqrt(jnp.mean((profile.standard_error / profile.value) ** 2))
-            ),
-            **_resampling(),
-        },
-    )
+    name = f"information profile, {ANGLES} angles to {TARGET:.0%}"
+    reached = jnp.sqrt(jnp.mean((profile.standard_error / profile.value) ** 2))
+    peer_name = f"{name}: finite differences of independent trials (torch, step {step:g}, bias {bias:.1%}) / fisherjax"
+    return [
+        ratio_row(peer_name, times, ("peer", "ours"), "higher"),
+        row(f"{name}: seconds", ours_times, "lower"),
+        row(f"{name}: trials per angle, torch / fisherjax", np.array(trials) / (float(profile.total_trials) / ANGLES)),
+        row(f"{name}: root mean square relative error reached", float(reached), "lower"),
+        *_resampling(),
+    ]
 
 
 def _step_of_small_bias(respond) -> tuple[float, float]:
@@ -137,7 +128,7 @@ class _TorchStudy:
         return seconds(estimate) * count / timed
 
 
-def _resampling() -> dict[str, float]:
+def _resampling() -> list[Row]:
     """10 000 bootstrap estimates of a 500 × 50 data set, in one jitted call."""
     first, second = jax.random.split(jax.random.key(0))
     responses, slopes = jax.random.normal(first, (500, 50)), 1 + jax.random.normal(second, (500, 50))
@@ -146,8 +137,5 @@ def _resampling() -> dict[str, float]:
         return fisher.bootstrap(responses, slopes, key=jax.random.key(seed), num_resamples=10_000).standard_error
 
     jax.block_until_ready(draw(0))
-    return {
-        "10 000 bootstrap estimates of 500 × 50, seconds": float(
-            np.median([seconds(lambda s=s: draw(s)) for s in (1, 2, 3)])
-        )
-    }
+    times = [seconds(lambda s=s: draw(s)) for s in (1, 2, 3)]
+    return [row("10 000 bootstrap estimates of 500 × 50: seconds", times, "lower")]

@@ -3,11 +3,10 @@
 import subprocess
 import sys
 import time
-from typing import Any
 
 import numpy as np
 
-from benchmarks._common import write
+from benchmarks._common import Row, row
 
 COMMANDS = {
     "python": "pass",
@@ -17,7 +16,7 @@ COMMANDS = {
 }
 
 
-def run(repeats: int = 9) -> dict[str, Any]:
+def speed(repeats: int = 5) -> list[Row]:
     """Whole processes, in turn."""
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(repeats + 1):
@@ -27,16 +26,7 @@ def run(repeats: int = 9) -> dict[str, Any]:
             times[name].append(time.perf_counter() - start)
     kept = {name: values[1:] for name, values in times.items()}
     added = np.asarray(kept["import jax, fisherjax"]) / np.asarray(kept["import jax"]) - 1
-    return write(
-        "startup",
-        {
-            "seconds": kept,
-            "share added by import fisherjax to import jax (target below 0.1)": float(np.median(added)),
-            "seconds of fisherjax --help (target below 1)": float(np.median(kept["fisherjax --help"])),
-        },
-    )
-
-
-if __name__ == "__main__":
-    for key, value in run().items():
-        print(f"{key}: {value}")
+    return [
+        row("start: share that import fisherjax adds to import jax", added, "lower", 0.1),
+        row("start: seconds of fisherjax --help", kept["fisherjax --help"], "lower", 1.0),
+    ]
