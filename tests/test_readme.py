@@ -1,4 +1,4 @@
-"""Every Python block of the README and of the pages on networks and on scale runs, and prints what they say it prints."""
+"""Every Python block of the README and of the pages runs, and prints what it says it prints."""
 
 import contextlib
 import io
@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TEXT = "\n".join(
-    (ROOT / name).read_text() for name in ("README.md", "docs/training.md", "docs/convolutional.md", "docs/scale.md")
-)
+PAGES = ("README.md", "docs/training.md", "docs/convolutional.md", "docs/scale.md")
+TEXT = "\n".join((ROOT / name).read_text() for name in PAGES)
 BLOCKS = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", TEXT, re.S)
 NUMBER = re.compile(r"-?\d+\.?\d*")
 
