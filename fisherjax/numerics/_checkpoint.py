@@ -61,7 +61,7 @@ def read_checkpoint(kind: type[R], path: str | os.PathLike[str]) -> R | None:
             warnings.warn(f"checkpoint {problem}; the one before it is used", RuntimeWarning, stacklevel=2)
         _remove_unfinished(target)
         return found
-    require(problem is None, f"checkpoint {problem}")
+    require(problem is None, f"checkpoint {problem}; remove it to begin anew")
     return None
 
 

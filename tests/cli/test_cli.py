@@ -64,7 +64,8 @@ def test_optimize_does_the_whole_loop(tmp_path, capsys):
     assert printed.startswith("fisherjax ")
     assert "seed 0" in printed.splitlines()[0]
     figures = {"network.png", "fisher.png", "history.png", "geometry.png"}
-    assert {path.name for path in out.iterdir()} == FILES | figures | {"optimum.npz"}
+    kept = {"optimum.npz", "checkpoint.npz", "checkpoint.previous.npz"}
+    assert {path.name for path in out.iterdir()} == FILES | figures | kept
     results = json.loads((out / "results.json").read_text())
     matrix = cn.GainMatrix(np.array(results["gains"]), np.array(results["fractions"]))
     curve = meanfield_curve(matrix, stimulus=0.1, noise_std=0.1, num_steps=4)

@@ -72,7 +72,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
         assert f"<h2>{heading}</h2>" in report
     # every stage is there: nothing is trained again
     before = {path: path.stat().st_mtime_ns for path in folder.glob("stage-*.npz")}
-    assert len(before) == 5
+    assert len([path for path in before if ".previous" not in path.name]) == 5
     (folder / "network.npz").unlink()
     assert main(["convnet-train", *FAST, "--out", str(folder), "--resume"]) == 0
     again = networks.ConvolutionalRNN.load(folder / "network.npz")

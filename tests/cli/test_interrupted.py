@@ -38,8 +38,10 @@ def test_sigterm_keeps_a_checkpoint_and_has_its_own_code(tmp_path):
     assert error.strip().splitlines()[-1] == "fisherjax: terminated; what was finished is in the output folder"
     assert f"--out {folder} --resume" in output
     assert not (folder / "results.json").exists()
-    assert main([*words, "--out", str(folder), "--resume"]) == 0
-    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    for more in (["--out", str(folder), "--resume"], ["--out", str(tmp_path / "whole")]):
+        again = start([*words, *more], tmp_path)
+        _, error = again.communicate()
+        assert again.returncode == 0, error
     for name in ("results.json", "table.csv"):
         assert (folder / name).read_text() == (tmp_path / "whole" / name).read_text()
 

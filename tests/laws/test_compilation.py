@@ -156,6 +156,51 @@ ENTRIES = {
         recurrent(k, x), tasks.flip_flop(num_bits=2), key=k, num_steps=3, batch_size=4, trial_steps=4,
         evaluate_every=3, learning_rate=1e-3 * x,
     ),
+    "meanfield.local_stability_gain": lambda k, x: meanfield.local_stability_gain(noise=0.2 * x),
+    "meanfield.phase_diagram": lambda k, x: meanfield.phase_diagram(
+        np.array([0.9, 1.8]) * x, np.array([0.0, 0.3]) * x
+    ),
+    "meanfield.power_spectrum": lambda k, x: meanfield.power_spectrum(0.8 * x, noise=0.2 * x),
+    "meanfield.propagate": lambda k, x: meanfield.propagate(gain(x), **pulse(x)),
+    "meanfield.two_time_correlation": lambda k, x: meanfield.two_time_correlation(
+        0.8 * x, duration=2.0, initial_variance=0.5 * x
+    ),
+    "fisher.continuous_curve": lambda k, x: fisher.continuous_curve(
+        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise=0.1 * x
+    ),
+    "fisher.convolutional_information": lambda k, x: fisher.convolutional_information(
+        convolutional(k, x), jax.tree_util.Partial(lambda image, theta: theta * image, pictures(k, x)[0]), 0.5 * x,
+        at=[3], observation_noise_std=0.1 * x,
+    ),
+    "fisher.gaussian_information": lambda k, x: fisher.gaussian_information(
+        samples(k, x)[0], jnp.eye(3) * x
+    ),
+    "fisher.information_scaling": lambda k, x: fisher.information_scaling(
+        samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k, sizes=(1, 2), num_subsets=3
+    ),
+    "fisher.optimal_decoder": lambda k, x: fisher.optimal_decoder(samples(k, x)[0], jnp.eye(3) * x),
+    "geometry.predicted_correlation": lambda k, x: geometry.predicted_correlation(
+        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
+        geometry.pairwise_distances(patterns(k, x)), noise_std=0.1 * x, num_steps=STEPS, num_units=N,
+    ),
+    "dynamics.convolution_bounds": lambda k, x: dynamics.convolution_bounds(
+        x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
+    ),
+    "dynamics.decisions": lambda k, x: dynamics.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
+    "dynamics.flow_lyapunov_spectrum": lambda k, x: dynamics.flow_lyapunov_spectrum(
+        network(k, x), key=k, duration=2.0, settle=1.0
+    ),
+    "dynamics.lyapunov_spectrum": lambda k, x: dynamics.lyapunov_spectrum(
+        contraction(x), np.ones(N), key=k, num_steps=5, warm_up=2
+    ),
+    "dynamics.principal_components": lambda k, x: dynamics.principal_components(samples(k, x)),
+    "dynamics.robustness": lambda k, x: dynamics.robustness(
+        convolutional(k, x), pictures(k, x), labels(), key=k, noise_std=[0.1 * x]
+    ),
+    "dynamics.stability_certificate": lambda k, x: dynamics.stability_certificate(convolutional(k, x)),
+    "dynamics.transition_graph": lambda k, x: dynamics.transition_graph(
+        contraction(x), np.zeros((1, N)), key=k, noise_std=0.1 * x, num_trials=4, relax_steps=5
+    ),
     "tasks.flip_flop": lambda k, x: tasks.flip_flop(num_bits=2).batch(k, 4, 5),
 }  # fmt: skip
 
