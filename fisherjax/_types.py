@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -118,7 +119,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     OSError
         If it cannot be written, with the path; the old file is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         with temporary.open("wb") as stream:
             stream.write(data)

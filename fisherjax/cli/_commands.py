@@ -67,7 +67,10 @@ def _curve_command(command: Network, session: Session, measured: fisher.FisherCu
         figure = plot.save_curves(session.folder / "fisher.png", theory, bare, measured)
     rows = curve_rows(theory, bare, measured)
     session.write_table(CURVE_HEADER, rows)
-    session.write_results({"gains": gains.gains, "fractions": gains.fractions, "theory": theory.total})
+    results = {"gains": gains.gains, "fractions": gains.fractions, "theory": theory.total}
+    if measured is not None:
+        results |= {"simulated": measured.total, "standard_error": measured.standard_error}
+    session.write_results(results)
     session.write_arrays(theory=theory.by_population, bare=bare.by_population)
     session.write_manifest()
     form = "" if measured is None else f" The simulation is in the {measured.form} form."

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 
 from fisherjax import datasets, dynamics, networks, plot, training
-from fisherjax.numerics import remove_checkpoint
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
@@ -28,7 +27,7 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
     with jax.enable_x64(False):  # float32: theory is not at stake
         (train, validation, test), preprocessing = _data(command, keys[0])
         plan = _architecture(command)
-        _check_checkpoints(command, session)
+        session.checkpoint("stage-*.npz")
         options: dict[str, Any] = {
             "batch_size": command.batch_size,
             "learning_rate": command.learning_rate,
@@ -93,15 +92,6 @@ def _architecture(command: ConvnetTrain) -> networks.Architecture:
         blank_steps=command.blank_steps,
         image_steps=command.image_steps,
     )
-
-
-def _check_checkpoints(command: ConvnetTrain, session: Session) -> None:
-    found = sorted(session.folder.glob("stage-*.npz"))
-    if command.resume and not found:
-        raise UsageError(f"--resume: there are no checkpoints in {session.folder}")
-    if not command.resume:
-        for path in found:
-            remove_checkpoint(path)  # --force: the folder is to be written anew
 
 
 def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:

@@ -39,6 +39,9 @@ def set_up_devices(command: Common) -> str:
     if count is not None and count > 1:
         with contextlib.suppress(RuntimeError):  # JAX runs already, with the devices that it has
             jax.config.update("jax_num_cpu_devices", count)
+    given = (bool(command.coordinator), command.num_processes > 0, command.process_id >= 0)
+    if any(given) and not all(given):
+        raise UsageError("--coordinator, --num-processes and --process-id go together: give all three, or none")
     if is_distributed(command):
         _join(command)
     described = set_up_device(command.device)
@@ -71,13 +74,12 @@ def device_count(devices: str) -> int | None:
 def _join(command: Common) -> None:
     import jax  # noqa: PLC0415
 
-    given = (bool(command.coordinator), command.num_processes > 0, command.process_id >= 0)
-    if any(given) and not all(given):
-        raise UsageError("--coordinator, --num-processes and --process-id go together: give all three, or none")
     if command.device == "cpu":
         jax.config.update("jax_platforms", "cpu")
+    # it would take SIGTERM for itself
+    jax.config.update("jax_enable_preemption_service", False)
     try:
-        if all(given):
+        if command.coordinator:
             jax.distributed.initialize(command.coordinator, command.num_processes, command.process_id)
         else:
             jax.distributed.initialize()

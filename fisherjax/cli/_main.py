@@ -2,15 +2,17 @@
 
 import contextlib
 import io
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from ._arguments import COMMANDS, Info, Sweep
 from ._common_arguments import Common
 from ._parse import UsageError, parse
-from ._terminate import terminable, terminated
+from ._terminate import several_processes, terminable, terminated
 
-_USAGE, _NOT_WRITTEN, _TERMINATED, _INTERRUPTED = 2, 74, 75, 130
+_UNEXPECTED, _USAGE, _NOT_WRITTEN, _TERMINATED, _INTERRUPTED = 1, 2, 74, 75, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     --resume; 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    code = _UNEXPECTED
+    try:
+        code = _guarded(words)
+    finally:
+        if code and several_processes():
+            # leaving in the usual way waits for the others, who may wait for this one: they notice that it is gone
+            if code == _UNEXPECTED:
+                traceback.print_exc()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return code
+
+
+def _guarded(words: list[str]) -> int:
+    """Every expected failure as a line and a code."""
     try:
         with terminable():
             _run(words)

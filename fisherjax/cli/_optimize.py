@@ -200,6 +200,9 @@ def _write(session: Session, found: _Found, facts: list[tuple[str, str, object]]
             "feasible": optimum.feasible,
             "interrupted": optimum.interrupted,
             "num_evaluations": optimum.num_evaluations,
+            "theory": found.theory.total,
+            "simulated": found.measured.total,
+            "standard_error": found.measured.standard_error,
             "facts": [{"quantity": name, "note": note, "value": value} for name, note, value in facts],
         }
     )

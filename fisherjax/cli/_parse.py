@@ -8,7 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -128,13 +128,16 @@ def with_entries(command: C, entries: dict[str, Any], source: str) -> C:
     UsageError
         If there is no such argument or it takes no such value; `source` says where they come from.
     """
-    known = {f.name: f for f in dataclasses.fields(command)}
+    known, hints = {f.name: f for f in dataclasses.fields(command)}, get_type_hints(type(command))
     values: dict[str, Any] = {}
     for key, value in entries.items():
         name = key.replace("-", "_")
         if name not in known:
             raise UsageError(f"{source}: unknown key {key!r}{suggestion(name, known)}")
         values[name] = _converted(name, value, getattr(command, name), source)
+        choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else None
+        if choices is not None and value not in choices:
+            raise UsageError(f"{source}: {name} must be one of {', '.join(map(str, choices))}, got {value!r}")
     return dataclasses.replace(command, **values)
 
 

@@ -23,6 +23,7 @@ from fisherjax._types import write_atomically
 from ._common_arguments import Common
 from ._devices import agreed, set_up_devices, wait_for_all
 from ._parse import UsageError
+from ._terminate import several_processes
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "diffrax", "optax", "evosax", "numpy", "scipy", "matplotlib")
 _CHECKPOINTS = ("checkpoint.npz", "stage-*.npz")
@@ -61,16 +62,17 @@ class Session:
         except OSError as error:
             return f"--out {folder} cannot be written to: {error.strerror}"
 
-    def checkpoint(self, name: str) -> Path:
-        """Where a checkpoint goes: the one that is there with --resume, none with --force."""
+    def checkpoint(self, pattern: str) -> Path:
+        """Where checkpoints go: those that are there with --resume, none with --force."""
         from fisherjax.numerics import remove_checkpoint  # noqa: PLC0415
 
-        path = self.folder / name
+        found = [path for path in self.folder.glob(pattern) if ".previous" not in path.name]
         if not getattr(self.command, "resume", False):
-            remove_checkpoint(path)
-        elif agreed("" if path.exists() or not self.first else "missing"):
-            raise UsageError(f"--resume: there is no {self.command.out / name}")
-        return path
+            for path in found:
+                remove_checkpoint(path)
+        elif agreed("" if found or not self.first else "missing"):
+            raise UsageError(f"--resume: there is no {self.command.out / pattern}")
+        return self.folder / pattern
 
     def close(self) -> None:
         """Wait for the other processes: when one is done, everything is written."""
@@ -82,6 +84,10 @@ class Session:
     def stage(self, title: str) -> Iterator[None]:
         """Say what is going on and time it."""
         start = time.perf_counter()
+        if several_processes():
+            from fisherjax.numerics import stop_if_requested  # noqa: PLC0415
+
+            stop_if_requested()
         if self.first:
             print(f"{title} …", file=sys.stderr, flush=True)
         yield
@@ -89,7 +95,7 @@ class Session:
 
     def say_how_to_go_on(self) -> None:
         """Print the command that goes on from the checkpoints in the folder, if there are any."""
-        if any(True for pattern in _CHECKPOINTS for _ in self.folder.glob(pattern)):
+        if self.arguments[:1] != ["sweep"] and any(True for pattern in _CHECKPOINTS for _ in self.folder.glob(pattern)):
             words = [word for word in self.arguments if word not in {"--resume", "--force"}]
             print(f"go on with: fisherjax {shlex.join(words)} --resume", flush=True)
 

@@ -6,9 +6,11 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 import shutil
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,8 @@ from ._sweep_results import merge_points
 from ._terminate import stop_if_terminated
 
 _PARTS = ("command", "out", "fixed", "vary", "show")
+_OWN = ("out", "config", "force", "resume", "quick", "device", "devices", "distributed", "coordinator")
+_OWN += ("num_processes", "process_id")
 
 
 class Point(NamedTuple):
@@ -57,8 +61,12 @@ def run_sweep(sweep: Sweep, words: list[str]) -> None:
         mine = plan.points[index - 1 :: count]
         todo = [point for point in mine if sweep.force or not point.done]
         print(f"{plan.name}: {len(plan.points)} points, {len(mine)} in this shard, {len(todo)} to do", flush=True)
-        for number, point in enumerate(todo, start=1):
-            failed += _compute(point, f"[{number}/{len(todo)}]", words, anew=sweep.force)
+        try:
+            for number, point in enumerate(todo, start=1):
+                failed += _compute(point, f"[{number}/{len(todo)}]", words, anew=sweep.force)
+        except KeyboardInterrupt:
+            print(f"go on with: fisherjax {shlex.join(word for word in words if word != '--force')}", flush=True)
+            raise
     missing = sum(not point.done for point in plan.points)
     if missing and not sweep.merge:
         print(f"{missing} points are not done; those that are, together: fisherjax sweep {sweep.plan} --merge")
@@ -85,12 +93,7 @@ def read_plan(sweep: Sweep) -> Plan:
     name = entries.get("command", "")
     if name not in commands:
         raise UsageError(f"{source}: command must be one of {', '.join(commands)}, got {name!r}")
-    fixed, vary, show = (entries.get(part, {}) for part in ("fixed", "vary", "show"))
-    if not isinstance(vary, dict) or not vary or not all(isinstance(v, list) and v for v in vary.values()):
-        raise UsageError(f"{source}: [vary] must name at least one argument with a list of values")
-    for reserved in ("out", "config", "force", "resume"):
-        if reserved in fixed or reserved in vary:
-            raise UsageError(f"{source}: {reserved} is the sweep's own")
+    fixed, vary, show = _tables(entries, source)
     folder = sweep.out if sweep.out != Path() else Path(entries.get("out", Path("results") / sweep.plan.stem))
     base = with_entries(commands[name], fixed, f"{source}, [fixed]")
     base = dataclasses.replace(base, device=sweep.device, devices=sweep.devices, quick=sweep.quick)
@@ -101,15 +104,38 @@ def read_plan(sweep: Sweep) -> Plan:
         varied = dict(zip(vary, values, strict=True))
         command = with_entries(base, varied, f"{source}, [vary]")
         place = folder / "points" / _digest(name, command)
+        if any(place == point.folder for point in points):
+            raise UsageError(f"{source}: [vary] names the same combination twice: {varied}")
         points.append(Point(varied, dataclasses.replace(command, out=place), place))
     return Plan(f"{sweep.plan.stem}: {name}", folder, points, {str(k): str(v) for k, v in show.items()})
+
+
+def _tables(entries: dict[str, Any], source: str) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, Any]]:
+    """[fixed], [vary] and [show], checked."""
+    fixed, vary, show = (entries.get(part, {}) for part in ("fixed", "vary", "show"))
+    for part, entry in (("fixed", fixed), ("show", show)):
+        if not isinstance(entry, dict):
+            raise UsageError(f"{source}: {part} must be a table, [{part}], got {entry!r}")
+    for role, shown in show.items():
+        if role not in {"x", "y", "colour"} or (role != "y" and shown not in vary):
+            raise UsageError(f"{source}: [show] takes x and colour among what varies, and y; got {role} = {shown!r}")
+    if not isinstance(vary, dict) or not vary or not all(isinstance(v, list) and v for v in vary.values()):
+        raise UsageError(f"{source}: [vary] must name at least one argument with a list of values")
+    for reserved in _OWN:
+        if reserved in {str(key).replace("-", "_") for key in (*fixed, *vary)}:
+            raise UsageError(f"{source}: {reserved} is the sweep's own")
+    return fixed, vary, show
 
 
 def _digest(name: str, command: Common) -> str:
     """What a point computes, whatever device it is on."""
     settings = dataclasses.asdict(command)
-    for irrelevant in ("out", "config", "force", "resume", "device", "devices"):
-        settings.pop(irrelevant, None)
+    for name_of_own in _OWN:
+        if name_of_own != "quick":
+            settings.pop(name_of_own, None)
+    for key, value in settings.items():
+        if isinstance(value, Path) and value.is_file():
+            settings[key] = hashlib.sha256(value.read_bytes()).hexdigest()  # another file of that name is another point
     return hashlib.sha256(json.dumps([name, settings], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -153,9 +179,12 @@ def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 run(command, words)
             stop_if_terminated()
-        except (UsageError, ValueError, TypeError, ArithmeticError) as error:
-            reason = f"{label}: {' '.join(str(error).split())}"
-            print(reason, file=log)
+        except OSError:
+            raise
+        except Exception as error:  # whatever it is: no other point may suffer from it
+            stop_if_terminated()
+            reason = f"{label}: {' '.join(str(error).split()) or type(error).__name__}"
+            traceback.print_exc(file=log)
             print(f"  failed: {reason}", file=sys.stderr, flush=True)
             return [reason]
     record = {"varied": point.varied, "seconds": round(time.perf_counter() - start, 3)}

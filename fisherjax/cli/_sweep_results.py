@@ -73,12 +73,8 @@ def _shown(
     varied: list[str], measured: list[str], points: Points, show: dict[str, str]
 ) -> tuple[str, str, str | None] | None:
     """What the figure shows: the plan's [show], or the first number that varies against it, by default."""
-    for role, name in show.items():
-        known = {"x": varied, "colour": varied, "y": measured}.get(role)
-        if known is None:
-            raise UsageError(f"[show]: unknown key {role!r}; known are x, y, colour")
-        if name not in known:
-            raise UsageError(f"[show]: there is no {role} = {name!r}{suggestion(name, known)}")
+    if "y" in show and show["y"] not in measured:
+        raise UsageError(f"[show]: there is no y = {show['y']!r}{suggestion(show['y'], measured)}")
     numeric = [n for n in varied if n != "seed" and all(isinstance(values[n], int | float) for values, _ in points)]
     x = show.get("x") or next(iter(numeric), None)
     y = show.get("y") or _last_of_first(measured)
@@ -90,6 +86,7 @@ def _shown(
 
 def _last_of_first(measured: list[str]) -> str | None:
     """The last entry of the first list, or the first number."""
+    measured = [name for name in measured if name.startswith("simulated")] or measured
     plain = [name for name in measured if name.count("[") <= 1 and not name.startswith(("gains", "fractions"))]
     if not plain:
         return None

@@ -1,29 +1,29 @@
 """SIGTERM, which queues send before they kill: treated like Ctrl-C, but remembered."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_received = threading.Event()
-
-
-class Terminated(KeyboardInterrupt):
-    """The scheduler wants the process to end."""
-
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise `Terminated` where SIGTERM arrives; what has a checkpoint keeps it."""
-    _received.clear()
+    """Raise KeyboardInterrupt where SIGTERM arrives; of several processes, where all of them can stop together."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _received.clear()
 
     def stop(*_: Any) -> None:
         _received.set()
-        raise Terminated
+        if several_processes():
+            from fisherjax.numerics import request_stop  # noqa: PLC0415
+
+            request_stop()
+        else:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
@@ -32,12 +32,25 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+_received = threading.Event()
+
+
+def several_processes() -> bool:
+    """Whether this is one of several; without importing JAX to find out."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.process_count() > 1
+
+
 def terminated() -> bool:
-    """Whether SIGTERM came."""
+    """Whether SIGTERM came, here or, in a run of several processes, elsewhere."""
+    if several_processes():
+        from fisherjax.numerics import stop_requested  # noqa: PLC0415
+
+        return stop_requested() or _received.is_set()
     return _received.is_set()
 
 
 def stop_if_terminated() -> None:
-    """Raise `Terminated` once more where the library turned the first one into a partial result."""
+    """Raise KeyboardInterrupt once more where the library turned the first one into a partial result."""
     if terminated():
-        raise Terminated
+        raise KeyboardInterrupt

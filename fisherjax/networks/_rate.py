@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_scalar, require
+from fisherjax._errors import check_choice, check_finite, check_scalar, require
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.numerics import Nonlinearity, as_nonlinearity
 
@@ -103,6 +103,7 @@ class RateNetwork(Result):
 
         `precision` is one of `PRECISIONS`: of the matrix product, at that of the weights by default.
         """
+        check_choice("precision", precision, PRECISIONS)
         response = self.nonlinearity(state)
         if precision == "bfloat16":
             operands = (response.astype(jnp.bfloat16), self.weights.T.astype(jnp.bfloat16))

@@ -169,7 +169,7 @@ def _run(
             logits.append(_spread_records(scores, batch, 1))
             records.append(tuple(_spread_records(one, batch, 3) for one in recorded))
     activity = tuple(jnp.concatenate(parts) for parts in zip(*records, strict=True)) if options.areas else ()
-    return jnp.concatenate(logits), activity, _spread(state, batch)
+    return spread((jnp.concatenate(logits), activity, _spread(state, batch)))
 
 
 def _phase(

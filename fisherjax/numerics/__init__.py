@@ -25,6 +25,7 @@ from ._progress import progress_bar
 from ._registry import as_nonlinearity, coarse_nonlinearity
 from ._smooth import SmoothFunction
 from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
+from ._stop import forget_stop, request_stop, stop_if_requested, stop_requested
 
 __all__ = [
     "AXES",
@@ -53,6 +54,7 @@ __all__ = [
     "digest",
     "dimension_of_gram",
     "fit_parameters",
+    "forget_stop",
     "full_precision",
     "interpolate",
     "kolmogorov_rule",
@@ -68,11 +70,14 @@ __all__ = [
     "progress_bar",
     "read_checkpoint",
     "remove_checkpoint",
+    "request_stop",
     "solve_discrete_lyapunov",
     "spectral_radius",
     "spread",
     "spread_map",
     "standard_normal",
+    "stop_if_requested",
+    "stop_requested",
     "threefry_words",
     "write_checkpoint",
 ]

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,10 +34,11 @@ def write_checkpoint(result: Result, path: str | os.PathLike[str]) -> None:
     write_atomically(target, data)
 
 
-def read_checkpoint(kind: type[R], path: str | os.PathLike[str]) -> R | None:
+def read_checkpoint(kind: type[R], path: str | os.PathLike[str], *, resume: bool = False) -> R | None:
     """The checkpoint at `path`, or the one before it if that one is broken, with a warning; None if there is none.
 
-    Every process gets what the first one reads.
+    Every process gets what the first one reads. With `resume`, which is for who is about to write the next one, a
+    broken checkpoint is replaced by the one before it, and what a kill left half written is removed.
 
     Raises
     ------
@@ -59,7 +61,10 @@ def read_checkpoint(kind: type[R], path: str | os.PathLike[str]) -> R | None:
             continue
         if problem is not None:
             warnings.warn(f"checkpoint {problem}; the one before it is used", RuntimeWarning, stacklevel=2)
-        _remove_unfinished(target)
+        if resume and jax.process_index() == 0:
+            _remove_unfinished(target)
+            if candidate != target:
+                write_atomically(target, data)  # else the next checkpoint would keep the broken one
         return found
     require(problem is None, f"checkpoint {problem}; remove it to begin anew")
     return None
@@ -107,20 +112,21 @@ def _previous(path: Path) -> Path:
 
 def _keep(path: Path) -> None:
     """A second name for the file at `path`, in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.previous.tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        os.link(path, temporary)
-    except OSError:  # a file system without links
-        shutil.copy2(path, temporary)
-    temporary.replace(_previous(path))
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without links
+            shutil.copy2(path, temporary)
+        temporary.replace(_previous(path))
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _remove_unfinished(path: Path) -> None:
-    if jax.process_index() == 0:
-        for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
+    for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
 
 
 def _read_everywhere(path: Path) -> bytes | None:

@@ -46,7 +46,7 @@ class Saver:
     def __init__(self, path: Path | None, settings: dict[str, Any]):
         """Begin where the file is; ValueError if it is broken or of another run."""
         self.path, self.settings = path, settings
-        found = None if path is None else read_checkpoint(OptimizationCheckpoint, path)
+        found = None if path is None else read_checkpoint(OptimizationCheckpoint, path, resume=True)
         if found is not None:
             check_settings(found.settings, settings, str(path))
         self.search = None if found is None else found.search

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_choice, check_integer, check_key
 from fisherjax._types import Key
 from fisherjax.connectivity import Family
-from fisherjax.numerics import Devices, on_devices, progress_bar, spread, spread_map
+from fisherjax.numerics import Devices, on_devices, progress_bar, spread, spread_map, stop_if_requested
 
 from ._checkpoint import Save, SearchState, leaves_of, with_leaves
 from ._constraints import Constraint
@@ -102,6 +102,7 @@ def search(
             advance(done)
             try:
                 while done < num_generations:
+                    stop_if_requested()
                     length = min(_CHUNK, num_generations - done)
                     keys = _generation_keys(run_key, done, length, num_restarts)
                     found, path = _generations(problem, algorithm, population_size, found, keys)

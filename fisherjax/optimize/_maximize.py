@@ -18,7 +18,7 @@ from ._checkpoint import Saver
 from ._constraints import Constraint
 from ._evolve import Search, SearchSettings, search
 from ._problem import History, Objective, Problem, assess, make_problem, trace_history
-from ._refine import Ascent, ascend
+from ._refine import Ascent, ascend, fingerprint
 
 
 class Optimum(Result):
@@ -106,13 +106,19 @@ def maximize(
         "key": tuple(np.asarray(jax.random.key_data(check_key("key", key))).tolist()),
         **settings._asdict(),
         "refine_steps": refine_steps,
-        "optimizer": "L-BFGS" if optimizer is None else description(optimizer),
+        "optimizer": "L-BFGS" if optimizer is None else fingerprint(optimizer, family.num_parameters),
     }
+    if checkpoint is not None:
+        # what a function closes over shows only in what it returns
+        middle = jnp.full(family.num_parameters, 0.5)
+        described["objective"] = digest([assess(problem, middle * share)[1:] for share in (1.0, 0.6)])
     with on_devices(devices):
         saver = Saver(None if checkpoint is None else npz_path(checkpoint), described)
         found = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep_search)
         winner = int(jnp.argmin(found.fitness))
         if not float(found.fitness[winner]) < 1:
+            if found.interrupted:
+                raise KeyboardInterrupt
             reason = "the objective was finite" if np.isinf(float(found.fitness[winner])) else "all constraints held"
             raise ValueError(f"no point was found where {reason}; widen the family's bounds or loosen the constraints")
         ascent = ascend(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, require
 from fisherjax.connectivity import Family, GainMatrix
-from fisherjax.numerics import progress_bar
+from fisherjax.numerics import digest, progress_bar, stop_if_requested
 
 from ._checkpoint import AscentState, Save, leaves_of, with_leaves
 from ._constraints import Constraint
@@ -84,6 +84,7 @@ def ascend(
         advance(state.round * num_steps + state.done)
         try:
             while state.round < len(rounds):
+                stop_if_requested()
                 before = len(state.path)
                 state = _advanced(problem, transform, state, rounds[state.round], num_steps)
                 if save is not None:
@@ -114,6 +115,19 @@ def _advanced(problem: Problem, transform: Any, state: AscentState, penalty: flo
     *_, excess = assess(problem, _to_unit(free))
     multipliers = jnp.maximum(multipliers + penalty * excess, 0)
     return AscentState(state.round + 1, 0, free, (), multipliers, best, best_value, path)
+
+
+def fingerprint(optimizer: optax.GradientTransformation, num_parameters: int) -> str:
+    """Of what an optimiser does with the first step down a paraboloid, and of its state after it."""
+    start = jnp.linspace(0.1, 1.0, num_parameters)
+
+    def loss(point: Array) -> Array:
+        return jnp.sum(point**2)
+
+    transform = optax.with_extra_args_support(optimizer)
+    with jax.numpy_dtype_promotion("standard"):
+        known = {"value": loss(start), "grad": 2 * start, "value_fn": loss}
+        return digest(jax.tree.leaves(transform.update(2 * start, transform.init(start), start, **known)))
 
 
 def _to_unit(free: Float[Array, " d"]) -> Float[Array, " d"]:

@@ -1,10 +1,12 @@
 """What a computation will allocate, and what there is; checked before anything is run."""
 
+import functools
 import math
 import os
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from fisherjax.numerics import Devices, device_mesh
@@ -13,8 +15,23 @@ _SHARE = 0.5  # of the free memory that one array may take, leaving room for tem
 
 
 def available_bytes() -> int:
-    """Free memory of JAX's default device: the accelerator's pool, or the host's unused memory."""
-    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    """Free memory of JAX's default device: the accelerator's pool, or the host's unused memory.
+
+    Of several processes, the least that any of them had at first: all must come to the same sizes.
+    """
+    return _here() if jax.process_count() == 1 else _least()
+
+
+@functools.cache
+def _least() -> int:
+    from jax.experimental import multihost_utils  # noqa: PLC0415
+
+    # in kibibytes: without double precision JAX has 32 bits
+    return 1024 * int(np.min(multihost_utils.process_allgather(np.array(_here() // 1024, np.int32))))
+
+
+def _here() -> int:
+    stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
     return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES"))
@@ -48,9 +65,12 @@ def row_shards(weight_bytes: int, devices: Devices) -> int:
 
 
 def chunk_length(num_items: int, bytes_per_item: int) -> int:
-    """How many of `num_items` to process at once, so that they stay within a sixteenth of the free memory."""
-    budget = available_bytes() // 16
-    return max(1, min(num_items, budget // max(1, bytes_per_item)))
+    """How many of `num_items` to process at once, so that they stay within a sixteenth of the free memory.
+
+    All of them, or a power of two: what is free changes all the time, and every length is a program of its own.
+    """
+    room = max(1, available_bytes() // 16 // max(1, bytes_per_item))
+    return num_items if room >= num_items else 2 ** (room.bit_length() - 1)
 
 
 def map_length(num_items: int, bytes_per_item: int) -> int:

@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, check_integer, check_key, is_traced, require
+from fisherjax._errors import check_finite, check_integer, check_key, is_traced, require
 from fisherjax._types import Key, Stimulus
-from fisherjax.networks import PRECISIONS, RateNetwork
+from fisherjax.networks import RateNetwork
 from fisherjax.numerics import Devices, on_devices, spread, standard_normal
 
 from ._memory import check_allocation, row_shards
@@ -72,7 +72,6 @@ def trajectories(
     check_allocation("trajectories", (num_steps, *shape), network.weights.dtype)
     observation = network.observation_noise_std
     adds_noise = observed and (is_traced(observation) or float(observation) > 0)
-    check_choice("precision", precision, PRECISIONS)
     with on_devices(devices, num_row_shards=row_shards(network.weights.nbytes, devices)):
         states = jnp.broadcast_to(start[..., None, :], shape)
         return _simulate(network, states, key, num_steps, adds_noise, precision)

@@ -14,7 +14,15 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar, npz_path
-from fisherjax.numerics import check_settings, digest, progress_bar, read_checkpoint, spread, write_checkpoint
+from fisherjax.numerics import (
+    check_settings,
+    digest,
+    progress_bar,
+    read_checkpoint,
+    spread,
+    stop_if_requested,
+    write_checkpoint,
+)
 
 from ._augment import Augmentation, augment
 
@@ -164,6 +172,7 @@ def descend(
     with progress_bar(title, total, enabled=progress) as advance:
         advance(done)
         while done < total:
+            stop_if_requested()
             count = min(every - done % every, total - done)
             order = _batches(key, len(data.images), size, done, count, every)
             model, optimiser, loss = _chunk(run, model, optimiser, data, order, jnp.asarray((done, count)), key)
@@ -262,7 +271,7 @@ def _evaluated(objective: Objective, model: Any, validation: Labelled | None, st
 
 @eqx.filter_jit
 def _measure(objective: Any, model: Any, batch: Labelled, step: Array) -> Array:
-    return jnp.stack(objective.measure(model, batch.images, batch.targets, step))
+    return spread(jnp.stack(objective.measure(model, batch.images, batch.targets, step)))
 
 
 def _history(losses: list[np.ndarray], evaluations: list[tuple[int, float, float]]) -> StageHistory:
@@ -271,7 +280,7 @@ def _history(losses: list[np.ndarray], evaluations: list[tuple[int, float, float
 
 
 def _restored(path: Path, settings: dict[str, Any], start: str) -> StageCheckpoint | None:
-    saved = read_checkpoint(StageCheckpoint, path)
+    saved = read_checkpoint(StageCheckpoint, path, resume=True)
     if saved is not None:
         check_settings(saved.settings, settings, path)
         require(saved.start == start, f"checkpoint {path} is of a run that started from other weights")

@@ -14,7 +14,7 @@ import optax
 from fisherjax._errors import check_callable, check_integer, check_key
 from fisherjax._types import Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.numerics import Devices, digest, on_devices, progress_bar
+from fisherjax.numerics import Devices, digest, on_devices, progress_bar, stop_if_requested
 from fisherjax.tasks import Task
 
 from ._result import Training, TrainingProgress
@@ -212,6 +212,7 @@ def _loop(
         advance(run.state.step)
         try:
             while not stopped:
+                stop_if_requested()
                 start, begun = run.state.step, time.perf_counter()
                 run.advance(goal.num_steps, chunk)
                 speed = (run.state.step - start) / (time.perf_counter() - begun)

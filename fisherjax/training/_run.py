@@ -176,7 +176,7 @@ class Run:
 
     def restore(self, path: Path, settings: dict[str, Any]) -> bool:
         """Go on from a checkpoint if there is one; ValueError if it is broken or of another run."""
-        found = read_checkpoint(Checkpoint, path)
+        found = read_checkpoint(Checkpoint, path, resume=True)
         if found is None:
             return False
         check_same_run(found, self.start, settings, path)

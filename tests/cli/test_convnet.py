@@ -147,7 +147,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         (["convnet", "train", "--preset", "R3"], "must be one of"),
         (["convnet", "train", "--images", "3"], "--images must be at least 10, or 0 for all, got 3"),
         (["convnet", "train", "--alpha", "2"], "must be in (0, 1], got 2"),
-        (["convnet", "train", "--resume"], "--resume: there are no checkpoints in"),
+        (["convnet", "train", "--resume"], "--resume: there is no"),
         (["convnet", "run"], "convnet run: name a picture"),
         (["convnet", "run", "a.png", "--offset-steps", "-3"], "--offset-steps must be at least 0"),
         (["convnet", "run", "a.png", "--checkpoint", "/nowhere.pt"], "checkpoint /nowhere.pt does not exist"),

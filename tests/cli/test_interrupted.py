@@ -85,6 +85,7 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_computed(tmp_pa
         (["--devices", "many"], "--devices must be a positive number or all, got 'many'"),
         (["--devices", "1000"], "devices=1000, but there are"),
         (["--coordinator", "localhost:1", "--num-processes", "2"], "go together: give all three, or none"),
+        (["--num-processes", "2", "--process-id", "0"], "go together: give all three, or none"),
     ],
 )
 def test_wrong_devices_are_one_line(tmp_path, capsys, words, message):

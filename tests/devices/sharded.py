@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import connectivity, fisher, geometry, networks, optimize, simulate, tasks, training
+from fisherjax import connectivity, fisher, geometry, networks, numerics, optimize, simulate, tasks, training
 
 TOLERANCE = 1e-9
 
@@ -24,7 +24,7 @@ def cases(key):
     pulse = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 4, "input_vector": np.linspace(-1, 1, 24)}
     plan = networks.Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
     convolutional = networks.ConvolutionalRNN(plan, key=key, noise_std=0.1)
-    pictures = np.asarray(jax.random.uniform(key, (5, 8, 8, 2)))
+    pictures = np.asarray(jax.random.uniform(key, (8, 8, 8, 2)))
     patterns = np.asarray(jax.random.normal(key, (13, 24)))
 
     def respond(theta, k):
@@ -38,6 +38,8 @@ def cases(key):
 
     yield "simulate, 13 trials", run(13)
     yield "simulate, 16 trials", run(16)
+    mesh = numerics.device_mesh("all", num_row_shards=2)
+    yield "simulate, rows in two parts", lambda devices: run(13)(mesh if devices else None)
     yield "simulate, 3 patterns of 13 trials", run(13, patterns[:3])
     for form in ("independent", "linear"):
         yield (
@@ -90,26 +92,29 @@ def cases(key):
             respond, np.array([0.2, 0.4]), key=key, relative_error=0.2, max_trials=2000, devices=devices
         ),
     )
-    yield (
-        "images, 5 of them",
-        lambda devices: networks.respond(
-            convolutional, pictures, blank_steps=2, image_steps=3, areas=[1], key=key, devices=devices
-        ),
-    )
-    yield "training, 13 trials", lambda devices: training.fit(
-        networks.RNN(2, 8, 2, key=key, noise_std=0.1), tasks.flip_flop(num_bits=2), key=key, num_steps=3,
-        batch_size=13, trial_steps=5, evaluate_every=3, devices=devices,
-    )  # fmt: skip
+    for count in (5, 8):
+        yield (
+            f"images, {count} of them",
+            lambda devices, count=count: networks.respond(
+                convolutional, pictures[:count], blank_steps=2, image_steps=3, areas=[1], key=key, devices=devices
+            ),
+        )
+    for count in (13, 16):
+        yield f"training, {count} trials", lambda devices, count=count: training.fit(
+            networks.RNN(2, 8, 2, key=key, noise_std=0.1), tasks.flip_flop(num_bits=2), key=key, num_steps=3,
+            batch_size=count, trial_steps=5, evaluate_every=3, devices=devices,
+        )  # fmt: skip
 
 
-def largest_difference(one, many):
-    """Over all leaves, relative to the largest entry of each."""
+def largest_difference(one, many, *, parts):
+    """Over all leaves, relative to the largest entry of each; only with `parts` may a process hold less than all."""
     worst = 0.0
     leaves = (jax.tree.leaves(eqx.filter(tree, eqx.is_array_like)) for tree in (one, many))
     for a, b in zip(*leaves, strict=True):
         if isinstance(b, jax.Array) and not b.is_fully_addressable and not b.is_fully_replicated:
             from jax.experimental import multihost_utils
 
+            assert parts, "a process holds only a part of the result"
             whole = multihost_utils.process_allgather(b, tiled=True)
         else:
             whole = b
@@ -133,7 +138,8 @@ def main(words):
     for name, function in cases(jax.random.key(3)):
         if words[3:] and not name.startswith(tuple(words[3:])):
             continue
-        found = largest_difference(function(None), function("all"))
+        parts = name.startswith(("simulate,", "weights"))
+        found = largest_difference(function(None), function("all"), parts=parts)
         wrong = not found < (1e-4 if "geometry" in name or "training" in name else TOLERANCE)
         failed |= wrong
         print(f"{name}: {found:.1e}{' WRONG' if wrong else ''}", flush=True)

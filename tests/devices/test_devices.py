@@ -38,7 +38,10 @@ def test_eight_devices():
 
 def test_two_processes():
     port = free_port()
-    processes = [start(1, index, 2, port, "simulate", "closure", "geometry", "optimise, 10") for index in range(2)]
+    processes = [
+        start(1, index, 2, port, "simulate", "closure", "geometry", "optimise, 10", "images", "training")
+        for index in range(2)
+    ]
     for process in processes:
         output, _ = process.communicate()
         assert process.returncode == 0, output
