@@ -12,7 +12,7 @@ from fisherjax import connectivity, optimize
 from fisherjax.optimize._problem import make_problem
 
 POPULATIONS, STEP, STIMULUS, NOISE = 5, 10, 0.1, 0.1
-BATCH, OUR_RUNS, PEER_RUNS = 1280, 5, 3
+BATCH, OUR_RUNS, PEER_RUNS = 1280, 5, 1
 
 
 class NumpyObjective:

@@ -72,6 +72,10 @@ def pictures(key, x):
     return np.asarray(x * jax.random.uniform(key, (4, 6, 6, 1)))
 
 
+def scaled(image, theta):
+    return theta * image
+
+
 def labels():
     return np.array([0, 1, 2, 0])
 
@@ -169,7 +173,7 @@ ENTRIES = {
         gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise=0.1 * x
     ),
     "fisher.convolutional_information": lambda k, x: fisher.convolutional_information(
-        convolutional(k, x), jax.tree_util.Partial(lambda image, theta: theta * image, pictures(k, x)[0]), 0.5 * x,
+        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x,
         at=[3], observation_noise_std=0.1 * x,
     ),
     "fisher.gaussian_information": lambda k, x: fisher.gaussian_information(
@@ -188,10 +192,10 @@ ENTRIES = {
     ),
     "dynamics.decisions": lambda k, x: dynamics.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
     "dynamics.flow_lyapunov_spectrum": lambda k, x: dynamics.flow_lyapunov_spectrum(
-        network(k, x), key=k, duration=2.0, settle=1.0
+        network(k, x), key=k, duration=12.0, settle=1.0
     ),
     "dynamics.lyapunov_spectrum": lambda k, x: dynamics.lyapunov_spectrum(
-        contraction(x), np.ones(N), key=k, num_steps=5, warm_up=2
+        contraction(x), np.ones(N), key=k, num_steps=20, warm_up=2
     ),
     "dynamics.principal_components": lambda k, x: dynamics.principal_components(samples(k, x)),
     "dynamics.robustness": lambda k, x: dynamics.robustness(
