@@ -23,8 +23,10 @@ def start(words, home):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(home)}
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "fisherjax", *words, "--device", "cpu", "--coordinator", address]
-            + ["--num-processes", "2", "--process-id", str(index)],
+            [
+                *(sys.executable, "-m", "fisherjax", *words, "--device", "cpu"),
+                *("--coordinator", address, "--num-processes", "2", "--process-id", str(index)),
+            ],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for index in range(2)
