@@ -1,6 +1,11 @@
 """Every test runs in float64, with strict type promotion and every shape annotation checked."""
 
 import gc
+import os
+
+# most of the time goes into compiling small programs once: cheaper ones are right to the same digits; the environment
+# tells the processes that tests start too
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 
 import equinox as eqx
 import jax
@@ -13,8 +18,6 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", "cpu")
-# most of the time goes into compiling small programs once: cheaper ones are right to the same digits
-jax.config.update("jax_disable_most_optimizations", True)
 
 install_import_hook("fisherjax", "beartype.beartype")
 
@@ -52,3 +55,11 @@ def as_user():
     jaxtyping_config.update("jaxtyping_disable", True)
     yield
     jaxtyping_config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def optimized():
+    """Programs compiled as users have them, where running takes longer than compiling."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)

@@ -10,6 +10,7 @@ from PIL import Image
 from fisherjax import datasets, dynamics, fisher, networks, training
 from fisherjax.cli import main
 
+pytestmark = pytest.mark.usefixtures("optimized")
 FAST = ["--data", "digits", "--preset", "R2-8", "--images", "200", "--blank-steps", "2", "--image-steps", "4"]
 FAST += ["--feedforward", "20", "--recurrence", "5", "--linear", "5", "--anneal", "1", "--fine-tune", "5"]
 FAST += ["--batch-size", "16"]

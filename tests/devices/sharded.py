@@ -4,6 +4,9 @@ Prints "case: largest relative difference" for every case, and fails if one is l
 """
 
 import sys
+import tempfile
+from pathlib import Path
+from unittest import mock
 
 import equinox as eqx
 import jax
@@ -106,6 +109,37 @@ def cases(key):
         )  # fmt: skip
 
 
+def resumable(key):
+    """Functions of a checkpoint, on all devices, and the module that writes it."""
+    yield "optimise", "optimize._checkpoint", lambda checkpoint: optimize.maximize(
+        connectivity.ToeplitzFamily(2), optimize.LogFisher(3),
+        key=key, constraints=(optimize.Budget(1.0),), population_size=10, num_generations=150, num_restarts=1,
+        refine_steps=12, checkpoint=checkpoint, devices="all",
+    )  # fmt: skip
+    yield "training", "training._run", lambda checkpoint: training.fit(
+        networks.RNN(2, 8, 2, key=key, noise_std=0.1), tasks.flip_flop(num_bits=2), key=key, num_steps=20,
+        batch_size=13, trial_steps=5, evaluate_every=4, checkpoint_every=4, checkpoint=checkpoint, devices="all",
+    )  # fmt: skip
+
+
+def goes_on_to_the_same_bits(run, writer, folder):
+    """Asked to stop when it writes its third checkpoint, then started again; beside a run without a break."""
+    written = []
+
+    def write(result, path):
+        numerics.write_checkpoint(result, path)
+        written.append(path)
+        if len(written) == 3:
+            numerics.request_stop()
+
+    with mock.patch(f"fisherjax.{writer}.write_checkpoint", write):
+        stopped = run(folder / "checkpoint.npz")
+    numerics.forget_stop()
+    assert getattr(stopped, "stopped", "") == "interrupted" or getattr(stopped, "interrupted", False)
+    again, whole = run(folder / "checkpoint.npz"), run(folder / "whole.npz")
+    return numerics.digest(eqx.filter(again, eqx.is_array)) == numerics.digest(eqx.filter(whole, eqx.is_array))
+
+
 def largest_difference(one, many, *, parts):
     """Over all leaves, relative to the largest entry of each; only with `parts` may a process hold less than all."""
     worst = 0.0
@@ -130,7 +164,6 @@ def largest_difference(one, many, *, parts):
 def main(words):
     """Compare; in a process of several, all of them run this."""
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_disable_most_optimizations", True)
     if words:
         process, count, port = (int(word) for word in words[:3])
         jax.distributed.initialize(f"localhost:{port}", count, process)
@@ -143,6 +176,11 @@ def main(words):
         wrong = not found < (1e-4 if "geometry" in name or "training" in name else TOLERANCE)
         failed |= wrong
         print(f"{name}: {found:.1e}{' WRONG' if wrong else ''}", flush=True)
+    for name, writer, run in resumable(jax.random.key(4)):
+        with tempfile.TemporaryDirectory() as folder:
+            same = goes_on_to_the_same_bits(run, writer, Path(folder))
+        failed |= not same
+        print(f"{name}, resumed: {'the same bits' if same else 'other bits WRONG'}", flush=True)
     print(f"{len(jax.devices())} devices, {jax.process_count()} processes")
     sys.exit(int(failed))
 

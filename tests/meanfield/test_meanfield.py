@@ -67,6 +67,15 @@ def test_slope_tends_to_two_over_pi_at_large_gain():
         assert slope == pytest.approx(2 / np.pi, abs=3 / gain)
 
 
+@pytest.mark.parametrize("gain", [0.3, 0.8, 0.9, 0.95, 0.99, 0.999])
+def test_a_silent_network_settles(gain):
+    """Its variances are zero up to rounding, which may be negative."""
+    state = mf.stationary_state(cn.homogeneous(gain), noise_std=0.0)
+    assert bool(state.converged)
+    assert float(abs(state.variance[0])) < 1e-12
+    assert float(abs(state.noise_variance[0])) < 1e-12
+
+
 def two_replica_overlap(gain_matrix, phi, noise_std, num_steps, theta_a, theta_b):
     """C(θ, θ′) after `num_steps`, by the recursion for two replicas with their own stimuli: no D-line."""
     gain = gain_matrix.variance_gain
