@@ -50,6 +50,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def temporary_bytes(program: Any) -> int:
+    """What a compiled program allocates beside its arguments and results, as the compiler plans it."""
+    return int(program.memory_analysis().temp_size_in_bytes)
+
+
 def seconds(function: Callable[[], Any]) -> float:
     """Wall time of one call, its result ready."""
     start = time.perf_counter()

@@ -1,11 +1,13 @@
 """The moment closure: against simulation, against large-N theory, in time, and what it says of the optimum."""
 
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks._common import RESULTS, Row, paired, ratio_row, row, seconds, write
+from benchmarks._common import RESULTS, Row, paired, ratio_row, row, seconds, temporary_bytes, write
 from fisherjax import connectivity as cn
 from fisherjax import fisher, optimize, plot
 
@@ -41,7 +43,7 @@ def run() -> dict[str, object]:
     )
 
 
-def against_simulation() -> list[dict[str, object]]:
+def against_simulation() -> list[dict[str, Any]]:
     """N = 200, 40 000 trials, t ≤ 8: relative difference of closure and bias-corrected simulation."""
     rows = []
     for gain, noise_std, theta in SETTINGS:
@@ -106,7 +108,7 @@ def against_products() -> list[Row]:
 
     def products(count: int):
         def body(state: jax.Array, _: None) -> tuple[jax.Array, None]:
-            for _ in range(count // 2):
+            for _pair in range(count // 2):
                 state = weights @ state @ weights.T
             return state / jnp.max(jnp.abs(state)), None
 
@@ -130,11 +132,16 @@ def against_products() -> list[Row]:
         ratio_row(f"{name}: fisherjax / its eight products per step", times, ("closure", "eight"), "lower", 4.0),
         ratio_row(f"{name}: plain closure / its four products per step", times, ("plain", "four"), "lower"),
         row(f"{name}: gradient / value", np.array(gradient) / np.median(times["closure"]), "lower"),
-        row(f"{name}: memory of the gradient (GiB)", compiled.memory_analysis().temp_size_in_bytes / 2**30),
+        row(f"{name}: memory of the gradient (GiB)", temporary_bytes(compiled) / 2**30),
     ]
 
 
-def of_the_optimum() -> list[dict[str, object]]:
+def _last(curve: fisher.FisherCurve) -> tuple[float, float]:
+    """Information at T and its standard error."""
+    return float(curve.total[-1]), float(cast("jax.Array", curve.standard_error)[-1])
+
+
+def of_the_optimum() -> list[dict[str, Any]]:
     """Whether the structured optimum's advantage survives noise correlations; closure and simulation."""
     optimum = optimize.maximize(
         cn.ToeplitzFamily(5),
@@ -153,11 +160,11 @@ def of_the_optimum() -> list[dict[str, object]]:
             vector = (cn.population_index(matrix, size) == 0).astype(float)
             for form in ("linear", "independent"):
                 curve = fisher.closure_curve(draws, input_vector=vector, form=form, **settings)
-                found[f"closure, {form}, {name}"] = (float(curve.total[-1]), float(curve.standard_error[-1]))
+                found[f"closure, {form}, {name}"] = _last(curve)
             if simulated:
                 options = {"num_trials": 30 * size, "key": jax.random.key(1), **settings}
                 curve = fisher.simulated_curve(draws.astype(jnp.float32), input_vector=vector, **options)
-                found[f"simulation, linear, {name}"] = (float(curve.total[-1]), float(curve.standard_error[-1]))
+                found[f"simulation, linear, {name}"] = _last(curve)
         row: dict[str, object] = {"units": size}
         for kind in ("closure, linear", "closure, independent", "simulation, linear"):
             if f"{kind}, optimum" in found:

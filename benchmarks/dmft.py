@@ -1,7 +1,7 @@
 """Dynamic mean-field theory: speed against a shooting solver in SciPy, and agreement with networks of 2000 units."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import jax
 import matplotlib.pyplot as plt
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from benchmarks._common import RESULTS, Row, seconds, write
+from benchmarks._common import RESULTS, Row, row, seconds, write
 from fisherjax import connectivity, dynamics, fisher, meanfield, plot, simulate
 
 GRID, SAMPLED = 50, 25
@@ -91,7 +91,7 @@ def _by_shooting(gain: float, noise: float) -> float:
     low = 1e-6 + noise / 2
     if energy(low) <= 0:
         return np.nan
-    variance = brentq(energy, low, noise + 2 * gain**2 + 1, xtol=1e-12)
+    variance: Any = brentq(energy, low, noise + 2 * gain**2 + 1, xtol=1e-12)
     force = moments(variance, np.tanh)
     slope = moments(variance, lambda x: 1 / np.cosh(np.clip(x, -300, 300)) ** 2)
     kappa = np.sqrt(max(1 - gain**2 * slope(0.0), 1e-8))
@@ -100,7 +100,7 @@ def _by_shooting(gain: float, noise: float) -> float:
     def leaves(_: float, y: np.ndarray) -> float:
         return y[0] - 1e-5 * variance
 
-    leaves.terminal = True  # type: ignore[attr-defined]
+    leaves.terminal = True  # pyright: ignore[reportFunctionMemberAccess]
     profile = solve_ivp(
         lambda _, y: [y[1], y[0] - gain**2 * force(np.clip(y[0], 0, variance))],
         (0, length), [variance, -noise], rtol=1e-9, atol=1e-12, dense_output=True, events=leaves,
@@ -122,7 +122,7 @@ def _by_shooting(gain: float, noise: float) -> float:
     change = int(np.flatnonzero(np.diff(signs))[0]) if np.any(np.diff(signs)) else len(grid) - 2
     if signs[change] == signs[change + 1]:
         return float(np.sqrt(1 - high) - 1)
-    return float(np.sqrt(1 - brentq(mismatch, grid[change], grid[change + 1], xtol=1e-10)) - 1)
+    return float(np.sqrt(1 - cast("float", brentq(mismatch, grid[change], grid[change + 1], xtol=1e-10))) - 1)
 
 
 def _agreement() -> tuple[dict[str, Any], list[dict[str, float]]]:

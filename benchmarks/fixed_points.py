@@ -49,7 +49,7 @@ def speed() -> list[Row]:
     ]
 
 
-def _sequential(network: networks.RNN, candidates: np.ndarray) -> tuple[float, int]:
+def _sequential(network: networks.RecurrentNetwork, candidates: np.ndarray) -> tuple[float, int]:
     import torch
 
     weights, bias = (torch.tensor(np.asarray(part)) for part in (network.recurrent_weights, network.recurrent_bias))

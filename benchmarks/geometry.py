@@ -83,8 +83,8 @@ def against_products() -> list[Row]:
     product = jax.jit(lambda state, w: state @ w.T)
 
     def products() -> jax.Array:
+        state = start
         for w in weights:
-            state = start
             for _ in range(steps):
                 state = product(state, w)
         return state

@@ -87,7 +87,7 @@ def _closure(units: int) -> list[Row]:
     @jax.jit
     def products(matrix: jax.Array) -> jax.Array:
         def step(state: jax.Array, _: None) -> tuple[jax.Array, None]:
-            for _ in range(4):
+            for _pair in range(4):
                 state = matrix @ state @ matrix.T
             return state / jnp.max(jnp.abs(state)), None
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks._common import RESULTS, Row, row, seconds
+from benchmarks._common import RESULTS, Row, row, seconds, temporary_bytes
 from fisherjax import connectivity, fisher, geometry, networks, plot, simulate
 
 REPEATS = 3
@@ -142,8 +142,7 @@ def _planned() -> list[Row]:
     for units, trials in ((500, 50), (1000, 50), (2000, 50), (1000, 100), (1000, 200)):
         start = jnp.ones((trials, units), jnp.float32)
         program = _trajectories._simulate.lower(_network(units), start, KEY, 20, False, "float32").compile()
-        plan = program.memory_analysis()
-        most = max(most, plan.temp_size_in_bytes / (plan.output_size_in_bytes / 20))
+        most = max(most, temporary_bytes(program) / start.nbytes)
     return [row("memory of a simulation beyond its states, in states of one step", most)]
 
 

@@ -108,7 +108,7 @@ def _rows() -> list[Row]:
     for seed in range(PEER_RUNS):
         start = time.perf_counter()
         found = differential_evolution(
-            lambda x: -peer(x), [(1e-6, 5.0)] * family.num_parameters, seed=seed, maxiter=45, popsize=12, tol=1e-8
+            lambda x: -peer(x), [(1e-6, 5.0)] * family.num_parameters, rng=seed, maxiter=45, popsize=12, tol=1e-8
         )
         peer_seconds.append(time.perf_counter() - start)
         value = float(exact.value(jnp.asarray(found.x / 5)))

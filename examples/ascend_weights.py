@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +90,7 @@ def measure(weights: jax.Array, vector: jax.Array, key: jax.Array, num_trials: i
     curve = fisher.simulated_curve(
         weights.astype(jnp.float32), input_vector=vector, num_trials=num_trials, key=key, **SETTINGS
     )
-    return float(curve.total[-1]), float(curve.standard_error[-1])
+    return float(curve.total[-1]), float(cast("jax.Array", curve.standard_error)[-1])
 
 
 def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector: jax.Array, rounds: int) -> Ascent:
@@ -107,7 +107,7 @@ def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector
             slope = jax.grad(loss)(raw)
             slope = jnp.where(jnp.all(jnp.isfinite(slope)), slope, 0)
             updates, state = optimiser.update(slope, state)
-            return (optax.apply_updates(raw, scale * updates), state), None
+            return (raw + scale * cast("jax.Array", updates), state), None
 
         return jax.lax.scan(step, (raw, state), length=10)[0]
 

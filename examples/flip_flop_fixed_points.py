@@ -68,7 +68,9 @@ def train(seed: int, constraints: tuple[Any, ...]) -> tuple[training.Training, f
     return trained, float(tasks.flip_flop.accuracy(outputs, batch))
 
 
-def analyse(network: networks.RNN, seed: int) -> tuple[networks.RNN, dict[str, Any], tuple[Any, Any, Any]]:
+def analyse(
+    network: networks.RecurrentNetwork, seed: int
+) -> tuple[networks.RecurrentNetwork, dict[str, Any], tuple[Any, Any, Any]]:
     """Fixed points from two candidate sets, their read-out octants, and the reference search."""
     network = networks.in_precision(network, float)
     first_key, second_key, trial_key, other_key, start_key = jax.random.split(jax.random.key(1000 + seed), 5)
@@ -108,7 +110,7 @@ def same(first: np.ndarray, second: np.ndarray) -> bool:
     return len(first) == len(second) and bool(gaps.min(axis=0).max() < 1e-6) and bool(gaps.min(axis=1).max() < 1e-6)
 
 
-def reference_search(network: networks.RNN, visited: np.ndarray, key: jax.Array) -> np.ndarray:
+def reference_search(network: networks.RecurrentNetwork, visited: np.ndarray, key: jax.Array) -> np.ndarray:
     """Fixed points that SciPy finds from visited states, mixtures of them and Gaussian states, one start at a time."""
     weights, bias = np.asarray(network.recurrent_weights), np.asarray(network.recurrent_bias)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
@@ -133,7 +135,7 @@ def reference_search(network: networks.RNN, visited: np.ndarray, key: jax.Array)
     return np.asarray(kept)
 
 
-def draw(trained: training.Training, network: networks.RNN, states: Any, points: Any, batch: Any) -> None:
+def draw(trained: training.Training, network: networks.RecurrentNetwork, states: Any, points: Any, batch: Any) -> None:
     """Training, a trial, weights, eigenvalues, state space with saddles' ways out, and the transition graph."""
     components = dynamics.principal_components(states, 3)
     graph = dynamics.transition_graph(network, points, key=jax.random.key(0), noise_std=0.3)

@@ -12,6 +12,7 @@ Some four minutes on two cores; writes keep_geometry.png and keep_geometry.json 
 import json
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import matplotlib.pyplot as plt
@@ -27,7 +28,7 @@ HERE = Path(__file__).parent
 
 def structures(key: jax.Array, *, quick: bool) -> dict[str, cn.GainMatrix]:
     """The five networks."""
-    search = {
+    search: dict[str, Any] = {
         "key": key,
         "constraints": (optimize.Budget(1.0),),
         "num_generations": 10 if quick else 150,
@@ -38,7 +39,7 @@ def structures(key: jax.Array, *, quick: bool) -> dict[str, cn.GainMatrix]:
     patterns = geometry.initial_patterns(images, stimulated, 200, key=key)
     kept = optimize.DistancesKept(patterns, HORIZON, noise_std=NOISE)
     information = optimize.LogFisher(HORIZON, stimulus=0.1, noise_std=NOISE)
-    geometric = search | {"num_generations": 5 if quick else 60, "population_size": 24}
+    geometric: dict[str, Any] = search | {"num_generations": 5 if quick else 60, "population_size": 24}
     return {
         "Fisher-optimal": optimize.maximize(cn.ToeplitzFamily(POPULATIONS), information, **search).gain_matrix,
         "geometry-optimal": optimize.maximize(cn.ToeplitzFamily(POPULATIONS), kept, **geometric).gain_matrix,
@@ -89,7 +90,7 @@ def main(*, quick: bool) -> None:
 def summary(name: str, one: geometry.GeometryComparison, information: fisher.FisherCurve) -> str:
     """One network at the horizon, in a line."""
     place = HORIZON - 1
-    low, high = one.measured.pearson_interval[place]
+    low, high = cast("Any", one.measured.pearson_interval)[place]
     return (
         f"{name:>22}: correlation at t = {HORIZON} {one.measured.pearson[place]:.2f} ({low:.2f} to {high:.2f}), "
         f"predicted {one.theory.pearson[place]:.2f}; neighbours {one.measured.neighbours[place]:.2f}; "
@@ -101,7 +102,7 @@ def draw(path: Path, found: dict[str, geometry.GeometryComparison], information:
     """Curves above, Shepard diagrams at the horizon below."""
     with plot.style():
         figure = plt.figure(figsize=(15, 7.4))
-        above, below = figure.subfigures(2, 1, height_ratios=(1.15, 1))
+        above, below = cast("Any", figure.subfigures(2, 1, height_ratios=(1.15, 1)))
         left, middle, right = above.subplots(1, 3)
         diagrams = below.subplots(1, len(found))
         for index, (name, one) in enumerate(found.items()):

@@ -8,7 +8,7 @@ read-out gets. Run ``python examples/memory_over_training.py``; it writes memory
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def main() -> None:
     """Train with snapshots, then predict, simulate and draw."""
     build_key, fit_key, simulate_key = jax.random.split(jax.random.key(0), 3)
     network = networks.RNN(1, UNITS, 1, key=build_key, noise_std=NOISE, activation="inside")
-    snapshots = {0: network}
+    snapshots: dict[int, networks.RecurrentNetwork] = {0: network}
 
     def keep(progress: training.TrainingProgress) -> None:
         if progress.step in MOMENTS:
@@ -102,12 +102,12 @@ def main() -> None:
     (HERE / "memory_over_training.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def information(network: networks.RNN, key: Any) -> dict[str, np.ndarray]:
+def information(network: networks.RecurrentNetwork, key: Any) -> dict[str, np.ndarray]:
     """Linear Fisher information over the delay: closure, simulation, and what the one read-out direction holds of it.
 
     The stimulus sets the currents to x(0) = W_in θ, as the pulse does; its information decays from there.
     """
-    rate = networks.as_rate_network(network)
+    rate = networks.as_rate_network(cast("networks.RNN", network))
     settings = {
         "stimulus": STIMULUS,
         "noise_std": NOISE,

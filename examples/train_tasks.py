@@ -7,6 +7,7 @@ minutes on two cores.
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import matplotlib.pyplot as plt
@@ -31,7 +32,7 @@ KEYS = (0, 1, 2)
 
 def main() -> None:
     """Train, test on fresh trials, draw."""
-    record: dict[str, dict[str, object]] = {}
+    record: dict[str, dict[str, Any]] = {}
     with plot.style():
         figure, axes = plt.subplots(9, 3, figsize=(12, 17), squeeze=False)
         for index, (name, (task, num_steps, learning_rate, measure)) in enumerate(SETTINGS.items()):

@@ -1,6 +1,8 @@
 """What to maximise: functions of a gain matrix, larger is better, differentiable and cheap to batch."""
 
 import abc
+import dataclasses
+from collections.abc import Iterable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,6 +13,28 @@ from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, meanfield_curve
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity
+
+
+def _stimulus(value: Scalar) -> Array:
+    check_scalar("stimulus", value)
+    return jnp.asarray(value, float)  # pyright: ignore[reportArgumentType]
+
+
+def _noise_std(value: Scalar) -> Array:
+    check_scalar("noise_std", value, minimum=0.0, strict=True)
+    return jnp.asarray(value, float)  # pyright: ignore[reportArgumentType]
+
+
+def _pattern(value: object) -> Array | None:
+    return None if value is None else jnp.asarray(value, float)  # pyright: ignore[reportArgumentType]
+
+
+def _step(value: int) -> int:
+    return check_integer("step", value, minimum=1)
+
+
+def _populations(value: Iterable[int] | None) -> tuple[int, ...] | None:
+    return None if value is None else tuple(int(index) for index in value)
 
 
 class MemoryObjective(eqx.Module):
@@ -30,31 +54,13 @@ class MemoryObjective(eqx.Module):
         Indices of the populations that are read out; all by default.
     """
 
-    stimulus: Float[Array, ""]
-    noise_std: Float[Array, ""]
-    input_pattern: Float[Array, " P"] | None
-    step: int = eqx.field(static=True)
-    nonlinearity: Nonlinearity = eqx.field(static=True)
-    readout: tuple[int, ...] | None = eqx.field(static=True)
-
-    def __init__(
-        self,
-        step: int = 10,
-        *,
-        stimulus: Scalar = 0.1,
-        noise_std: Scalar = 0.1,
-        nonlinearity: object = "tanh",
-        input_pattern: object = None,
-        readout: tuple[int, ...] | None = None,
-    ):
-        """Validate and convert."""
-        self.step = check_integer("step", step, minimum=1)
-        check_scalar("stimulus", stimulus)
-        check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
-        self.stimulus, self.noise_std = (jnp.asarray(x, float) for x in (stimulus, noise_std))  # pyright: ignore[reportArgumentType]
-        self.nonlinearity = as_nonlinearity(nonlinearity)
-        self.input_pattern = None if input_pattern is None else jnp.asarray(input_pattern, float)  # pyright: ignore[reportArgumentType]
-        self.readout = None if readout is None else tuple(int(index) for index in readout)
+    # converters, not an __init__ of its own: type checkers do not see that subclasses inherit one
+    step: int = eqx.field(default=10, static=True, converter=_step)
+    stimulus: Float[Array, ""] = eqx.field(default=0.1, kw_only=True, converter=_stimulus)
+    noise_std: Float[Array, ""] = eqx.field(default=0.1, kw_only=True, converter=_noise_std)
+    nonlinearity: Nonlinearity = eqx.field(default="tanh", kw_only=True, static=True, converter=as_nonlinearity)
+    input_pattern: Float[Array, " P"] | None = eqx.field(default=None, kw_only=True, converter=_pattern)
+    readout: tuple[int, ...] | None = eqx.field(default=None, kw_only=True, static=True, converter=_populations)
 
     def curve(self, gain_matrix: GainMatrix) -> FisherCurve:
         """The predicted Fisher information per unit at times 1…T."""
@@ -82,14 +88,7 @@ class MemoryObjective(eqx.Module):
         phi = coarse_nonlinearity(self.nonlinearity)
         if phi is self.nonlinearity:
             return self
-        return type(self)(
-            self.step,
-            stimulus=self.stimulus,
-            noise_std=self.noise_std,
-            nonlinearity=phi,
-            input_pattern=self.input_pattern,
-            readout=self.readout,
-        )
+        return dataclasses.replace(self, nonlinearity=phi)
 
     @abc.abstractmethod
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
