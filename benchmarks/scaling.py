@@ -1,6 +1,6 @@
-"""Strong and weak scaling over host devices: one process each, ``python -m benchmarks.scaling DEVICES STEP…`` inside.
+"""Strong and weak scaling over host devices: one process each, ``python -m benchmarks.scaling DEVICES CORES`` inside.
 
-Host devices share the cores of one machine: beyond as many as there are, only the overhead grows.
+A device has a core to itself as long as there are as many; beyond, only the overhead grows.
 """
 
 import json
@@ -14,36 +14,37 @@ import numpy as np
 
 from benchmarks._common import RESULTS, Row, paired, row
 
-UNITS, STEPS, TRIALS, ROUNDS = 1000, 20, 128, 7
+UNITS, STEPS, TRIALS, ROUNDS = 1000, 20, 128, 9
 COUNTS = (1, 2, 4, 8)
+CORES = os.cpu_count() or 1
 
 
 def speed() -> list[Row]:
-    """Time of the same and of growing work on 1, 2, 4, 8 devices, beside one device in the same process."""
-    cores = os.cpu_count() or 1
+    """Time of the same and of growing work on 1, 2, 4, 8 devices, beside one device on one core."""
     strong, weak, rows = [], [], []
     for count in COUNTS:
-        found = _measured(count)
-        strong.append(np.asarray(found["one, same"]) / np.asarray(found["all, same"]))
-        weak.append(np.asarray(found["one, same"]) / np.asarray(found["all, more"]))
-        told = f"{count} host devices on {cores} cores"
-        rows.append(row(f"scaling, {told}: time of one device / time, same work", strong[-1]))
-        rows.append(row(f"scaling, {told}: time of one device / time, {count} × the work", weak[-1]))
+        one, many = np.asarray(_measured(1)["same"]), _measured(count)
+        strong.append(one / np.asarray(many["same"]))
+        weak.append(one / np.asarray(many["more"]))
+        told = f"{count} host devices on {min(count, CORES)} cores / one on one"
+        rows.append(row(f"scaling, {told}: speed, same work (ideal {min(count, CORES)})", strong[-1]))
+        rows.append(row(f"scaling, {told}: speed, {count} × the work (ideal {min(1, CORES / count):g})", weak[-1]))
     _draw(strong, weak)
     return rows
 
 
 def _measured(count: int) -> dict[str, list[float]]:
-    """In a process of its own; one thread per device, as several machines would have."""
+    """In a process of its own, on as many cores as devices."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    flags = f"--xla_force_host_platform_device_count={count} --xla_cpu_multi_thread_eigen=false"
-    environment["XLA_FLAGS"] = flags
+    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
     command = [sys.executable, "-m", "benchmarks.scaling", str(count)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def _inside(count: int) -> dict[str, list[float]]:
+    if hasattr(os, "sched_setaffinity"):  # before JAX counts the cores
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
     import jax
     import jax.numpy as jnp
 
@@ -57,12 +58,7 @@ def _inside(count: int) -> dict[str, list[float]]:
         settings = {"stimulus": 0.1, "num_steps": STEPS, "num_trials": trials, "key": key}
         return lambda: simulate.trajectories(network, devices=devices, **settings)
 
-    functions = {
-        "one, same": run(1, TRIALS),
-        "all, same": run(count, TRIALS),
-        "all, more": run(count, TRIALS * count),
-    }
-    return paired(functions, ROUNDS)
+    return paired({"same": run(count, TRIALS), "more": run(count, TRIALS * count)}, ROUNDS)
 
 
 def _draw(strong: list[np.ndarray], weak: list[np.ndarray]) -> None:
@@ -71,17 +67,18 @@ def _draw(strong: list[np.ndarray], weak: list[np.ndarray]) -> None:
     with plot.style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
         for ax, found, ideal, name in (
-            (left, strong, np.array(COUNTS, float), "same work: speed-up"),
-            (right, weak, np.ones(len(COUNTS)), "work × devices: efficiency"),
+            (left, strong, np.minimum(COUNTS, CORES), "same work: speed-up"),
+            (right, weak, np.minimum(1, CORES / np.array(COUNTS)), "work × devices: efficiency"),
         ):
             middle = np.array([np.median(one) for one in found])
             low, high = (np.array([np.quantile(one, q) for one in found]) for q in (0.25, 0.75))
             ax.errorbar(COUNTS, middle, [middle - low, high - middle], fmt="o-", color=plot.COLORS[0], capsize=3)
-            ax.plot(COUNTS, ideal, color="0.6", linewidth=0.8, label="ideal")
-            ax.axvline(os.cpu_count() or 1, color="0.6", linewidth=0.8, linestyle=":", label="cores")
+            ax.plot(COUNTS, ideal, color="0.6", linewidth=0.8, label="ideal on these cores")
+            ax.axvline(CORES, color="0.6", linewidth=0.8, linestyle=":", label="cores")
             ax.set_xlabel("host devices")
             ax.set_title(name, fontsize=10)
             ax.set_xticks(COUNTS)
+            ax.set_ylim(0)
             ax.legend(frameon=False)
         figure.savefig(RESULTS / "scaling.png", dpi=90)
         plt.close(figure)

@@ -85,9 +85,10 @@ def solve_stationary(total_gain: Array, noise: Array, phi: Nonlinearity) -> Stat
     residual += jnp.max(jnp.abs(noise_variance - overlap_map(noise_variance, arguments)))
     scale = jnp.max(variance) + noise
     tolerance = 1e3 * jnp.finfo(residual.dtype).eps * jnp.maximum(scale, 1e-12)
-    # Newton may land on the negative variance that a linear network above threshold has for a root; a silent
-    # network's zero may come out as a negative rounding error
-    physical = jnp.all(variance >= -tolerance) & jnp.all(noise_variance >= -tolerance)
+    # Newton may land on the negative variance that a linear network above threshold has for a root; without noise
+    # that root is the silent state, which rounding may put below zero (at the transition, where it is double, far)
+    slack = jnp.where(jnp.max(noise) > 0, tolerance, jnp.sqrt(jnp.finfo(residual.dtype).eps))
+    physical = jnp.all(variance >= -slack) & jnp.all(noise_variance >= -slack)
     converged = jnp.isfinite(residual) & (residual <= tolerance) & physical
     overlap = variance - noise_variance
     return StationaryState(variance, overlap, noise_variance, from_identical, residual, converged)

@@ -67,7 +67,7 @@ def test_slope_tends_to_two_over_pi_at_large_gain():
         assert slope == pytest.approx(2 / np.pi, abs=3 / gain)
 
 
-@pytest.mark.parametrize("gain", [0.3, 0.8, 0.9, 0.95, 0.99, 0.999])
+@pytest.mark.parametrize("gain", [0.3, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0])
 def test_a_silent_network_settles(gain):
     """Its variances are zero up to rounding, which may be negative."""
     state = mf.stationary_state(cn.homogeneous(gain), noise_std=0.0)

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from fisherjax.numerics import standard_normal, threefry_words
+from fisherjax.numerics._normal import normal_quantile
 
 COUNT = 1 << 20
 
@@ -41,6 +42,18 @@ def test_split_is_the_same_block(key):
     first, second = threefry_words(key, (9,))
     split = np.asarray(jax.random.key_data(jax.random.split(key, 9)))
     np.testing.assert_array_equal(np.stack([first, second], axis=1), split)
+
+
+def test_quantile_of_every_kind_of_integer():
+    """Against SciPy in double precision, from the middle to both ends, where 1 − u has one bit left."""
+    ends = np.concatenate([np.arange(2000), 2 ** np.arange(11, 31)])
+    size = np.concatenate([ends, 2**31 - 1 - ends, np.arange(0, 2**31, 99_991)])
+    number = np.concatenate([size, -1 - size]).astype(np.int32)
+    rest = (2.0**31 - 1 - np.concatenate([size, size]) + 0.5) * 2.0**-31  # 1 − |u|
+    expected = np.where(number < 0, 1, -1) * scipy.stats.norm.ppf(rest / 2)
+    found = np.asarray(normal_quantile(jnp.asarray(number)), np.float64)
+    np.testing.assert_allclose(found, expected, rtol=6e-7)
+    assert abs(found).max() == pytest.approx(6.337957, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
