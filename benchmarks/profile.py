@@ -39,10 +39,10 @@ def speed() -> list[Row]:
     reached = jnp.sqrt(jnp.mean((profile.standard_error / profile.value) ** 2))
     peer_name = f"{name}: finite differences of independent trials (torch, step {step:g}, bias {bias:.1%}) / fisherjax"
     return [
-        ratio_row(peer_name, times, ("peer", "ours"), "higher"),
+        ratio_row(peer_name, times, ("peer", "ours"), "higher", 20.0),
         row(f"{name}: seconds", ours_times, "lower"),
         row(f"{name}: trials per angle, torch / fisherjax", np.array(trials) / (float(profile.total_trials) / ANGLES)),
-        row(f"{name}: root mean square relative error reached", float(reached), "lower"),
+        row(f"{name}: root mean square relative error reached", float(reached), "lower", 0.02),
         *_resampling(),
     ]
 
