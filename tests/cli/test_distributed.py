@@ -1,5 +1,6 @@
 """`fisherjax … --distributed` in two real processes over loopback: one writes, errors and signals end both."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,22 +16,31 @@ OPTIMIZE = ["optimize", "--populations", "2", "--population-size", "6", "--resta
 OPTIMIZE += ["--refine-steps", "10", "--units", "40", "--draws", "2", "--trials", "23", "--images", "9"]
 
 
-def start(words, home):
-    """Both processes, one device each."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        address = f"localhost:{probe.getsockname()[1]}"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(home)}
-    return [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "fisherjax", *words, "--device", "cpu"),
-                *("--coordinator", address, "--num-processes", "2", "--process-id", str(index)),
-            ],
+def free_port(*ports):
+    """The first of the ports that nobody uses; any one without a choice."""
+    for port in ports or (0,):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("localhost", port))
+            return probe.getsockname()[1]
+    raise AssertionError("no free port")
+
+
+def start(words, home, scheduler=None):
+    """Both processes, one device each; they find each other by address, or by what a scheduler tells each."""
+    address = f"localhost:{free_port()}"
+
+    def process(index):
+        environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(home)}
+        joining = ["--coordinator", address, "--num-processes", "2", "--process-id", str(index)]
+        if scheduler is not None:
+            environment |= scheduler(index)
+            joining = ["--distributed"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "fisherjax", *words, "--device", "cpu", *joining],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for index in range(2)
-    ]  # fmt: skip
+        )  # fmt: skip
+
+    return [process(index) for index in range(2)]
 
 
 def ended(processes):
@@ -54,6 +64,20 @@ def test_one_process_writes_and_a_folder_that_is_not_empty_ends_both(tmp_path):
     assert [code for *_, code in again] == [2, 2]
     assert "is not empty" in again[0][1]
     assert time.monotonic() - begun < PATIENCE
+
+
+def test_slurm_tells_the_processes_where_they_are(tmp_path):
+    """With the variables that srun sets; the port follows from the number of the job."""
+    job = free_port(*range(61_440, 65_535)) - 61_440
+
+    def slurm(index):
+        told = {"JOB_ID": job, "STEP_NODELIST": "localhost", "NTASKS": 2, "PROCID": index, "LOCALID": index}
+        return {f"SLURM_{name}": str(value) for name, value in told.items()}
+
+    found = ended(start(["curve", "--steps", "3", "--out", str(tmp_path / "out")], tmp_path, slurm))
+    assert [code for *_, code in found] == [0, 0], found[0][1] + found[1][1]
+    assert "2 processes" in found[0][0]
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["theory"]) == 3
 
 
 def test_sigterm_ends_both_with_a_checkpoint(tmp_path):
