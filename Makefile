@@ -10,7 +10,7 @@ run: $(STAMP)
 	$(BIN)/fisherjax optimize --out results --force
 
 test: $(STAMP)-test
-	$(BIN)/python -m pytest -n auto --dist loadfile tests
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests
 
 lint: $(STAMP)-test
 	$(BIN)/ruff format --check .

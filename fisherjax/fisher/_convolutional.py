@@ -287,9 +287,7 @@ def eigendistortions(
     most_key, least_key = jax.random.split(check_key("key", key))
     picture = jnp.asarray(image)
 
-    def product(vector: Array) -> Array:
-        _, moved = jax.jvp(response, (picture,), (vector.reshape(picture.shape),))
-        return jax.vjp(response, picture)[1](moved)[0].reshape(-1)
+    product = jax.tree_util.Partial(_squared_slope, response, picture)
 
     def start(one: Key) -> np.ndarray:
         return np.asarray(jax.random.normal(one, (picture.size,)))
@@ -297,8 +295,18 @@ def eigendistortions(
     largest, most = largest_symmetric(product, start(most_key))
     # the smallest of JᵀJ is the largest of λ_max − JᵀJ
     shift = jnp.asarray(largest, picture.dtype)
-    rest, least = largest_symmetric(lambda vector: shift * vector - product(vector), start(least_key))
+    rest, least = largest_symmetric(jax.tree_util.Partial(_shifted, product, shift), start(least_key))
     return (
         Eigendistortion(most.reshape(picture.shape), largest),
         Eigendistortion(least.reshape(picture.shape), max(largest - rest, 0.0)),
     )
+
+
+def _squared_slope(response: Callable[[Any], Array], picture: Array, vector: Array) -> Array:
+    """JᵀJ v."""
+    _, moved = jax.jvp(response, (picture,), (vector.reshape(picture.shape),))
+    return jax.vjp(response, picture)[1](moved)[0].reshape(-1)
+
+
+def _shifted(product: Callable[[Array], Array], shift: Array, vector: Array) -> Array:
+    return shift * vector - product(vector)

@@ -1,6 +1,7 @@
 """Information that decoders reach on trials they were not trained on: lower bounds that need no inverse bias."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -168,23 +169,30 @@ def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Arr
     train, check = [part[len(part) // 5 :] for part in parts], [part[: max(1, len(part) // 5)] for part in parts]
     network = eqx.nn.MLP(minus.shape[1], "scalar", _WIDTH, 2, activation=jax.nn.gelu, dtype=both.dtype, key=start_key)
 
-    def odds(network: eqx.nn.MLP, responses: Array) -> Array:
-        return jax.vmap(network)(responses)
-
-    def loss(network: eqx.nn.MLP, pair: list[Array]) -> Array:
-        return jnp.mean(jax.nn.softplus(odds(network, pair[0]))) + jnp.mean(jax.nn.softplus(-odds(network, pair[1])))
-
-    def batch_loss(network: eqx.nn.MLP, batch_key: Array) -> Array:
-        keys = jax.random.split(batch_key)
-        batch = [part[jax.random.randint(k, (128,), 0, len(part))] for part, k in zip(train, keys, strict=True)]
-        return loss(network, batch)
-
     fit = fit_parameters(
         network,
-        batch_loss,
+        jax.tree_util.Partial(_batch_loss, train),
         fit_key,
-        optimiser=optax.adamw(optax.cosine_decay_schedule(3e-3, _NETWORK_STEPS), weight_decay=1e-3),
+        optimiser=_optimiser(),
         num_steps=_NETWORK_STEPS,
-        held_out=lambda network: loss(network, check),
+        held_out=jax.tree_util.Partial(_log_loss, check),
     )
-    return lambda responses: odds(fit.best, (responses - centre) / scale)
+    return lambda responses: jax.vmap(fit.best)((responses - centre) / scale)
+
+
+def _log_loss(pair: list[Array], network: eqx.nn.MLP) -> Array:
+    """Of the log-odds for responses to either condition."""
+    minus, plus = (jax.vmap(network)(part) for part in pair)
+    return jnp.mean(jax.nn.softplus(minus)) + jnp.mean(jax.nn.softplus(-plus))
+
+
+def _batch_loss(train: list[Array], network: eqx.nn.MLP, batch_key: Array) -> Array:
+    keys = jax.random.split(batch_key)
+    batch = [part[jax.random.randint(k, (128,), 0, len(part))] for part, k in zip(train, keys, strict=True)]
+    return _log_loss(batch, network)
+
+
+@functools.cache
+def _optimiser() -> optax.GradientTransformation:
+    """One object: what is compiled with it is kept with it."""
+    return optax.adamw(optax.cosine_decay_schedule(3e-3, _NETWORK_STEPS), weight_decay=1e-3)

@@ -256,8 +256,11 @@ def power_iteration(
     check_callable("product", product)
     max_steps = check_integer("max_steps", max_steps, minimum=2)
     vector = as_float(start)
-    accuracy = _tolerance(tolerance, vector.dtype)
+    return _iterated(product, vector, jnp.asarray(_tolerance(tolerance, vector.dtype), vector.dtype), max_steps)
 
+
+@eqx.filter_jit
+def _iterated(product: Product, vector: Array, accuracy: Array, max_steps: int) -> PowerIteration:
     def advance(carry: Any) -> Any:
         vector, _, steps = carry
         norm = jnp.linalg.norm(vector)

@@ -39,7 +39,7 @@ def test_eight_devices():
 def test_two_processes():
     port = free_port()
     processes = [
-        start(1, index, 2, port, "simulate", "closure", "geometry", "optimise, 10", "images", "training")
+        start(1, index, 2, port, "simulate, 13", "simulate, rows", "closure", "geometry", "optimise")
         for index in range(2)
     ]
     for process in processes:
