@@ -1,6 +1,7 @@
 """Devices and processes of a run: chosen before anything is computed."""
 
 import contextlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ def set_up_device(device: str) -> str:
     cache = Path.home() / ".cache" / "fisherjax" / "compiled"
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # a program that cannot be kept is compiled again: no reason to worry anybody, on a full disk least of all
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     try:
         devices = jax.devices()
     except RuntimeError as error:

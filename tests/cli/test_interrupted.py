@@ -10,6 +10,8 @@ import time
 import pytest
 
 from fisherjax.cli import main
+from fisherjax.numerics import read_checkpoint
+from fisherjax.optimize._checkpoint import OptimizationCheckpoint
 
 OPTIMIZE = ["optimize", "--populations", "2", "--population-size", "8", "--restarts", "1", "--steps", "3"]
 OPTIMIZE += ["--refine-steps", "10", "--units", "60", "--draws", "2", "--trials", "20", "--images", "12"]
@@ -62,6 +64,23 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     assert (folder / "fisher.png").read_bytes() == before
     assert len(json.loads((folder / "results.json").read_text())["theory"]) == 2
     assert not list(folder.glob(".*"))
+
+
+def test_a_disk_that_fills_up_during_a_search_leaves_the_last_checkpoint(tmp_path):
+    """No file of more than 4 KiB: the checkpoint grows beyond that."""
+    folder = tmp_path / "out"
+    words = [*OPTIMIZE, "--generations", "600", "--out", str(folder)]
+    process = start(words, tmp_path, blocks=8)
+    _, error = process.communicate()
+    assert process.returncode == 74, error
+    last = error.strip().splitlines()[-1]
+    assert last == f"fisherjax: {folder / 'checkpoint.npz'}: File too large; what was written before is kept"
+    assert "Warning" not in error
+    kept = read_checkpoint(OptimizationCheckpoint, folder / "checkpoint.npz")
+    assert 25 <= len(kept.search.path) <= 600
+    assert not list(folder.glob(".*"))
+    assert main([*words, "--resume"]) == 0
+    assert (folder / "results.json").exists()
 
 
 @pytest.mark.parametrize("command", [["curve"], OPTIMIZE, ["train", "flip-flop"]])
