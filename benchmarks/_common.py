@@ -39,8 +39,10 @@ def machine() -> dict[str, Any]:
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
+        told = dict(line.split("\t: ") for line in cpuinfo.read_text().splitlines() if "\t: " in line)
+        told = {key.strip(): value for key, value in told.items()}
+        if {"model name", "cpu family", "model"} <= told.keys():
+            model = f"{told['model name']} (family {told['cpu family']}, model {told['model']})"
     return {
         "processor": model,
         "cores": os.cpu_count(),
