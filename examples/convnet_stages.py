@@ -8,7 +8,7 @@ simulation, so that equal updates are far from equal time: both are reported.
 They do not pay here: direct training ends above for every seed (99.4, 98.6, 99.4 % of the test images against 97.8,
 97.2, 98.1 %), and though it takes 2.5 to 2.8 times as long, it is ahead after a third of its updates.
 
-Half an hour on two cores; writes convnet_stages.png and convnet_stages.json beside itself.
+Half an hour on two cores; writes convnet_stages.json beside itself and docs/images/convnet_stages.png.
 
     python examples/convnet_stages.py [--quick]
 """
@@ -91,7 +91,7 @@ def write(found: dict[str, Any], steps: training.StageSteps, tested: Any, answer
         decided.set_xlabel("time (steps)")
         decided.set_ylabel("accuracy")
         decided.legend()
-        figure.savefig(here.with_suffix(".png"))
+        figure.savefig(here.parent.parent / "docs" / "images" / "convnet_stages.png")
         plt.close(figure)
 
 
