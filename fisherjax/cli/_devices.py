@@ -8,6 +8,8 @@ from typing import Any
 from ._common_arguments import Common
 from ._parse import UsageError
 
+_MOST_HOST_DEVICES = 64  # that one CPU stands for; beyond its cores they only cost
+
 
 def set_up_device(device: str) -> str:
     """Choose the platform, switch to float64, keep compiled programs; return a description."""
@@ -41,7 +43,7 @@ def set_up_devices(command: Common) -> str:
     count = device_count(command.devices)
     if count is not None and count > 1:
         with contextlib.suppress(RuntimeError):  # JAX runs already, with the devices that it has
-            jax.config.update("jax_num_cpu_devices", count)
+            jax.config.update("jax_num_cpu_devices", min(count, _MOST_HOST_DEVICES))
     given = (bool(command.coordinator), command.num_processes > 0, command.process_id >= 0)
     if any(given) and not all(given):
         raise UsageError("--coordinator, --num-processes and --process-id go together: give all three, or none")
@@ -87,7 +89,7 @@ def _join(command: Common) -> None:
         else:
             jax.distributed.initialize()
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         hint = "without a scheduler, say --coordinator HOST:PORT --num-processes N --process-id I"
         raise UsageError(f"--distributed: {reason}; {hint}") from error
 

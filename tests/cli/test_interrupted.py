@@ -96,6 +96,14 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_computed(tmp_pa
     assert "--out /proc/fisherjax cannot be written to" in capsys.readouterr().err
 
 
+def test_a_cpu_stands_for_a_few_devices_only(tmp_path):
+    """In a process of its own, where JAX has not counted them yet."""
+    process = start(["curve", "--devices", "10000000", "--out", str(tmp_path / "out")], tmp_path)
+    _, error = process.communicate()
+    assert process.returncode == 2, error
+    assert error.startswith("fisherjax: devices=10000000, but there are 64: cpu")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
