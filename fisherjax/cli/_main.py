@@ -4,14 +4,16 @@ import contextlib
 import io
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 
 from ._arguments import COMMANDS, Info, Sweep
 from ._common_arguments import Common
 from ._parse import UsageError, parse
-from ._terminate import several_processes, terminable, terminated
+from ._terminate import is_first_process, several_processes, terminable, terminated
 
+_LINGER = 5.0  # seconds
 _UNEXPECTED, _USAGE, _NOT_WRITTEN, _TERMINATED, _INTERRUPTED = 1, 2, 74, 75, 130
 
 
@@ -32,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             sys.stdout.flush()
             sys.stderr.flush()
+            if is_first_process():
+                # it serves the others, who mostly leave for the same reason: to lose it would abort them
+                time.sleep(_LINGER)
             os._exit(code)
     return code
 

@@ -41,6 +41,11 @@ def several_processes() -> bool:
     return jax is not None and jax.process_count() > 1
 
 
+def is_first_process() -> bool:
+    """Whether this is the one that the others connect to."""
+    return sys.modules["jax"].process_index() == 0
+
+
 def terminated() -> bool:
     """Whether SIGTERM came, here or, in a run of several processes, elsewhere."""
     if several_processes():
