@@ -39,8 +39,8 @@ def machine() -> dict[str, Any]:
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        told = dict(line.split("\t: ") for line in cpuinfo.read_text().splitlines() if "\t: " in line)
-        told = {key.strip(): value for key, value in told.items()}
+        parts = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        told = {key.strip(): value.strip() for key, _, value in parts}
         if {"model name", "cpu family", "model"} <= told.keys():
             model = f"{told['model name']} (family {told['cpu family']}, model {told['model']})"
     return {

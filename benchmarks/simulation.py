@@ -23,8 +23,8 @@ def speed() -> list[Row]:
         missed = "torch's loop is itself below 2 × its bare products: the products are most of it"
         rows.append(ratio_row(f"{name}: torch eager / fisherjax", times, pair, "higher", 2.0, missed))
         pair = ("fisherjax", "bare products")
-        kept = "what is above the products is memory that the system clears for the states, and noise"
-        rows.append(ratio_row(f"{name}: fisherjax / bare products", times, pair, "lower", target, kept))
+        above = "what is above the products is memory that the system clears for the states, and noise"
+        rows.append(ratio_row(f"{name}: fisherjax / bare products", times, pair, "lower", target, above))
     return [*rows, *_noise(), *_precisions()]
 
 

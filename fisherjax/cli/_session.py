@@ -23,7 +23,7 @@ from fisherjax._types import write_atomically
 from ._common_arguments import Common
 from ._devices import agreed, set_up_devices, wait_for_all
 from ._parse import UsageError
-from ._terminate import several_processes
+from ._terminate import is_first_process, several_processes
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "diffrax", "optax", "evosax", "numpy", "scipy", "matplotlib")
 _CHECKPOINTS = ("checkpoint.npz", "stage-*.npz")
@@ -37,7 +37,7 @@ class Session:
         self.command, self.name, self.arguments = command, name, list(arguments)
         self.timings: dict[str, float] = {}
         self.device = set_up_devices(command)
-        self.first = _is_first()
+        self.first = is_first_process()
         # of several processes one writes; the others keep what they write to themselves
         self.folder = command.out if self.first else Path(tempfile.mkdtemp())
         problem = agreed(self._problem() if self.first else "")
@@ -145,12 +145,6 @@ def first_line(device: str, seed: int | None = None) -> str:
     precision = "float64" if jax.config.jax_enable_x64 else "float32"  # pyright: ignore[reportAttributeAccessIssue]
     seeded = "" if seed is None else f" · seed {seed}"
     return f"fisherjax {__version__} · jax {jax.__version__} · {device} · {precision}{seeded}"
-
-
-def _is_first() -> bool:
-    import jax  # noqa: PLC0415
-
-    return jax.process_index() == 0
 
 
 def versions() -> dict[str, str]:

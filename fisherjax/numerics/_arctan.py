@@ -24,10 +24,7 @@ def arctan(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     tangent = x
     for _ in range(2):
         tangent /= 1 + jnp.sqrt(1 + tangent * tangent)
-    square, series = tangent * tangent, jnp.zeros_like(tangent)
-    for coefficient in _coefficients():
-        series = series * square + 4 * coefficient
-    return tangent * series
+    return 4 * tangent * jnp.polyval(jnp.asarray(_coefficients(), x.dtype), tangent * tangent)
 
 
 @arctan.defjvp

@@ -67,16 +67,8 @@ def normal_quantile(number: Int32[Array, "..."]) -> Float32[Array, "..."]:
     from_end = np.int32(2**31 - 1) - jnp.where(number < 0, ~number, number)
     rest = (from_end.astype(jnp.float32) + 0.5) * 2.0**-31
     log = -jnp.log(rest * (2 - rest))
-    above, below = (_polynomial(part, log) for part in (_ABOVE, _BELOW))
+    above, below = (jnp.polyval(jnp.asarray(part[::-1], log.dtype), log) for part in (_ABOVE, _BELOW))
     return level * above / below
-
-
-def _polynomial(coefficients: tuple[float, ...], x: Float32[Array, "..."]) -> Float32[Array, "..."]:
-    """Coefficients from the constant one on."""
-    value = jnp.full_like(x, coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        value = value * x + coefficient
-    return value
 
 
 def threefry_words(
