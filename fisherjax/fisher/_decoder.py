@@ -1,7 +1,6 @@
 """Information that decoders reach on trials they were not trained on: lower bounds that need no inverse bias."""
 
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -173,7 +172,8 @@ def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Arr
         network,
         jax.tree_util.Partial(_batch_loss, train),
         fit_key,
-        optimiser=_optimiser(),
+        optimiser=_decayed,
+        learning_rate=3e-3,
         num_steps=_NETWORK_STEPS,
         held_out=jax.tree_util.Partial(_log_loss, check),
     )
@@ -192,7 +192,5 @@ def _batch_loss(train: list[Array], network: eqx.nn.MLP, batch_key: Array) -> Ar
     return _log_loss(batch, network)
 
 
-@functools.cache
-def _optimiser() -> optax.GradientTransformation:
-    """One object: what is compiled with it is kept with it."""
-    return optax.adamw(optax.cosine_decay_schedule(3e-3, _NETWORK_STEPS), weight_decay=1e-3)
+def _decayed(learning_rate: float) -> optax.GradientTransformation:
+    return optax.adamw(optax.cosine_decay_schedule(learning_rate, _NETWORK_STEPS), weight_decay=1e-3)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from fisherjax._types import Scalar
+
 T = TypeVar("T")
 
 
@@ -26,11 +28,12 @@ def fit_parameters(
     loss: Callable[[Any, Array], Array],
     key: Array,
     *,
-    optimiser: optax.GradientTransformation,
+    optimiser: Callable[[Any], optax.GradientTransformation],
+    learning_rate: Scalar,
     num_steps: int,
     held_out: Callable[[Any], Array] | None = None,
 ) -> Fit:
-    """Minimise an expected loss by `num_steps` steps of `optimiser`, keeping the best by a held-out loss.
+    """Minimise an expected loss by `num_steps` steps of an optimiser, keeping the best by a held-out loss.
 
     Parameters
     ----------
@@ -41,13 +44,17 @@ def fit_parameters(
     key
         JAX random key.
     optimiser
-        An optax transformation.
+        Makes an optax transformation of a learning rate, such as `optax.adam`. It is called within the program, which
+        is compiled once per function: give one that lasts, and what varies as arrays of a `Partial`.
+    learning_rate
+        For it; as an array, another one compiles nothing.
     num_steps
         Number of steps.
     held_out
         ``held_out(parameters)`` evaluated after every step to choose `best`; without it `best` is `last`.
     """
     moving, fixed = eqx.partition(parameters, eqx.is_inexact_array)
+    transform = optimiser(learning_rate)
 
     def whole(moving: Any) -> Any:
         return eqx.combine(moving, fixed)
@@ -56,7 +63,7 @@ def fit_parameters(
         moving, state, best, lowest = carry
         value, slope = jax.value_and_grad(lambda part: loss(whole(part), step_key))(moving)
         with jax.numpy_dtype_promotion("standard"):
-            updates, state = optimiser.update(slope, state, moving)
+            updates, state = transform.update(slope, state, moving)
         moving = jax.tree.map(lambda old, new: old + new.astype(old.dtype), moving, updates)
         score = value if held_out is None else held_out(whole(moving))
         better = score < lowest
@@ -64,7 +71,7 @@ def fit_parameters(
         return (moving, state, best, jnp.minimum(score, lowest)), value
 
     with jax.numpy_dtype_promotion("standard"):
-        start = optimiser.init(moving)
+        start = transform.init(moving)
     infinite = jnp.full_like(loss(parameters, key), jnp.inf)
     (last, _, best, _), losses = jax.lax.scan(step, (moving, start, moving, infinite), jax.random.split(key, num_steps))
     return Fit(whole(last), whole(best), losses)

@@ -1,6 +1,5 @@
 """A network trained to tell the orientation of noisy gratings."""
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -58,31 +57,24 @@ def train_angle_network(
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     check_scalar("learning_rate", learning_rate, minimum=0.0, strict=True)
     check_scalar("concentration", concentration, minimum=0.0)
-    start_key, fit_key = jax.random.split(check_key("key", key))
-
     check_scalar("location", location)
-    law = (jnp.asarray(concentration, float), jnp.asarray(location, float))  # pyright: ignore[reportArgumentType]
+    start_key, fit_key = jax.random.split(check_key("key", key))
+    kappa, mode, rate = (jnp.asarray(x, float) for x in (concentration, location, learning_rate))  # pyright: ignore[reportArgumentType]
     network = angle_network(key=start_key, size=size)
-    loss = jax.tree_util.Partial(_loss, batch_size, size, law)
-    fit = fit_parameters(network, loss, fit_key, optimiser=_adam(float(learning_rate)), num_steps=num_steps)
+    loss = jax.tree_util.Partial(_loss, batch_size, size, kappa, mode)
+    fit = fit_parameters(network, loss, fit_key, optimiser=optax.adam, learning_rate=rate, num_steps=num_steps)
     return AngleTraining(fit.last, fit.loss)
 
 
 def _loss(
-    batch_size: int, size: int, law: tuple[Array, Array], network: AngleNetwork, batch_key: Key
+    batch_size: int, size: int, concentration: Array, location: Array, network: AngleNetwork, batch_key: Key
 ) -> Float[Array, ""]:
     """1 − cosine over a fresh batch."""
     angle_key, image_key = jax.random.split(batch_key)
-    angles = grating_angles(batch_size, key=angle_key, concentration=law[0], location=law[1])
+    angles = grating_angles(batch_size, key=angle_key, concentration=concentration, location=location)
     outputs = jax.vmap(network)(gratings(angles, key=image_key, size=size))
     targets = jnp.stack([jnp.cos(2 * angles), jnp.sin(2 * angles)], axis=1)
     return 1 - jnp.mean(optax.cosine_similarity(outputs, targets, epsilon=1e-8))
-
-
-@functools.lru_cache(maxsize=8)
-def _adam(learning_rate: float) -> optax.GradientTransformation:
-    """One object per rate: what is compiled with it is kept with it."""
-    return optax.adam(learning_rate)
 
 
 def respond_to_gratings(network: AngleNetwork) -> Callable[[Array, Key], Float[Array, "2"]]:

@@ -280,7 +280,7 @@ ENTRIES = {
     ),
     "datasets.grating_angles": lambda k, x: datasets.grating_angles(4, key=k, concentration=0.3 * x, location=0.1 * x),
     "training.train_angle_network": lambda k, x: training.train_angle_network(
-        key=k, size=9, num_steps=3, batch_size=4, location=0.1 * x
+        key=k, size=9, num_steps=3, batch_size=4, location=0.1 * x, learning_rate=1e-3 * x
     ),
     "training.train_directly": lambda k, x: training.train_directly(
         PLAN, pictures(k, x), labels(), key=k, num_steps=2, batch_size=2, noise_std=0.1 * x
