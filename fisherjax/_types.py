@@ -185,7 +185,7 @@ def _decode(meta: Any, archive: Any) -> Any:
         case "module":
             if meta["module"].partition(".")[0] != "fisherjax":
                 raise ValueError(f"refusing to build {meta['module']}.{meta['name']}: not a fisherjax type")
-            kind = getattr(importlib.import_module(meta["module"]), meta["name"])
+            kind = _record(meta["module"], meta["name"])
             if not (isinstance(kind, type) and issubclass(kind, eqx.Module)):
                 raise ValueError(f"refusing to build {meta['module']}.{meta['name']}: not a record type")
             module = object.__new__(kind)
@@ -207,6 +207,13 @@ def _decode(meta: Any, archive: Any) -> Any:
             return {name: _decode(item, archive) for name, item in meta["items"].items()}
         case _:
             return meta["value"]
+
+
+def _record(module: str, name: str) -> Any:
+    """A class by the file that it was in when it was saved, or, if it moved since, by its package."""
+    with contextlib.suppress(ImportError, AttributeError):
+        return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(".".join(module.split(".")[:2])), name)
 
 
 def _fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:

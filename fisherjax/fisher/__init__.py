@@ -5,16 +5,15 @@ from ._continuous import continuous_curve
 from ._continuous_simulated import simulated_continuous_curve
 from ._convolutional import (
     ConvolutionalInformation,
-    Eigendistortion,
     channel_means,
     convolutional_information,
-    eigendistortions,
     simulated_convolutional_information,
 )
 from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
 from ._decoder import decoder
 from ._direct import direct, shuffled
+from ._eigendistortions import Eigendistortion, eigendistortions
 from ._estimate import FisherEstimate
 from ._gaussian import gaussian_information, optimal_decoder, sensitivity_index
 from ._meanfield import meanfield_curve, operator_curve

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, respond
-from fisherjax.numerics import full_precision, largest_symmetric
+from fisherjax.numerics import full_precision
 
 from ._estimate import FisherEstimate
 from ._pathwise import pathwise
@@ -238,75 +238,3 @@ def channel_means(
         return jnp.mean(found.state[area], axis=(-3, -2))
 
     return means
-
-
-class Eigendistortion(Result):
-    """The change of an image that a response shows most, or least.
-
-    Parameters
-    ----------
-    direction
-        Of unit norm (height, width, colours).
-    information
-        ‖J direction‖²: Fisher information about its amplitude under unit noise on every response.
-    """
-
-    direction: Float[np.ndarray, "height width colours"]
-    information: float
-
-
-@full_precision
-def eigendistortions(
-    response: Callable[[Any], Array], image: Float[Array | np.ndarray, "height width colours"], *, key: Key
-) -> tuple[Eigendistortion, Eigendistortion]:
-    """Most and least noticeable distortion of an image: extreme eigenvectors of JᵀJ, J the slope of the response.
-
-    By Lanczos's method on products with J and Jᵀ; nothing of the size pixels × pixels is formed. Where there are more
-    pixels than responses, the least noticeable one cannot be seen at all and is one of many.
-
-    Parameters
-    ----------
-    response
-        From an image (height, width, colours) to a vector, differentiable; for instance the network itself, or means
-        of an area.
-    image
-        Where.
-    key
-        JAX random key of the starting vectors.
-
-    Raises
-    ------
-    TypeError
-        If `key` is not a JAX key.
-
-    References
-    ----------
-    Berardino, Ballé, Laparra & Simoncelli (2017), Eigen-distortions of hierarchical representations, NeurIPS.
-    """
-    check_callable("response", response)
-    most_key, least_key = jax.random.split(check_key("key", key))
-    picture = jnp.asarray(image)
-
-    product = jax.tree_util.Partial(_squared_slope, response, picture)
-
-    def start(one: Key) -> np.ndarray:
-        return np.asarray(jax.random.normal(one, (picture.size,)))
-
-    largest, most = largest_symmetric(product, start(most_key))
-    # the smallest of JᵀJ is the largest of λ_max − JᵀJ
-    shift = jnp.asarray(largest, picture.dtype)
-    rest, least = largest_symmetric(jax.tree_util.Partial(_shifted, product, shift), start(least_key))
-    return (
-        Eigendistortion(most.reshape(picture.shape), largest),
-        Eigendistortion(least.reshape(picture.shape), max(largest - rest, 0.0)),
-    )
-
-
-def _squared_slope(response: Callable[[Any], Array], picture: Array, vector: Array) -> Array:
-    """JᵀJ v."""
-    _, moved = jax.jvp(response, (picture,), (vector.reshape(picture.shape),))
-    return jax.vjp(response, picture)[1](moved)[0].reshape(-1)
-
-
-def _shifted(product: Callable[[Array], Array], shift: Array, vector: Array) -> Array:
-    return shift * vector - product(vector)

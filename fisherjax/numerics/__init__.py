@@ -12,7 +12,7 @@ from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
 from ._dimension import centred_gram, dimension_of_gram, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
-from ._krylov import PowerIteration, Spectrum, Target, arnoldi, largest_symmetric, power_iteration
+from ._krylov import Spectrum, Target, arnoldi, largest_symmetric
 from ._legendre import LobattoRule, interpolate, lobatto_rule
 from ._linear import Identity, ThresholdLinear
 from ._lyapunov import solve_discrete_lyapunov
@@ -20,6 +20,7 @@ from ._mixture import kolmogorov_rule
 from ._noncentral import noncentral_f_cdf, noncentrality_interval
 from ._nonlinearity import Nonlinearity, TwoPointMoments
 from ._normal import standard_normal, threefry_words
+from ._power_iteration import PowerIteration, power_iteration
 from ._precision import full_precision
 from ._progress import progress_bar
 from ._registry import as_nonlinearity, coarse_nonlinearity

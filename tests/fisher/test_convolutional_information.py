@@ -1,5 +1,7 @@
 """Fisher information through a convolutional recurrent network: dense covariances, simulation, singular vectors."""
 
+import io
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -121,3 +123,17 @@ def test_wrong_arguments(as_user, network, options, message):
         fisher.convolutional_information(quiet, grating, 0.4, **options)
     with pytest.raises(ValueError, match="step must be within the response, got 10"):
         fisher.channel_means(network, grating, step=10)
+
+
+def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path):
+    kept = fisher.Eigendistortion(np.ones((2, 2, 1)) / 2, 3.0)
+    data = kept.to_bytes()
+    with np.load(io.BytesIO(data)) as archive:
+        entries = dict(archive)
+    (place,) = (name for name, entry in entries.items() if entry.dtype.kind == "U")
+    for elsewhere in ("fisherjax.fisher._convolutional", "fisherjax.fisher._no_longer_there"):
+        told = str(entries[place]).replace(type(kept).__module__, elsewhere)
+        np.savez(tmp_path / "old.npz", **{**entries, place: np.array(told)})
+        found = fisher.Eigendistortion.load(tmp_path / "old.npz")
+        np.testing.assert_array_equal(found.direction, kept.direction)
+        assert found.information == kept.information
