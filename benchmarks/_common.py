@@ -1,8 +1,12 @@
 """What every benchmark shares: the machine, paired timing, results on disk."""
 
+import gc
 import json
+import math
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +61,37 @@ def temporary_bytes(program: Any) -> int:
     return int(program.memory_analysis().temp_size_in_bytes)
 
 
+def peak_bytes(function: Callable[[], Any]) -> float:
+    """By how much the resident memory of this process rises during a call; NaN where it cannot be told (not Linux).
+
+    Right only where `EXACT_MEMORY` was in the environment when the process began.
+    """
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        return math.nan
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = _status("VmRSS")
+    jax.block_until_ready(function())
+    return max(_status("VmHWM") - before, os.sysconf("SC_PAGE_SIZE"))
+
+
+EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+"""What is freed goes back to the system at once, and is not there already when it is needed again."""
+
+
+def _status(name: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return 1024 * int(line.split()[1])
+
+
+def in_new_process(module: str, *words: str, **environment: str) -> Any:
+    """What ``python -m module words`` prints last, as JSON."""
+    command = [sys.executable, "-m", module, *words]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", **environment}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def seconds(function: Callable[[], Any]) -> float:
     """Wall time of one call, its result ready."""
     start = time.perf_counter()
@@ -73,11 +108,6 @@ def paired(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, l
         for name, function in functions.items():
             times[name].append(seconds(function))
     return times
-
-
-def ratio(times: dict[str, list[float]], numerator: str, denominator: str) -> float:
-    """Median of the ratios round by round."""
-    return float(np.median(np.asarray(times[numerator]) / np.asarray(times[denominator])))
 
 
 def row(name: str, values: Any, better: str = "", target: float | None = None, reason: str = "") -> Row:

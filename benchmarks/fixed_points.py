@@ -1,6 +1,5 @@
 """Fixed points of a trained flip-flop network: all candidates at once against sequential gradient descent."""
 
-import resource
 import time
 
 import jax
@@ -28,7 +27,6 @@ def speed() -> list[Row]:
         begun = time.perf_counter()
         found = dynamics.find_fixed_points(network, candidates, held)
         first = time.perf_counter() - begun
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         seconds, peers, reached = [], [], []
         for _ in range(ROUNDS):
             begun = time.perf_counter()
@@ -37,7 +35,6 @@ def speed() -> list[Row]:
             spent, arrived = _sequential(network, np.asarray(candidates)[:SEQUENTIAL])
             peers.append(spent / SEQUENTIAL * CANDIDATES)
             reached.append(arrived)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     name = f"fixed points, N = 64, {CANDIDATES} candidates, float64"
     return [
         row(f"{name}: seconds", seconds, "lower", 5.0),
@@ -45,7 +42,6 @@ def speed() -> list[Row]:
         row(f"{name}: sequential gradient descent (torch) / fisherjax", np.array(peers) / np.array(seconds), "higher"),
         row(f"{name}: share at q < 1e-16", float(np.mean(np.asarray(found.converged))), "higher"),
         row(f"{name}: share of the sequential ones there after {MOST_STEPS} steps", np.array(reached) / SEQUENTIAL),
-        row(f"{name}: memory of the search (GiB)", (peak - before) / 2**20),
     ]
 
 

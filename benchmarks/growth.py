@@ -1,10 +1,10 @@
-"""How cost grows: time and memory against units, populations, steps, trials and images, with fitted exponents."""
+"""How cost grows: time and memory against units, populations, steps, trials and images, with fitted exponents.
 
-import ctypes
-import gc
-import os
+Memory is measured in a process of its own: ``python -m benchmarks.growth`` inside.
+"""
+
+import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks._common import RESULTS, Row, row, seconds, temporary_bytes
-from fisherjax import connectivity, fisher, geometry, networks, plot, simulate
+from benchmarks._common import EXACT_MEMORY, RESULTS, Row, in_new_process, peak_bytes, row, seconds, temporary_bytes
+from fisherjax import connectivity, dynamics, fisher, geometry, networks, plot, simulate
 
 REPEATS = 3
 KEY = jax.random.key(0)
@@ -29,19 +29,22 @@ class Growth(NamedTuple):
 
 def speed() -> list[Row]:
     """Exponent b of cost ∝ size^b over the larger half of the sizes, for time and for memory; and the curves."""
+    memory = in_new_process("benchmarks.growth", **EXACT_MEMORY)
     with jax.enable_x64(True):
-        found = {name: _measure(case.build, case.sizes) for name, case in CASES.items()}
+        found = {
+            name: Growth(np.array(case.sizes, float), _for_each_size(case, seconds), np.array(memory[name], float))
+            for name, case in CASES.items()
+        }
     _draw(found)
     rows = []
     for name, grown in found.items():
         case = CASES[name]
-        rows.append(
-            row(f"time of {name}: exponent (products alone: {case.time})", _exponent(grown.sizes, grown.seconds))
-        )
-        if _can_measure_memory():
+        told = f"time of {name}: exponent (products alone: {case.time})"
+        rows.append(row(told, _exponent(grown.sizes, grown.seconds)))
+        if np.isfinite(grown.bytes).all():
             told = f"memory of {name}: exponent (what is returned, or one step: {case.memory})"
             rows.append(row(told, _exponent(grown.sizes, grown.bytes)))
-            rows.append(row(f"memory of {name} = {case.sizes[-1]}, MiB", grown.bytes[-1] / 2**20))
+            rows.append(row(f"memory of {name} = {case.sizes[-1]} (MiB)", grown.bytes[-1] / 2**20))
     return [*rows, *_planned()]
 
 
@@ -78,6 +81,12 @@ def _images(count: int) -> Callable[[], Any]:
     return lambda: geometry.compare_geometry(connectivity.homogeneous(1.0), patterns, **settings).measured.pearson
 
 
+def _fixed_points(count: int) -> Callable[[], Any]:
+    network = networks.in_precision(networks.RNN(3, 64, 3, key=KEY), float)
+    candidates = np.asarray(jax.random.normal(KEY, (count, 64)))
+    return lambda: dynamics.find_fixed_points(network, candidates, np.zeros(3)).points
+
+
 class Case(NamedTuple):
     """What grows: a call to make for every size, the sizes, and the exponents to expect."""
 
@@ -93,40 +102,21 @@ CASES = {
     "a simulation in trials": Case(lambda n: _trajectories(trials=n), (50, 100, 200, 400, 800), 1, 1),
     "the linear form in units": Case(_information, (50, 100, 200, 400), 3, 2),
     "the closure in units": Case(_closure, (100, 200, 400, 800), 3, 2),
-    "mean-field theory in populations": Case(lambda n: _meanfield(populations=n), (5, 10, 20, 40, 80, 160), 2, 1),
-    "mean-field theory in steps": Case(lambda n: _meanfield(steps=n), (50, 100, 200, 400, 800), 1, 1),
+    "mean-field theory in populations": Case(lambda n: _meanfield(populations=n), (5, 10, 20, 40, 80, 160), 2, 2),
+    "mean-field theory in steps": Case(lambda n: _meanfield(steps=n), (200, 400, 800, 1600, 3200, 6400), 1, 1),
+    "fixed points in candidates": Case(_fixed_points, (128, 256, 512, 1024), 1, 1),
     "geometry in images": Case(_images, (50, 100, 200, 400), 2, 2),
 }
 
 
-def _measure(build: Callable[[int], Callable[[], Any]], sizes: tuple[int, ...]) -> Growth:
-    times, memory = [], []
-    for size in sizes:
-        run = build(size)
+def _for_each_size(case: Case, measure: Callable[[Callable[[], Any]], float]) -> np.ndarray:
+    """The median of some calls after the one that compiles."""
+    found = []
+    for size in case.sizes:
+        run = case.build(size)
         run()
-        times.append(np.median([seconds(run) for _ in range(REPEATS)]))
-        memory.append(np.median([_peak_bytes(run) for _ in range(REPEATS)]) if _can_measure_memory() else np.nan)
-    return Growth(np.array(sizes, float), np.array(times), np.array(memory))
-
-
-def _can_measure_memory() -> bool:
-    """Linux lets a process reset its own high-water mark."""
-    return os.access("/proc/self/clear_refs", os.W_OK)
-
-
-def _peak_bytes(function: Callable[[], Any]) -> float:
-    """By how much the resident memory of this process rises during a call."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # else the call would take what earlier ones have left
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    jax.block_until_ready(function())
-    return max(_status("VmHWM") - before, os.sysconf("SC_PAGE_SIZE"))
-
-
-def _status(name: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return 1024 * int(line.split()[1])
+        found.append(np.median([measure(run) for _ in range(REPEATS)]))
+    return np.array(found)
 
 
 def _exponent(sizes: np.ndarray, times: np.ndarray) -> float:
@@ -148,7 +138,7 @@ def _planned() -> list[Row]:
 
 def _draw(found: dict[str, Growth]) -> None:
     with plot.style():
-        figure, grid = plt.subplots(2, 4, figsize=(14, 6.5), layout="constrained")
+        figure, grid = plt.subplots(3, 3, figsize=(13, 9), layout="constrained")
         for ax, (name, grown) in zip(grid.ravel(), found.items(), strict=True):
             _curve(ax, grown.sizes, grown.seconds, plot.COLORS[0], "seconds")
             ax.set_xlabel(name.rpartition(" ")[2])
@@ -170,3 +160,8 @@ def _curve(ax: plt.Axes, sizes: np.ndarray, cost: np.ndarray, color: str, unit: 
     ax.tick_params(axis="y", colors=color)
     ax.minorticks_off()
     ax.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
+
+
+if __name__ == "__main__":
+    with jax.enable_x64(True):
+        print(json.dumps({name: _for_each_size(case, peak_bytes).tolist() for name, case in CASES.items()}))

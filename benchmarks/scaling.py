@@ -5,14 +5,13 @@ A device has a core to itself as long as there are as many; beyond, only the ove
 
 import json
 import os
-import subprocess
 import sys
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks._common import RESULTS, Row, paired, row
+from benchmarks._common import RESULTS, Row, in_new_process, paired, row
 
 UNITS, STEPS, TRIALS, ROUNDS = 1000, 20, 128, 9
 COUNTS = (1, 2, 4, 8)
@@ -35,11 +34,8 @@ def speed() -> list[Row]:
 
 def _measured(count: int) -> dict[str, list[float]]:
     """In a process of its own, on as many cores as devices."""
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
-    command = [sys.executable, "-m", "benchmarks.scaling", str(count)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    flags = f"--xla_force_host_platform_device_count={count}"
+    return in_new_process("benchmarks.scaling", str(count), XLA_FLAGS=flags)
 
 
 def _inside(count: int) -> dict[str, list[float]]:

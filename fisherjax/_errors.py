@@ -1,18 +1,23 @@
 """Checks of user input: each names the argument, what it was, and what it must be.
 
-All of them look at concrete values only; a traced value passes, since its number is not known yet.
+One check per sort of thing that is not an array (for arrays see `_arrays`): a count, a number, a share, a level of
+confidence, a choice, a key, a function, an object of one of our types. All of them look at concrete values only; a
+traced value passes, since its number is not known yet.
 """
 
+import difflib
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-_LARGE = 2**26  # bytes that are brought to the host without a thought
+T = TypeVar("T")
+
+_SHOWN = 60  # characters of a wrong value that a message repeats
 
 
 def is_traced(value: Any) -> bool:
@@ -26,57 +31,109 @@ def require(condition: bool, message: str) -> None:  # noqa: FBT001
         raise ValueError(message)
 
 
-def check_integer(name: str, value: Any, *, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`; TypeError or ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+def told(value: Any) -> str:
+    """A wrong value as a message repeats it: short, on one line, with its type."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    if isinstance(value, jax.Array | np.ndarray):
+        return f"an array of shape {value.shape} and type {value.dtype}" if value.ndim else f"{value} ({value.dtype})"
+    text = " ".join(repr(value).split())
+    if len(text) > _SHOWN or " at 0x" in text:
+        return f"a {kind}" if kind[0].lower() not in "aeiou" else f"an {kind}"
+    return f"{text} ({kind})"
+
+
+def check_integer(name: str, value: Any, *, minimum: int, maximum: int | None = None) -> int:
+    """Return `value` as an int from `minimum` to `maximum`; TypeError or ValueError otherwise."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {told(value)}")
     require(bool(value >= minimum), f"{name} must be at least {minimum}, got {value}")
+    require(maximum is None or bool(value <= maximum), f"{name} must be at most {maximum}, got {value}")
     return int(value)
 
 
-def check_scalar(name: str, value: Any, *, minimum: float = -math.inf, strict: bool = False) -> None:
-    """Refuse anything but a finite real number of at least (if `strict`: above) `minimum`."""
+def check_scalar(
+    name: str, value: Any, *, minimum: float = -math.inf, maximum: float = math.inf, strict: bool = False
+) -> None:
+    """Refuse anything but a finite real number from `minimum` to `maximum` (if `strict`: above and below them)."""
     if is_traced(value):
         return
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a real number, got {value!r}") from error
+    number = _real_number(name, value)
     require(math.isfinite(number), f"{name} must be finite, got {number}")
-    relation = "above" if strict else "at least"
-    holds = number > minimum if strict else number >= minimum
-    require(holds, f"{name} must be {relation} {minimum:g}, got {number:g}")
+    above, below = ("above", "below") if strict else ("at least", "at most")
+    low = number > minimum if strict else number >= minimum
+    high = number < maximum if strict else number <= maximum
+    require(low, f"{name} must be {above} {minimum:g}, got {number:g}")
+    require(high, f"{name} must be {below} {maximum:g}, got {number:g}")
 
 
-def check_finite(name: str, value: Any) -> None:
-    """Refuse an array that holds NaN or an infinity."""
-    if is_traced(value):
-        return
-    # what is large, or not all here, is looked at where it lies
-    stays = isinstance(value, jax.Array) and (value.nbytes > _LARGE or not value.is_fully_addressable)
-    bad = int(jnp.sum(~jnp.isfinite(value)) if stays else np.sum(~np.isfinite(np.asarray(value))))
-    require(bad == 0, f"{name} must be finite, but {bad} of its entries are NaN or infinite")
+def check_share(name: str, value: Any, *, strict: bool = False) -> float:
+    """Return a share or probability, a number in [0, 1] (if `strict`: in (0, 1)); TypeError or ValueError otherwise."""
+    number = _real_number(name, value)
+    holds = 0 < number < 1 if strict else 0 <= number <= 1
+    hint = f"; {number:g} % is {number / 100:g}" if 1 < number <= 100 else ""
+    require(holds, f"{name} must be {'strictly ' if strict else ''}between 0 and 1, got {number:g}{hint}")
+    return number
+
+
+def check_confidence(value: Any, name: str = "confidence") -> float:
+    """Return the coverage that an interval should have, a number strictly between 0 and 1."""
+    return check_share(name, value, strict=True)
 
 
 def check_callable(name: str, value: Any) -> Callable[..., Any]:
     """Return `value` if it can be called; TypeError otherwise."""
     if not callable(value):
-        raise TypeError(f"{name} must be callable, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"{name} must be a function, got {told(value)}")
     return value
 
 
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """Return `value` if it is one of `choices`; ValueError that lists them otherwise."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`; otherwise ValueError that lists them, the likeliest one first said."""
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, known))}; got {told(value)}{suggest(value, known)}"
+        )
+    return value
+
+
+def suggest(word: Any, known: Iterable[str]) -> str:
+    """``"; did you mean 'tanh'?"``, or nothing where no known word is near."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6) if isinstance(word, str) else []
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_instance(name: str, value: T, kind: type | tuple[type, ...], hint: str = "") -> T:
+    """Return `value` if it is of one of our types; otherwise TypeError with `hint`, how to make one."""
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        named = " or ".join(one.__name__ for one in kinds)
+        article = "an" if named[0] in "AEIO" else "a"
+        raise TypeError(f"{name} must be {article} {named}, got {told(value)}{f'; {hint}' if hint else ''}")
     return value
 
 
 def check_key(name: str, value: Any) -> jax.Array:
     """Return `value` as a typed JAX key; a legacy uint32 key is wrapped, an integer refused."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        require(value.shape == (), f"{name} must be one key, got keys of shape {value.shape}")
         return value
-    if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.ndim >= 1:
+    if isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.shape == (2,):
         return jax.random.wrap_key_data(jnp.asarray(value))
     hint = f"; write jax.random.key({value})" if isinstance(value, int | np.integer) else ""
-    raise TypeError(f"{name} must be a JAX random key, got {value!r} of type {type(value).__name__}{hint}")
+    raise TypeError(f"{name} must be a JAX random key, got {told(value)}{hint}")
+
+
+def _real_number(name: str, value: Any) -> float:
+    if isinstance(value, str | bytes | bool | np.bool_ | complex | np.complexfloating) or value is None:
+        raise TypeError(f"{name} must be a real number, got {told(value)}")
+    if np.ndim(value) if isinstance(value, jax.Array | np.ndarray) else isinstance(value, list | tuple | dict | set):
+        raise TypeError(f"{name} must be one real number, got {told(value)}")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{name} must be a real number, got {told(value)}") from error

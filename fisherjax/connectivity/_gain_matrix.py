@@ -4,7 +4,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, is_traced, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, is_traced, require
 from fisherjax._types import Result, as_float
 
 

@@ -9,7 +9,8 @@ from jax.scipy.special import i0e
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar, as_float
 
 _DISC = 6.0  # pixels at a squared radius of at least this are outside

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, check_integer, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_integer, check_scalar, require
 from fisherjax._types import Result, Scalar, as_float
 
 LUMINANCE = (0.2125, 0.7154, 0.0721)  # of linear red, green and blue (ITU-R BT.709)

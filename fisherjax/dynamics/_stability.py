@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from fisherjax._errors import check_choice, check_finite, check_scalar
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_scalar
 from fisherjax._types import Scalar
 
 from ._step import CONVENTIONS, Convention

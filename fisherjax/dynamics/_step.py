@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_callable, check_finite, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_callable, require
 from fisherjax._types import as_float
 from fisherjax.networks import RecurrentNetwork, resolved
 

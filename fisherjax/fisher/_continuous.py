@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, check_integer, check_scalar, is_traced, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_integer, check_scalar, is_traced, require
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import Replicas, as_structure, covariance_rows

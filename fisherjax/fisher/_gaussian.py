@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, is_traced, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, is_traced, require
 from fisherjax.numerics import full_precision
 
 FORMS = ("independent", "linear", "total")

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_scalar, is_traced, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._types import Scalar, as_float
 from fisherjax.numerics import full_precision, solve_discrete_lyapunov, spectral_radius
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import require
 from fisherjax.numerics import full_precision
 
 from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, scalar_if, wilson_interval

@@ -9,7 +9,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_callable, check_finite, check_integer, check_key, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, as_float
 from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 

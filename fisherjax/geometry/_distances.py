@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, check_integer, check_key, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps

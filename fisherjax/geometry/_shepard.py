@@ -6,7 +6,8 @@ from scipy.optimize import isotonic_regression
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from fisherjax._errors import check_finite, check_integer, check_key, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_key, require
 from fisherjax._types import Key, Result
 
 from ._correlations import KINDS, bootstrap_excess, correlations, intervals, reference

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_finite, check_integer, check_scalar, is_traced, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._types import Result, Scalar, as_float
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import LobattoRule, as_nonlinearity, full_precision, lobatto_rule

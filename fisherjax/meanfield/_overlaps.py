@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_choice, check_finite, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, require
 from fisherjax._types import Result, as_float
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import (

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.numerics import Nonlinearity, as_nonlinearity
 

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_key, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.numerics import standard_normal
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_finite, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import Key
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, standard_normal
 

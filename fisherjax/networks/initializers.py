@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax._errors import check_finite, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_scalar, require
 from fisherjax._types import Key, Scalar
 
 from ._pattern import Pattern

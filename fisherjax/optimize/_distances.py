@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_scalar, require
 from fisherjax._types import Scalar, as_float
 from fisherjax.connectivity import GainMatrix
 from fisherjax.geometry import pairwise_distances, predicted_correlation

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_key, check_scalar, is_traced, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_key, check_scalar, is_traced, require
 from fisherjax._types import Key, Scalar
 from fisherjax.networks import RateNetwork
 

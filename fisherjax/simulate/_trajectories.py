@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_finite, check_integer, check_key, is_traced, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_integer, check_key, is_traced, require
 from fisherjax._types import Key, Stimulus
 from fisherjax.networks import RateNetwork
 from fisherjax.numerics import Devices, on_devices, spread, standard_normal

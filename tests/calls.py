@@ -1,0 +1,320 @@
+"""One valid call of every public function: the tests of compilation and of wrong calls go through them.
+
+An entry takes a key and a number x near 1, so that a second call can have other randomness and other numbers.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fisherjax import connectivity as cn
+from fisherjax import (
+    datasets,
+    dynamics,
+    fisher,
+    geometry,
+    meanfield,
+    networks,
+    numerics,
+    optimize,
+    simulate,
+    tasks,
+    training,
+)
+from fisherjax.connectivity import GainMatrix
+
+PACKAGES = {
+    "connectivity": cn, "datasets": datasets, "dynamics": dynamics, "fisher": fisher, "geometry": geometry,
+    "meanfield": meanfield, "networks": networks, "optimize": optimize, "simulate": simulate, "tasks": tasks,
+    "training": training,
+}  # fmt: skip
+N, STEPS = 8, 3
+
+
+def gain(x):
+    return GainMatrix(np.array([[0.7, 0.3], [0.4, 0.5]]) * x, np.array([0.5, 0.5]))
+
+
+def weights(key, x):
+    return x * cn.sample_weights(cn.homogeneous(0.7), N, key=key)
+
+
+def network(key, x):
+    return networks.RateNetwork(weights(key, x), np.ones(N), noise_std=0.3 * x)
+
+
+def pulse(x):
+    return {"stimulus": 0.4 * x, "noise_std": 0.3 * x, "num_steps": STEPS}
+
+
+def samples(key, x, count=40):
+    return x * jax.random.normal(key, (count, 3)) + 1.0
+
+
+def respond_with(scale, theta, key):
+    return jnp.tanh(theta * scale * jnp.arange(1.0, 4.0)) + 0.1 * jax.random.normal(key, (3,))
+
+
+def responder(x):
+    return jax.tree_util.Partial(respond_with, jnp.asarray(0.8 * x))
+
+
+def recurrent(key, x):
+    return networks.RNN(2, N, 2, key=key, noise_std=0.1 * x)
+
+
+def halved(x, state):
+    return 0.5 * x * jnp.tanh(state)
+
+
+def contraction(x):
+    """One fixed point, whatever x: how many are found decides shapes."""
+    return jax.tree_util.Partial(halved, jnp.asarray(x))
+
+
+def patterns(key, x):
+    return np.asarray(x * jax.random.normal(key, (6, N)))
+
+
+PLAN = networks.Architecture((6, 6, 1), 3, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3)
+
+
+def convolutional(key, x):
+    return networks.ConvolutionalRNN(PLAN, key=key, noise_std=0.1 * x)
+
+
+def pictures(key, x):
+    return np.asarray(x * jax.random.uniform(key, (4, 6, 6, 1)))
+
+
+def channels_seen(network, image):
+    return networks.respond(network, image[None], blank_steps=1, image_steps=2).state[-1].mean(axis=(1, 2))[0]
+
+
+def scaled(image, theta):
+    return theta * image
+
+
+def labels():
+    return np.array([0, 1, 2, 0])
+
+
+ENTRIES = {
+    "connectivity.sample_weights": lambda k, x: cn.sample_weights(gain(x), N, key=k),
+    "connectivity.spectral_radius": lambda k, x: cn.spectral_radius(gain(x)),
+    "meanfield.autocorrelation": lambda k, x: meanfield.autocorrelation(1.8 * x),
+    "meanfield.critical_gain": lambda k, x: meanfield.critical_gain(noise_std=0.3 * x),
+    "meanfield.diffusion_operator": lambda k, x: meanfield.diffusion_operator(gain(x), noise_std=0.3 * x),
+    "meanfield.lyapunov_exponent": lambda k, x: meanfield.lyapunov_exponent(gain(x), noise_std=0.3 * x),
+    "meanfield.pattern_overlaps": lambda k, x: meanfield.pattern_overlaps(
+        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
+        noise_std=0.1 * x, num_steps=STEPS,
+    ),
+    "meanfield.stationary_state": lambda k, x: meanfield.stationary_state(gain(x), noise_std=0.3 * x),
+    "fisher.bootstrap": lambda k, x: fisher.bootstrap(samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k),
+    "fisher.closure_curve": lambda k, x: fisher.closure_curve(weights(k, x), input_vector=np.ones(N), **pulse(x)),
+    "fisher.closure_moments": lambda k, x: fisher.closure_moments(network(k, x), stimulus=0.3 * x, num_steps=STEPS),
+    "fisher.decoder": lambda k, x: fisher.decoder(samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k),
+    "fisher.direct": lambda k, x: fisher.direct(samples(k, x), samples(k, 1.1 * x), 0.1 * x),
+    "fisher.ensemble_curve": lambda k, x: fisher.ensemble_curve(
+        gain(x), num_units=N, num_trials=40, num_draws=2, key=k, **pulse(x)
+    ),
+    "fisher.estimate": lambda k, x: fisher.estimate(responder(x), 0.3 * x, key=k, num_trials=60),
+    "fisher.information_profile": lambda k, x: fisher.information_profile(
+        responder(x), np.array([0.2, 0.3]) * x, key=k, relative_error=0.3, max_trials=2000
+    ),
+    "fisher.jackknife": lambda k, x: fisher.jackknife(samples(k, x), samples(k, 1.1 * x), 0.1 * x),
+    "fisher.meanfield_curve": lambda k, x: fisher.meanfield_curve(gain(x), **pulse(x)),
+    "fisher.memory_curve": lambda k, x: fisher.memory_curve(
+        weights(k, x), np.ones(N), noise_std=0.3 * x, num_steps=STEPS
+    ),
+    "fisher.memory_matrix": lambda k, x: fisher.memory_matrix(
+        weights(k, x), np.ones(N), noise_std=0.3 * x, num_steps=STEPS
+    ),
+    "fisher.operator_curve": lambda k, x: fisher.operator_curve(gain(x), **pulse(x)),
+    "fisher.pathwise": lambda k, x: fisher.pathwise(samples(k, x), samples(k, 1.1 * x)),
+    "fisher.shuffled": lambda k, x: fisher.shuffled(samples(k, x), samples(k, 1.1 * x), 0.1 * x),
+    "fisher.simulated_curve": lambda k, x: fisher.simulated_curve(
+        weights(k, x), input_vector=np.ones(N), num_trials=60, key=k, num_blocks=2, **pulse(x)
+    ),
+    "fisher.total_memory": lambda k, x: fisher.total_memory(weights(k, x), np.ones(N), noise_std=0.3 * x),
+    "simulate.continuous_trajectories": lambda k, x: simulate.continuous_trajectories(
+        network(k, x), times=np.array([0.5, 1.0]), initial_state=patterns(k, x), key=k, dt=0.1
+    ),
+    "simulate.sensitivity_moments": lambda k, x: simulate.sensitivity_moments(
+        network(k, x), stimulus=0.2 * x, num_steps=STEPS, num_trials=20, key=k
+    ),
+    "simulate.trajectories": lambda k, x: simulate.trajectories(
+        network(k, x), stimulus=0.2 * x, num_steps=STEPS, num_trials=5, key=k
+    ),
+    "simulate.trajectory_autocorrelation": lambda k, x: simulate.trajectory_autocorrelation(
+        x * jax.random.normal(k, (9, 2, N)), num_lags=4
+    ),
+    "optimize.maximize": lambda k, x: optimize.maximize(
+        cn.ToeplitzFamily(2), optimize.LogFisher(3, noise_std=0.1 * x), key=k, constraints=(optimize.Budget(1.0 * x),),
+        population_size=8, num_generations=3, num_restarts=1, refine_steps=2,
+    ),
+    "geometry.initial_patterns": lambda k, x: geometry.initial_patterns(patterns(k, x), gain(x), N, key=k),
+    "geometry.linear_probe": lambda k, x: geometry.linear_probe(samples(k, x), np.arange(40) % 2),
+    "geometry.pairwise_distances": lambda k, x: geometry.pairwise_distances(patterns(k, x)),
+    "geometry.predicted_distances": lambda k, x: geometry.predicted_distances(
+        gain(x), patterns(k, x), noise_std=0.1 * x, num_steps=STEPS
+    ),
+    "geometry.compare_geometry": lambda k, x: geometry.compare_geometry(
+        gain(x), patterns(k, x), noise_std=0.1 * x, num_steps=2, num_trials=2, num_draws=2, key=k, num_resamples=5
+    ),
+    "dynamics.find_fixed_points": lambda k, x: dynamics.find_fixed_points(
+        contraction(x), patterns(k, x)
+    ),
+    "dynamics.jacobian": lambda k, x: dynamics.jacobian(recurrent(k, x), patterns(k, x), np.zeros(2)),
+    "dynamics.convolution_spectrum": lambda k, x: dynamics.convolution_spectrum(
+        x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
+    ),
+    "networks.run": lambda k, x: networks.run(recurrent(k, x), x * jax.random.normal(k, (4, 3, 2)), key=k),
+    "networks.respond": lambda k, x: networks.respond(
+        convolutional(k, x), pictures(k, x), blank_steps=2, image_steps=2, key=k
+    ),
+    "training.accuracy": lambda k, x: training.accuracy(convolutional(k, x), pictures(k, x), labels()),
+    "training.fit": lambda k, x: training.fit(
+        recurrent(k, x), tasks.flip_flop(num_bits=2), key=k, num_steps=3, batch_size=4, trial_steps=4,
+        evaluate_every=3, learning_rate=1e-3 * x,
+    ),
+    "meanfield.local_stability_gain": lambda k, x: meanfield.local_stability_gain(noise=0.2 * x),
+    "meanfield.phase_diagram": lambda k, x: meanfield.phase_diagram(
+        np.array([0.9, 1.8]) * x, np.array([0.0, 0.3]) * x
+    ),
+    "meanfield.power_spectrum": lambda k, x: meanfield.power_spectrum(0.8 * x, noise=0.2 * x),
+    "meanfield.propagate": lambda k, x: meanfield.propagate(gain(x), **pulse(x)),
+    "meanfield.two_time_correlation": lambda k, x: meanfield.two_time_correlation(
+        0.8 * x, duration=2.0, initial_variance=0.5 * x
+    ),
+    "fisher.continuous_curve": lambda k, x: fisher.continuous_curve(
+        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise=0.1 * x
+    ),
+    "fisher.convolutional_information": lambda k, x: fisher.convolutional_information(
+        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x,
+        at=[3], observation_noise_std=0.1 * x,
+    ),
+    "fisher.gaussian_information": lambda k, x: fisher.gaussian_information(
+        samples(k, x)[0], jnp.eye(3) * x
+    ),
+    "fisher.information_scaling": lambda k, x: fisher.information_scaling(
+        samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k, sizes=(1, 2), num_subsets=3
+    ),
+    "fisher.optimal_decoder": lambda k, x: fisher.optimal_decoder(samples(k, x)[0], jnp.eye(3) * x),
+    "geometry.predicted_correlation": lambda k, x: geometry.predicted_correlation(
+        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
+        geometry.pairwise_distances(patterns(k, x)), noise_std=0.1 * x, num_steps=STEPS, num_units=N,
+    ),
+    "dynamics.convolution_bounds": lambda k, x: dynamics.convolution_bounds(
+        x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
+    ),
+    "dynamics.decisions": lambda k, x: dynamics.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
+    "dynamics.flow_lyapunov_spectrum": lambda k, x: dynamics.flow_lyapunov_spectrum(
+        network(k, x), key=k, duration=12.0, settle=1.0
+    ),
+    "dynamics.lyapunov_spectrum": lambda k, x: dynamics.lyapunov_spectrum(
+        contraction(x), np.ones(N), key=k, num_steps=20, warm_up=2
+    ),
+    "dynamics.principal_components": lambda k, x: dynamics.principal_components(samples(k, x)),
+    "dynamics.robustness": lambda k, x: dynamics.robustness(
+        convolutional(k, x), pictures(k, x), labels(), key=k, noise_std=[0.1 * x]
+    ),
+    "dynamics.stability_certificate": lambda k, x: dynamics.stability_certificate(convolutional(k, x)),
+    "dynamics.transition_graph": lambda k, x: dynamics.transition_graph(
+        contraction(x), np.zeros((1, N)), key=k, noise_std=0.1 * x, num_trials=4, relax_steps=5
+    ),
+    "tasks.flip_flop": lambda k, x: tasks.flip_flop(num_bits=2).batch(k, 4, 5),
+    "fisher.eigendistortions": lambda k, x: fisher.eigendistortions(
+        jax.tree_util.Partial(channels_seen, convolutional(k, x)), pictures(k, x)[0], key=k
+    ),
+    "fisher.gaussian_total": lambda k, x: fisher.gaussian_total(samples(k, x), samples(k, 1.1 * x)),
+    "fisher.simulated_continuous_curve": lambda k, x: fisher.simulated_continuous_curve(
+        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise=0.1 * x, num_units=N, num_trials=20, num_draws=2,
+        key=k, dt=0.1,
+    ),
+    "fisher.simulated_convolutional_information": lambda k, x: fisher.simulated_convolutional_information(
+        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x, at=[3], key=k, num_trials=20
+    ),
+    "simulate.measure_autocorrelation": lambda k, x: simulate.measure_autocorrelation(
+        0.8 * x, num_units=N, num_draws=2, key=k, noise=0.1 * x, max_lag=1.0, duration=4.0, settle=1.0
+    ),
+    "optimize.evolve": lambda k, x: optimize.evolve(
+        cn.ToeplitzFamily(2), optimize.LogFisher(3, noise_std=0.1 * x), key=k, population_size=8, num_generations=3
+    ),
+    "optimize.refine": lambda k, x: optimize.refine(
+        cn.ToeplitzFamily(2), optimize.LogFisher(3, noise_std=0.1 * x), cn.toeplitz([0.5 * x, 0.8, 0.4]), num_steps=2
+    ),
+    "dynamics.arnoldi": lambda k, x: dynamics.arnoldi(
+        jax.tree_util.Partial(jnp.matmul, weights(k, x)), N, key=k, num_eigenvalues=2
+    ),
+    "dynamics.power_iteration": lambda k, x: dynamics.power_iteration(
+        jax.tree_util.Partial(jnp.matmul, weights(k, x)), np.ones(N)
+    ),
+    "dynamics.trajectory_spectrum": lambda k, x: dynamics.trajectory_spectrum(
+        convolutional(k, x), pictures(k, x)[0], at=[1, 3], key=k, num_eigenvalues=2, blank_steps=2, image_steps=3
+    ),
+    "dynamics.transient_growth": lambda k, x: dynamics.transient_growth(
+        convolutional(k, x), pictures(k, x)[0], steps=[1, 2], key=k, blank_steps=2, image_steps=3
+    ),
+    "dynamics.linearize": lambda k, x: dynamics.linearize(recurrent(k, x), patterns(k, x)[0], np.zeros(2)),
+    "dynamics.recurrent_spectrum": lambda k, x: dynamics.recurrent_spectrum(
+        convolutional(k, x), key=k, num_eigenvalues=2
+    ),
+    "dynamics.measure_lyapunov_exponent": lambda k, x: dynamics.measure_lyapunov_exponent(
+        0.8 * x, num_units=N, num_draws=2, key=k, noise=0.1 * x, duration=10.0, settle=1.0
+    ),
+    "dynamics.relaxation": lambda k, x: dynamics.relaxation(convolutional(k, x), pictures(k, x), offset_steps=4),
+    "dynamics.sample_states": lambda k, x: dynamics.sample_states(
+        recurrent(k, x), x * jax.random.normal(k, (4, 3, 2)), 5, key=k, noise_std=0.1 * x
+    ),
+    "dynamics.spectral_penalty": lambda k, x: dynamics.spectral_penalty(convolutional(k, x), limit=0.9 * x),
+    "geometry.distance_correlation": lambda k, x: geometry.distance_correlation(
+        geometry.pairwise_distances(patterns(k, x)), geometry.pairwise_distances(patterns(k, 2 * x))[None]
+    ),
+    "datasets.gratings": lambda k, x: datasets.gratings(np.array([0.2, 0.4]) * x, key=k, size=9, noise_variance=x),
+    "datasets.grating_moments": lambda k, x: datasets.grating_moments(np.array([0.2, 0.4]) * x, size=9),
+    "datasets.natural_patches": lambda k, x: datasets.natural_patches(3, key=k),
+    "networks.feedforward_pass": lambda k, x: networks.feedforward_pass(
+        convolutional(k, x), jnp.asarray(pictures(k, x))
+    ),
+    "fisher.decoder, neural": lambda k, x: fisher.decoder(
+        samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k, method="neural"
+    ),
+    "datasets.grating_angles": lambda k, x: datasets.grating_angles(4, key=k, concentration=0.3 * x, location=0.1 * x),
+    "training.train_angle_network": lambda k, x: training.train_angle_network(
+        key=k, size=9, num_steps=3, batch_size=4, location=0.1 * x, learning_rate=1e-3 * x
+    ),
+    "training.train_directly": lambda k, x: training.train_directly(
+        PLAN, pictures(k, x), labels(), key=k, num_steps=2, batch_size=2, noise_std=0.1 * x
+    ),
+}  # fmt: skip
+HOST_ONLY = {
+    # build or describe what others compute with, or compute in NumPy
+    "connectivity": "block circulant feedforward_chain generalized_toeplitz homogeneous population_index "
+    "population_sizes symmetric_toeplitz toeplitz weight_initializer",
+    "meanfield": "as_structure covariance_rows input_parameters overlap_steps",
+    "fisher": "channel_means cramer_rao sensitivity_index",
+    "simulate": "available_bytes check_allocation checked_times chunk_length drawn_network drift map_length "
+    "noisy_step observe row_shards solve_additive solver_grid",
+    "geometry": "class_neighbours near_isometry neighbours_kept participation_ratio shepard sparse_pairs "
+    "starting_overlap",
+    "dynamics": "attractor_manifold classify components_for_variance convolution_matrix jacobian_product modes "
+    "participation_ratio time_constants",
+    "networks": "angle_network architecture as_convolution as_rate_network constraints convolve dale decode_angle "
+    "fold_batch_norm in_precision initializers load_cordsnet low_rank mask no_autapses read_weights resolved "
+    "save_cordsnet trainable_filter",
+    # the other steps of CordsNet run the loop of train_directly
+    "training": "anneal augment fine_tune fit_recurrence load_checkpoint respond_to_gratings train_cordsnet "
+    "train_feedforward train_linear",
+    "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance integrator "
+    "perceptual_decision sign_accuracy sine_wave weighted_mean",
+    "datasets": "cifar10 cifar100 digits fit_whitening gabor grey intensities normalize_contrast oriented_gratings "
+    "photograph shapes whiten",
+}
+
+HOST_ENTRIES = {}
+"""Valid calls of functions in `HOST_ONLY`, for the wrong calls."""
+
+ACCEPTED = set()
+"""(entry, argument, how it was spoiled) that is no mistake; "*" for every way."""
