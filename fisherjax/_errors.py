@@ -84,6 +84,13 @@ def check_confidence(value: Any, name: str = "confidence") -> float:
     return check_share(name, value, strict=True)
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False; TypeError otherwise."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {told(value)}")
+    return bool(value)
+
+
 def check_callable(name: str, value: Any) -> Callable[..., Any]:
     """Return `value` if it can be called; TypeError otherwise."""
     if not callable(value):
