@@ -6,6 +6,7 @@ from ._labelled import SHAPES, digits, oriented_gratings, shapes
 from ._natural import PHOTOGRAPHS, natural_patches, photograph
 from ._pictures import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, gabor
 from ._preprocess import Whitening, fit_whitening, grey, intensities, normalize_contrast, whiten
+from ._recorded import Responses, read_responses
 from ._variants import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "PHOTOGRAPHS",
     "SHAPES",
     "Preprocessing",
+    "Responses",
     "Whitening",
     "cifar10",
     "cifar100",
@@ -32,6 +34,7 @@ __all__ = [
     "normalize_contrast",
     "oriented_gratings",
     "photograph",
+    "read_responses",
     "shapes",
     "whiten",
 ]

@@ -1,0 +1,288 @@
+"""Tables of text as rows of cells: which separator, which decimal mark, whether there is a header.
+
+What can be meant in one way only is recognised; what was decided is told in notes; the rest is refused with the option
+that decides it.
+"""
+
+import contextlib
+import csv
+import io
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fisherjax._errors import check_choice, require
+
+from ._formats import read_text
+
+SEPARATORS = {"tab": "\t", "semicolon": ";", "comma": ",", "bar": "|", "space": " "}
+DECIMALS = {"point": ".", "comma": ","}
+HEADERS = ("auto", "yes", "no")
+_MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "missing", "-", ".", "?", "<na>"}
+_SAMPLE = 200  # lines that decide on the separator
+_CERTAIN = 4  # a first row 0, 1, 2, 3 of counts is hardly a trial; 0, 1, 2 may well be
+_LISTED = 5
+_COMMENTS = ("#", "%")
+_DECIDE = "say header=yes or header=no"
+
+
+class Row(NamedTuple):
+    """One row of cells and the line that it ends on."""
+
+    line: int
+    cells: list[str]
+
+
+class Table(NamedTuple):
+    """Rows of equally many cells."""
+
+    path: Path
+    names: list[str] | None  # of the header
+    rows: list[Row]
+    decimal: str
+    notes: list[str]
+
+    def without(self, column: int) -> "Table":
+        """The same without one column."""
+        rows = [Row(row.line, row.cells[:column] + row.cells[column + 1 :]) for row in self.rows]
+        names = None if self.names is None else self.names[:column] + self.names[column + 1 :]
+        return self._replace(names=names, rows=rows)
+
+    def column(self, index: int) -> list[str]:
+        """Cells of one column."""
+        return [row.cells[index] for row in self.rows]
+
+
+def read_table(path: Path, *, header: str = "auto", separator: str = "auto", decimal: str = "auto") -> Table:
+    """A table of text; the arguments are those of `read_responses`.
+
+    Raises
+    ------
+    OSError
+        If the file may not be read.
+    ValueError
+        If it is no text, has no rows, rows of different lengths, or a first row that may be a header or not.
+    """
+    check_choice("header", header, HEADERS)
+    check_choice("separator", separator, ("auto", *SEPARATORS))
+    check_choice("decimal", decimal, ("auto", *DECIMALS))
+    text, encoding = read_text(path)
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # a line that Excel writes and reads
+        named = {mark: name for name, mark in SEPARATORS.items()}.get(first.strip()[-1], "auto")
+        separator, text = (named if separator == "auto" else separator), "#\n" + rest
+    mark, point = _chosen(path, text, separator, decimal)
+    comments: list[Row] = []
+    rows = list(_rows(path, text, mark, comments))
+    require(len(rows) > 0, f"{path} has no rows")
+    rows = _rectangular(path, _without_trailing(rows))
+    names, rows, notes = _split_header(path, rows, point, header)
+    _check_comments(path, comments, len(rows[0].cells), point, mark)
+    called = {mark: f"{name}s" for name, mark in SEPARATORS.items()}[mark]
+    width = len(rows[0].cells)
+    columns = f"{width} columns between {called}" if width > 1 else "one column"
+    layout = f"{len(rows)} rows of {columns}, {'with' if names else 'without'} a header"
+    layout += ", decimal commas" if point == "," else ""
+    layout += f", {encoding}" if encoding != "UTF-8" else ""
+    layout += f", {len(comments)} lines of comments left out" if comments else ""
+    return Table(path, names, rows, point, [f"{path.name}: {layout}", *notes])
+
+
+def numbers(table: Table) -> np.ndarray:
+    """All cells as finite numbers (rows, columns).
+
+    Raises
+    ------
+    ValueError
+        If a cell is missing (in which lines), is no number, or not finite (in which line).
+    """
+    values = np.empty((len(table.rows), len(table.rows[0].cells)))
+    missing: list[int] = []
+    for index, (line, cells) in enumerate(table.rows):
+        for column, cell in enumerate(cells):
+            value = as_number(cell, table.decimal)
+            if value is None and is_missing(cell):
+                missing.append(line)
+                break
+            if value is None:
+                raise ValueError(f"{table.path}: line {line} holds {cell[:40]!r}, which is not a number")
+            if not np.isfinite(value):
+                raise ValueError(f"{table.path}: line {line} holds {cell[:40]!r}, which is not finite")
+            values[index, column] = value
+    if missing:
+        shown = ", ".join(map(str, missing[:_LISTED])) + (", …" if len(missing) > _LISTED else "")
+        raise ValueError(
+            f"{table.path}: {len(missing)} of {len(table.rows)} rows have missing values (line {shown}); "
+            "leave those trials out, or fill the values in"
+        )
+    return values
+
+
+def as_number(cell: str, decimal: str = ".") -> float | None:
+    """The number that a cell holds, or None."""
+    if decimal == ",":
+        cell = "x" if "." in cell else cell.replace(",", ".")
+    plain = cell.replace("\N{MINUS SIGN}", "-")
+    if "_" in plain or not plain.isascii():
+        return None  # Python takes 1_000 and digits of any script
+    try:
+        value = float(plain)
+    except ValueError:
+        return None
+    return None if math.isnan(value) else value
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty or says that there is no value."""
+    return cell.strip().lower() in _MISSING
+
+
+def is_whole(cell: str) -> bool:
+    """Whether a cell is written as a whole number, without decimals."""
+    return cell.isascii() and cell.isdigit()
+
+
+def _rows(path: Path, text: str, mark: str, comments: list[Row]) -> Iterator[Row]:
+    """Rows of stripped cells, without blank lines and comments."""
+    number = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal number
+        for line in io.StringIO(text, newline=""):
+            number += 1
+            plain = line.strip("\r\n\ufeff")
+            plain = plain.replace("\t", " ").strip() if mark == " " else plain
+            if plain.lstrip().startswith(_COMMENTS):
+                comments.append(Row(number, [plain.lstrip().lstrip("".join(_COMMENTS))]))
+            elif plain.strip():
+                yield plain
+
+    try:
+        for cells in csv.reader(lines(), delimiter=mark, skipinitialspace=mark != "\t", strict=True):
+            yield Row(number, [cell.strip() for cell in cells])
+    except csv.Error as error:
+        hint = "is there a quotation mark that is not closed?"
+        raise ValueError(f"{path}: line {number} cannot be split into cells; {hint}") from error
+
+
+def _chosen(path: Path, text: str, separator: str, decimal: str) -> tuple[str, str]:
+    """Separator and decimal mark under which most cells of the first lines are numbers."""
+    best, chosen = -np.inf, (",", ".")
+    marks = list(SEPARATORS.values()) if separator == "auto" else [SEPARATORS[separator]]
+    points = list(DECIMALS.values()) if decimal == "auto" else [DECIMALS[decimal]]
+    sample = "".join(line for line, _ in zip(io.StringIO(text, newline=""), range(_SAMPLE), strict=False))
+    for mark in marks:
+        rows: list[Row] = []
+        # what is damaged, or goes on after the sample, is said when all of it is read
+        with contextlib.suppress(ValueError):
+            rows.extend(_rows(path, sample, mark, []))
+        if not rows:
+            continue
+        for point in points:
+            cells = [cell for _, row in rows for cell in row if not is_missing(cell)]
+            score = sum(1 if as_number(cell, point) is not None else -1 for cell in cells)
+            if score > best:
+                best, chosen = score, (mark, point)
+    return chosen
+
+
+def _without_trailing(rows: list[Row]) -> list[Row]:
+    """Rows without the empty cell that a separator at the end of each makes, in the header or without it."""
+    data = rows[1:] or rows
+    width = len(data[0].cells)
+    if width > 1 and all(len(row.cells) == width and not row.cells[-1] for row in data):
+        narrower = [Row(row.line, row.cells[:-1] if len(row.cells) == width else row.cells) for row in rows]
+        return narrower if not rows[0].cells[-1] or len(rows[0].cells) == width - 1 else rows
+    return rows
+
+
+def _rectangular(path: Path, rows: list[Row]) -> list[Row]:
+    first, width = rows[0], len(rows[1 if len(rows) > 1 else 0].cells)
+    if len(first.cells) == width - 1 and len(rows) > 2 and not any(as_number(cell) is not None for cell in first.cells):
+        # R writes no name above the names of rows
+        rows = [Row(first.line, ["", *first.cells]), *rows[1:]]
+    width = len(rows[0].cells)
+    for line, cells in rows:
+        if len(cells) != width:
+            raise ValueError(
+                f"{path}: line {line} has {len(cells)} values where line {rows[0].line} has {width}"
+                + (f" ({cells[0][:40]!r})" if len(cells) == 1 else "")
+            )
+    return rows
+
+
+def _split_header(
+    path: Path, rows: list[Row], point: str, header: str
+) -> tuple[list[str] | None, list[Row], list[str]]:
+    """Names of columns, if there are any, the rows of numbers, and what was decided."""
+    first, rest = rows[0], rows[1:]
+    taken, notes = (header == "yes", []) if header != "auto" else _is_header(path, first, rest, point)
+    if not taken:
+        return None, rows, notes
+    require(len(rest) > 0, f"{path} has no rows below its header")
+    for line, cells in rest:
+        require(cells != first.cells, f"{path}: line {line} repeats the header; are two tables in this file?")
+    return first.cells, rest, notes
+
+
+def _is_header(path: Path, first: Row, rest: list[Row], point: str) -> tuple[bool, list[str]]:
+    cells, labels = first.cells, [row.cells[0] for row in rest]
+    # a column of words says nothing of the row above it
+    start = 1 if len(cells) > 1 else 0
+    numeric = [index for index in range(start, len(cells)) if not rest or _any_number(rest, index, point)]
+    tail = [cells[index] for index in numeric]
+    values = [value for value in (as_number(cell, point) for cell in tail) if value is not None]
+    words = [cell for cell in tail if as_number(cell, point) is None and not is_missing(cell)]
+    shown = ", ".join(cells[:_LISTED]) + (", …" if len(cells) > _LISTED else "")
+    where = f"{path}: line {first.line} ({shown})"
+    if words and values:
+        # a table that numbers its units and names its conditions
+        if values[0] in {0, 1} and _progresses(values, 1.0) and (len(values) > 1 or cells[0] == ""):
+            return True, []
+        raise ValueError(f"{where} holds words and numbers: a header, or a trial with a fault? {_DECIDE}")
+    if not values or len(values) < len(tail) or not rest:
+        return bool(words), []
+    # a name above a column of conditions: none of them, while they repeat
+    named = as_number(cells[0], point) is None and cells[0] not in labels and len(set(labels)) < len(labels)
+    named = named or cells[0] == ""
+    whole_below = any(is_whole(cell) for row in rest for cell in (row.cells[1:] or row.cells))
+    head = as_number(cells[0], point)
+    counts = values if named or head is None or len(cells) == 1 else [head, *values]
+    if counts[0] in {0, 1} and _progresses(counts, 1.0) and (named or len(counts) > 1):
+        if named or len(counts) >= _CERTAIN or (not whole_below and whole_cells(tail)):
+            return True, [f"line {first.line} ({shown}) was taken for a header of numbers, not a trial (header=no)"]
+        raise ValueError(f"{where} may be a header of numbers or a trial; {_DECIDE}")
+    steady = len(counts) >= _CERTAIN and counts[1] != counts[0] and _progresses(counts, counts[1] - counts[0])
+    bare = len(tail) > 1 and whole_cells(tail) and not whole_below and cells[0] not in labels
+    require(not (steady or bare or named), f"{where} may be a header of numbers or a trial; {_DECIDE}")
+    return False, []
+
+
+def _any_number(rows: list[Row], column: int, point: str) -> bool:
+    return any(as_number(row.cells[column], point) is not None for row in rows)
+
+
+def _progresses(values: list[float], step: float) -> bool:
+    return all(abs(later - earlier - step) <= 1e-9 * abs(step) for earlier, later in itertools.pairwise(values))
+
+
+def _check_comments(path: Path, comments: list[Row], width: int, point: str, mark: str) -> None:
+    """Refuse a comment that looks like a row: nobody should lose a trial to a sign."""
+    for line, (text,) in comments:
+        cells = [cell.strip() for cell in (text.split() if mark == " " else text.split(mark))]
+        counts = list(range(len(cells)))
+        if [str(count) for count in counts] == cells or [str(count + 1) for count in counts] == cells:
+            continue
+        if width > 1 and len(cells) == width and all(as_number(cell, point) is not None for cell in cells[1:]):
+            raise ValueError(
+                f"{path}: line {line} begins as a comment and goes on as a trial; take the sign away, or the line"
+            )
+
+
+def whole_cells(cells: list[str]) -> bool:
+    """Whether all cells are written as whole numbers."""
+    return all(map(is_whole, cells))
