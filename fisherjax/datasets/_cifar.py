@@ -9,8 +9,9 @@ from jaxtyping import Int32, UInt8
 
 from fisherjax._errors import check_choice, check_integer, require
 
+from ._formats import as_path
 from ._prepared import data_folder, download, find_prepared, read_prepared
-from ._tar import read_members
+from ._tar import check_size, read_members
 from ._variants import CIFAR10, CIFAR100, COARSE, Variant, parse_binary, parse_python
 
 SPLITS = ("train", "test")
@@ -24,8 +25,9 @@ def cifar10(
     Parameters
     ----------
     path
-        An archive (``cifar-10-binary.tar.gz`` or ``cifar-10-python.tar.gz``), a folder with its unpacked files, or
-        a folder that TensorFlow Datasets has prepared as array_record. Without it: what TensorFlow Datasets has
+        An archive (``cifar-10-binary.tar.gz`` or ``cifar-10-python.tar.gz``), a folder that holds it or its unpacked
+        files (as torchvision's ``root``), or a folder that TensorFlow Datasets has prepared as array_record. Without
+        it: what TensorFlow Datasets has
         in its data directory (``TFDS_DATA_DIR``, by default ``~/tensorflow_datasets``), else a download to there
         with the registered size and checksum, once.
     split
@@ -40,7 +42,9 @@ def cifar10(
     Raises
     ------
     FileNotFoundError
-        If there is nothing at `path`, or a folder without the files.
+        If there is nothing at `path`, or a folder without the files; if some are there, which are missing.
+    OSError
+        If a file may not be read, or the data directory not be written.
     ValueError
         If the data are truncated, damaged or something else, a checksum is wrong, `split` is misspelt, or there
         are fewer images than asked for. Python pickles are read without running anything in them.
@@ -90,7 +94,7 @@ def _load(
             else _read_archive(variant, download(variant, folder), split)
         )
     else:
-        images, labels = _read(variant, Path(path).expanduser(), split)
+        images, labels = _read(variant, as_path("path", path), split)
     if wanted is None:
         return images, labels
     require(wanted <= len(labels), f"num_images={wanted}, but the {split} split holds {len(labels)} images")
@@ -101,20 +105,34 @@ def _read(variant: Variant, path: Path, split: str) -> tuple[np.ndarray, np.ndar
     if path.is_file():
         return _read_archive(variant, path, split)
     if not path.is_dir():
-        raise FileNotFoundError(f"{path} does not exist")
+        what = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise FileNotFoundError(f"{path} {what}")
     prepared = find_prepared(path, variant)
     if prepared:
         return read_prepared(prepared, variant, split)
+    incomplete = []
     for folder in (path, *(path / name for name in variant.folders)):
         for files in (variant.binary_files[split], variant.python_files[split]):
-            if all((folder / name).is_file() for name in files):
-                return _parse(variant, str(folder), {name: (folder / name).read_bytes() for name in files}, split)
-    if (path / variant.archive).is_file():
-        return _read_archive(variant, path / variant.archive, split)
+            missing = [name for name in files if not (folder / name).is_file()]
+            if not missing:
+                return _parse(variant, str(folder), {name: _bytes(folder / name) for name in files}, split)
+            if len(missing) < len(files):
+                incomplete.append(f"{folder} lacks {', '.join(missing)}")
+    for name in variant.archives:
+        if (path / name).is_file():
+            return _read_archive(variant, path / name, split)
+    if incomplete:
+        raise FileNotFoundError(f"{'; '.join(incomplete)}, of the {split} split of {variant.name}")
     raise FileNotFoundError(
         f"{path} holds no {variant.name}: neither {', '.join(variant.binary_files[split])}, nor "
-        f"{', '.join(variant.python_files[split])}, nor {variant.archive}, nor a folder prepared by TensorFlow Datasets"
+        f"{', '.join(variant.python_files[split])}, nor {' or '.join(variant.archives[:2])}, nor a folder prepared by "
+        "TensorFlow Datasets"
     )
+
+
+def _bytes(path: Path) -> bytes:
+    check_size(path)
+    return path.read_bytes()
 
 
 def _read_archive(variant: Variant, path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 
 
+class _Refused(Exception):  # noqa: N818
+    """Something that a pickle of arrays has no need of; the message says what."""
+
+
 class _Dtype:
     """What a pickle says of an element type."""
 
@@ -19,7 +23,7 @@ class _Dtype:
     def numpy(self) -> np.dtype:
         found = np.dtype(self.order + self.code)
         if found.kind not in "iu":
-            raise pickle.UnpicklingError(f"an array of {found}; only integers are expected")
+            raise _Refused(f"an array of {found}; only integers are expected")
         return found
 
 
@@ -55,7 +59,7 @@ class _Unpickler(pickle.Unpickler):
         }
         asked = (module.replace("numpy._core", "numpy.core"), name)
         if asked not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}; only NumPy arrays are allowed")
+            raise _Refused(f"it asks for {module}.{name}; only NumPy arrays are allowed")
         return allowed[asked]
 
     def _reconstruct(self, *_: Any) -> _Array:
@@ -71,7 +75,7 @@ class _Unpickler(pickle.Unpickler):
 
     def _encode(self, text: str, encoding: str = "latin1") -> bytes:
         if _text(encoding) != "latin1":
-            raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}; expected latin1")
+            raise _Refused(f"bytes in the encoding {encoding!r}; expected latin1")
         return text.encode("latin1")
 
 
@@ -86,11 +90,13 @@ def load_pickled_arrays(data: bytes) -> dict[str, Any]:
     try:
         found = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         if not isinstance(found, dict):
-            raise pickle.UnpicklingError(f"it holds a {type(found).__name__}, not a dictionary")
+            raise _Refused(f"it holds a {type(found).__name__}, not a dictionary")
         return {_text(name): value.numpy() if isinstance(value, _Array) else value for name, value in found.items()}
+    except _Refused as error:
+        raise ValueError(f"not a readable pickle: {error}") from error
     except Exception as error:
         # a damaged pickle can fail in any way that its opcodes can
-        raise ValueError(f"not a readable pickle: {error or type(error).__name__}") from error
+        raise ValueError("not a readable pickle: it is truncated or damaged") from error
 
 
 def _text(value: Any) -> str:
@@ -98,4 +104,4 @@ def _text(value: Any) -> str:
         return value.decode("latin1")
     if isinstance(value, str):
         return value
-    raise pickle.UnpicklingError(f"a {type(value).__name__} where a name is expected")
+    raise _Refused(f"a {type(value).__name__} where a name is expected")

@@ -1,10 +1,13 @@
 """CIFAR through TensorFlow Datasets, without TensorFlow: prepared array_record data, and its checked download."""
 
+import contextlib
+import errno
 import io
 import os
 import shutil
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from fisherjax._errors import require
 from ._variants import Variant
 
 _PATIENCE = 15  # seconds to find out whether there is a network
+_LOCAL = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 _INSTALL = "pip install 'fisherjax[cifar]'"
 
 
@@ -42,36 +46,49 @@ def read_prepared(folder: Path, variant: Variant, split: str) -> tuple[np.ndarra
         If the folder holds another data set, another file format, or is damaged.
     """
     tfds = _import_tfds(f"reading {folder}")
-    from PIL import Image  # noqa: PLC0415
-
     try:
         builder = tfds.builder_from_directory(str(folder))
-        require(builder.name == variant.name, f"{folder} holds {builder.name}, not {variant.name}")
         kind = builder.info.file_format.value
-        require(
-            kind == "array_record",
-            f"{folder} was prepared as {kind}, which needs TensorFlow; prepare it with file_format='array_record'",
-        )
-        require(split in builder.info.splits, f"{folder} has no split {split!r}, only {sorted(builder.info.splits)}")
-        skip = {"image": tfds.decode.SkipDecoding()}
-        source = builder.as_data_source(split=split, decoders=skip)
+        splits = sorted(builder.info.splits)
+    except Exception as error:
+        # tfds and protobuf each have errors of their own for damaged data
+        raise ValueError(f"{folder} cannot be read as a prepared data set: what describes it is damaged") from error
+    require(builder.name == variant.name, f"{folder} holds {builder.name}, not {variant.name}")
+    require(
+        kind == "array_record",
+        f"{folder} was prepared as {kind}, which needs TensorFlow; prepare it with file_format='array_record'",
+    )
+    require(split in splits, f"{folder} has no split {split!r}, only {splits}")
+    try:
+        source = builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
         rows = [source[index] for index in range(len(source))]
         names = [row["id"].decode() if isinstance(row["id"], bytes) else str(row["id"]) for row in rows]
         order = np.argsort(names, kind="stable")
-        images = np.stack([np.asarray(Image.open(io.BytesIO(rows[index]["image"])).convert("RGB")) for index in order])
+        images = np.stack([_pixels(rows[index]["image"]) for index in order])
         labels = np.array([rows[index][variant.labels.feature] for index in order], np.int32)
-    except ValueError:
-        raise
     except Exception as error:
-        # array_record, protobuf and pillow each have errors of their own for damaged data
-        raise ValueError(f"{folder} cannot be read as a prepared data set: {error}") from error
+        # and so have array_record and pillow
+        raise ValueError(f"{folder} cannot be read as a prepared data set: it is truncated or damaged") from error
+    wrong = labels[(labels < 0) | (labels >= len(variant.labels.classes))]
+    require(
+        wrong.size == 0, f"{folder} has label {wrong[:1]}; {variant.name} has {len(variant.labels.classes)} classes"
+    )
     return images, labels
+
+
+def _pixels(picture: bytes) -> np.ndarray:
+    from PIL import Image  # noqa: PLC0415
+
+    opened = Image.open(io.BytesIO(picture))
+    # a few bytes can claim a picture that fills the memory
+    require(opened.size == (32, 32), f"pictures must have 32 × 32 pixels, got {opened.size}")
+    return np.asarray(opened.convert("RGB"))
 
 
 def download(variant: Variant, folder: Path, *, url_infos: dict[str, Any] | None = None) -> Path:
     """The archive from TensorFlow Datasets' cache, or downloaded into it with the registered size and checksum.
 
-    A file put by hand into ``folder/downloads/manual`` is checked and used. What fails leaves the cache as it was.
+    A file put by hand into ``folder/downloads/manual`` is checked and used. What fails leaves nothing.
 
     Raises
     ------
@@ -79,33 +96,72 @@ def download(variant: Variant, folder: Path, *, url_infos: dict[str, Any] | None
         If tensorflow-datasets is not installed.
     ConnectionError
         If the archive is not there and cannot be reached; says what to download, and where to put it.
+    OSError
+        If the cache cannot be written.
     ValueError
         If size or checksum are not the registered ones.
     """
     tfds = _import_tfds(f"downloading {variant.name}")
+    from tensorflow_datasets.core.download import checksums, resource  # noqa: PLC0415
+
     downloads, manual = folder / "downloads", folder / "downloads" / "manual"
-    existed = downloads.is_dir()
-    before = set(downloads.rglob("*")) if existed else set()
+    expected = {**checksums.get_all_url_infos(), **(url_infos or {})}[variant.url]
+    name = resource.get_dl_fname(variant.url, expected.checksum)
+    for cached in (downloads / variant.name / name, downloads / name):
+        if resource.is_locally_cached(cached) and cached.stat().st_size == expected.size:
+            return cached
+    by_hand = (manual / variant.archive).is_file()
+    if not by_hand:
+        _check_reachable(variant, manual)
+    made = _missing_folders(downloads)
+    # what others download at the same time is theirs: this process writes into a folder of its own and renames
+    own = downloads / f".fisherjax-{uuid.uuid4().hex[:12]}"
     try:
+        own.mkdir(parents=True)
         manager = tfds.download.DownloadManager(
-            download_dir=downloads,
-            manual_dir=manual if manual.is_dir() else None,
+            download_dir=own / "downloads",
+            extract_dir=own / "extracted",
+            manual_dir=manual if by_hand else None,
             dataset_name=variant.name,
             url_infos=url_infos,
             force_checksums_validation=True,
         )
-        cached = any((downloads / variant.name).glob("*.INFO")) or (manual / variant.archive).is_file()
-        if not cached:
-            _check_reachable(variant, manual)
-        return Path(os.fspath(manager.download(variant.url)))
-    except ConnectionError:
-        _restore(downloads, before, existed=existed)
-        raise
+        found = Path(os.fspath(manager.download(variant.url)))
+        return found if by_hand else _kept(found, downloads / variant.name / name)
     except Exception as error:
-        _restore(downloads, before, existed=existed)
-        if type(error).__name__ == "NonMatchingChecksumError":
-            raise ValueError(f"{variant.archive} has a wrong size or checksum and was not kept: {error}") from error
-        raise ConnectionError(f"the download failed: {error}. {_by_hand(variant, manual)}") from error
+        raise _told(error, variant, downloads, manual, expected.size) from error
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # only if it is empty
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """Those of a folder and the folders above it that are not there yet, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _kept(found: Path, target: Path) -> Path:
+    """Rename a download to its place in the cache, its description first: both must be there to count."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for ending in (".INFO", ""):
+        found.with_name(found.name + ending).replace(target.with_name(target.name + ending))
+    return target
+
+
+def _told(error: Exception, variant: Variant, downloads: Path, manual: Path, size: int) -> Exception:
+    """What went wrong: this machine's disk, the file, or the network."""
+    if type(error).__name__ == "NonMatchingChecksumError":
+        return ValueError(
+            f"{variant.archive} has a wrong size or checksum and was not kept; the right one has {size} bytes"
+        )
+    if isinstance(error, OSError) and error.errno in _LOCAL:
+        return type(error)(
+            f"{error.filename or downloads} cannot be written ({error.strerror}); set TFDS_DATA_DIR to a folder that "
+            f"can. {_by_hand(variant, manual)}"
+        )
+    return ConnectionError(f"the download of {variant.url} failed. {_by_hand(variant, manual)}")
 
 
 def _check_reachable(variant: Variant, manual: Path) -> None:
@@ -115,7 +171,18 @@ def _check_reachable(variant: Variant, manual: Path) -> None:
         with urllib.request.urlopen(request, timeout=_PATIENCE):  # noqa: S310
             pass
     except (urllib.error.URLError, OSError) as error:
-        raise ConnectionError(f"{variant.url} cannot be reached ({error}). {_by_hand(variant, manual)}") from error
+        raise ConnectionError(
+            f"{variant.url} cannot be reached ({_reason(error)}). {_by_hand(variant, manual)}"
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code}"
+    inner = getattr(error, "reason", error)
+    if isinstance(inner, TimeoutError):
+        return f"no answer within {_PATIENCE} seconds"
+    return (inner.strerror if isinstance(inner, OSError) else None) or "no connection"
 
 
 def _by_hand(variant: Variant, manual: Path) -> str:
@@ -123,18 +190,6 @@ def _by_hand(variant: Variant, manual: Path) -> str:
         f"Download {variant.url} where there is a network and put it at {manual / variant.archive}, "
         f"or anywhere and give its path: {variant.name}('…/{variant.archive}')"
     )
-
-
-def _restore(downloads: Path, before: set[Path], *, existed: bool) -> None:
-    """Remove what a failed download has left."""
-    if not existed:
-        shutil.rmtree(downloads, ignore_errors=True)
-        return
-    for path in sorted(set(downloads.rglob("*")) - before, reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _import_tfds(purpose: str) -> Any:

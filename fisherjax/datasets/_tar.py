@@ -6,8 +6,11 @@ import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from fisherjax._archive import told_bytes
+
 _GZIP = b"\x1f\x8b"
-_LARGEST = 2**30  # bytes of an archive once it is decompressed; CIFAR has 184 MB
+_LARGEST = 2**28  # bytes of an archive, packed or not: those of CIFAR have 170 and 186 million
+_CHUNK = 2**20
 
 
 def read_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
@@ -16,11 +19,11 @@ def read_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
     Raises
     ------
     ValueError
-        If it is not such an archive, is truncated (which member, how many bytes short) or damaged, holds a
-        member that points outside, or a wanted file that is not a regular one.
+        If it is not such an archive, is larger than the data sets here are, packed or unpacked, is truncated (which
+        member, how many bytes short) or damaged, holds a member that points outside, or a wanted file that is not a
+        regular one.
     """
-    packed = path.read_bytes()
-    data, whole = _decompress(path, packed) if packed[:2] == _GZIP else (packed, True)
+    data, whole = _contents(path)
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
@@ -29,31 +32,45 @@ def read_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
                 if name.is_absolute() or ".." in name.parts:
                     raise ValueError(f"{path}: the member {member.name!r} points outside of the archive")
                 if name.name in wanted:
-                    found[name.name] = _contents(path, member, data)
+                    found[name.name] = _member(path, member, data)
     except (tarfile.TarError, OSError, OverflowError, IndexError, KeyError, TypeError, UnicodeError) as error:
         if not found:
-            raise ValueError(f"{path} is not a tar archive, or is damaged: {error}") from error
-        raise ValueError(f"{path} is damaged after {list(found)[-1]}: {error}") from error
+            raise ValueError(f"{path} is not a tar archive, or is damaged") from error
+        raise ValueError(f"{path} is damaged after {list(found)[-1]}") from error
     if not whole:
         after = f" after {list(found)[-1]}" if found else ""
         raise ValueError(f"{path} is truncated{after}: the compressed data ends early")
     return found
 
 
-def _decompress(path: Path, packed: bytes) -> tuple[bytes, bool]:
-    """Decompressed bytes, and whether the stream came to its end."""
-    engine = zlib.decompressobj(wbits=31)
-    try:
-        data = engine.decompress(packed, _LARGEST)
-    except zlib.error as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if engine.unconsumed_tail:
-        raise ValueError(f"{path} holds more than {_LARGEST} bytes: not the archive it should be")
-    return data, engine.eof
+def check_size(path: Path) -> None:
+    """Refuse a file that is larger than any file of the data sets here."""
+    size = path.stat().st_size
+    if size > _LARGEST:
+        raise ValueError(f"{path} has {told_bytes(size)}, more than {_LARGEST} bytes: not the file it should be")
 
 
-def _contents(path: Path, member: tarfile.TarInfo, data: bytes) -> bytes:
-    if not member.isreg():
+def _contents(path: Path) -> tuple[bytes, bool]:
+    """Bytes of the archive, unpacked piece by piece, and whether they came to their end."""
+    check_size(path)
+    with path.open("rb") as stream:
+        packed = stream.read(len(_GZIP)) == _GZIP
+        stream.seek(0)
+        if not packed:
+            return stream.read(), True
+        engine, data = zlib.decompressobj(wbits=31), bytearray()
+        try:
+            while not engine.eof and (block := stream.read(_CHUNK)):
+                data += engine.decompress(block, _LARGEST + 1 - len(data))
+                if len(data) > _LARGEST:
+                    raise ValueError(f"{path} unpacks to more than {_LARGEST} bytes: not the archive it should be")
+        except zlib.error as error:
+            raise ValueError(f"{path} is damaged: it cannot be unpacked by gzip") from error
+        return bytes(data), engine.eof
+
+
+def _member(path: Path, member: tarfile.TarInfo, data: bytes) -> bytes:
+    if not member.isreg() or member.issparse():
         raise ValueError(f"{path}: the member {member.name!r} is not a regular file")
     contents = data[member.offset_data : member.offset_data + member.size]
     missing = member.size - len(contents)

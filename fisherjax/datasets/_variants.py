@@ -59,6 +59,12 @@ class Variant(NamedTuple):
         return self.url.rpartition("/")[2]
 
     @property
+    def archives(self) -> tuple[str, ...]:
+        """File names that an archive may have: the binary one, the one of pickles, and both unpacked by gzip."""
+        packed = (self.archive, self.archive.replace("-binary", "-python"))
+        return (*packed, *(name.removesuffix(".gz") for name in packed))
+
+    @property
     def folders(self) -> tuple[str, str]:
         """Folders that the two archives unpack to."""
         stem = "cifar-10-batches" if self.name == "cifar10" else "cifar-100"

@@ -1,5 +1,6 @@
 """CIFAR from every source that the reader knows, made here in the true formats; nothing is downloaded."""
 
+import gzip
 import hashlib
 import http.server
 import io
@@ -224,41 +225,108 @@ def listing(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_download_once_with_the_registered_checksum(tmp_path, server):
+def registered(variant, content, checksum=None):
     from tensorflow_datasets.core.download.checksums import UrlInfo
     from tensorflow_datasets.core.utils import Size
 
-    address, files, asked = server
-    content = tar(binary_files())
+    checksum = checksum or hashlib.sha256(content).hexdigest()
+    return {variant.url: UrlInfo(Size(len(content)), checksum, variant.archive)}
+
+
+def served(server, content):
+    address, files, _ = server
     files["/a/cifar-10-binary.tar.gz"] = content
-    variant = _variants.CIFAR10._replace(url=f"{address}/a/cifar-10-binary.tar.gz")
-    right = UrlInfo(Size(len(content)), hashlib.sha256(content).hexdigest(), "cifar-10-binary.tar.gz")
-    wrong = UrlInfo(Size(len(content)), "0" * 64, "cifar-10-binary.tar.gz")
+    return _variants.CIFAR10._replace(url=f"{address}/a/cifar-10-binary.tar.gz")
+
+
+def test_download_once_with_the_registered_checksum(tmp_path, server):
+    _, files, asked = server
+    content = tar(binary_files())
+    variant = served(server, content)
+    right, wrong = registered(variant, content), registered(variant, content, "0" * 64)
 
     (tmp_path / "downloads" / "cifar10").mkdir(parents=True)
     (tmp_path / "downloads" / "extracted").mkdir()
     (tmp_path / "downloads" / "other").write_text("kept")
     before = listing(tmp_path)
     with pytest.raises(ValueError, match="wrong size or checksum"):
-        _prepared.download(variant, tmp_path, url_infos={variant.url: wrong})
+        _prepared.download(variant, tmp_path, url_infos=wrong)
     assert listing(tmp_path) == before
 
     for _ in range(2):
-        path = _prepared.download(variant, tmp_path, url_infos={variant.url: right})
+        path = _prepared.download(variant, tmp_path, url_infos=right)
         assert path.read_bytes() == content
     assert asked == ["/a/cifar-10-binary.tar.gz"] * 2  # the wrong one and the right one, not the cached one
     check(_cifar._read_archive(variant, path, "train"), TRAIN)
 
     files.clear()
     with pytest.raises(ConnectionError, match=r"cannot be reached .*404.* put it at .*manual.cifar-10-binary.tar.gz"):
-        _prepared.download(variant, tmp_path / "new", url_infos={variant.url: right})
-    assert not (tmp_path / "new" / "downloads").exists()
+        _prepared.download(variant, tmp_path / "new", url_infos=right)
+    assert not (tmp_path / "new").exists()
 
     manual = tmp_path / "by hand" / "downloads" / "manual"
     manual.mkdir(parents=True)
     (manual / "cifar-10-binary.tar.gz").write_bytes(content)
-    found = _prepared.download(variant, tmp_path / "by hand", url_infos={variant.url: right})
+    found = _prepared.download(variant, tmp_path / "by hand", url_infos=right)
     assert found == manual / "cifar-10-binary.tar.gz"
+
+
+def test_what_another_process_downloads_meanwhile_stays(tmp_path, server, monkeypatch):
+    """A failure removes what this process wrote, however much appeared beside it."""
+    import tensorflow_datasets as tfds
+
+    content = tar(binary_files())
+    variant = served(server, content)
+    whole = tfds.download.DownloadManager.download
+    theirs = tmp_path / "downloads" / "mnist" / "train.gz"
+
+    def beside(manager, url):
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text("just downloaded")
+        (tmp_path / "downloads" / "cifar10").mkdir()
+        (tmp_path / "downloads" / "cifar10" / "other").write_text("too")
+        return whole(manager, url)
+
+    monkeypatch.setattr(tfds.download.DownloadManager, "download", beside)
+    with pytest.raises(ValueError, match="wrong size or checksum"):
+        _prepared.download(variant, tmp_path, url_infos=registered(variant, content, "0" * 64))
+    assert [name for name in listing(tmp_path) if "." in name] == ["downloads/mnist/train.gz"]
+    assert (tmp_path / "downloads" / "cifar10" / "other").read_text() == "too"
+
+
+def test_a_cache_that_cannot_be_written_is_no_failed_download(tmp_path, server, monkeypatch):
+    content = tar(binary_files())
+    variant = served(server, content)
+    infos = registered(variant, content)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot be written \(Not a directory\); set TFDS_DATA_DIR") as told:
+        _prepared.download(variant, tmp_path / "file", url_infos=infos)
+    assert not isinstance(told.value, ConnectionError)
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "cache"))
+
+    monkeypatch.setattr(_prepared.Path, "mkdir", forbidden)
+    with pytest.raises(PermissionError, match=r"cache cannot be written \(Permission denied\)"):
+        _prepared.download(variant, tmp_path, url_infos=infos)
+
+
+def test_torchvisions_root_and_a_missing_batch(tmp_path):
+    """A folder with only the archive of pickles; with unpacked files of which one is missing; with both."""
+    root = tmp_path / "root"
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name, content in python_files().items():
+        if name != "data_batch_3":
+            (folder / name).write_bytes(content)
+    with pytest.raises(FileNotFoundError, match="cifar-10-batches-py lacks data_batch_3, of the train split"):
+        datasets.cifar10(root)
+    check(datasets.cifar10(root, split="test"), TEST)
+    (root / "cifar-10-python.tar.gz").write_bytes(tar(python_files(), "cifar-10-batches-py"))
+    check(datasets.cifar10(root), TRAIN)
+    for path in folder.iterdir():
+        path.unlink()
+    check(datasets.cifar10(root), TRAIN)
 
 
 def test_registered_url_is_the_one_that_tensorflow_datasets_knows():
@@ -333,9 +401,14 @@ def test_links_are_refused(tmp_path):
 
 
 def test_archives_that_grow_too_large_are_refused(archive, monkeypatch):
+    assert 186e6 < _tar._LARGEST < 300e6  # the archives unpack to 184 and 186 MB
     monkeypatch.setattr(_tar, "_LARGEST", 10_000)
-    with pytest.raises(ValueError, match="more than 10000 bytes"):
+    with pytest.raises(ValueError, match=r"has .* kB, more than 10000 bytes"):
         datasets.cifar10(archive)
+    bomb = archive.with_name("bomb.tar.gz")
+    bomb.write_bytes(gzip.compress(bytes(10**6)))
+    with pytest.raises(ValueError, match="unpacks to more than 10000 bytes"):
+        datasets.cifar10(bomb)
 
 
 def test_bad_arguments(archive, tmp_path, monkeypatch):
@@ -358,8 +431,12 @@ def test_bad_arguments(archive, tmp_path, monkeypatch):
 
 def test_offline_says_what_to_do(tmp_path, monkeypatch):
     variant = _variants.CIFAR10._replace(url="http://127.0.0.1:9/cifar-10-binary.tar.gz")
-    with pytest.raises(ConnectionError, match=r"Download http://127.0.0.1:9/cifar-10-binary.tar.gz .*put it at"):
-        _prepared.download(variant, tmp_path)
+    infos = registered(variant, b"")
+    with pytest.raises(
+        ConnectionError, match=r"Download http://127.0.0.1:9/cifar-10-binary.tar.gz .*put it at"
+    ) as told:
+        _prepared.download(variant, tmp_path, url_infos=infos)
+    assert "urlopen" not in str(told.value)
     assert listing(tmp_path) == []
 
 
