@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from benchmarks._common import RESULTS, Row, row, seconds, write
-from fisherjax import connectivity, dynamics, fisher, meanfield, plot, simulate
+from fisherjax import connectivity, dmft, dynamics, fisher, plot, simulate
 
 GRID, SAMPLED = 50, 25
 GAINS, UNITS, DRAWS, MORE_DRAWS = (1.5, 2.0, 3.0), 2000, 5, 20
@@ -41,16 +41,16 @@ def speed() -> list[Row]:
 
 def _speed() -> list[Row]:
     gains, noise = np.linspace(0.1, 3.0, GRID), np.linspace(0.0, 1.0, GRID)
-    meanfield.autocorrelation(1.7, noise=0.1)
-    ones = [seconds(lambda g=g: meanfield.autocorrelation(g, noise=0.1)) for g in np.linspace(1.2, 3, 15)]
+    dmft.autocorrelation(1.7, noise_std=0.1**0.5)
+    ones = [seconds(lambda g=g: dmft.autocorrelation(g, noise_std=0.1**0.5)) for g in np.linspace(1.2, 3, 15)]
     begun = time.perf_counter()
-    meanfield.phase_diagram(gains, noise)
+    dmft.phase_diagram(gains, noise)
     first = time.perf_counter() - begun
     times, peers, gaps = [], [], []
     places = np.random.default_rng(0).permutation(GRID * GRID)[:SAMPLED]
     for part in np.array_split(places, 3):
         begun = time.perf_counter()
-        diagram = meanfield.phase_diagram(gains, noise)
+        diagram = dmft.phase_diagram(gains, noise)
         times.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         for place in part:
@@ -132,7 +132,7 @@ def _agreement() -> tuple[dict[str, Any], list[dict[str, float]]]:
             gain, num_units=UNITS, num_draws=DRAWS, key=jax.random.key(index), max_lag=MAX_LAG
         )
         with jax.enable_x64(True):
-            theory = meanfield.autocorrelation(gain, lags=measured.lags)
+            theory = dmft.autocorrelation(gain, lags=measured.lags)
         exponent = dynamics.measure_lyapunov_exponent(
             gain, num_units=UNITS, num_draws=DRAWS, key=jax.random.key(100 + index), dt=0.2, num_trials=8
         )
@@ -147,14 +147,14 @@ def _agreement() -> tuple[dict[str, Any], list[dict[str, float]]]:
         GAINS[0], num_units=UNITS, num_draws=MORE_DRAWS, key=jax.random.key(50), max_lag=MAX_LAG
     )
     with jax.enable_x64(True):
-        theory = meanfield.autocorrelation(GAINS[0], lags=more.lags)
+        theory = dmft.autocorrelation(GAINS[0], lags=more.lags)
     rows.append(_row(f"g = {GAINS[0]:g}, {MORE_DRAWS} networks", theory, more))
     pair = simulate.measure_autocorrelation(
         STRUCTURE, num_units=UNITS, num_draws=DRAWS, key=jax.random.key(60), max_lag=MAX_LAG
     )
     with jax.enable_x64(True):
         matrix = connectivity.GainMatrix(np.asarray(STRUCTURE.gains, float), np.asarray(STRUCTURE.fractions, float))
-        both = meanfield.autocorrelation(matrix, lags=pair.lags)
+        both = dmft.autocorrelation(matrix, lags=pair.lags)
     rows.append(_row("two populations", both, pair))
     panels.append(("two populations", both, pair))
     facts |= {
@@ -169,7 +169,7 @@ def _agreement() -> tuple[dict[str, Any], list[dict[str, float]]]:
     return facts, rows
 
 
-def _row(name: str, theory: meanfield.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> dict[str, Any]:
+def _row(name: str, theory: dmft.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> dict[str, Any]:
     predicted, variance = np.asarray(theory.values), np.asarray(theory.variance)
     gap = np.abs(measured.values - predicted) / variance
     place = np.unravel_index(np.argmax(gap), gap.shape)

@@ -10,6 +10,7 @@ import numpy as np
 from fisherjax import connectivity as cn
 from fisherjax import (
     datasets,
+    dmft,
     dynamics,
     fisher,
     geometry,
@@ -24,7 +25,7 @@ from fisherjax import (
 from fisherjax.connectivity import GainMatrix
 
 PACKAGES = {
-    "connectivity": cn, "datasets": datasets, "dynamics": dynamics, "fisher": fisher, "geometry": geometry,
+    "connectivity": cn, "datasets": datasets, "dmft": dmft, "dynamics": dynamics, "fisher": fisher, "geometry": geometry,
     "meanfield": meanfield, "networks": networks, "optimize": optimize, "simulate": simulate, "tasks": tasks,
     "training": training,
 }  # fmt: skip
@@ -102,7 +103,7 @@ def labels():
 ENTRIES = {
     "connectivity.sample_weights": lambda k, x: cn.sample_weights(gain(x), N, key=k),
     "connectivity.spectral_radius": lambda k, x: cn.spectral_radius(gain(x)),
-    "meanfield.autocorrelation": lambda k, x: meanfield.autocorrelation(1.8 * x),
+    "dmft.autocorrelation": lambda k, x: dmft.autocorrelation(1.8 * x),
     "meanfield.critical_gain": lambda k, x: meanfield.critical_gain(noise_std=0.3 * x),
     "meanfield.diffusion_operator": lambda k, x: meanfield.diffusion_operator(gain(x), noise_std=0.3 * x),
     "meanfield.lyapunov_exponent": lambda k, x: meanfield.lyapunov_exponent(gain(x), noise_std=0.3 * x),
@@ -179,17 +180,22 @@ ENTRIES = {
         recurrent(k, x), tasks.flip_flop(num_bits=2), key=k, num_steps=3, batch_size=4, trial_steps=4,
         evaluate_every=3, learning_rate=1e-3 * x,
     ),
-    "meanfield.local_stability_gain": lambda k, x: meanfield.local_stability_gain(noise=0.2 * x),
+    "dmft.critical_gain": lambda k, x: dmft.critical_gain(noise_std=0.3 * x),
+    "dmft.local_stability_gain": lambda k, x: dmft.local_stability_gain(noise_std=0.3 * x),
+    "dmft.phase_diagram": lambda k, x: dmft.phase_diagram(np.array([0.9, 1.8]) * x, np.array([0.0, 0.3]) * x),
+    "dmft.two_time_correlation": lambda k, x: dmft.two_time_correlation(
+        0.8 * x, duration=2.0, initial_variance=0.5 * x
+    ),
     "meanfield.phase_diagram": lambda k, x: meanfield.phase_diagram(
         np.array([0.9, 1.8]) * x, np.array([0.0, 0.3]) * x
     ),
-    "meanfield.power_spectrum": lambda k, x: meanfield.power_spectrum(0.8 * x, noise=0.2 * x),
+    "dmft.power_spectrum": lambda k, x: dmft.power_spectrum(0.8 * x, noise_std=0.3 * x),
     "meanfield.propagate": lambda k, x: meanfield.propagate(gain(x), **pulse(x)),
     "meanfield.two_time_correlation": lambda k, x: meanfield.two_time_correlation(
-        0.8 * x, duration=2.0, initial_variance=0.5 * x
+        0.8 * x, num_steps=STEPS, initial_variance=0.5 * x
     ),
     "fisher.continuous_curve": lambda k, x: fisher.continuous_curve(
-        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise=0.1 * x
+        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise_std=0.3 * x
     ),
     "fisher.convolutional_information": lambda k, x: fisher.convolutional_information(
         convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x,
@@ -230,14 +236,14 @@ ENTRIES = {
     ),
     "fisher.gaussian_total": lambda k, x: fisher.gaussian_total(samples(k, x), samples(k, 1.1 * x)),
     "fisher.simulated_continuous_curve": lambda k, x: fisher.simulated_continuous_curve(
-        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise=0.1 * x, num_units=N, num_trials=20, num_draws=2,
+        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise_std=0.3 * x, num_units=N, num_trials=20, num_draws=2,
         key=k, dt=0.1,
     ),
     "fisher.simulated_convolutional_information": lambda k, x: fisher.simulated_convolutional_information(
         convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x, at=[3], key=k, num_trials=20
     ),
     "simulate.measure_autocorrelation": lambda k, x: simulate.measure_autocorrelation(
-        0.8 * x, num_units=N, num_draws=2, key=k, noise=0.1 * x, max_lag=1.0, duration=4.0, settle=1.0
+        0.8 * x, num_units=N, num_draws=2, key=k, noise_std=0.3 * x, max_lag=1.0, duration=4.0, settle=1.0
     ),
     "optimize.evolve": lambda k, x: optimize.evolve(
         cn.ToeplitzFamily(2), optimize.LogFisher(3, noise_std=0.1 * x), key=k, population_size=8, num_generations=3
@@ -262,7 +268,7 @@ ENTRIES = {
         convolutional(k, x), key=k, num_eigenvalues=2
     ),
     "dynamics.measure_lyapunov_exponent": lambda k, x: dynamics.measure_lyapunov_exponent(
-        0.8 * x, num_units=N, num_draws=2, key=k, noise=0.1 * x, duration=10.0, settle=1.0
+        0.8 * x, num_units=N, num_draws=2, key=k, noise_std=0.3 * x, duration=10.0, settle=1.0
     ),
     "dynamics.relaxation": lambda k, x: dynamics.relaxation(convolutional(k, x), pictures(k, x), offset_steps=4),
     "dynamics.sample_states": lambda k, x: dynamics.sample_states(
@@ -293,7 +299,8 @@ HOST_ONLY = {
     # build or describe what others compute with, or compute in NumPy
     "connectivity": "block circulant feedforward_chain generalized_toeplitz homogeneous population_index "
     "population_sizes symmetric_toeplitz toeplitz weight_initializer",
-    "meanfield": "as_structure covariance_rows input_parameters overlap_steps",
+    "dmft": "as_structure covariance_rows",
+    "meanfield": "input_parameters overlap_steps",
     "fisher": "channel_means cramer_rao sensitivity_index",
     "simulate": "available_bytes check_allocation checked_times chunk_length drawn_network drift map_length "
     "noisy_step observe row_shards solve_additive solver_grid",
@@ -316,5 +323,8 @@ HOST_ONLY = {
 HOST_ENTRIES = {}
 """Valid calls of functions in `HOST_ONLY`, for the wrong calls."""
 
-ACCEPTED = set()
+ACCEPTED = {
+    ("geometry.pairwise_distances", "states", "axes"),  # leading axes are batches
+    ("geometry.distance_correlation", "key", "none"),  # no resamples, no key
+}
 """(entry, argument, how it was spoiled) that is no mistake; "*" for every way."""

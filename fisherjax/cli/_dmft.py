@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import connectivity, dynamics, meanfield, plot, simulate
+from fisherjax import connectivity, dmft, dynamics, plot, simulate
 from fisherjax._errors import require
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Dmft
 from ._load import load_gain_matrix
 from ._session import Session
-from ._shared import say_where, write_report
+from ._shared import check_networks, say_where, write_report
 
 HEADER = ("lag", "population", "theory", "simulation", "standard error")
 _SHOWN = 40.0  # time constants of the trajectories that are drawn
@@ -23,20 +23,23 @@ _DRAWS = 3  # networks for each of them
 
 def run_dmft(command: Dmft, session: Session) -> None:
     """Theory in float64, simulation in float32."""
-    _check(command)
     matrix = load_gain_matrix(command)
+    check_networks(matrix, command.units)
     radius = float(connectivity.spectral_radius(matrix))
     require(radius > 0, "the gains must not all be zero")
-    physics: dict[str, Any] = {"noise": command.noise, "nonlinearity": command.nonlinearity}
+    physics: dict[str, Any] = {"noise_std": command.noise_std, "nonlinearity": command.nonlinearity}
     size: dict[str, Any] = {"num_units": command.units, "num_draws": command.draws}
     correlation_key, exponent_key, picture_key = jax.random.split(jax.random.key(command.seed), 3)
+    # before there is a folder: some networks have no stationary state
+    theory = dmft.autocorrelation(matrix, **physics, lags=np.linspace(0, command.max_lag, 201))
     with session.stage("solving the theory"):
-        theory = meanfield.autocorrelation(matrix, **physics, lags=np.linspace(0, command.max_lag, 201))
         factor = float(
-            meanfield.critical_gain(noise=command.noise, nonlinearity=command.nonlinearity, gain_matrix=matrix)
+            dmft.critical_gain(noise_std=command.noise_std, nonlinearity=command.nonlinearity, gain_matrix=matrix)
         )
         local = float(
-            meanfield.local_stability_gain(noise=command.noise, nonlinearity=command.nonlinearity, gain_matrix=matrix)
+            dmft.local_stability_gain(
+                noise_std=command.noise_std, nonlinearity=command.nonlinearity, gain_matrix=matrix
+            )
         )
         theory.save(session.folder / "theory.npz")
     with session.stage("simulating the autocorrelation"):
@@ -53,14 +56,12 @@ def run_dmft(command: Dmft, session: Session) -> None:
     top = 1.6 * max(1.0, factor if np.isfinite(factor) else 1.0)
     factors = np.linspace(0.2, top, 41)
     with session.stage("measuring exponents"):
-        along = meanfield.phase_diagram(
-            factors, [command.noise**0.5], nonlinearity=command.nonlinearity, gain_matrix=matrix
-        )
+        along = dmft.phase_diagram(factors, [command.noise_std], nonlinearity=command.nonlinearity, gain_matrix=matrix)
         exponents = _exponents(command, matrix, factors, exponent_key)
     with session.stage("mapping the regimes"):
-        diagram = meanfield.phase_diagram(
+        diagram = dmft.phase_diagram(
             np.linspace(0.05, top, command.grid),
-            np.linspace(0, max(1.0, 1.5 * command.noise**0.5), command.grid),
+            np.linspace(0, max(1.0, 1.5 * command.noise_std), command.grid),
             nonlinearity=command.nonlinearity,
             gain_matrix=matrix,
             progress=session.progress,
@@ -76,7 +77,7 @@ def run_dmft(command: Dmft, session: Session) -> None:
             trajectories=[below, here],
             exponents=(radius * factors, along.lyapunov_exponent[0], along.local_growth[0], exponents),
             diagram=_in_gains(diagram, radius),
-            mark=(radius, command.noise**0.5),
+            mark=(radius, command.noise_std),
             weights=weights,
             matrix=matrix,
         )
@@ -108,18 +109,7 @@ def run_dmft(command: Dmft, session: Session) -> None:
     say_where(session)
 
 
-def _check(command: Dmft) -> None:
-    """Refuse sizes before anything is computed."""
-    require(command.units >= 2, f"--units must be at least 2, got {command.units}")
-    require(command.grid >= 2, f"--grid must be at least 2, got {command.grid}")
-    require(command.draws >= 1, f"--draws must be at least 1, got {command.draws}")
-    require(
-        0 < 2 * command.max_lag <= command.duration,
-        f"--max-lag {command.max_lag:g} must be above 0 and at most half of the duration {command.duration:g}",
-    )
-
-
-def _facts(theory: meanfield.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> dict[str, Any]:
+def _facts(theory: dmft.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> dict[str, Any]:
     """Numbers of the theory, and how far the simulation is from it."""
     spread = np.abs(measured.values - _at(theory, measured.lags)).max(axis=0)
     variance = np.asarray(theory.variance)
@@ -152,7 +142,7 @@ def _exponents(
             key=gain_key,
             duration=40.0,
             settle=20.0,
-            noise=command.noise,
+            noise_std=command.noise_std,
             nonlinearity=command.nonlinearity,
         )
     return found
@@ -165,28 +155,33 @@ def _trajectories(
     weight_key, state_key, noise_key = jax.random.split(key, 3)
     scaled = connectivity.GainMatrix(matrix.gains * factor, matrix.fractions)
     network = simulate.drawn_network(
-        scaled, command.units, noise=command.noise, nonlinearity=command.nonlinearity, key=weight_key, dtype=jnp.float32
+        scaled,
+        command.units,
+        noise_std=command.noise_std,
+        nonlinearity=command.nonlinearity,
+        key=weight_key,
+        dtype=jnp.float32,
     )
     times = np.arange(0, _SHOWN, 0.1)
     states = simulate.continuous_trajectories(
         network, times=times, initial_state=jax.random.normal(state_key, (command.units,)), key=noise_key
     )
     gain = factor * float(connectivity.spectral_radius(matrix))
-    return (f"gain {gain:.3g}, noise s₂ = {command.noise:g}", times, states[:, 0]), network.weights
+    return (f"gain {gain:.3g}, noise σ = {command.noise_std:g}", times, states[:, 0]), network.weights
 
 
-def _in_gains(diagram: meanfield.PhaseDiagram, radius: float) -> meanfield.PhaseDiagram:
+def _in_gains(diagram: dmft.PhaseDiagram, radius: float) -> dmft.PhaseDiagram:
     """The same diagram with √ρ(G) for its columns instead of factors."""
     parts = {name: getattr(diagram, name) for name in diagram.__dataclass_fields__}
-    return meanfield.PhaseDiagram(**{**parts, "gains": radius * diagram.gains})
+    return dmft.PhaseDiagram(**{**parts, "gains": radius * diagram.gains})
 
 
-def _at(theory: meanfield.Autocorrelation, lags: np.ndarray) -> np.ndarray:
+def _at(theory: dmft.Autocorrelation, lags: np.ndarray) -> np.ndarray:
     columns = np.asarray(theory.values).T
     return np.stack([np.interp(lags, np.asarray(theory.lags), column) for column in columns], axis=1)
 
 
-def _rows(theory: meanfield.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> list[list[object]]:
+def _rows(theory: dmft.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> list[list[object]]:
     predicted = _at(theory, measured.lags)
     return [
         [
@@ -201,7 +196,7 @@ def _rows(theory: meanfield.Autocorrelation, measured: simulate.MeasuredAutocorr
     ]
 
 
-def _text(command: Dmft, theory: meanfield.Autocorrelation, facts: dict[str, Any]) -> list[str]:
+def _text(command: Dmft, theory: dmft.Autocorrelation, facts: dict[str, Any]) -> list[str]:
     meaning = {
         "silent": "The network is silent: without noise and below the transition all activity dies out.",
         "fixed": "The network rests at a fixed point at which units differ.",
@@ -212,7 +207,7 @@ def _text(command: Dmft, theory: meanfield.Autocorrelation, facts: dict[str, Any
     variance = ", ".join(f"{value:.6g}" for value in np.atleast_1d(np.asarray(theory.variance)))
     exponent, memory = facts["lyapunov_exponent"], facts["memory"]
     decay = 1 / max(2 * (1 - memory**0.5), 1e-12)
-    weak = "" if command.noise > 0 else " under weak noise"
+    weak = "" if command.noise_std > 0 else " under weak noise"
     lines = [
         f"{meaning} Variance Δ(0) = {variance}; largest exponent λ = {exponent:.6g} per time constant.",
         (

@@ -11,7 +11,7 @@ from fisherjax._arrays import check_finite
 from fisherjax._errors import check_choice, check_integer, check_scalar, is_traced, require
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.meanfield import Replicas, as_structure, covariance_rows
+from fisherjax.dmft import Replicas, as_structure, covariance_rows
 from fisherjax.numerics import Nonlinearity, coarse_nonlinearity, full_precision
 from fisherjax.simulate import checked_times, solver_grid
 
@@ -27,7 +27,7 @@ def continuous_curve(
     *,
     times: object,
     stimulus: Scalar = 0.0,
-    noise: Scalar | Float[Array | np.ndarray, " P"],
+    noise_std: Scalar | Float[Array | np.ndarray, " P"],
     protocol: str = "pulse",
     settle: Scalar = 0.0,
     num_units: int = 1,
@@ -35,7 +35,7 @@ def continuous_curve(
     input_pattern: object = None,
     dt: Scalar = 0.05,
 ) -> FisherCurve:
-    """Large-N Fisher information about a stimulus in ẋ = −x + J φ(x) + θ w u(t) + √(2 s₂) ξ(t), unit by unit.
+    """Large-N Fisher information about a stimulus in ẋ = −x + J φ(x) + θ w u(t) + √2 σ ξ(t), unit by unit.
 
     F_p(t) = N f_p D_p(t) / (Δ_p(t) − C_p(t)), with D = ∂²C/∂θ∂θ′: C(t, s; θ, θ′) is the covariance between two
     replicas with the same weights, independent noise and stimuli θ and θ′, from two-time dynamic mean-field
@@ -51,8 +51,8 @@ def continuous_curve(
         Times after the onset (T,), above 0, increasing, in time constants.
     stimulus
         θ: the area of the pulse, or the height of the step.
-    noise
-        s₂ > 0 as in `meanfield.autocorrelation`; one number, or one per population.
+    noise_std
+        σ > 0 as in `dmft.autocorrelation`; one number, or one per population.
     protocol
         ``"pulse"``: u(t) = δ(t), x jumps by θ w; ``"step"``: u(t) = 1 from t = 0 on.
     settle
@@ -79,7 +79,7 @@ def continuous_curve(
     num_units = check_integer("num_units", num_units, minimum=1)
     check_scalar("stimulus", stimulus)
     dtype = gain_matrix.gains.dtype
-    intensity, pattern = noise_and_pattern(gain_matrix, noise, input_pattern)
+    intensity, pattern = noise_and_pattern(gain_matrix, noise_std, input_pattern)
     recorded = times_after_onset(times, dtype)
     grid = _grid(recorded, settle, dt, pulse=protocol == "pulse")
     require(
@@ -131,16 +131,16 @@ def _waveform(grid: _Grid, protocol: str) -> Float[np.ndarray, " steps"]:
 
 @jax.jit(static_argnums=0)
 def _sensitivity(
-    phi: Nonlinearity, total_gain: Array, noise: Array, pattern2: Array, steps: Array, waveform: Array, theta: Array
+    phi: Nonlinearity, total_gain: Array, intensity: Array, pattern2: Array, steps: Array, waveform: Array, theta: Array
 ) -> tuple[Float[Array, "steps P"], Float[Array, "steps P"]]:
     """D and the noise variance Δ − C at every point of the grid."""
-    populations = len(noise)
+    populations = len(intensity)
 
     def overlap(theta_a: Array, theta_b: Array) -> tuple[Array, Array]:
         replicas = Replicas(
             steps=steps,
-            noise=jnp.eye(2, dtype=noise.dtype)[..., None] * noise,
-            initial=jnp.zeros((2, 2, populations), noise.dtype),
+            intensity=jnp.eye(2, dtype=intensity.dtype)[..., None] * intensity,
+            initial=jnp.zeros((2, 2, populations), intensity.dtype),
             input=waveform[:, None] * jnp.stack([theta_a, theta_b]),
             pattern=pattern2,
         )
@@ -170,13 +170,13 @@ def times_after_onset(times: object, dtype: Any) -> Float[Array, " T"]:
     return recorded
 
 
-def noise_and_pattern(gain_matrix: GainMatrix, noise: Any, input_pattern: object) -> tuple[Array, Array]:
-    """Noise and input strength of every population."""
+def noise_and_pattern(gain_matrix: GainMatrix, noise_std: Any, input_pattern: object) -> tuple[Array, Array]:
+    """Noise intensity σ² and input strength of every population."""
     count, dtype = gain_matrix.num_populations, gain_matrix.gains.dtype
-    intensity = as_structure(gain_matrix, noise).noise
+    intensity = as_structure(gain_matrix, noise_std).intensity
     if not is_traced(intensity):
         lowest = float(np.asarray(intensity).min())
-        require(lowest > 0, f"noise must be above 0, got {lowest:g}: without it Fisher information is infinite")
+        require(lowest > 0, f"noise_std must be above 0, got {lowest:g}: without it Fisher information is infinite")
     pattern = (
         jnp.zeros(count, dtype).at[0].set(1) if input_pattern is None else jnp.asarray(input_pattern).astype(dtype)
     )

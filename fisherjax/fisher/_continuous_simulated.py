@@ -34,7 +34,7 @@ def simulated_continuous_curve(
     *,
     times: object,
     stimulus: Scalar = 0.0,
-    noise: Scalar,
+    noise_std: Scalar,
     num_units: int,
     num_trials: int,
     num_draws: int,
@@ -77,9 +77,9 @@ def simulated_continuous_curve(
     num_trials = check_integer("num_trials", num_trials, minimum=2 * _BLOCKS)
     num_draws = check_integer("num_draws", num_draws, minimum=1)
     check_scalar("stimulus", stimulus)
-    check_scalar("noise", noise, minimum=0.0, strict=True)
+    check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
     check_scalar("settle", settle, minimum=0.0)
-    _, pattern = noise_and_pattern(gain_matrix, noise, input_pattern)
+    _, pattern = noise_and_pattern(gain_matrix, noise_std, input_pattern)
     recorded = times_after_onset(times, dtype)
     sizes = population_sizes(gain_matrix, num_units)
     check_allocation("states and derivatives", (2 * len(recorded), num_trials, num_units), jnp.dtype(dtype))
@@ -92,7 +92,7 @@ def simulated_continuous_curve(
             network = drawn_network(
                 gain_matrix,
                 num_units,
-                noise=noise,
+                noise_std=noise_std,
                 nonlinearity=phi,
                 key=weight_key,
                 dtype=dtype,

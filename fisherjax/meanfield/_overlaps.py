@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_integer, check_scalar
+from fisherjax._theory import as_structure, check_gain_matrix
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
@@ -97,14 +98,10 @@ def _checked(
 ) -> tuple[Nonlinearity, Float[Array, "P S S"], Array]:
     phi = as_nonlinearity(nonlinearity)
     check_scalar("noise_std", noise_std, minimum=0.0)
-    start = jnp.asarray(initial_overlap, gain_matrix.gains.dtype)
-    count = gain_matrix.num_populations
-    require(
-        start.ndim == 3 and start.shape[0] == count and start.shape[1] == start.shape[2],
-        f"initial_overlap must have shape (P, S, S) with P = {count}, got {start.shape}",
-    )
-    check_finite("initial_overlap", start)
-    return phi, start, jnp.asarray(noise_std, start.dtype) ** 2
+    structure = as_structure(check_gain_matrix(gain_matrix), noise_std)
+    axes, dtype = f"{gain_matrix.num_populations} patterns patterns", structure.total_gain.dtype
+    start = as_real("initial_overlap", initial_overlap, axes, dtype=dtype)
+    return phi, start, structure.intensity[0]
 
 
 def _first(gain_matrix: GainMatrix, noise: Array, start: Array) -> _Pairs:

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._theory import as_structure, check_gain_matrix
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
@@ -104,7 +105,8 @@ def propagate(
     check_scalar("noise_std", noise_std, minimum=0.0)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
-    return _propagate(gain_matrix, phi, theta, pattern, jnp.asarray(noise_std).astype(theta.dtype), num_steps)
+    sigma = as_structure(gain_matrix, noise_std).noise_std[0]
+    return _propagate(gain_matrix, phi, theta, pattern, sigma, num_steps)
 
 
 @jax.jit(static_argnums=(1, 5))
@@ -125,24 +127,15 @@ def _propagate(
 def input_parameters(
     gain_matrix: GainMatrix, stimulus: object, input_pattern: object
 ) -> tuple[Float[Array, " K"], Float[Array, "P K"]]:
-    """Stimulus as a vector (K,) and input pattern as a matrix (P, K), after checking their shapes."""
-    dtype = gain_matrix.gains.dtype
-    theta = jnp.atleast_1d(jnp.asarray(stimulus, dtype))
-    require(theta.ndim == 1, f"stimulus must be a scalar or a vector, got shape {theta.shape}")
-    count = gain_matrix.num_populations
+    """Stimulus as a vector (K,) and input pattern as a matrix (P, K), checked."""
+    dtype, count = check_gain_matrix(gain_matrix).gains.dtype, gain_matrix.num_populations
+    theta = as_real("stimulus", stimulus, "", "parameters", dtype=dtype).reshape(-1)
+    require(theta.size > 0, "stimulus must hold at least one number")
     if input_pattern is None:
-        pattern = jnp.zeros((count, theta.size), dtype).at[0].set(1)
-    else:
-        pattern = jnp.asarray(input_pattern, dtype)
-        pattern = pattern[:, None] if pattern.ndim == 1 else pattern
-    expected = (count, theta.size)
-    require(
-        pattern.shape == expected,
-        f"input_pattern must have shape (P,) or (P, K) = {expected}, got {pattern.shape}",
-    )
-    check_finite("stimulus", theta)
-    check_finite("input_pattern", pattern)
-    return theta, pattern
+        return theta, jnp.zeros((count, theta.size), dtype).at[0].set(1)
+    hint = f"one row for each of {count} populations, one column for each of {theta.size} parameters of the stimulus"
+    shapes = (f"{count} {theta.size}", *((str(count),) if theta.size == 1 else ()))
+    return theta, as_real("input_pattern", input_pattern, *shapes, dtype=dtype, hint=hint).reshape(count, theta.size)
 
 
 def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise: Array) -> _State:

@@ -1,19 +1,14 @@
 """Stationary state of the population theory, differentiated implicitly."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-import optimistix as optx
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_scalar, is_traced
+from fisherjax._theory import as_structure, check_gain_matrix, fixed_point, variance_from_above
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, spectral_radius
-
-_PICARD_STEPS = 60
 
 
 class StationaryState(Result):
@@ -67,7 +62,8 @@ def stationary_state(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity
     """
     phi = as_nonlinearity(nonlinearity)
     check_scalar("noise_std", noise_std, minimum=0.0)
-    return solve_stationary(gain_matrix.variance_gain, jnp.asarray(noise_std).astype(gain_matrix.gains.dtype) ** 2, phi)
+    structure = as_structure(check_gain_matrix(gain_matrix), noise_std)
+    return solve_stationary(structure.total_gain, structure.intensity[0], phi)
 
 
 @jax.jit(static_argnums=2)
@@ -79,8 +75,8 @@ def solve_stationary(total_gain: Array, noise: Array, phi: Nonlinearity) -> Stat
         return sigma2 + gain @ phi.spread(delta, noise_variance)
 
     arguments = (total_gain, noise, variance)
-    noise_variance = _fixed_point(overlap_map, variance, arguments)
-    from_identical = variance - _fixed_point(overlap_map, jnp.zeros_like(variance), arguments)
+    noise_variance = fixed_point(overlap_map, variance, arguments)
+    from_identical = variance - fixed_point(overlap_map, jnp.zeros_like(variance), arguments)
     residual = jnp.max(jnp.abs(variance - noise - total_gain @ phi.second_moment(variance)))
     residual += jnp.max(jnp.abs(noise_variance - overlap_map(noise_variance, arguments)))
     scale = jnp.max(variance) + noise
@@ -102,30 +98,6 @@ def require_convergence(state: StationaryState, what: str) -> None:
         f"{what} needs a stationary state, and the variance does not settle (residual {float(state.residual):.3g}): "
         "the nonlinearity grows without bound and the gain is above its threshold; lower the gains"
     )
-
-
-def variance_from_above(total_gain: Array, noise: Array, phi: Nonlinearity) -> Array:
-    """Δ from above: a start that bounds the fixed point for a saturating φ, large for the others."""
-    count = total_gain.shape[0]
-    row_sum = jnp.max(jnp.sum(total_gain, axis=1))
-    big = jnp.full((count,), 1e4, total_gain.dtype)
-    start = noise + row_sum * jnp.max(phi.second_moment(big)) + jnp.zeros_like(big)
-
-    def variance_map(variance: Array, args: tuple[Array, Array]) -> Array:
-        gain, sigma2 = args
-        return sigma2 + gain @ phi.second_moment(variance)
-
-    return _fixed_point(variance_map, jax.lax.stop_gradient(start), (total_gain, noise))
-
-
-def _fixed_point(function: Callable[[Array, Any], Array], start: Array, arguments: Any) -> Array:
-    """Fixed point near where plain iteration leads; derivative by the implicit function theorem."""
-    frozen = jax.lax.stop_gradient(arguments)
-    near = jax.lax.fori_loop(0, _PICARD_STEPS, lambda _, y: function(y, frozen), jax.lax.stop_gradient(start))
-    eps = float(jnp.finfo(start.dtype).eps)
-    solver = optx.Newton(rtol=10 * eps, atol=10 * eps)
-    solution = optx.fixed_point(function, solver, near, arguments, throw=False, max_steps=64)
-    return solution.value
 
 
 @jax.jit(static_argnums=2)

@@ -1,170 +1,68 @@
-"""Two-time dynamic mean-field theory from an initial condition, for one network or several replicas of it.
-
-Between grid points the recurrent input η = J φ(x) is taken as linear in time, so that with h the step
-
-    x_{n+1} = e^{−h} x_n + b₀ η_n + b₁ η_{n+1} + ν_n,   b₁ = 1 − (1 − e^{−h})/h,   b₀ = 1 − e^{−h} − b₁,
-
-a Gaussian process whose covariances follow row by row: η has covariance Σ_q G_pq E[φφ], and ν_n the exact variance
-s₂ (1 − e^{−2h}). The error is of second order in h. η_{n+1} depends on what it drives: a few corrections solve for it.
-"""
-
-from typing import NamedTuple
+"""Covariance between the states at two times in discrete time, from an initial condition."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_choice, check_scalar, is_traced, require
-from fisherjax._types import Result, Scalar
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_integer
+from fisherjax._theory import Structure, TwoTimeCorrelation, as_structure, symmetric
+from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
 
-from ._autocorrelation import as_structure
-from ._profile import Structure
-
-_CORRECTIONS = 2
-_LONGEST = 4000  # grid points
-
-
-class TwoTimeCorrelation(Result):
-    """Covariance Δ(t, s) = ⟨x(t) x(s)⟩ over units, without and with noise, from an initial condition.
-
-    Parameters
-    ----------
-    times
-        t (T,), from 0, in units of the time constant.
-    values
-        Δ(t, s) (T, T), or (T, T, P) for a `GainMatrix`.
-    """
-
-    times: Float[Array, " T"]
-    values: Float[Array, "T T *P"]
-
-    @property
-    def variance(self) -> Float[Array, "T *P"]:
-        """Δ(t, t)."""
-        return jnp.moveaxis(jnp.diagonal(self.values, axis1=0, axis2=1), -1, 0)
-
-
-class Replicas(NamedTuple):
-    """What R replicas with the same weights share and what drives them, on T grid points."""
-
-    steps: Float[Array, " intervals"]
-    noise: Float[Array, "R R P"]
-    initial: Float[Array, "R R P"]
-    input: Float[Array, "T R"]
-    pattern: Float[Array, " P"]
-
-
-class Rows(NamedTuple):
-    """Covariances of time n (replica r) with the times m ≤ n (replica r′); entries beyond n mean nothing."""
-
-    covariance: Float[Array, "T R R P"]
-    drive: Float[Array, "T R R P"]
-    variance: Float[Array, "T R P"]
+_LONGEST = 4000
 
 
 @full_precision
 def two_time_correlation(
     gain: Scalar | GainMatrix,
     *,
-    duration: Scalar,
+    num_steps: int,
     initial_variance: Scalar | Float[Array | np.ndarray, " P"],
-    noise: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
+    noise_std: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
     nonlinearity: object = "tanh",
-    dt: Scalar = 0.05,
-    time: str = "continuous",
 ) -> TwoTimeCorrelation:
-    """Solve (∂_t + 1)(∂_s + 1) Δ_p(t, s) = Σ_q G_pq E[φ(x_t)φ(x_s)]_q + 2 s₂_p δ(t − s) from Δ_p(0, 0).
+    """Solve Δ_p(t+1, s+1) = Σ_q G_pq E[φ(x_t)φ(x_s)]_q + σ_p² δ_ts with Δ_p(t, 0) = 0 for t > 0.
 
-    With ``time="discrete"``, Δ_p(t+1, s+1) = Σ_q G_pq E[φ(x_t)φ(x_s)]_q + s₂_p δ_ts, Δ_p(t, 0) = 0 for t > 0.
-
-    The initial states are independent Gaussians of zero mean, independent of the weights. As t and s grow at fixed
-    t − s the solution approaches `autocorrelation`. Time and memory grow as (duration/dt)², 400 × 400 points take
-    about a second.
+    This is x(t+1) = J φ(x(t)) + σ ξ(t) from initial states that are independent Gaussians of zero mean, independent of
+    the weights. For continuous time see `dmft.two_time_correlation`.
 
     Parameters
     ----------
     gain
         g, or a `GainMatrix`.
-    duration
-        Last time, in units of the time constant; at most 4000 steps.
+    num_steps
+        Number of steps, at most 4000.
     initial_variance
         Δ(0, 0) ≥ 0; one number, or one per population.
-    noise
-        s₂, as in `autocorrelation`.
+    noise_std
+        σ ≥ 0; one number, or one per population.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
-    dt
-        Step; the error is of second order in it, about 0.1 % of the variance with 0.05. Not used in discrete time.
-    time
-        ``"continuous"``, or ``"discrete"`` for x(t+1) = J φ(x(t)) + √s₂ ξ(t); `duration` counts steps then.
 
     Returns
     -------
-    TwoTimeCorrelation, differentiable in gain, noise and initial variance.
+    TwoTimeCorrelation at times 0…num_steps, differentiable in gain, noise and initial variance.
 
     Raises
     ------
     ValueError
-        If a number is out of range, or the grid is too long.
-
-    References
-    ----------
-    Crisanti & Sompolinsky (2018), Path integral approach to random neural networks, Phys. Rev. E 98, 062120.
+        If a number is out of range.
     """
-    structure = as_structure(gain, noise)
-    dtype = structure.total_gain.dtype
-    check_choice("time", time, ("continuous", "discrete"))
-    # moments to 2e-9 where the step's error is far above that
-    phi = coarse_nonlinearity(nonlinearity) if time == "continuous" else as_nonlinearity(nonlinearity)
-    times = time_grid(duration, dt if time == "continuous" else 1)
-    start = jnp.asarray(initial_variance).astype(dtype)
-    require(
-        start.shape in {(), structure.noise.shape},
-        f"initial_variance must be a number or have shape {structure.noise.shape}, got {start.shape}",
-    )
-    check_finite("initial_variance", start)
-    if not is_traced(start):
-        lowest = float(np.asarray(start).min())
-        require(lowest >= 0, f"initial_variance must be at least 0, got {lowest:g}")
-    if time == "discrete":
-        values = _discrete(phi, structure, jnp.broadcast_to(start, structure.noise.shape), len(times))
-        return TwoTimeCorrelation(jnp.asarray(times, dtype), values if isinstance(gain, GainMatrix) else values[..., 0])
-    replicas = Replicas(
-        steps=jnp.asarray(np.diff(times), dtype),
-        noise=structure.noise[None, None],
-        initial=jnp.broadcast_to(start, structure.noise.shape)[None, None],
-        input=jnp.zeros((len(times), 1), dtype),
-        pattern=jnp.zeros_like(structure.noise),
-    )
-    values = _whole(phi, structure.total_gain, replicas)
-    return TwoTimeCorrelation(jnp.asarray(times, dtype), values if isinstance(gain, GainMatrix) else values[..., 0])
-
-
-def time_grid(duration: Scalar, dt: Scalar) -> np.ndarray:
-    """Times 0 … duration in equal steps of at most dt.
-
-    Raises
-    ------
-    ValueError
-        If a number is not positive, or there are more than 4000 steps.
-    """
-    check_scalar("duration", duration, minimum=0.0, strict=True)
-    check_scalar("dt", dt, minimum=0.0, strict=True)
-    count = max(1, int(np.ceil(float(duration) / float(dt) - 1e-9)))
-    require(
-        count <= _LONGEST,
-        f"duration / dt = {count} steps are more than {_LONGEST}: the cost grows with their square; "
-        "shorten duration or lengthen dt",
-    )
-    return np.linspace(0, float(duration), count + 1)
+    phi = as_nonlinearity(nonlinearity)
+    structure = as_structure(gain, noise_std)
+    count = check_integer("num_steps", num_steps, minimum=1, maximum=_LONGEST) + 1
+    dtype, populations = structure.total_gain.dtype, structure.total_gain.shape[0]
+    start = as_real("initial_variance", initial_variance, "", str(populations), dtype=dtype, minimum=0.0)
+    values = _rows(phi, structure, jnp.broadcast_to(start, structure.intensity.shape), count)
+    times = jnp.arange(count, dtype=dtype)
+    return TwoTimeCorrelation(times, values if isinstance(gain, GainMatrix) else values[..., 0])
 
 
 @jax.jit(static_argnums=(0, 3))
-def _discrete(phi: Nonlinearity, structure: Structure, start: Array, count: int) -> Float[Array, "T T P"]:
+def _rows(phi: Nonlinearity, structure: Structure, start: Array, count: int) -> Float[Array, "T T P"]:
     """Rows of the map: the next is this one, through φ, shifted by a step."""
 
     def advance(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], Array]:
@@ -172,100 +70,12 @@ def _discrete(phi: Nonlinearity, structure: Structure, start: Array, count: int)
         own = jnp.broadcast_to(variance[index], variance.shape)
         moments = phi.overlap(own, variance, row).at[index].set(phi.second_moment(variance[index]))
         following = jnp.roll(moments @ structure.total_gain.T, 1, axis=0).at[0].set(0)
-        following = jnp.where(jnp.arange(count)[:, None] <= index + 1, following, 0).at[index + 1].add(structure.noise)
+        following = jnp.where(jnp.arange(count)[:, None] <= index + 1, following, 0)
+        following = following.at[index + 1].add(structure.intensity)
         return (following, variance.at[index + 1].set(following[index + 1])), following
 
     first = jnp.zeros((count, len(start)), start.dtype).at[0].set(start)
     # of times to come the variance is not known yet, and not used
     variance = jnp.ones_like(first).at[0].set(start)
     _, rows = jax.lax.scan(advance, (first, variance), jnp.arange(count - 1))
-    return _symmetric(jnp.concatenate([first[None], rows]))
-
-
-def _symmetric(rows: Float[Array, "T T P"]) -> Float[Array, "T T P"]:
-    lower = jnp.tril(jnp.ones(rows.shape[:2], bool))[..., None]
-    return jnp.where(lower, rows, jnp.swapaxes(rows, 0, 1))
-
-
-@jax.jit(static_argnums=0)
-def _whole(phi: Nonlinearity, total_gain: Array, replicas: Replicas) -> Float[Array, "T T P"]:
-    _, rows = covariance_rows(phi, total_gain, replicas, lambda rows, _: rows.covariance[:, 0, 0])
-    return _symmetric(rows)
-
-
-@full_precision
-def covariance_rows(phi: Nonlinearity, total_gain: Array, replicas: Replicas, keep: object) -> tuple[Rows, Array]:
-    """Advance the rows n = 0 … T − 1 of all covariances; stack what `keep(rows, n)` returns of each.
-
-    The part of the state that follows the input directly, θ_r(t) w with w a Gaussian pattern of variance
-    `pattern`, is independent of the weights: it is added to the covariances before moments are taken.
-    """
-    count, replica_count = replicas.input.shape
-    populations = len(replicas.pattern)
-    decay = jnp.exp(-replicas.steps)
-    # a step of no length stands for an instantaneous change of the input
-    positive = replicas.steps > 0
-    later = jnp.where(positive, 1 - (1 - decay) / jnp.where(positive, replicas.steps, 1), 0)
-    earlier = 1 - decay - later
-    filter_matrix = _filter(decay, earlier, later)
-    each = jnp.arange(replica_count)
-
-    def seen(index: Array, covariance: Array) -> Array:
-        direct = replicas.input[index][None, :, None] * replicas.input[:, None, :]
-        return covariance + direct[..., None] * replicas.pattern
-
-    def drive(index: Array, covariance: Array, variance: Array) -> Array:
-        """Covariance of the recurrent input at `index` with that at all times, [m, r, r′] for x_r(index), x_r′(m)."""
-        total = seen(index, covariance)
-        own = variance[index][None, :, None, :]
-        moments = phi.overlap(*jnp.broadcast_arrays(own, variance[:, None, :, :], total))
-        # at equal times and replicas the pair is one variable, and the formula for pairs is singular
-        same = phi.second_moment(variance[index])
-        moments = moments.at[index, each, each].set(same)
-        return moments @ total_gain.T
-
-    def with_variance(index: Array, covariance: Array, variance: Array) -> Array:
-        return variance.at[index].set(seen(index, covariance)[index, each, each])
-
-    def advance(rows: Rows, index: Array) -> tuple[Rows, Array]:
-        before = index - 1
-        a, b0, b1 = decay[before], earlier[before], later[before]
-        fresh = replicas.noise * (1 - a**2)
-        past = jnp.tensordot(filter_matrix, rows.drive, axes=1)
-        known = jnp.arange(count) < index
-
-        def corrected(_: int | Array, guess: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            _, drive_row, _ = guess
-            with_state = jnp.tensordot(filter_matrix, drive_row, axes=1)
-            row = a * rows.covariance + b0 * past + b1 * with_state
-            # [r, r′] of x_r(n+1) with η_r′(n), then with x_r′(n+1) itself
-            crossed = a * past[before].swapaxes(0, 1) + b0 * rows.drive[before] + b1 * drive_row[before]
-            own = a * row[before] + b0 * crossed + b1 * with_state[index].swapaxes(0, 1) + fresh
-            row = jnp.where(known[:, None, None, None], row, 0).at[index].set(own)
-            variance = with_variance(index, row, rows.variance)
-            return row, drive(index, row, variance), variance
-
-        shifted = rows.drive.at[index].set(rows.drive[before])
-        variance = rows.variance.at[index].set(rows.variance[before])
-        guess = (rows.covariance, shifted, variance)
-        rows = Rows(*jax.lax.fori_loop(0, 1 + _CORRECTIONS, corrected, guess))
-        return rows, keep(rows, index)  # pyright: ignore[reportCallIssue]
-
-    first = jnp.zeros((count, replica_count, replica_count, populations), total_gain.dtype).at[0].set(replicas.initial)
-    variance = with_variance(jnp.asarray(0), first, jnp.ones((count, replica_count, populations), total_gain.dtype))
-    rows = Rows(first, drive(jnp.asarray(0), first, variance), variance)
-    begun = keep(rows, jnp.asarray(0))  # pyright: ignore[reportCallIssue]
-    rows, kept = jax.lax.scan(advance, rows, jnp.arange(1, count))
-    return rows, jnp.concatenate([begun[None], kept])
-
-
-def _filter(decay: Array, earlier: Array, later: Array) -> Float[Array, "T T"]:
-    """Matrix that takes η at the grid points to the recurrent part of x."""
-    count = len(decay) + 1
-
-    def row(before: Array, index: Array) -> tuple[Array, Array]:
-        after = (decay[index] * before).at[index].add(earlier[index]).at[index + 1].add(later[index])
-        return after, after
-
-    start = jnp.zeros(count, decay.dtype)
-    return jnp.concatenate([start[None], jax.lax.scan(row, start, jnp.arange(count - 1))[1]])
+    return symmetric(jnp.concatenate([first[None], rows]))

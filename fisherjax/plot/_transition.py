@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from fisherjax.connectivity import GainMatrix
+from fisherjax.dmft import REGIMES, Autocorrelation, PhaseDiagram
 from fisherjax.dynamics import MeasuredExponent
-from fisherjax.meanfield import REGIMES, Autocorrelation, PhaseDiagram
 from fisherjax.simulate import MeasuredAutocorrelation
 
 from ._figures import weight_spectrum
@@ -83,7 +83,7 @@ def lyapunov_exponents(
 def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[float, float] | None = None) -> Axes:
     """Memory ρ(M) as a colour over gain and noise, with the lines of chaos and of local expansion; `mark` a point."""
     ax = axes_or_new(ax)
-    gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_std)
+    gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_stds)
     image = ax.pcolormesh(gains, noise, np.asarray(diagram.memory), cmap="cividis", vmin=0, vmax=1, shading="nearest")
     ax.figure.colorbar(image, ax=ax, label="memory ρ(M)")
     lines = []
@@ -102,7 +102,7 @@ def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[
     present = sorted({int(k) for k in np.unique(np.asarray(diagram.regime)) if k >= 0})
     ax.set_title(", ".join(REGIMES[k] for k in present))
     ax.set_xlabel("gain")
-    ax.set_ylabel("noise σ = √s₂")
+    ax.set_ylabel("noise σ")
     if lines:
         ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(lines))
     return ax

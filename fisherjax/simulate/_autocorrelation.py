@@ -16,7 +16,7 @@ from ._draw import drawn_network
 
 
 class MeasuredAutocorrelation(Result):
-    """Autocorrelation of simulated networks; what `meanfield.autocorrelation` predicts for infinitely large ones.
+    """Autocorrelation of simulated networks; what `dmft.autocorrelation` predicts for infinitely large ones.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def measure_autocorrelation(
     num_units: int,
     num_draws: int,
     key: Key,
-    noise: Scalar = 0.0,
+    noise_std: Scalar = 0.0,
     nonlinearity: object = "tanh",
     max_lag: Scalar = 20.0,
     spacing: Scalar = 0.25,
@@ -113,8 +113,8 @@ def measure_autocorrelation(
         Networks drawn; errors are over them.
     key
         JAX random key.
-    noise
-        s₂, as in `meanfield.autocorrelation`.
+    noise_std
+        σ, as in `dmft.autocorrelation`.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
     max_lag, spacing
@@ -143,7 +143,7 @@ def measure_autocorrelation(
     for name, value in (("max_lag", max_lag), ("spacing", spacing), ("duration", duration)):
         check_scalar(name, value, minimum=0.0, strict=True)
     check_scalar("settle", settle, minimum=0.0)
-    check_scalar("noise", noise, minimum=0.0)
+    check_scalar("noise_std", noise_std, minimum=0.0)
     require(
         2 * float(max_lag) <= float(duration),
         f"max_lag {float(max_lag):g} must be at most half of duration {float(duration):g}",
@@ -157,7 +157,7 @@ def measure_autocorrelation(
         for draw_key in jax.random.split(key, num_draws):
             weight_key, state_key, noise_key = jax.random.split(draw_key, 3)
             network = drawn_network(
-                matrix, num_units, noise=noise, nonlinearity=nonlinearity, key=weight_key, dtype=dtype
+                matrix, num_units, noise_std=noise_std, nonlinearity=nonlinearity, key=weight_key, dtype=dtype
             )
             start = jax.random.normal(state_key, (num_trials, num_units), dtype)
             states = continuous_trajectories(

@@ -34,7 +34,7 @@ def continuous_trajectories(
 
     Without noise (σ = 0) by Tsitouras' method of order 5 with adaptive steps, shared by all trials; with noise by
     the additive-noise Runge–Kutta method ShARK at the fixed step `dt`. σ is the standard deviation that an
-    unconnected unit would have, s₂ = σ² the noise intensity of `meanfield.autocorrelation`.
+    unconnected unit would have, as in `dmft.autocorrelation`.
 
     Parameters
     ----------

@@ -13,16 +13,16 @@ def drawn_network(
     gain_matrix: GainMatrix,
     num_units: int,
     *,
-    noise: Scalar,
+    noise_std: Scalar,
     nonlinearity: object,
     key: jax.Array,
     dtype: DTypeLike,
     input_vector: object = None,
 ) -> RateNetwork:
-    """A network drawn from a structure, with noise intensity s₂ = σ²; its input vector is zero by default."""
+    """A network drawn from a structure, with noise σ; its input vector is zero by default."""
     return RateNetwork(
         sample_weights(gain_matrix, num_units, key=key, dtype=dtype),
         np.zeros(num_units) if input_vector is None else input_vector,
-        noise_std=float(noise) ** 0.5,
+        noise_std=noise_std,
         nonlinearity=nonlinearity,
     )

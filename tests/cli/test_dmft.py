@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fisherjax import meanfield
+from fisherjax import dmft
 from fisherjax.cli import main
 
 FAST = ["--units", "40", "--draws", "2", "--duration", "20", "--max-lag", "5", "--grid", "3"]
@@ -13,7 +13,7 @@ FAST = ["--units", "40", "--draws", "2", "--duration", "20", "--max-lag", "5", "
 
 def test_report(tmp_path, capsys):
     folder = tmp_path / "run"
-    assert main(["dmft", "--gain", "2.0", "--noise", "0.1", *FAST, "--out", str(folder)]) == 0
+    assert main(["dmft", "--gain", "2.0", "--noise-std", "0.316227766", *FAST, "--out", str(folder)]) == 0
     assert "The network is chaotic" in capsys.readouterr().out
     for name in ("report.html", "dmft.png", "manifest.json", "table.csv", "simulated.npz"):
         assert (folder / name).stat().st_size > 0
@@ -21,7 +21,7 @@ def test_report(tmp_path, capsys):
     np.testing.assert_allclose(facts["critical_factor"], 1.42503417 / 2, rtol=1e-6)
     np.testing.assert_allclose(facts["local_stability_factor"], 1.24747185 / 2, rtol=1e-6)
     assert len(facts["measured_exponents"]) == 5
-    theory = meanfield.Autocorrelation.load(folder / "theory.npz")
+    theory = dmft.Autocorrelation.load(folder / "theory.npz")
     np.testing.assert_allclose(facts["variance"], theory.variance)
     arrays = np.load(folder / "arrays.npz")
     assert arrays["measured"].shape == (21, 1)
@@ -31,7 +31,7 @@ def test_report(tmp_path, capsys):
     ("words", "message"),
     [
         (["--gain", "-1"], "must"),
-        (["--noise", "-1"], "noise must be at least 0"),
+        (["--noise-std", "-1"], "noise_std must be at least 0"),
         (["--gain", "1.5", "--nonlinearity", "identity"], "grows without bound"),
         (["--gain", "0"], "must not all be zero"),
         (["--grid", "1"], "--grid must be at least 2"),

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from scipy.special import i0
 
-from fisherjax import connectivity, fisher, meanfield
+from fisherjax import connectivity, dmft, fisher
 
 TIMES = np.arange(1.0, 6.1)
 
 
 def test_pulse_in_a_linear_network():
-    """F = N w² e^{−2t} I₀(2gt) √(1 − g²) / s₂ in the stationary state, at any stimulus."""
+    """F = N w² e^{−2t} I₀(2gt) √(1 − g²) / σ² in the stationary state, at any stimulus."""
     curve = fisher.continuous_curve(
         connectivity.homogeneous(0.6),
         times=TIMES,
-        noise=0.2,
+        noise_std=0.2**0.5,
         stimulus=0.7,
         nonlinearity="identity",
         settle=15.0,
@@ -28,17 +28,17 @@ def test_pulse_in_a_linear_network():
 
 
 def test_step_without_weights():
-    """dx = (−x + θw) dt + noise from rest: F = w² (1 − e^{−t})² / (s₂ (1 − e^{−2t})), exact on any grid."""
+    """dx = (−x + θw) dt + noise from rest: F = w² (1 − e^{−t})² / (σ² (1 − e^{−2t})), exact on any grid."""
     curve = fisher.continuous_curve(
-        connectivity.homogeneous(0.0), times=TIMES, noise=0.2, protocol="step", stimulus=0.3, dt=0.5
+        connectivity.homogeneous(0.0), times=TIMES, noise_std=0.2**0.5, protocol="step", stimulus=0.3, dt=0.5
     )
     np.testing.assert_allclose(curve.total, np.tanh(TIMES / 2) / 0.2, rtol=1e-12)
 
 
 def test_small_pulse_in_a_settled_network():
     """With C = 0 and Δ stationary, D(t) = e^{−2t} I₀(2√M t): what the memory ρ(M) is the measure of."""
-    steady = meanfield.autocorrelation(0.9, noise=0.3)
-    curve = fisher.continuous_curve(connectivity.homogeneous(0.9), times=TIMES, noise=0.3, settle=16.0, dt=0.1)
+    steady = dmft.autocorrelation(0.9, noise_std=0.3**0.5)
+    curve = fisher.continuous_curve(connectivity.homogeneous(0.9), times=TIMES, noise_std=0.3**0.5, settle=16.0, dt=0.1)
     slowest = 2 * np.sqrt(float(steady.memory)) * TIMES
     expected = np.exp(-2 * TIMES) * i0(slowest) / float(steady.variance)
     np.testing.assert_allclose(curve.total, expected, rtol=5e-3)
@@ -46,7 +46,7 @@ def test_small_pulse_in_a_settled_network():
 
 def test_populations(two_populations):
     """Splitting changes nothing; a population that the stimulus cannot reach knows nothing."""
-    settings = {"times": [0.5, 2.0], "noise": 0.2, "stimulus": 0.5, "num_units": 10, "dt": 0.1}
+    settings = {"times": [0.5, 2.0], "noise_std": 0.2**0.5, "stimulus": 0.5, "num_units": 10, "dt": 0.1}
     one = fisher.continuous_curve(connectivity.homogeneous(1.1), **settings)
     split = fisher.continuous_curve(connectivity.homogeneous(1.1, 2), input_pattern=[1.0, 1.0], **settings)
     np.testing.assert_allclose(split.total, one.total, rtol=1e-10)
@@ -59,7 +59,7 @@ def test_populations(two_populations):
 
 def test_simulation(key):
     settings = {
-        "times": [0.5, 1.0, 2.0, 4.0], "noise": 0.3, "stimulus": 1.0, "protocol": "pulse",
+        "times": [0.5, 1.0, 2.0, 4.0], "noise_std": 0.3**0.5, "stimulus": 1.0, "protocol": "pulse",
         "num_units": 300, "settle": 1.0, "dt": 0.1,
     }  # fmt: skip
     matrix = connectivity.GainMatrix(np.array([[1.0, 0.5], [1.4, 0.9]]), np.array([0.4, 0.6]))
@@ -76,18 +76,24 @@ def test_simulation(key):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"noise": 0.0}, "noise must be above 0"),
+        ({"noise_std": 0.0}, "noise_std must be above 0"),
         ({"times": [0.0, 1.0]}, "times must be above 0"),
         ({"protocol": "ramp"}, "protocol must be one of"),
         ({"input_pattern": [1.0, 1.0]}, r"input_pattern must have shape \(1,\)"),
         ({"dt": 1e-4, "times": [3.0]}, "more than 4000"),
-        ({"noise": np.ones(2)}, "noise must be a number"),
+        ({"noise_std": np.ones(2)}, "noise_std must have shape"),
     ],
 )
 def test_wrong_arguments(changes, message):
     with pytest.raises(ValueError, match=message):
-        fisher.continuous_curve(connectivity.homogeneous(1.0), **{"times": [1.0], "noise": 0.1, **changes})
+        fisher.continuous_curve(connectivity.homogeneous(1.0), **{"times": [1.0], "noise_std": 0.1, **changes})
     with pytest.raises(TypeError, match="key must be a JAX random key"):
         fisher.simulated_continuous_curve(
-            connectivity.homogeneous(1.0), times=[1.0], noise=0.1, num_units=10, num_trials=20, num_draws=1, key=3
+            connectivity.homogeneous(1.0),
+            times=[1.0],
+            noise_std=0.1**0.5,
+            num_units=10,
+            num_trials=20,
+            num_draws=1,
+            key=3,
         )

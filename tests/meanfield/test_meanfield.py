@@ -229,3 +229,25 @@ BAD = [
 def test_bad_input_is_named(call, error, message, as_user):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_phase_diagram_in_discrete_time():
+    """Page reference: g_c(σ = 0.1) = 1.19340073, and the table of exponents and memories."""
+    diagram = mf.phase_diagram([0.8, 1.19, 1.2, 1.5], [0.0, 0.1])
+    names = [[mf.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
+    assert names == [["silent", "chaotic", "chaotic", "chaotic"], ["driven", "driven", "chaotic", "chaotic"]]
+    np.testing.assert_allclose(diagram.lyapunov_exponent[0, 3], 0.0652172119, atol=1e-9)
+    np.testing.assert_allclose(diagram.memory[0, 3], 0.9430299756, atol=1e-9)
+    np.testing.assert_allclose(mf.critical_gain(noise_std=0.1), 1.19340073, atol=1e-8)
+
+
+def test_two_times():
+    """The stationary values of the map, and correlations between times: none for odd φ, the overlap otherwise."""
+    found = mf.two_time_correlation(1.5, num_steps=60, initial_variance=0.4, noise_std=0.5)
+    assert found.values.shape == (61, 61)
+    steady = mf.stationary_state(cn.homogeneous(1.5), noise_std=0.5)
+    np.testing.assert_allclose(found.values[-1, -1], steady.variance[0], rtol=1e-10)
+    np.testing.assert_allclose(found.values - np.diag(np.diagonal(found.values)), 0, atol=1e-15)
+    mean = mf.two_time_correlation(2.0, num_steps=80, initial_variance=1.0, nonlinearity="logistic", noise_std=0.1**0.5)
+    state = mf.stationary_state(cn.homogeneous(2.0), noise_std=np.sqrt(0.1), nonlinearity="logistic")
+    np.testing.assert_allclose(mean.values[-1, -20:-1], state.overlap[0], rtol=1e-8)

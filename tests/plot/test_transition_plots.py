@@ -9,7 +9,7 @@ mpl.use("Agg")
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 
-from fisherjax import dynamics, meanfield, plot, simulate
+from fisherjax import dmft, dynamics, plot, simulate
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def close_figures():
 
 def test_theory_is_a_line_and_simulation_points():
     lags = np.linspace(0, 5, 11)
-    theory = meanfield.autocorrelation(0.8, noise=0.2, nonlinearity="identity", lags=lags)
+    theory = dmft.autocorrelation(0.8, noise_std=0.2**0.5, nonlinearity="identity", lags=lags)
     values = np.asarray(theory.values)
     measured = simulate.MeasuredAutocorrelation(lags, values + 0.01, np.full(11, 0.02), values[None] + 0.01)
     ax = plot.autocorrelation(theory, measured)
@@ -33,9 +33,9 @@ def test_theory_is_a_line_and_simulation_points():
 
 def test_phase_diagram_draws_memory_and_both_lines():
     field = jnp.tile(jnp.linspace(-1, 1, 4), (3, 1))
-    diagram = meanfield.PhaseDiagram(
+    diagram = dmft.PhaseDiagram(
         gains=jnp.linspace(0.5, 2, 4),
-        noise_std=jnp.linspace(0, 1, 3),
+        noise_stds=jnp.linspace(0, 1, 3),
         variance=jnp.ones((3, 4, 1)),
         lyapunov_exponent=field,
         local_growth=field + 0.1,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from fisherjax import connectivity, dynamics, meanfield, networks, simulate
+from fisherjax import connectivity, dmft, dynamics, networks, simulate
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def test_theory_of_driven_populations(key):
     """Two different populations under noise, within four standard errors over networks."""
     matrix = connectivity.GainMatrix(np.array([[0.9, 0.4], [1.1, 0.6]]), np.array([0.4, 0.6]))
     measured = simulate.measure_autocorrelation(
-        matrix, noise=0.2, num_units=500, num_draws=5, key=key, max_lag=6.0, duration=60.0, settle=15.0, dt=0.1
+        matrix, noise_std=0.2**0.5, num_units=500, num_draws=5, key=key, max_lag=6.0, duration=60.0, settle=15.0, dt=0.1
     )
-    theory = meanfield.autocorrelation(matrix, noise=0.2, lags=measured.lags)
+    theory = dmft.autocorrelation(matrix, noise_std=0.2**0.5, lags=measured.lags)
     assert measured.values.shape == (25, 2)
     error = np.maximum(measured.standard_error, 0.002)
     assert np.abs((measured.values - theory.values) / error).max() < 4
@@ -81,7 +81,7 @@ def test_theory_of_driven_populations(key):
 
 def test_chaos_has_the_predicted_variance(key):
     measured = simulate.measure_autocorrelation(3.0, num_units=600, num_draws=3, key=key, max_lag=10.0, duration=60.0)
-    theory = meanfield.autocorrelation(3.0, lags=measured.lags)
+    theory = dmft.autocorrelation(3.0, lags=measured.lags)
     np.testing.assert_allclose(measured.variance, theory.variance, rtol=0.05)
     assert np.abs(measured.values - np.asarray(theory.values)).max() < 0.12 * float(theory.variance)
 
@@ -104,7 +104,7 @@ def test_measured_exponent(key):
     chaotic = dynamics.measure_lyapunov_exponent(
         4.0, num_units=300, num_draws=2, key=key, duration=30.0, settle=15.0, num_trials=8
     )
-    theory = float(meanfield.autocorrelation(4.0).lyapunov_exponent)
+    theory = float(dmft.autocorrelation(4.0).lyapunov_exponent)
     assert 0.7 * theory < chaotic.value < 1.1 * theory
 
 

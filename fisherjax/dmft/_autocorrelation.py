@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import check_finite
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
-from fisherjax._types import Result, Scalar, as_float
+from fisherjax._theory import REGIMES, as_structure
+from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import LobattoRule, as_nonlinearity, full_precision, lobatto_rule
 
-from ._profile import Structure
 from ._steady import NUM_NODES, SteadyState, profile_at, steady_state
 
 _SHORTEST = 6.0  # relaxation times that an interval must have
@@ -35,8 +35,8 @@ class Autocorrelation(Result):
         Δ(0), () or (P,).
     static_variance
         Δ(∞), the variance over units of their time averages; 0 for an odd nonlinearity.
-    noise
-        s₂, the variance that an unconnected unit would have.
+    noise_std
+        σ, standard deviation that an unconnected unit would have.
     lyapunov_exponent
         Largest exponent λ, with the noise the same in both trajectories.
     local_growth
@@ -57,7 +57,7 @@ class Autocorrelation(Result):
     values: Float[Array, "T *P"]
     variance: Float[Array, "*P"]
     static_variance: Float[Array, "*P"]
-    noise: Float[Array, "*P"]
+    noise_std: Float[Array, "*P"]
     lyapunov_exponent: Float[Array, ""]
     local_growth: Float[Array, ""]
     memory: Float[Array, ""]
@@ -73,16 +73,11 @@ class Autocorrelation(Result):
     @property
     def regime(self) -> str:
         """One of `REGIMES`: silent, fixed (static but not silent), driven, expanding, chaotic."""
-        return REGIMES[int(regime_index(self, self.noise))]
-
-
-REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
-"""Regimes of a network: no activity; a heterogeneous fixed point; driven by noise and stable; driven, with a
-Jacobian that expands at every moment and yet no chaos; chaotic."""
+        return REGIMES[int(regime_index(self, self.noise_std))]
 
 
 def regime_index(state: Autocorrelation | SteadyState, noise: Array) -> Array:
-    """Place in `REGIMES` of a state under noise s₂."""
+    """Place in `REGIMES` of a state under noise of any measure."""
     quiet, active = jnp.max(noise) == 0, jnp.max(state.variance) > 0
     ordered = jnp.where(quiet, jnp.where(active, 1, 0), jnp.where(state.local_growth > 0, 3, 2))
     return jnp.where(state.lyapunov_exponent > 0, 4, ordered)
@@ -92,16 +87,16 @@ def regime_index(state: Autocorrelation | SteadyState, noise: Array) -> Array:
 def autocorrelation(
     gain: Scalar | GainMatrix,
     *,
-    noise: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
+    noise_std: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
     nonlinearity: object = "tanh",
     lags: object = None,
     max_lag: Scalar | None = None,
     num_nodes: int = NUM_NODES,
     tolerance: float | None = None,
 ) -> Autocorrelation:
-    """Solve the stationary dynamic mean-field theory of ẋ = −x + J φ(x) + √(2 s₂) ξ(t) for N → ∞.
+    """Solve the stationary dynamic mean-field theory of ẋ = −x + J φ(x) + √2 σ ξ(t) for N → ∞.
 
-    Δ_p″ = Δ_p − Σ_q G_pq E[φ(a)φ(b)], (a, b) Gaussian with variance Δ_q(0) and covariance Δ_q(τ), and Δ_p′(0⁺) = −s₂_p.
+    Δ_p″ = Δ_p − Σ_q G_pq E[φ(a)φ(b)], (a, b) Gaussian with variance Δ_q(0) and covariance Δ_q(τ), and Δ_p′(0⁺) = −σ_p².
     Below the transition without noise the state is silent (or, where φ(0) ≠ 0, a fixed point): this is what
     is returned then, with `regime` "silent" (or "fixed"). One population starts from the energy condition,
     several from a relaxation of the coupled profile; Newton's method on Legendre nodes follows. φ need not be
@@ -111,9 +106,9 @@ def autocorrelation(
     ----------
     gain
         g, standard deviation of √N J of one population, or a `GainMatrix`.
-    noise
-        s₂ = σ², intensity of white noise, ⟨ξ(t)ξ(s)⟩ = δ(t − s): the variance of an unconnected unit. One number, or
-        one per population.
+    noise_std
+        σ, standard deviation that an unconnected unit would have; ξ is white noise, ⟨ξ(t)ξ(s)⟩ = δ(t − s), and σ² the
+        intensity s₂ of the literature. One number, or one per population.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`. A function of yours takes seconds, tanh and the other
         mixtures of error functions milliseconds.
@@ -146,7 +141,7 @@ def autocorrelation(
     Schuecker, Goedeke & Helias (2018), Optimal sequence memory in driven random networks, Phys. Rev. X 8, 041029.
     """
     phi = as_nonlinearity(nonlinearity)
-    structure = as_structure(gain, noise)
+    structure = as_structure(gain, noise_std)
     dtype = structure.total_gain.dtype
     accuracy = _checked_tolerance(tolerance, dtype)
     rule = lobatto_rule(check_integer("num_nodes", num_nodes, minimum=9))
@@ -160,17 +155,17 @@ def autocorrelation(
     if places is None:
         end = state.interval.length if max_lag is None else jnp.asarray(max_lag).astype(dtype)
         places = end * jnp.linspace(0, 1, _LAGS, dtype=dtype)
-    found = _sampled(rule, state, structure.noise, places)
+    found = _sampled(rule, state, structure.noise_std, places)
     return found if isinstance(gain, GainMatrix) else _of_one_population(found)
 
 
-def _sampled(rule: LobattoRule, state: SteadyState, noise: Array, lags: Array) -> Autocorrelation:
+def _sampled(rule: LobattoRule, state: SteadyState, noise_std: Array, lags: Array) -> Autocorrelation:
     return Autocorrelation(
         lags=lags,
         values=profile_at(rule, state, lags),
         variance=state.unknowns[0],
         static_variance=state.unknowns[-1],
-        noise=noise,
+        noise_std=noise_std,
         lyapunov_exponent=state.lyapunov_exponent,
         local_growth=state.local_growth,
         memory=state.memory,
@@ -178,28 +173,6 @@ def _sampled(rule: LobattoRule, state: SteadyState, noise: Array, lags: Array) -
         residual=state.residual,
         converged=state.converged,
     )
-
-
-def as_structure(gain: Scalar | GainMatrix, noise: object) -> Structure:
-    """Total gains and noise of every population, checked."""
-    if isinstance(gain, GainMatrix):
-        total_gain = gain.variance_gain
-    else:
-        check_scalar("gain", gain, minimum=0.0)
-        value = as_float(gain)
-        # a Python number is weakly typed, which would compile everything once more
-        total_gain = value.astype(value.dtype).reshape(1, 1) ** 2
-    populations = total_gain.shape[0]
-    intensity = jnp.asarray(noise).astype(total_gain.dtype)
-    require(
-        intensity.shape in {(), (populations,)},
-        f"noise must be a number or have shape ({populations},), one per population; got shape {intensity.shape}",
-    )
-    check_finite("noise", intensity)
-    if not is_traced(intensity):
-        lowest = float(np.asarray(intensity).min())
-        require(lowest >= 0, f"noise must be at least 0, got {lowest:g}")
-    return Structure(total_gain, jnp.broadcast_to(intensity, (populations,)))
 
 
 def _checked_tolerance(tolerance: float | None, dtype: Any) -> float:
@@ -249,7 +222,7 @@ def _require_solution(found: SteadyState, tolerance: float) -> None:
 
 
 def _of_one_population(found: Autocorrelation) -> Autocorrelation:
-    names = ("variance", "static_variance", "noise", "values")
+    names = ("variance", "static_variance", "noise_std", "values")
     return eqx.tree_at(
         lambda r: [getattr(r, name) for name in names], found, [getattr(found, name)[..., 0] for name in names]
     )

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._theory import Structure
 from fisherjax.numerics import LobattoRule, Nonlinearity, spectral_radius
 
-from ._profile import Interval, Structure, Unknowns, matrices, pair_moments, solve_tangent
+from ._profile import Interval, Unknowns, matrices, pair_moments, solve_tangent
 
 _NEWTON_STEPS = 12
 

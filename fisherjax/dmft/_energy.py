@@ -36,7 +36,7 @@ class Variance(NamedTuple):
     bounded: jax.Array
 
 
-def energy(phi: Nonlinearity, gain2: Array, noise: Array, variance: Array) -> tuple[Array, Array]:
+def energy(phi: Nonlinearity, gain2: Array, intensity: Array, variance: Array) -> tuple[Array, Array]:
     """Left-hand side of the energy condition over Δ₀², positive where Δ₀ is too small; and Δ(∞).
 
     The smallest root of c = g² C_φ(c) is where the particle can rest. C_φ is convex, so that Newton's method
@@ -59,22 +59,22 @@ def energy(phi: Nonlinearity, gain2: Array, noise: Array, variance: Array) -> tu
     place = jnp.minimum(variance * jnp.sin(angle), variance)
     force = gain2 * pair_moments(phi, variance, place).overlap - place
     work = half * jnp.sum(jnp.asarray(weights, variance.dtype) * force * jnp.cos(angle)) / variance
-    return jnp.where(rests, (noise / variance) ** 2 / 2 + work, 1.0), limit
+    return jnp.where(rests, (intensity / variance) ** 2 / 2 + work, 1.0), limit
 
 
-def starting_variance(phi: Nonlinearity, gain2: Array, noise: Array) -> Variance:
+def starting_variance(phi: Nonlinearity, gain2: Array, intensity: Array) -> Variance:
     """Δ₀ by bisection in its logarithm from the side of large variances."""
     unit = jnp.ones_like(gain2)
-    scale = noise + gain2 * phi.second_moment(unit)
+    scale = intensity + gain2 * phi.second_moment(unit)
     lower, upper = jnp.log(_LOWEST * scale), jnp.log(_HIGHEST * scale)
-    bounded = energy(phi, gain2, noise, jnp.exp(upper))[0] < 0
+    bounded = energy(phi, gain2, intensity, jnp.exp(upper))[0] < 0
 
     def halve(_: int | Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         lower, upper = bracket
         middle = (lower + upper) / 2
-        too_small = energy(phi, gain2, noise, jnp.exp(middle))[0] > 0
+        too_small = energy(phi, gain2, intensity, jnp.exp(middle))[0] > 0
         return jnp.where(too_small, middle, lower), jnp.where(too_small, upper, middle)
 
     lower, upper = jax.lax.fori_loop(0, _BISECTIONS, halve, (lower, upper))
     variance = jnp.exp((lower + upper) / 2)
-    return Variance(variance, energy(phi, gain2, noise, variance)[1], bounded)
+    return Variance(variance, energy(phi, gain2, intensity, variance)[1], bounded)

@@ -18,6 +18,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from fisherjax._theory import Structure
 from fisherjax.numerics import LobattoRule, Nonlinearity, TwoPointMoments, spectral_radius
 
 T = TypeVar("T")
@@ -25,13 +26,6 @@ T = TypeVar("T")
 _NEWTON_STEPS = 24
 
 Unknowns = Float[Array, "rows P"]  # values at the nodes, then the limit
-
-
-class Structure(NamedTuple):
-    """What the autocorrelation is determined by: G, P × P, and the noise intensity s₂ of every population."""
-
-    total_gain: Float[Array, "P P"]
-    noise: Float[Array, " P"]
 
 
 class Interval(NamedTuple):
@@ -105,7 +99,7 @@ def relax(
 
     def step(_: int | Array, unknowns: Unknowns) -> Unknowns:
         drive = pair_moments(phi, unknowns[0], unknowns).overlap @ structure.total_gain.T
-        weak = (mass[:, None] * drive[:-1]).at[0].add(structure.noise).at[-1].add(unknowns[-1])
+        weak = (mass[:, None] * drive[:-1]).at[0].add(structure.intensity).at[-1].add(unknowns[-1])
         return _physical(jnp.concatenate([jax.scipy.linalg.lu_solve(factors, weak), drive[-1:]]))
 
     return jax.lax.fori_loop(0, num_steps, step, guess)
@@ -128,7 +122,7 @@ def _residual(
     drive = pair_moments(phi, profile[0], unknowns).overlap @ structure.total_gain.T
     kappa = decay_rate(phi, structure, profile[0], limit)
     weak = stiffness @ profile + mass[:, None] * (profile - drive[:-1])
-    weak = weak.at[0].add(-structure.noise).at[-1].add(kappa * (profile[-1] - limit))
+    weak = weak.at[0].add(-structure.intensity).at[-1].add(kappa * (profile[-1] - limit))
     return jnp.concatenate([weak, (limit - drive[-1])[None]])
 
 

@@ -8,8 +8,8 @@ from scipy.integrate import quad, solve_bvp
 from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import brentq
 
-from fisherjax import connectivity, meanfield
-from fisherjax.meanfield import _steady
+from fisherjax import connectivity, dmft, meanfield
+from fisherjax.dmft import _steady
 from fisherjax.numerics import SmoothFunction, as_nonlinearity
 
 STRUCTURE = connectivity.GainMatrix(np.array([[1.5, 2.0], [0.5, 2.5]]), np.array([0.4, 0.6]))
@@ -24,7 +24,7 @@ STRUCTURE = connectivity.GainMatrix(np.array([[1.5, 2.0], [0.5, 2.5]]), np.array
     ],
 )
 def test_reference_table(gain, variance, energy, exponent):
-    found = meanfield.autocorrelation(gain)
+    found = dmft.autocorrelation(gain)
     np.testing.assert_allclose(found.variance, variance, atol=1e-8)
     np.testing.assert_allclose(found.ground_state_energy, energy, atol=1e-8)
     np.testing.assert_allclose(found.lyapunov_exponent, exponent, atol=1e-9)
@@ -52,7 +52,7 @@ def test_against_scipy(gain, noise):
         return noise**2 / 2 + quad(force, 0, variance, args=(variance,), epsabs=1e-12)[0]
 
     variance = brentq(energy, 0.05, 2.0, xtol=1e-13)
-    found = meanfield.autocorrelation(gain, noise=noise)
+    found = dmft.autocorrelation(gain, noise_std=jnp.sqrt(noise))
     np.testing.assert_allclose(found.variance, variance, rtol=1e-9)
     table = np.polynomial.Chebyshev.interpolate(lambda c: np.vectorize(force)(c, variance), 40, [0, variance])
     slopes = np.polynomial.Chebyshev.interpolate(
@@ -73,7 +73,7 @@ def test_against_scipy(gain, noise):
     )
     assert solved.success
     asked = np.linspace(0, 8 / kappa, 30)
-    values = meanfield.autocorrelation(gain, noise=noise, lags=asked).values
+    values = dmft.autocorrelation(gain, noise_std=np.sqrt(noise), lags=asked).values
     np.testing.assert_allclose(values, solved.sol(asked)[0], atol=2e-6 * variance)
     # ground state on the half line, twice, for Richardson's extrapolation
     energies = []
@@ -90,9 +90,9 @@ def test_against_scipy(gain, noise):
 
 def test_transitions_out_of_the_ordinary():
     """Strong noise, activity without bound, and φ that is steepest far from zero."""
-    strong = meanfield.critical_gain(noise=1e4)
-    np.testing.assert_allclose(meanfield.autocorrelation(strong, noise=1e4).lyapunov_exponent, 0, atol=1e-9)
-    assert np.isnan(meanfield.critical_gain(noise=0.1, nonlinearity="identity"))
+    strong = dmft.critical_gain(noise_std=100.0)
+    np.testing.assert_allclose(dmft.autocorrelation(strong, noise_std=100.0).lyapunov_exponent, 0, atol=1e-9)
+    assert np.isnan(dmft.critical_gain(noise_std=0.1**0.5, nonlinearity="identity"))
     shifted = meanfield.critical_gain(noise_std=1.0, nonlinearity=lambda x: jnp.tanh(x - 3))
     exponent = meanfield.lyapunov_exponent(
         connectivity.homogeneous(shifted), noise_std=1.0, nonlinearity=lambda x: jnp.tanh(x - 3)
@@ -103,33 +103,33 @@ def test_transitions_out_of_the_ordinary():
 @pytest.mark.parametrize(("gain", "noise"), [(100.0, 0.0), (50.0, 100.0)])
 def test_large_variance_is_resolved(gain, noise):
     """More than twice the nodes change neither variance nor exponent, though both vary within 1/√Δ₀ of zero lag."""
-    coarse, fine = (meanfield.autocorrelation(gain, noise=noise, num_nodes=n) for n in (97, 225))
+    coarse, fine = (dmft.autocorrelation(gain, noise_std=np.sqrt(noise), num_nodes=n) for n in (97, 225))
     np.testing.assert_allclose(coarse.variance, fine.variance, rtol=1e-10)
     np.testing.assert_allclose(coarse.lyapunov_exponent, fine.lyapunov_exponent, atol=1e-6)
 
 
 def test_noisy_transition():
-    critical = meanfield.critical_gain(noise=0.1)
+    critical = dmft.critical_gain(noise_std=0.1**0.5)
     np.testing.assert_allclose(critical, 1.42503417, atol=1e-8)
-    np.testing.assert_allclose(meanfield.autocorrelation(critical, noise=0.1).variance, 0.63922274, atol=1e-8)
-    np.testing.assert_allclose(meanfield.local_stability_gain(noise=0.1), 1.24747185, atol=1e-8)
-    between = meanfield.autocorrelation(1.35, noise=0.1)
+    np.testing.assert_allclose(dmft.autocorrelation(critical, noise_std=0.1**0.5).variance, 0.63922274, atol=1e-8)
+    np.testing.assert_allclose(dmft.local_stability_gain(noise_std=0.1**0.5), 1.24747185, atol=1e-8)
+    between = dmft.autocorrelation(1.35, noise_std=0.1**0.5)
     assert between.regime == "expanding"
     assert between.local_growth > 0 > between.lyapunov_exponent
 
 
 def test_transition_without_noise():
-    np.testing.assert_allclose(meanfield.critical_gain(noise=0.0), 1, rtol=1e-12)
+    np.testing.assert_allclose(dmft.critical_gain(noise_std=0.0), 1, rtol=1e-12)
     # where φ(0) ≠ 0 it is a fixed point that loses its stability
-    critical = meanfield.critical_gain(noise=0.0, nonlinearity="logistic")
-    resting = meanfield.autocorrelation(0.999 * critical, nonlinearity="logistic")
+    critical = dmft.critical_gain(noise_std=0.0, nonlinearity="logistic")
+    resting = dmft.autocorrelation(0.999 * critical, nonlinearity="logistic")
     assert resting.regime == "fixed"
     np.testing.assert_allclose(resting.values, resting.variance)
     static = meanfield.stationary_state(
         connectivity.homogeneous(0.999 * critical), noise_std=0.0, nonlinearity="logistic"
     )
     np.testing.assert_allclose(resting.variance, static.variance[0], rtol=1e-10)
-    moving = meanfield.autocorrelation(1.001 * critical, nonlinearity="logistic")
+    moving = dmft.autocorrelation(1.001 * critical, nonlinearity="logistic")
     assert moving.regime == "chaotic"
     assert moving.variance > moving.static_variance > 0
 
@@ -138,7 +138,7 @@ def test_transition_without_noise():
 def test_near_critical(epsilon):
     """Δ ≈ ε sech(ετ/√3), λ ≈ ε²/2, each up to a relative correction of order ε."""
     lags = np.linspace(0, 6 / epsilon, 40)
-    found = meanfield.autocorrelation(1 + epsilon, lags=lags)
+    found = dmft.autocorrelation(1 + epsilon, lags=lags)
     expected = epsilon / np.cosh(epsilon * lags / np.sqrt(3))
     np.testing.assert_allclose(found.values, expected, atol=3 * epsilon**2)
     np.testing.assert_allclose(found.lyapunov_exponent, epsilon**2 / 2, rtol=6 * epsilon)
@@ -148,7 +148,7 @@ def test_near_critical(epsilon):
 def test_strong_coupling():
     """Δ₀/g² → 2(1 − 2/π), from E|x| of the sign function; the correction falls as 1/g."""
     limit = 2 * (1 - 2 / np.pi)
-    gaps = [limit - float(meanfield.autocorrelation(gain).variance) / gain**2 for gain in (25.0, 50.0, 100.0)]
+    gaps = [limit - float(dmft.autocorrelation(gain).variance) / gain**2 for gain in (25.0, 50.0, 100.0)]
     assert 0 < gaps[2] < 1e-3
     np.testing.assert_allclose([gaps[0] / gaps[1], gaps[1] / gaps[2]], [4, 4], rtol=0.2)
 
@@ -157,7 +157,7 @@ def test_strong_coupling():
 def test_linear_network(gain):
     """Δ(τ) = s₂ exp(−τ√(1 − g²)) / √(1 − g²), λ = g − 1."""
     lags = np.linspace(0, 5, 11)
-    found = meanfield.autocorrelation(gain, noise=0.3, nonlinearity="identity", lags=lags)
+    found = dmft.autocorrelation(gain, noise_std=0.3**0.5, nonlinearity="identity", lags=lags)
     rate = np.sqrt(1 - gain**2)
     np.testing.assert_allclose(found.values, 0.3 / rate * np.exp(-rate * lags), rtol=1e-10)
     np.testing.assert_allclose(found.lyapunov_exponent, gain - 1, atol=1e-5 if gain == 0 else 1e-9)
@@ -170,7 +170,7 @@ def test_linear_network(gain):
 def test_energy_is_conserved(gain, noise, nonlinearity):
     """½ Δ′² + V(Δ) is the same at all lags, with V from quadrature in Δ and Δ′ from differences."""
     lags = np.linspace(0, 3, 301)
-    found = meanfield.autocorrelation(gain, noise=noise, nonlinearity=nonlinearity, lags=lags)
+    found = dmft.autocorrelation(gain, noise_std=np.sqrt(noise), nonlinearity=nonlinearity, lags=lags)
     values = np.asarray(found.values)
     phi = as_nonlinearity(nonlinearity)
 
@@ -189,33 +189,33 @@ def test_energy_is_conserved(gain, noise, nonlinearity):
 
 
 def test_silence_is_no_error():
-    found = meanfield.autocorrelation(0.7)
+    found = dmft.autocorrelation(0.7)
     assert found.regime == "silent"
     assert found.variance == 0
     assert np.all(found.values == 0)
     np.testing.assert_allclose(found.lyapunov_exponent, -0.3, rtol=1e-12)
     np.testing.assert_allclose(found.memory, 0.49, rtol=1e-12)
-    assert meanfield.autocorrelation(0.7, noise=1e-3).regime == "driven"
-    assert meanfield.autocorrelation(0.0).regime == "silent"
+    assert dmft.autocorrelation(0.7, noise_std=1e-3**0.5).regime == "driven"
+    assert dmft.autocorrelation(0.0).regime == "silent"
 
 
 def test_weak_noise_is_linear():
     """As s₂ → 0 below the transition, the linear network; the well is so shallow that its state is not bound."""
-    found = meanfield.autocorrelation(0.9, noise=1e-7)
+    found = dmft.autocorrelation(0.9, noise_std=1e-7**0.5)
     np.testing.assert_allclose(found.variance, 1e-7 / np.sqrt(1 - 0.81), rtol=1e-5)
     np.testing.assert_allclose(found.lyapunov_exponent, -0.1, atol=1e-6)
 
 
 def test_a_static_bound_is_not_the_exponent():
     """Noise: the exponent lies between the static one and that of uncorrelated slopes."""
-    found = meanfield.autocorrelation(2.0, noise=0.5)
+    found = dmft.autocorrelation(2.0, noise_std=0.5**0.5)
     assert np.sqrt(float(found.memory)) - 1 < found.lyapunov_exponent < found.local_growth
 
 
 def test_identical_populations_are_one():
-    one = meanfield.autocorrelation(1.7, noise=0.05, lags=np.linspace(0, 20, 50))
+    one = dmft.autocorrelation(1.7, noise_std=0.05**0.5, lags=np.linspace(0, 20, 50))
     split = connectivity.GainMatrix(np.full((3, 3), 1.7), np.array([0.2, 0.3, 0.5]))
-    three = meanfield.autocorrelation(split, noise=0.05, lags=np.linspace(0, 20, 50))
+    three = dmft.autocorrelation(split, noise_std=0.05**0.5, lags=np.linspace(0, 20, 50))
     np.testing.assert_allclose(three.values, np.tile(one.values[:, None], 3), atol=1e-10)
     for name in ("lyapunov_exponent", "memory", "local_growth", "relaxation_time"):
         np.testing.assert_allclose(getattr(three, name), getattr(one, name), rtol=1e-9)
@@ -224,29 +224,29 @@ def test_identical_populations_are_one():
 @pytest.mark.parametrize("noise", [0.0, np.array([0.3, 0.05])])
 def test_two_ways_to_coupled_populations(noise):
     """Newton's method on Legendre nodes against iteration in Fourier space."""
-    spectrum = meanfield.power_spectrum(STRUCTURE, noise=noise, num_lags=512, tolerance=1e-6)
-    found = meanfield.autocorrelation(STRUCTURE, noise=noise, lags=spectrum.lags)
+    spectrum = dmft.power_spectrum(STRUCTURE, noise_std=np.sqrt(noise), num_lags=512, tolerance=1e-6)
+    found = dmft.autocorrelation(STRUCTURE, noise_std=np.sqrt(noise), lags=spectrum.lags)
     assert spectrum.converged
     np.testing.assert_allclose(found.values, spectrum.values, atol=2e-4 * float(found.variance.max()))
     np.testing.assert_allclose(
         spectrum.power[0], 2 * np.trapezoid(np.asarray(found.values), spectrum.lags, axis=0), rtol=1e-3
     )
     permuted = connectivity.GainMatrix(STRUCTURE.gains[::-1, ::-1], STRUCTURE.fractions[::-1])
-    turned = meanfield.autocorrelation(permuted, noise=noise if np.ndim(noise) == 0 else noise[::-1])
+    turned = dmft.autocorrelation(permuted, noise_std=np.sqrt(noise if np.ndim(noise) == 0 else noise[::-1]))
     np.testing.assert_allclose(turned.variance[::-1], found.variance, rtol=1e-9)
     np.testing.assert_allclose(turned.lyapunov_exponent, found.lyapunov_exponent, rtol=1e-8)
 
 
 def test_fourier_form_of_one_population():
-    spectrum = meanfield.power_spectrum(2.0, num_lags=512, tolerance=1e-6)
-    found = meanfield.autocorrelation(2.0, lags=spectrum.lags)
+    spectrum = dmft.power_spectrum(2.0, num_lags=512, tolerance=1e-6)
+    found = dmft.autocorrelation(2.0, lags=spectrum.lags)
     np.testing.assert_allclose(spectrum.values[:, 0], found.values, atol=4e-4)
 
 
 def test_no_way_back_means_no_exponent_of_its_own():
     """A chain has the exponent of a single unit; a population without input is silent."""
     chain = connectivity.GainMatrix(np.array([[0.0, 0.0], [1.5, 0.0]]))
-    found = meanfield.autocorrelation(chain, noise=0.1)
+    found = dmft.autocorrelation(chain, noise_std=0.1**0.5)
     np.testing.assert_allclose(found.variance[0], 0.1, rtol=1e-10)
     np.testing.assert_allclose(found.lyapunov_exponent, -1, atol=1e-4)
 
@@ -255,7 +255,7 @@ def test_no_way_back_means_no_exponent_of_its_own():
 @pytest.mark.parametrize("name", ["variance", "lyapunov_exponent", "memory"])
 def test_derivatives(gain, name):
     def value(gain, noise):
-        return getattr(meanfield.autocorrelation(gain, noise=noise), name)
+        return getattr(dmft.autocorrelation(gain, noise_std=jnp.sqrt(noise)), name)
 
     derivative = jax.grad(value, (0, 1))(gain, 0.1)
     step = 1e-5
@@ -270,13 +270,13 @@ def test_derivatives(gain, name):
 
 
 def test_derivatives_of_chaos_and_of_structure():
-    derivative = jax.jacfwd(lambda g: meanfield.autocorrelation(g).lyapunov_exponent)(2.0)
-    ends = [meanfield.autocorrelation(2.0 + d).lyapunov_exponent for d in (1e-5, -1e-5)]
+    derivative = jax.jacfwd(lambda g: dmft.autocorrelation(g).lyapunov_exponent)(2.0)
+    ends = [dmft.autocorrelation(2.0 + d).lyapunov_exponent for d in (1e-5, -1e-5)]
     np.testing.assert_allclose(derivative, (ends[0] - ends[1]) / 2e-5, rtol=1e-5)
 
     def exponent(gains, fraction):
         matrix = connectivity.GainMatrix(gains, jnp.stack([fraction, 1 - fraction]))
-        return meanfield.autocorrelation(matrix, noise=0.1).lyapunov_exponent
+        return dmft.autocorrelation(matrix, noise_std=0.1**0.5).lyapunov_exponent
 
     gains, fraction, step = jnp.asarray(STRUCTURE.gains), jnp.asarray(0.4), 1e-5
     by_gain, by_fraction = jax.grad(exponent, (0, 1))(gains, fraction)
@@ -288,12 +288,12 @@ def test_derivatives_of_chaos_and_of_structure():
 
 def test_derivative_of_the_critical_gain():
     def critical(noise):
-        return meanfield.critical_gain(noise=noise)
+        return dmft.critical_gain(noise_std=jnp.sqrt(noise))
 
     derivative = jax.grad(critical)(0.1)
     # on the line λ(g, s₂) = 0 the two partial derivatives of λ tell the same slope
     gain = critical(0.1)
-    by_gain, by_noise = jax.grad(lambda g, s: meanfield.autocorrelation(g, noise=s).lyapunov_exponent, (0, 1))(
+    by_gain, by_noise = jax.grad(lambda g, s: dmft.autocorrelation(g, noise_std=jnp.sqrt(s)).lyapunov_exponent, (0, 1))(
         gain, 0.1
     )
     np.testing.assert_allclose(derivative, -by_noise / by_gain, rtol=1e-6)
@@ -301,57 +301,55 @@ def test_derivative_of_the_critical_gain():
 
 def test_batches():
     gains = jnp.array([0.5, 1.3, 3.0])
-    batch = jax.vmap(lambda g: meanfield.autocorrelation(g, noise=0.02))(gains)
-    single = [meanfield.autocorrelation(g, noise=0.02) for g in gains]
+    batch = jax.vmap(lambda g: dmft.autocorrelation(g, noise_std=0.02**0.5))(gains)
+    single = [dmft.autocorrelation(g, noise_std=0.02**0.5) for g in gains]
     np.testing.assert_allclose(batch.variance, [s.variance for s in single], rtol=1e-10)
     np.testing.assert_allclose(batch.lyapunov_exponent, [s.lyapunov_exponent for s in single], atol=1e-10)
 
 
 def test_nothing_is_compiled_twice():
     """Neither for another gain or noise, as Python or NumPy numbers, nor for other lags or another interval."""
-    meanfield.autocorrelation(1.2)
+    dmft.autocorrelation(1.2)
     before = _steady.steady_state._cache_size()
-    meanfield.autocorrelation(np.float64(1.3), noise=np.array(0.1))
-    meanfield.autocorrelation(jnp.asarray(2.0), lags=np.linspace(0, 3, 7))
-    meanfield.autocorrelation(2, noise=1, max_lag=100.0)
+    dmft.autocorrelation(np.float64(1.3), noise_std=np.array(0.1))
+    dmft.autocorrelation(jnp.asarray(2.0), lags=np.linspace(0, 3, 7))
+    dmft.autocorrelation(2, noise_std=1, max_lag=100.0)
     assert _steady.steady_state._cache_size() == before
 
 
 def test_a_function_of_the_user():
-    own = meanfield.autocorrelation(1.5, nonlinearity=SmoothFunction(jnp.tanh, num_nodes=61))
-    np.testing.assert_allclose(own.variance, meanfield.autocorrelation(1.5).variance, rtol=1e-9)
-    np.testing.assert_allclose(own.lyapunov_exponent, meanfield.autocorrelation(1.5).lyapunov_exponent, rtol=1e-7)
+    own = dmft.autocorrelation(1.5, nonlinearity=SmoothFunction(jnp.tanh, num_nodes=61))
+    np.testing.assert_allclose(own.variance, dmft.autocorrelation(1.5).variance, rtol=1e-9)
+    np.testing.assert_allclose(own.lyapunov_exponent, dmft.autocorrelation(1.5).lyapunov_exponent, rtol=1e-7)
+
+
+def test_noise_is_one_thing():
+    """σ everywhere: an unconnected unit has variance σ², and the diagram is the same theory."""
+    np.testing.assert_allclose(dmft.autocorrelation(0.0, noise_std=0.5).variance, 0.25, rtol=1e-12)
+    variance = dmft.autocorrelation(1.2, noise_std=0.5).variance
+    np.testing.assert_allclose(variance, 0.5144814126822982, rtol=1e-10)
+    np.testing.assert_allclose(dmft.phase_diagram([1.2], [0.5]).variance[0, 0], [variance], rtol=1e-8)
 
 
 def test_phase_diagram():
-    diagram = meanfield.phase_diagram([0.5, 1.2, 1.35, 2.0], [0.0, np.sqrt(0.1)])
-    names = [[meanfield.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
+    diagram = dmft.phase_diagram([0.5, 1.2, 1.35, 2.0], [0.0, np.sqrt(0.1)])
+    names = [[dmft.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
     assert names == [["silent", "chaotic", "chaotic", "chaotic"], ["driven", "driven", "expanding", "chaotic"]]
-    one = meanfield.autocorrelation(1.35, noise=0.1)
+    one = dmft.autocorrelation(1.35, noise_std=0.1**0.5)
     np.testing.assert_allclose(diagram.memory[1, 2], one.memory, rtol=1e-8)
     np.testing.assert_allclose(diagram.variance[1, 2, 0], one.variance, rtol=1e-8)
     assert np.all(diagram.memory < 1)
-    linear = meanfield.phase_diagram([0.5, 1.5], [0.3], nonlinearity="identity")
+    linear = dmft.phase_diagram([0.5, 1.5], [0.3], nonlinearity="identity")
     np.testing.assert_array_equal(linear.regime, [[2, -1]])
     assert np.isnan(linear.lyapunov_exponent[0, 1])
-
-
-def test_phase_diagram_in_discrete_time():
-    """Page reference: g_c(σ = 0.1) = 1.19340073, and the table of exponents and memories."""
-    diagram = meanfield.phase_diagram([0.8, 1.19, 1.2, 1.5], [0.0, 0.1], time="discrete")
-    names = [[meanfield.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
-    assert names == [["silent", "chaotic", "chaotic", "chaotic"], ["driven", "driven", "chaotic", "chaotic"]]
-    np.testing.assert_allclose(diagram.lyapunov_exponent[0, 3], 0.0652172119, atol=1e-9)
-    np.testing.assert_allclose(diagram.memory[0, 3], 0.9430299756, atol=1e-9)
-    np.testing.assert_allclose(meanfield.critical_gain(noise_std=0.1), 1.19340073, atol=1e-8)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"gain": -1.0}, "gain must be at least 0"),
-        ({"gain": 2.0, "noise": -0.1}, "noise must be at least 0"),
-        ({"gain": 2.0, "noise": np.ones(3)}, "one per population"),
+        ({"gain": 2.0, "noise_std": -0.1}, "noise_std must be at least 0"),
+        ({"gain": 2.0, "noise_std": np.ones(3)}, "noise_std must have shape"),
         ({"gain": 1.5, "nonlinearity": "identity"}, "grows without bound"),
         ({"gain": 1.2, "max_lag": 20.0}, "too short for the correlation to decay; it must be at least 69.2"),
         ({"gain": 2.0, "tolerance": 1e-16}, "cannot be reached in float64"),
@@ -361,32 +359,30 @@ def test_phase_diagram_in_discrete_time():
 )
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        meanfield.autocorrelation(**arguments)
+        dmft.autocorrelation(**arguments)
 
 
 def test_wrong_arguments_of_the_others():
     with pytest.raises(ValueError, match="too short"):
-        meanfield.power_spectrum(1.2, max_lag=20.0)
-    with pytest.raises(ValueError, match="either noise_std"):
-        meanfield.critical_gain()
+        dmft.power_spectrum(1.2, max_lag=20.0)
     with pytest.raises(ValueError, match="gains must be at least 0"):
-        meanfield.phase_diagram([-1.0], [0.1])
-    with pytest.raises(ValueError, match="noise_std must have shape"):
-        meanfield.phase_diagram([1.0], 0.1)
+        dmft.phase_diagram([-1.0], [0.1])
+    with pytest.raises(ValueError, match="noise_stds must have shape"):
+        dmft.phase_diagram([1.0], 0.1)
 
 
 def test_single_precision():
     with jax.enable_x64(False):
-        found = meanfield.autocorrelation(2.0)
+        found = dmft.autocorrelation(2.0)
         assert found.values.dtype == jnp.float32
         np.testing.assert_allclose(found.variance, 1.924805413737, rtol=2e-5)
         np.testing.assert_allclose(found.lyapunov_exponent, 0.1124581096, atol=2e-5)
         with pytest.raises(ValueError, match="cannot be reached in float32"):
-            meanfield.autocorrelation(2.0, tolerance=1e-10)
+            dmft.autocorrelation(2.0, tolerance=1e-10)
 
 
 def test_a_longer_given_interval_changes_nothing():
     lags = np.linspace(0, 60, 20)
-    short = meanfield.autocorrelation(1.6, lags=lags)
-    long = meanfield.autocorrelation(1.6, lags=lags, max_lag=130.0)
+    short = dmft.autocorrelation(1.6, lags=lags)
+    long = dmft.autocorrelation(1.6, lags=lags, max_lag=130.0)
     np.testing.assert_allclose(short.values, long.values, atol=1e-9)

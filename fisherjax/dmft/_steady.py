@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fisherjax._theory import Structure, variance_from_above
 from fisherjax.numerics import LobattoRule, Nonlinearity, interpolate, perron_vectors, spectral_radius
 
 from ._energy import starting_variance
 from ._growth import lyapunov_of_profile
-from ._profile import Interval, Structure, Unknowns, decay_rate, memory_matrix, relax, solve_profile
-from ._stationary import variance_from_above
+from ._profile import Interval, Unknowns, decay_rate, memory_matrix, relax, solve_profile
 
 NUM_NODES = 97
 _REACH = 14.0  # relaxation times that are solved for: the linear tail beyond is exact to e^{−28} relative to Δ₀
@@ -49,7 +49,7 @@ def steady_state(
     """Solve on 14 relaxation times; NaN where there is no solution."""
     fixed, resting = _fixed_state(phi, structure)
     # where the network rests, a harmless problem stands in for the one that has no decaying solution
-    safe = Structure(jnp.where(fixed, 0, structure.total_gain), jnp.where(fixed, 1, structure.noise))
+    safe = Structure(jnp.where(fixed, 0, structure.total_gain), jnp.where(fixed, 1, structure.noise_std))
     moving = _moving(phi, rule, safe)
     radius = spectral_radius(structure.total_gain * phi.slope_second_moment(jnp.where(fixed, resting, moving.variance)))
     eps = jnp.finfo(radius.dtype).eps
@@ -81,12 +81,12 @@ def profile_at(rule: LobattoRule, state: SteadyState, lags: Float[Array, " T"]) 
 
 def _fixed_state(phi: Nonlinearity, structure: Structure) -> tuple[Array, Array]:
     """Whether the network rests at a stable fixed point for want of noise, and its variance there."""
-    quiet = jnp.zeros_like(structure.noise)
+    quiet = jnp.zeros_like(structure.intensity)
     resting = variance_from_above(structure.total_gain, quiet, phi)
     negligible = 1e3 * jnp.finfo(resting.dtype).eps * jnp.max(phi.second_moment(jnp.ones_like(resting)))
     resting = jnp.where(jnp.abs(resting) < negligible * jnp.max(structure.total_gain), 0, resting)
     stable = spectral_radius(structure.total_gain * phi.slope_second_moment(resting)) <= 1
-    return jnp.all(structure.noise == 0) & stable, resting
+    return jnp.all(structure.intensity == 0) & stable, resting
 
 
 def _moving(phi: Nonlinearity, rule: LobattoRule, structure: Structure) -> SteadyState:
@@ -112,15 +112,15 @@ def _moving(phi: Nonlinearity, rule: LobattoRule, structure: Structure) -> Stead
 
 def _start(phi: Nonlinearity, rule: LobattoRule, structure: Structure) -> tuple[Interval, Unknowns, Array]:
     """An interval and a profile that Newton's method converges from."""
-    populations = len(structure.noise)
+    populations = len(structure.intensity)
     gain2 = spectral_radius(structure.total_gain)
-    one = starting_variance(phi, gain2, jnp.mean(structure.noise))
-    effective = Structure(gain2.reshape(1, 1), jnp.mean(structure.noise).reshape(1))
+    one = starting_variance(phi, gain2, jnp.mean(structure.intensity))
+    effective = Structure(gain2.reshape(1, 1), jnp.sqrt(jnp.mean(structure.intensity)).reshape(1))
     kappa = decay_rate(phi, effective, one.variance[None], one.limit[None])
     interval = _interval(kappa, one.variance)
     lags = interval.lags(rule.nodes)
     # from rest the profile starts flat, pushed by noise it starts with a kink
-    shape = jnp.where(effective.noise > 0, jnp.exp(-kappa * lags), 1 / jnp.cosh(kappa * lags))
+    shape = jnp.where(effective.intensity > 0, jnp.exp(-kappa * lags), 1 / jnp.cosh(kappa * lags))
     share = jnp.ones(1, lags.dtype) if populations == 1 else _shares(structure.total_gain)
     profile = one.limit + (one.variance - one.limit) * jnp.append(shape, 0)
     guess = profile[:, None] * share

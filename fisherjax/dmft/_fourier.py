@@ -6,12 +6,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._theory import Structure, as_structure
 from fisherjax._types import Result, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
 
-from ._autocorrelation import as_structure, autocorrelation
-from ._profile import Structure, pair_moments
+from ._autocorrelation import autocorrelation
+from ._profile import pair_moments
 
 _DECAYED = 0.02  # of the variance, at the end of the grid
 
@@ -50,7 +51,7 @@ class Spectrum(Result):
 def power_spectrum(
     gain: Scalar | GainMatrix,
     *,
-    noise: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
+    noise_std: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
     nonlinearity: object = "tanh",
     max_lag: Scalar | None = None,
     num_lags: int = 2048,
@@ -66,7 +67,7 @@ def power_spectrum(
 
     Parameters
     ----------
-    gain, noise, nonlinearity
+    gain, noise_std, nonlinearity
         As in `autocorrelation`.
     max_lag
         Longest lag; by default 14 relaxation times, as `autocorrelation` knows them.
@@ -83,11 +84,11 @@ def power_spectrum(
         If an argument is out of range, or `max_lag` is too short for the correlation to decay.
     """
     phi = as_nonlinearity(nonlinearity)
-    structure = as_structure(gain, noise)
+    structure = as_structure(gain, noise_std)
     num_lags = check_integer("num_lags", num_lags, minimum=16)
     check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
     max_iterations = check_integer("max_iterations", max_iterations, minimum=1)
-    start = autocorrelation(gain, noise=noise, nonlinearity=phi)
+    start = autocorrelation(gain, noise_std=noise_std, nonlinearity=phi)
     length = start.lags[-1] if max_lag is None else jnp.asarray(max_lag).astype(start.lags.dtype)
     if max_lag is not None:
         check_scalar("max_lag", max_lag, minimum=0.0, strict=True)
@@ -121,7 +122,7 @@ def _iterate(
     lags, frequencies = spacing * index, jnp.pi / length * index
     response = 1 / (1 + frequencies**2)[:, None]
     # the noise alone: its transform falls off too slowly for a grid, its autocorrelation is known
-    free = structure.noise * (jnp.exp(-lags) + jnp.exp(lags - 2 * length))[:, None] / (1 - jnp.exp(-2 * length))
+    free = structure.intensity * (jnp.exp(-lags) + jnp.exp(lags - 2 * length))[:, None] / (1 - jnp.exp(-2 * length))
 
     def drive(values: Array, static: Array) -> tuple[Array, Array]:
         stacked = jnp.concatenate([values, static[None]])
@@ -142,7 +143,7 @@ def _iterate(
     begun = (jnp.asarray(0, jnp.int32), guess, static, jnp.asarray(jnp.inf, guess.dtype))
     _, values, static, change = jax.lax.while_loop(going, step, begun)
     moments, limit = drive(values, static)
-    power = response * (_cosine(moments - limit, spacing) + 2 * structure.noise)
+    power = response * (_cosine(moments - limit, spacing) + 2 * structure.intensity)
     return Spectrum(frequencies, power, lags, values, static, change, change <= tolerance)
 
 

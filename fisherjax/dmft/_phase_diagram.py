@@ -1,0 +1,73 @@
+"""Regimes of a network in continuous time over gain and noise."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from fisherjax._theory import PhaseDiagram, Point, Structure, check_gain_matrix, diagram_of, grid_of
+from fisherjax.connectivity import GainMatrix
+from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule, progress_bar
+
+from ._autocorrelation import regime_index
+from ._steady import NUM_NODES, steady_state
+
+
+@full_precision
+def phase_diagram(
+    gains: object,
+    noise_stds: object,
+    *,
+    nonlinearity: object = "tanh",
+    gain_matrix: GainMatrix | None = None,
+    progress: bool = False,
+) -> PhaseDiagram:
+    """Solve the stationary theory of `autocorrelation` on a grid of gains and noise levels, a row of gains at a time.
+
+    Parameters
+    ----------
+    gains
+        g (n,), at least 0.
+    noise_stds
+        σ (m,), at least 0, as in `autocorrelation`.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    gain_matrix
+        Structure whose gains are multiplied by `gains`; one population of gain 1 by default.
+    progress
+        Whether to show a bar on stderr.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a grid is not one-dimensional, not finite or negative.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
+    base = GainMatrix(jnp.ones((1, 1), columns.dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)
+    total_gain, rule = base.variance_gain, lobatto_rule(NUM_NODES)
+    columns = columns.astype(total_gain.dtype)
+    points = []
+    with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
+        for noise_std in rows.astype(total_gain.dtype):
+            points.append(jax.block_until_ready(_row(phi, rule, total_gain, columns, noise_std)))
+            advance()
+    return diagram_of(points, columns, rows)
+
+
+@jax.jit(static_argnums=0)
+def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise_std: Array) -> Point:
+    def one(gain: Array) -> Point:
+        structure = Structure(total_gain * gain**2, jnp.full(len(total_gain), noise_std, total_gain.dtype))
+        tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)
+        state = steady_state(phi, rule, structure, tolerance)
+        return Point(
+            state.variance,
+            state.lyapunov_exponent,
+            state.local_growth,
+            state.memory,
+            state.relaxation_time,
+            regime_index(state, noise_std),
+            state.converged,
+        )
+
+    return jax.vmap(one)(gains)

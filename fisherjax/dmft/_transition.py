@@ -1,0 +1,99 @@
+"""Where a network becomes chaotic, and where it starts to expand: gains at which a growth rate vanishes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fisherjax._theory import (
+    Structure,
+    as_structure,
+    check_gain_matrix,
+    crossing,
+    ordered_below,
+    unless_silent,
+    variance_from_above,
+)
+from fisherjax._types import Scalar
+from fisherjax.connectivity import GainMatrix
+from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule, spectral_radius
+
+from ._steady import NUM_NODES, steady_state
+
+_WIDEST = 5.0  # range of log gain that is searched
+
+
+@full_precision
+def critical_gain(
+    *,
+    noise_std: Scalar | Float[Array | np.ndarray, " P"],
+    nonlinearity: object = "tanh",
+    gain_matrix: GainMatrix | None = None,
+) -> Float[Array, ""]:
+    """Gain at which ẋ = −x + J φ(x) + √2 σ ξ(t) becomes chaotic: λ(g_c) = 0, λ the exponent of `autocorrelation`.
+
+    The gains of `gain_matrix` are scaled by one factor, which is returned. For discrete time see
+    `meanfield.critical_gain`.
+
+    Parameters
+    ----------
+    noise_std
+        σ ≥ 0, standard deviation that an unconnected unit would have; one number, or one per population.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    gain_matrix
+        Structure to scale; one population of gain 1 by default, so that the factor is the gain.
+
+    Returns
+    -------
+    Scalar, differentiable in the noise and in the structure. NaN where there is no such gain: for a nonlinearity
+    whose activity grows without bound first, or that never becomes chaotic within 150 + 150 σ times the gain below
+    which no network can.
+
+    Raises
+    ------
+    ValueError
+        If `noise_std` is negative.
+    """
+    return _vanishing_growth(noise_std, nonlinearity, gain_matrix, local=False)
+
+
+@full_precision
+def local_stability_gain(
+    *,
+    noise_std: Scalar | Float[Array | np.ndarray, " P"],
+    nonlinearity: object = "tanh",
+    gain_matrix: GainMatrix | None = None,
+) -> Float[Array, ""]:
+    """Gain at which the Jacobian at one moment starts to expand: ρ(G ∘ E[φ′²]) = 1 in the stationary state.
+
+    In continuous time noise moves chaos to higher gains than this, `critical_gain`: between the two the network
+    expands at every moment, in directions that change too fast to add up. In discrete time the two coincide.
+    Parameters and return value are those of `critical_gain`.
+    """
+    return _vanishing_growth(noise_std, nonlinearity, gain_matrix, local=True)
+
+
+def _vanishing_growth(
+    noise_std: object, nonlinearity: object, gain_matrix: GainMatrix | None, *, local: bool
+) -> Float[Array, ""]:
+    phi = as_nonlinearity(nonlinearity)
+    shape = GainMatrix(jnp.ones((1, 1))) if gain_matrix is None else check_gain_matrix(gain_matrix)
+    return _critical(as_structure(shape, noise_std), lobatto_rule(NUM_NODES), phi, local=local)
+
+
+@jax.jit(static_argnums=2, static_argnames="local")
+def _critical(structure: Structure, rule: LobattoRule, phi: Nonlinearity, *, local: bool) -> Float[Array, ""]:
+    def growth(log_factor: Array, structure: Structure) -> Array:
+        scaled = Structure(structure.total_gain * jnp.exp(2 * log_factor), structure.noise_std)
+        tolerance = jnp.sqrt(jnp.finfo(log_factor.dtype).eps).astype(log_factor.dtype)
+        state = steady_state(phi, rule, scaled, tolerance)
+        resting = variance_from_above(scaled.total_gain, jnp.zeros_like(scaled.intensity), phi)
+        at_rest = spectral_radius(scaled.total_gain * phi.slope_second_moment(resting)) - 1
+        driven = state.local_growth if local else state.lyapunov_exponent
+        # activity without bound counts as unstable
+        return jnp.where(jnp.all(scaled.intensity == 0), at_rest, jnp.where(state.converged, driven, 1.0))
+
+    lower = ordered_below(phi, structure.total_gain)
+    upper = lower + _WIDEST + jnp.log1p(jnp.max(structure.noise_std))
+    return unless_silent(phi, structure.total_gain, structure.intensity, crossing(growth, structure, lower, upper))
