@@ -20,7 +20,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -54,7 +53,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     return data + hashlib.sha256(data).hexdigest().encode()
 
 
-def read_npz(source: Source, name: object = None, *, sealed: bool = False) -> dict[str, np.ndarray]:
+def read_npz(source: Source, name: object = None) -> dict[str, np.ndarray]:
     """All arrays of an .npz archive by name, in the order of the file.
 
     Parameters
@@ -63,8 +62,6 @@ def read_npz(source: Source, name: object = None, *, sealed: bool = False) -> di
         A path, or the contents.
     name
         What messages call it; by default the path.
-    sealed
-        Whether the checksum that `npz_bytes` adds must be there; where it is there, it must hold in any case.
 
     Raises
     ------
@@ -78,9 +75,9 @@ def read_npz(source: Source, name: object = None, *, sealed: bool = False) -> di
     """
     label = str(source) if name is None and not isinstance(source, bytes) else str(name or "data")
     if isinstance(source, bytes):
-        return _read(io.BytesIO(source), label, sealed=sealed)
+        return _read(io.BytesIO(source), label)
     with Path(source).open("rb") as stream:
-        return _read(stream, label, sealed=sealed)
+        return _read(stream, label)
 
 
 def read_npy(source: Source, name: object = None) -> np.ndarray:
@@ -95,9 +92,9 @@ def read_npy(source: Source, name: object = None) -> np.ndarray:
     """
     label = str(source) if name is None and not isinstance(source, bytes) else str(name or "data")
     if isinstance(source, bytes):
-        return _array(io.BytesIO(source), len(source), label)
+        return _array(io.BytesIO(source), len(source), f"{label} cannot be read as .npy: it")
     with Path(source).open("rb") as stream:
-        return _array(stream, os.fstat(stream.fileno()).st_size, label)
+        return _array(stream, os.fstat(stream.fileno()).st_size, f"{label} cannot be read as .npy: it")
 
 
 def _zipped(arrays: Mapping[str, np.ndarray], method: int) -> bytes:
@@ -112,39 +109,39 @@ def _zipped(arrays: Mapping[str, np.ndarray], method: int) -> bytes:
     return buffer.getvalue()[:-_DIGITS]
 
 
-def _read(stream: BinaryIO, label: str, *, sealed: bool) -> dict[str, np.ndarray]:
+def _read(stream: io.BufferedIOBase, label: str) -> dict[str, np.ndarray]:
+    refused = f"{label} cannot be read as .npz:"
     size = stream.seek(0, os.SEEK_END)
-    _check_start(stream, size, label)
-    if not _check_seal(stream, size, label) and sealed:
-        raise DamagedFileError(f"{label} cannot be read: it lacks the checksum that fisherjax writes at the end")
+    _check_start(stream, size, refused)
+    _check_seal(stream, size, refused)
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
-            _check_count(stream, size - len(archive.comment), len(entries), label)
-            _check_entries(entries, size, label)
-            return {entry.filename.removesuffix(".npy"): _entry(archive, entry, label) for entry in entries}
+            _check_end(stream, size - len(archive.comment), len(archive.comment), len(entries), refused)
+            _check_entries(entries, size, refused)
+            return {entry.filename.removesuffix(".npy"): _entry(archive, entry, refused) for entry in entries}
     except _BROKEN as error:
-        raise DamagedFileError(f"{label} cannot be read: it is truncated or damaged") from error
+        raise DamagedFileError(f"{refused} it is truncated or damaged") from error
 
 
-def _check_start(stream: BinaryIO, size: int, label: str) -> None:
+def _check_start(stream: io.BufferedIOBase, size: int, refused: str) -> None:
     stream.seek(0)
     start = stream.read(6)
     if not size:
-        raise DamagedFileError(f"{label} cannot be read: it is empty")
+        raise DamagedFileError(f"{refused} it is empty")
     if not start.startswith(b"PK"):
         what = "an .npy file" if start == _NPY else "a Python pickle" if start[:1] == b"\x80" else "another format"
-        raise DamagedFileError(f"{label} cannot be read: it is no .npz archive but {what}")
+        raise DamagedFileError(f"{refused} it is {what}, or damaged")
 
 
-def _check_seal(stream: BinaryIO, size: int, label: str) -> bool:
-    """Whether the file ends with a checksum; it must be the right one."""
+def _check_seal(stream: io.BufferedIOBase, size: int, refused: str) -> None:
+    """If the file ends with our checksum, it must be the right one."""
     length = size - _DIGITS
     if length < len(_SEAL):
-        return False
+        return
     stream.seek(length - len(_SEAL))
     if stream.read(len(_SEAL)) != _SEAL:
-        return False
+        return
     stored = stream.read(_DIGITS)
     summary = hashlib.sha256()
     stream.seek(0)
@@ -153,26 +150,25 @@ def _check_seal(stream: BinaryIO, size: int, label: str) -> bool:
         summary.update(block)
         length -= len(block)
     if summary.hexdigest().encode() != stored:
-        raise DamagedFileError(
-            f"{label} cannot be read: it was changed or damaged since it was written (its checksum differs)"
-        )
-    return True
+        raise DamagedFileError(f"{refused} it was changed or damaged since it was written (its checksum differs)")
 
 
-def _check_count(stream: BinaryIO, end: int, count: int, label: str) -> None:
-    """A damaged length in the directory swallows the entries that follow; zipfile does not notice."""
+def _check_end(stream: io.BufferedIOBase, end: int, comment: int, count: int, refused: str) -> None:
+    """What zipfile does not notice: entries that a damaged length hides in the one before, and a comment cut short."""
     stream.seek(end - 12)
-    stored = int.from_bytes(stream.read(2), "little")
-    if stored not in {count, 0xFFFF}:
-        raise DamagedFileError(f"{label} cannot be read: it is damaged; of its {stored} entries {count} are listed")
+    stored_count, _, _, stored_comment = struct.unpack("<HIIH", stream.read(12))
+    if stored_count not in {count, 0xFFFF}:
+        raise DamagedFileError(f"{refused} it is damaged; of its {stored_count} entries {count} are listed")
+    if stored_comment != comment:
+        raise DamagedFileError(f"{refused} it is truncated")
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], size: int, label: str) -> None:
+def _check_entries(entries: list[zipfile.ZipInfo], size: int, refused: str) -> None:
     """Everything that the directory of the archive says, before any entry is read."""
     names: set[str] = set()
     for entry in entries:
         name = entry.filename
-        where = f"{label} cannot be read: its entry {name[:80]!r}"
+        where = f"{refused} its entry {name[:80]!r}"
         if name in names:
             raise ValueError(f"{where} is there twice")
         names.add(name)
@@ -189,7 +185,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], size: int, label: str) -> Non
     total = sum(entry.file_size for entry in entries)
     if total > _most_bytes(size):
         raise ValueError(
-            f"{label} cannot be read: it would unpack to {told_bytes(total)}, more than {_MOST_EXPANSION} times its "
+            f"{refused} it would unpack to {told_bytes(total)}, more than {_MOST_EXPANSION} times its "
             f"{told_bytes(size)}; if you trust it, write it again without compression (numpy.savez)"
         )
 
@@ -199,80 +195,78 @@ def _most_bytes(size: int) -> int:
     return max(_FREE_SIZE, _MOST_EXPANSION * size)
 
 
-def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, label: str) -> np.ndarray:
-    name = f"{label}: array {entry.filename.removesuffix('.npy')[:80]!r}"
+def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, refused: str) -> np.ndarray:
+    subject = f"{refused} its array {entry.filename.removesuffix('.npy')[:80]!r}"
     try:
         with archive.open(entry) as stream:
-            array = _array(stream, entry.file_size, name)
+            array = _array(stream, entry.file_size, subject)
             stream.read(1)  # at the end of an entry its checksum is looked at
             return array
     except (*_BROKEN, zlib.error) as error:
-        raise DamagedFileError(f"{name} cannot be read: it is truncated or damaged") from error
+        raise DamagedFileError(f"{subject} is truncated or damaged") from error
 
 
-def _array(stream: IO[bytes], size: int, name: str) -> np.ndarray:
-    """One array in NumPy's format, `size` bytes long with its header."""
+def _array(stream: io.BufferedIOBase, size: int, subject: str) -> np.ndarray:
+    """One array in NumPy's format, `size` bytes long with its header; messages begin with `subject`."""
     start = stream.read(8)
     if start[:6] != _NPY or len(start) < 8:
-        what = "it is empty" if not start else "it is truncated or not in NumPy's format (.npy)"
-        raise DamagedFileError(f"{name} cannot be read: {what}")
+        raise DamagedFileError(f"{subject} is {'truncated or not in NumPy format' if start else 'empty'}")
     width = 2 if start[6] == 1 else 4
     length = int.from_bytes(stream.read(width), "little")
     if start[6] not in {1, 2, 3} or length > _MOST_HEADER:
-        raise DamagedFileError(f"{name} cannot be read: its header is damaged")
-    dtype, shape, by_columns = _header(stream.read(length), name)
-    count, there = math.prod(shape), size - 8 - width - length
-    if count * dtype.itemsize != there:
-        claimed = f"its header claims {told_bytes(count * dtype.itemsize)} (shape {shape}, {dtype})"
-        raise DamagedFileError(f"{name} cannot be read: {claimed}, but {told_bytes(max(there, 0))} are there")
+        raise DamagedFileError(f"{subject} has a damaged header")
+    dtype, shape, by_columns = _header(stream.read(length), subject)
+    claimed, there = math.prod(shape) * dtype.itemsize, max(size - 8 - width - length, 0)
+    if claimed != there:
+        raise DamagedFileError(
+            f"{subject} has a header that claims {told_bytes(claimed)} (shape {shape}, {dtype}), "
+            f"but {told_bytes(there)} are there"
+        )
     try:
         contents = np.empty(there, np.uint8)
-        _fill(memoryview(contents), stream, name)
+        _fill(contents.data, stream, subject)
         flat = contents != 0 if dtype.kind == "b" else contents.view(dtype).astype(dtype.newbyteorder("="), copy=False)
-        array = flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
     except MemoryError as error:
-        raise ValueError(f"{name} cannot be read: there is no memory for its {told_bytes(there)}") from error
+        raise ValueError(f"{subject} does not fit into memory ({told_bytes(there)})") from error
+    if dtype.kind == "U" and there and int(flat.view(np.uint32).max()) > sys.maxunicode:
+        raise DamagedFileError(f"{subject} holds text with what is no character")
+    try:
+        return flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
     except ValueError as error:
-        if isinstance(error, DamagedFileError):
-            raise
-        raise DamagedFileError(f"{name} cannot be read: the shape {shape} is impossible") from error
-    if dtype.kind == "U" and count and int(flat.view(np.uint32).max()) > sys.maxunicode:
-        raise DamagedFileError(f"{name} cannot be read: its text holds what is no character")
-    return array
+        raise DamagedFileError(f"{subject} has the impossible shape {shape}") from error
 
 
-def _header(data: bytes, name: str) -> tuple[np.dtype, tuple[int, ...], bool]:
+def _header(data: bytes, subject: str) -> tuple[np.dtype, tuple[int, ...], bool]:
     """Type, shape and order of an array; nothing but a plain literal is understood."""
     try:
-        found = ast.literal_eval(data.decode("latin1").strip())
-        described, shape, by_columns = found["descr"], found["shape"], found["fortran_order"]
+        header = ast.literal_eval(data.decode("latin1").strip())
+        described, shape, by_columns = header["descr"], header["shape"], header["fortran_order"]
     except (SyntaxError, ValueError, KeyError, TypeError, MemoryError, RecursionError) as error:
-        raise DamagedFileError(f"{name} cannot be read: its header is damaged") from error
+        raise DamagedFileError(f"{subject} has a damaged header") from error
     if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
-        raise DamagedFileError(f"{name} cannot be read: its header is damaged")
+        raise DamagedFileError(f"{subject} has a damaged header")
+    readable = "only numbers, Booleans and text are read"
     if not isinstance(described, str):
-        raise ValueError(f"{name} holds records of several fields; only numbers, Booleans and text are read")
+        raise ValueError(f"{subject} holds records of several fields; {readable}")
     kind = described.lstrip("<>|=")
-    if kind[:1] == "O":
-        raise ValueError(f"{name} holds Python objects; only numbers, Booleans and text are read")
-    if kind[:1] in {"V", "M", "m"}:
-        what = "raw bytes" if kind[0] == "V" else "dates or times"
-        raise ValueError(f"{name} holds {what} ({kind}); only numbers, Booleans and text are read")
+    others = {"O": "Python objects", "V": f"raw bytes ({kind})", "M": f"dates ({kind})", "m": f"times ({kind})"}
+    if kind[:1] in others:
+        raise ValueError(f"{subject} holds {others[kind[0]]}; {readable}")
     try:
         dtype = np.dtype(described) if re.fullmatch(r"[biufcSU][0-9]{1,9}", kind) else None
-    except TypeError:
+    except (TypeError, ValueError):
         dtype = None
     if dtype is None or not dtype.itemsize:
-        raise DamagedFileError(f"{name} cannot be read: it has the unknown type {described[:20]!r}")
+        raise DamagedFileError(f"{subject} has the unknown type {described[:20]!r}")
     return dtype, shape, bool(by_columns)
 
 
-def _fill(target: memoryview, stream: IO[bytes], name: str) -> None:
+def _fill(target: memoryview, stream: io.BufferedIOBase, subject: str) -> None:
     start = 0
     while start < len(target):
         block = stream.read(min(_CHUNK, len(target) - start))
         if not block:
-            raise DamagedFileError(f"{name} cannot be read: it is truncated")
+            raise DamagedFileError(f"{subject} is truncated")
         target[start : start + len(block)] = block
         start += len(block)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from fisherjax._archive import DamagedFileError
 from fisherjax._errors import require
 from fisherjax._types import Result, npz_path, write_atomically
 
@@ -52,20 +53,19 @@ def read_checkpoint(kind: type[R], path: str | os.PathLike[str], *, resume: bool
         if data is None:
             continue
         try:
-            found = kind.from_bytes(data, candidate)
-        except Exception as error:
-            # a broken archive fails in as many ways as it can be broken
-            if isinstance(error, ValueError) and str(error).startswith(str(candidate)):
-                raise ValueError(f"checkpoint {error}") from error
-            problem = problem or f"{candidate} cannot be read ({error}); it is truncated or not a checkpoint"
+            checkpoint = kind.from_bytes(data, candidate)
+        except DamagedFileError as error:
+            problem = problem or str(error)
             continue
+        except ValueError as error:
+            raise ValueError(f"checkpoint {error}") from error
         if problem is not None:
             warnings.warn(f"checkpoint {problem}; the one before it is used", RuntimeWarning, stacklevel=2)
         if resume and jax.process_index() == 0:
             _remove_unfinished(target)
             if candidate != target:
                 write_atomically(target, data)  # else the next checkpoint would keep the broken one
-        return found
+        return checkpoint
     require(problem is None, f"checkpoint {problem}; remove it to begin anew")
     return None
 
@@ -73,8 +73,8 @@ def read_checkpoint(kind: type[R], path: str | os.PathLike[str], *, resume: bool
 def remove_checkpoint(path: str | os.PathLike[str]) -> None:
     """Remove a checkpoint, the one before it, and what a kill left half written."""
     target = npz_path(path)
-    for one in (target, _previous(target)):
-        one.unlink(missing_ok=True)
+    for checkpoint in (target, _previous(target)):
+        checkpoint.unlink(missing_ok=True)
     _remove_unfinished(target)
 
 
@@ -87,8 +87,8 @@ def check_settings(stored: dict[str, Any], settings: dict[str, Any], path: str |
         If any differs.
     """
     for name, value in settings.items():
-        found = stored.get(name)
-        require(found == value, f"checkpoint {path} was written with {name} = {found}, this run has {value}")
+        before = stored.get(name)
+        require(before == value, f"checkpoint {path} was written with {name} = {before}, this run has {value}")
 
 
 def digest(tree: Any) -> str:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._errors import require
 from fisherjax._types import Result
 from fisherjax.numerics import check_settings, read_checkpoint, write_checkpoint
 
@@ -46,11 +47,11 @@ class Saver:
     def __init__(self, path: Path | None, settings: dict[str, Any]):
         """Begin where the file is; ValueError if it is broken or of another run."""
         self.path, self.settings = path, settings
-        found = None if path is None else read_checkpoint(OptimizationCheckpoint, path, resume=True)
-        if found is not None:
-            check_settings(found.settings, settings, str(path))
-        self.search = None if found is None else found.search
-        self.ascent = None if found is None else found.ascent
+        stored = None if path is None else read_checkpoint(OptimizationCheckpoint, path, resume=True)
+        if stored is not None:
+            check_settings(stored.settings, settings, str(path))
+        self.search = None if stored is None else stored.search
+        self.ascent = None if stored is None else stored.ascent
 
     def keep_search(self, state: SearchState) -> None:
         """Stage 1 moved on."""
@@ -76,5 +77,13 @@ def leaves_of(tree: Any) -> tuple[Any, ...]:
 
 
 def with_leaves(like: Any, leaves: tuple[Any, ...]) -> Any:
-    """A state of the same structure with other leaves."""
+    """A state of the same structure with other leaves.
+
+    Raises
+    ------
+    ValueError
+        If they are not of that structure.
+    """
+    shapes, stored = ([jnp.shape(leaf) for leaf in tree] for tree in (jax.tree.leaves(like), leaves))
+    require(shapes == stored, f"the checkpoint holds another state: arrays of shapes {stored}, expected {shapes}")
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(leaf) for leaf in leaves])

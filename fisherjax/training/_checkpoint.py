@@ -67,10 +67,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     ValueError
         If it cannot be read, is truncated, or is something else, and so is the one before it.
     """
-    found = read_checkpoint(Checkpoint, path)
-    if found is None:
+    checkpoint = read_checkpoint(Checkpoint, path)
+    if checkpoint is None:
         raise FileNotFoundError(f"there is no checkpoint {path}")
-    return found
+    return checkpoint
 
 
 def check_same_run(
@@ -99,9 +99,9 @@ def first_difference(ours: Any, stored: Any, path: str) -> str | None:
             return f"{path} is a {type(stored).__name__} there and a {type(ours).__name__} here"
         for field in dataclasses.fields(ours):
             name = f"{path}.{field.name}".removeprefix("network.")
-            found = first_difference(getattr(ours, field.name), getattr(stored, field.name), name)
-            if found is not None:
-                return found
+            difference = first_difference(getattr(ours, field.name), getattr(stored, field.name), name)
+            if difference is not None:
+                return difference
         return None
     if isinstance(ours, jax.Array | np.ndarray):
         there = getattr(stored, "shape", None)

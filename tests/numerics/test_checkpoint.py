@@ -28,7 +28,7 @@ def test_the_previous_one_is_kept_and_used(tmp_path):
         with pytest.warns(RuntimeWarning, match=r"run\.npz cannot be read .* the one before it is used"):
             assert float(numerics.read_checkpoint(fisher.FisherCurve, path).total[0]) == 1.0
     (path.parent / "run.previous.npz").write_bytes(b"")
-    with pytest.raises(ValueError, match="truncated or not a checkpoint"):
+    with pytest.raises(ValueError, match=r"checkpoint .*run\.npz cannot be read .*; remove it to begin anew"):
         numerics.read_checkpoint(fisher.FisherCurve, path)
     (path.parent / ".run.npz.123.tmp").touch()
     numerics.remove_checkpoint(path)

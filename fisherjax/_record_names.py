@@ -1,0 +1,203 @@
+"""What a saved file may name: classes of records and activation functions, decided before anything is imported.
+
+A file holds a class by its bare name, and this table says where that class lives now, so that a file outlives a move
+within the package. `tests/records` walks the library and compares.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from fisherjax._errors import suggest
+
+RECORDS = {
+    "PhaseDiagram": "fisherjax._theory",
+    "TwoTimeCorrelation": "fisherjax._theory",
+    "BlockFamily": "fisherjax.connectivity",
+    "CirculantFamily": "fisherjax.connectivity",
+    "FeedforwardChainFamily": "fisherjax.connectivity",
+    "FreeFamily": "fisherjax.connectivity",
+    "GainMatrix": "fisherjax.connectivity",
+    "GeneralizedToeplitzFamily": "fisherjax.connectivity",
+    "HomogeneousFamily": "fisherjax.connectivity",
+    "SymmetricToeplitzFamily": "fisherjax.connectivity",
+    "ToeplitzFamily": "fisherjax.connectivity",
+    "WithFractions": "fisherjax.connectivity",
+    "Preprocessing": "fisherjax.datasets",
+    "Whitening": "fisherjax.datasets",
+    "Autocorrelation": "fisherjax.dmft",
+    "PowerSpectrum": "fisherjax.dmft",
+    "AttractorManifold": "fisherjax.dynamics",
+    "ConvolutionSpectrum": "fisherjax.dynamics",
+    "Decisions": "fisherjax.dynamics",
+    "FixedPoints": "fisherjax.dynamics",
+    "Linearization": "fisherjax.dynamics",
+    "LyapunovSpectrum": "fisherjax.dynamics",
+    "MeasuredExponent": "fisherjax.dynamics",
+    "PrincipalComponents": "fisherjax.dynamics",
+    "Relaxation": "fisherjax.dynamics",
+    "Robustness": "fisherjax.dynamics",
+    "StabilityCertificate": "fisherjax.dynamics",
+    "TrajectorySpectrum": "fisherjax.dynamics",
+    "TransientGrowth": "fisherjax.dynamics",
+    "ClosureMoments": "fisherjax.fisher",
+    "ConvolutionalInformation": "fisherjax.fisher",
+    "CramerRao": "fisherjax.fisher",
+    "Diagnosis": "fisherjax.fisher._estimate",
+    "Eigendistortion": "fisherjax.fisher",
+    "FisherCurve": "fisherjax.fisher",
+    "FisherEstimate": "fisherjax.fisher",
+    "InformationProfile": "fisherjax.fisher",
+    "InformationScaling": "fisherjax.fisher",
+    "DistanceCorrelation": "fisherjax.geometry",
+    "GeometryComparison": "fisherjax.geometry",
+    "GeometryCurve": "fisherjax.geometry",
+    "NearIsometry": "fisherjax.geometry",
+    "ShepardDiagram": "fisherjax.geometry",
+    "Alignment": "fisherjax.meanfield",
+    "DiffusionOperator": "fisherjax.meanfield",
+    "PatternOverlaps": "fisherjax.meanfield",
+    "StationaryState": "fisherjax.meanfield",
+    "Trajectory": "fisherjax.meanfield",
+    "AngleNetwork": "fisherjax.networks",
+    "Architecture": "fisherjax.networks",
+    "BatchNorm": "fisherjax.networks",
+    "ConstrainedWeights": "fisherjax.networks._weights",
+    "ContinuousRNN": "fisherjax.networks",
+    "Convolution": "fisherjax.networks",
+    "ConvolutionalRNN": "fisherjax.networks",
+    "Dale": "fisherjax.networks._constraints",
+    "FeedforwardCNN": "fisherjax.networks",
+    "FreeWeights": "fisherjax.networks._weights",
+    "GRU": "fisherjax.networks",
+    "LSTM": "fisherjax.networks",
+    "LowRank": "fisherjax.networks._constraints",
+    "LowRankWeights": "fisherjax.networks._weights",
+    "Mask": "fisherjax.networks._constraints",
+    "MultiRegion": "fisherjax.networks",
+    "NoAutapses": "fisherjax.networks._constraints",
+    "Pattern": "fisherjax.networks._pattern",
+    "Projection": "fisherjax.networks",
+    "RNN": "fisherjax.networks",
+    "RateNetwork": "fisherjax.networks",
+    "Readout": "fisherjax.networks",
+    "Region": "fisherjax.networks",
+    "Response": "fisherjax.networks",
+    "Erf": "fisherjax.numerics",
+    "Identity": "fisherjax.numerics",
+    "Logistic": "fisherjax.numerics",
+    "PowerIteration": "fisherjax.numerics",
+    "SmoothFunction": "fisherjax.numerics",
+    "Spectrum": "fisherjax.numerics",
+    "Tanh": "fisherjax.numerics",
+    "ThresholdLinear": "fisherjax.numerics",
+    "AscentState": "fisherjax.optimize._checkpoint",
+    "Budget": "fisherjax.optimize",
+    "DiffusionRadius": "fisherjax.optimize",
+    "DistancesKept": "fisherjax.optimize",
+    "History": "fisherjax.optimize",
+    "IntegratedMemory": "fisherjax.optimize",
+    "LogFisher": "fisherjax.optimize",
+    "MaximumGain": "fisherjax.optimize",
+    "OptimizationCheckpoint": "fisherjax.optimize._checkpoint",
+    "Optimum": "fisherjax.optimize",
+    "Retention": "fisherjax.optimize",
+    "SearchState": "fisherjax.optimize._checkpoint",
+    "WeightRadius": "fisherjax.optimize",
+    "FlowStep": "fisherjax.simulate",
+    "MeasuredAutocorrelation": "fisherjax.simulate",
+    "SensitivityMoments": "fisherjax.simulate",
+    "Adding": "fisherjax.tasks",
+    "ContextIntegration": "fisherjax.tasks",
+    "CopyMemory": "fisherjax.tasks",
+    "DelayedMatch": "fisherjax.tasks",
+    "FlipFlop": "fisherjax.tasks",
+    "Integrator": "fisherjax.tasks",
+    "PerceptualDecision": "fisherjax.tasks",
+    "SineWave": "fisherjax.tasks",
+    "AngleTraining": "fisherjax.training",
+    "Checkpoint": "fisherjax.training",
+    "ConvolutionalTraining": "fisherjax.training",
+    "RecurrenceFit": "fisherjax.training._objectives",
+    "StageCheckpoint": "fisherjax.training._descent",
+    "StageHistory": "fisherjax.training",
+    "Training": "fisherjax.training",
+    "TrainingHistory": "fisherjax.training",
+}
+"""Home of each class that a file may hold."""
+
+STORED_AS = {"dmft.Spectrum": "PowerSpectrum"}
+"""Package and class where another package has a class of the same name: what files call it."""
+
+FUNCTIONS = (
+    "celu",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "identity",
+    "leaky_relu",
+    "log_sigmoid",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_sign",
+    "softplus",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "tanh",
+)
+"""Activation functions of `jax.nn` that a file may hold."""
+
+KEY_KINDS = ("threefry2x32", "rbg", "unsafe_rbg")
+"""Generators of random keys that a file may hold."""
+
+
+def stored_name(kind: type) -> str | None:
+    """What files call a class; None if they may not hold it."""
+    package = kind.__module__.split(".")[1:2]
+    name = STORED_AS.get(".".join([*package, kind.__qualname__]), kind.__qualname__)
+    home = RECORDS.get(name, "")
+    # a class of a user that has the name of one of ours is not ours
+    return name if kind.__module__.startswith("fisherjax.") and package == home.split(".")[1:2] else None
+
+
+def record_class(name: Any, label: str) -> type[eqx.Module]:
+    """The class that a file names; nothing is imported unless the table has it.
+
+    Raises
+    ------
+    ValueError
+        If it is not in the table, with the file and the name.
+    """
+    if not isinstance(name, str) or name not in RECORDS:
+        raise ValueError(f"{label} names {str(name)[:80]!r}, which is no record of fisherjax{suggest(name, RECORDS)}")
+    own = {stored: qualified.split(".")[1] for qualified, stored in STORED_AS.items()}
+    return getattr(importlib.import_module(RECORDS[name]), own.get(name, name))
+
+
+def stored_function(function: Callable[..., Any]) -> str | None:
+    """What files call an activation function; None if they may not hold it."""
+    name = getattr(function, "__name__", "")
+    return name if name in FUNCTIONS and getattr(jax.nn, name, None) is function else None
+
+
+def function_named(name: Any, label: str) -> Callable[..., Any]:
+    """The activation function that a file names.
+
+    Raises
+    ------
+    ValueError
+        If it is not in the table, with the file and the name.
+    """
+    if not isinstance(name, str) or name not in FUNCTIONS:
+        raise ValueError(f"{label} names the function {str(name)[:80]!r}, which is no activation function of jax.nn")
+    return getattr(jax.nn, name)
