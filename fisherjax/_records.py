@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
-from fisherjax._archive import DamagedFileError, Source, npz_bytes, read_npz
+from fisherjax._archive import npz_bytes, read_npz
 from fisherjax._errors import require, told
+from fisherjax._npy import DamagedFileError, Source, label_of
 from fisherjax._record_fields import check_fields, default_of
 from fisherjax._record_names import KEY_KINDS, RECORDS, function_named, record_class, stored_function, stored_name
 
@@ -62,7 +63,7 @@ def read_record(source: Source, name: object = None) -> eqx.Module:
         If it is damaged, was not written by fisherjax or in another format, names a class that no file may hold, or its
         fields do not fit their class.
     """
-    label = str(source if name is None and not isinstance(source, bytes) else name or "data")
+    label = label_of(source, name)
     arrays = read_npz(source, label)
     require(META in arrays, f"{label} was not written by fisherjax: it has no entry {META!r}")
     meta = _parsed(arrays.pop(META), label)

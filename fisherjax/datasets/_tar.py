@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
-from fisherjax._archive import told_bytes
+from fisherjax._npy import told_bytes
 
 _GZIP = b"\x1f\x8b"
 _LARGEST = 2**28  # bytes of an archive, packed or not: those of CIFAR have 170 and 186 million

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from fisherjax._archive import DamagedFileError
 from fisherjax._errors import require
+from fisherjax._npy import DamagedFileError
 from fisherjax._types import Result, npz_path, write_atomically
 
 R = TypeVar("R", bound=Result)
