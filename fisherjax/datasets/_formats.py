@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fisherjax._archive import read_npy, read_npz, told_bytes
+from fisherjax._archive import read_npz
 from fisherjax._errors import require, told
+from fisherjax._npy import read_npy, told_bytes
 
 _MOST_TEXT = 2**27  # bytes: as Python's strings they are several times as much
 _MOST_ARRAYS = 2**32  # bytes of a MATLAB file's variables
@@ -60,8 +61,8 @@ def file_kind(path: Path) -> str:
     ValueError
         If it is empty, no regular file, or a format that is not read; says which.
     """
+    check_regular(path)
     with path.open("rb") as stream:
-        require(path.is_file(), f"{path} is not a regular file")
         start = stream.read(1024)
     require(len(start) > 0, f"{path} is empty")
     kind = _kind(start)
@@ -202,6 +203,11 @@ def _read_matlab(path: Path) -> dict[str, np.ndarray]:
         kinds = ", ".join(f"{name} ({kind})" for name, _, kind in listed) or "nothing"
         raise ValueError(f"{path} holds no numeric arrays, only {kinds}")
     return {name: found[name] for name in chosen}
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a device or a pipe, whose opening may wait for ever; a folder or a missing file has its own error."""
+    require(not path.exists() or path.is_dir() or path.is_file(), f"{path} is not a regular file")
 
 
 def as_path(name: str, value: Any) -> Path:
