@@ -3,6 +3,11 @@
 An entry takes a key and a number x near 1, so that a second call can have other randomness and other numbers.
 """
 
+import io
+import tarfile
+import tempfile
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +35,7 @@ PACKAGES = {
     "training": training,
 }  # fmt: skip
 N, STEPS = 8, 3
+FOLDER = tempfile.TemporaryDirectory()
 
 
 def gain(x):
@@ -94,6 +100,23 @@ def channels_seen(network, image):
 
 def scaled(image, theta):
     return theta * image
+
+
+def written(name, content):
+    """A file for those who read one; it goes with the process."""
+    path = Path(FOLDER.name) / name
+    path.write_bytes(content)
+    return path
+
+
+def cifar_archive(label_bytes):
+    """Test data of CIFAR with one image, as a tar archive of the binary form."""
+    buffer, record = io.BytesIO(), bytes(label_bytes + 3072)
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("test_batch.bin" if label_bytes == 1 else "test.bin")
+        member.size = len(record)
+        archive.addfile(member, io.BytesIO(record))
+    return buffer.getvalue()
 
 
 def labels():
@@ -317,13 +340,40 @@ HOST_ONLY = {
     "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance integrator "
     "perceptual_decision sign_accuracy sine_wave weighted_mean",
     "datasets": "cifar10 cifar100 digits fit_whitening gabor grey intensities normalize_contrast oriented_gratings "
-    "photograph shapes whiten",
+    "photograph read_numbers read_responses shapes whiten",
 }
 
-HOST_ENTRIES = {}
+HOST_ENTRIES = {
+    "datasets.cifar10": lambda k, x: datasets.cifar10(
+        written("cifar.tar", cifar_archive(1)), split="test", num_images=1
+    ),
+    "datasets.cifar100": lambda k, x: datasets.cifar100(
+        written("cifar.tar", cifar_archive(2)), split="test", num_images=1
+    ),
+    "datasets.digits": lambda k, x: datasets.digits(split="test"),
+    "datasets.fit_whitening": lambda k, x: datasets.fit_whitening(pictures(k, x), method="pca", num_components=2),
+    "datasets.gabor": lambda k, x: datasets.gabor((6, 6, 1), angle=0.3 * x),
+    "datasets.grey": lambda k, x: datasets.grey(np.ones((2, 3, 3, 3)) * x),
+    "datasets.intensities": lambda k, x: datasets.intensities(pictures(k, x)),
+    "datasets.normalize_contrast": lambda k, x: datasets.normalize_contrast(pictures(k, x)),
+    "datasets.oriented_gratings": lambda k, x: datasets.oriented_gratings(2, key=k, size=6, noise_std=0.1 * x),
+    "datasets.photograph": lambda k, x: datasets.photograph("coffee"),
+    "datasets.read_numbers": lambda k, x: datasets.read_numbers(written("n.csv", b"1.5,2.5\n0.5,1.5\n")),
+    "datasets.read_responses": lambda k, x: datasets.read_responses(
+        written("r.csv", b"a,1.5\na,2.5\nb,1.5\n"), conditions=("a", "b"), separation=0.1 * x, period=2.0 * x
+    ),
+    "datasets.shapes": lambda k, x: datasets.shapes(2, key=k, size=8, noise_std=0.1 * x),
+    "datasets.whiten": lambda k, x: datasets.whiten(pictures(k, x), datasets.fit_whitening(pictures(k, x))),
+}  # fmt: skip
 """Valid calls of functions in `HOST_ONLY`, for the wrong calls."""
 
 ACCEPTED = {
+    ("datasets.gratings", "angles", "axes"),  # any shape
+    ("datasets.grating_moments", "angles", "axes"),
+    ("datasets.grey", "images", "axes"),  # leading axes are batches
+    ("datasets.intensities", "images", "axes"),
+    ("datasets.normalize_contrast", "images", "axes"),
+    ("datasets.read_responses", "period", "infinite"),  # a line
     ("geometry.pairwise_distances", "states", "axes"),  # leading axes are batches
     ("geometry.distance_correlation", "key", "none"),  # no resamples, no key
 }

@@ -7,6 +7,7 @@ from ._natural import PHOTOGRAPHS, natural_patches, photograph
 from ._pictures import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, gabor
 from ._preprocess import Whitening, fit_whitening, grey, intensities, normalize_contrast, whiten
 from ._recorded import Responses, read_responses
+from ._tables import read_numbers
 from ._variants import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "normalize_contrast",
     "oriented_gratings",
     "photograph",
+    "read_numbers",
     "read_responses",
     "shapes",
     "whiten",

@@ -9,9 +9,9 @@ from jax.scipy.special import i0e
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Scalar, as_float
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_integer, check_key, check_scalar
+from fisherjax._types import Key, Scalar
 
 _DISC = 6.0  # pixels at a squared radius of at least this are outside
 _TABLE = 4097
@@ -61,10 +61,10 @@ def gratings(
     ValueError
         If an angle is not finite or an option is out of range.
     TypeError
-        If `key` is not a JAX key.
+        If `key` is not a JAX key, or what should be numbers is something else.
     """
     key = check_key("key", key)
-    theta = _checked(angles, size, noise_variance, noise_probability)
+    theta = _checked(angles, size, frequency, noise_variance, noise_probability)
     options = [jnp.asarray(value, theta.dtype) for value in (frequency, noise_variance, noise_probability)]
     keys = jax.random.split(key, theta.shape) if theta.ndim else key
     draw = _grating
@@ -88,7 +88,7 @@ def grating_moments(
 
     Parameters and errors are those of `gratings`.
     """
-    theta = _checked(angles, size, noise_variance, noise_probability)
+    theta = _checked(angles, size, frequency, noise_variance, noise_probability)
     spread = jnp.sqrt(jnp.asarray(noise_variance, theta.dtype))
     share = jnp.asarray(noise_probability, theta.dtype)
     wave = _wave(theta, size, jnp.asarray(frequency, theta.dtype))
@@ -129,10 +129,11 @@ def grating_angles(
     TypeError
         If `key` is not a JAX key.
     """
+    key = check_key("key", key)
     num_angles = check_integer("num_angles", num_angles, minimum=1)
     check_scalar("concentration", concentration, minimum=0.0)
     check_scalar("location", location)
-    uniform = jax.random.uniform(check_key("key", key), (num_angles,))
+    uniform = jax.random.uniform(key, (num_angles,))
     kappa = jnp.asarray(concentration, uniform.dtype)
     # by inversion of the distribution function on a fine table
     grid = jnp.linspace(-math.pi, math.pi, _TABLE, dtype=uniform.dtype)
@@ -142,14 +143,12 @@ def grating_angles(
     return jnp.mod(angle + jnp.asarray(location, uniform.dtype), math.pi)
 
 
-def _checked(angles: object, size: int, noise_variance: Scalar, noise_probability: Scalar) -> Array:
-    theta = as_float(angles)
-    check_finite("angles", theta)
+def _checked(angles: object, size: int, frequency: Scalar, noise_variance: Scalar, noise_probability: Scalar) -> Array:
+    theta = as_real("angles", angles)
     check_integer("size", size, minimum=2)
+    check_scalar("frequency", frequency)
     check_scalar("noise_variance", noise_variance, minimum=0.0)
-    check_scalar("noise_probability", noise_probability, minimum=0.0)
-    if isinstance(noise_probability, float | int):
-        require(noise_probability <= 1, f"noise_probability must be at most 1, got {noise_probability}")
+    check_scalar("noise_probability", noise_probability, minimum=0.0, maximum=1.0)
     return theta
 
 

@@ -36,9 +36,9 @@ def digits(*, split: str = "train") -> tuple[Float[np.ndarray, "n 8 8 1"], Int32
     ----------
     Alpaydin & Kaynak (1998), Optical recognition of handwritten digits, UCI machine learning repository (test part).
     """
+    check_choice("split", split, ("train", "test", "all"))
     from sklearn.datasets import load_digits  # noqa: PLC0415
 
-    check_choice("split", split, ("train", "test", "all"))
     found: Any = load_digits()
     images, labels = (found.images[..., None] / 16).astype(np.float32), found.target.astype(np.int32)
     if split == "all":
@@ -73,10 +73,11 @@ def oriented_gratings(
     TypeError
         If `key` is not a JAX key.
     """
+    key = check_key("key", key)
     count, side = check_integer("num_images", num_images, minimum=1), check_integer("size", size, minimum=4)
     classes = check_integer("num_classes", num_classes, minimum=2)
     check_scalar("noise_std", noise_std, minimum=0.0)
-    label_key, phase_key, frequency_key, noise_key = jax.random.split(check_key("key", key), 4)
+    label_key, phase_key, frequency_key, noise_key = jax.random.split(key, 4)
     labels = jax.random.randint(label_key, (count,), 0, classes)
     phase = jax.random.uniform(phase_key, (count, 1, 1), maxval=2 * math.pi)
     cycles = jax.random.uniform(frequency_key, (count, 1, 1), minval=side / 12, maxval=side / 6)
@@ -94,9 +95,10 @@ def shapes(
 
     Parameters and errors are those of `oriented_gratings`.
     """
+    key = check_key("key", key)
     count, side = check_integer("num_images", num_images, minimum=1), check_integer("size", size, minimum=8)
     check_scalar("noise_std", noise_std, minimum=0.0)
-    label_key, place_key, size_key, contrast_key, noise_key = jax.random.split(check_key("key", key), 5)
+    label_key, place_key, size_key, contrast_key, noise_key = jax.random.split(key, 5)
     labels = jax.random.randint(label_key, (count,), 0, len(SHAPES))
     radius = jax.random.uniform(size_key, (count, 1, 1), minval=side / 8, maxval=side / 4)
     centre = radius[..., 0] + jax.random.uniform(place_key, (count, 2)) * (side - 2 * radius[..., 0])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from fisherjax._errors import check_choice, check_integer, check_key
+from fisherjax._errors import check_choice, check_flag, check_integer, check_key, require
 from fisherjax._types import Key
 
 from ._preprocess import LUMINANCE
@@ -15,7 +15,6 @@ from ._preprocess import LUMINANCE
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "stereo_motorcycle")
 
 
-@functools.cache
 def photograph(name: str) -> UInt8[np.ndarray, "height width 3"]:
     """One of the five photographs that `natural_patches` cuts from (`PHOTOGRAPHS`), as it ships with scikit-image.
 
@@ -24,9 +23,13 @@ def photograph(name: str) -> UInt8[np.ndarray, "height width 3"]:
     ValueError
         If there is none of that name.
     """
+    return _photograph(check_choice("name", name, PHOTOGRAPHS)).copy()
+
+
+@functools.cache
+def _photograph(name: str) -> np.ndarray:
     from skimage import data  # noqa: PLC0415
 
-    check_choice("name", name, PHOTOGRAPHS)
     image = getattr(data, name)()
     image = image[0] if isinstance(image, tuple) else image
     return np.asarray(image, np.uint8)[..., :3]
@@ -66,16 +69,18 @@ def natural_patches(
     Photographs: astronaut (NASA), chelsea (S. van der Walt), coffee (R. Michel), rocket (SpaceX),
     stereo_motorcycle (Middlebury 2014), as distributed with scikit-image.
     """
+    key = check_key("key", key)
+    check_flag("color", color)
     num_images = check_integer("num_images", num_images, minimum=1)
     size = check_integer("size", size, minimum=1)
     reduction = check_integer("reduction", reduction, minimum=1)
+    smallest = min(min(_photograph(name).shape[:2]) for name in PHOTOGRAPHS) // reduction
+    require(
+        size <= smallest,
+        f"size must be at most {smallest}, the smallest photograph at reduction={reduction}; got {size}",
+    )
     photographs = [_reduced(name, reduction) for name in PHOTOGRAPHS]
-    smallest = min(min(image.shape[:2]) for image in photographs)
-    if size > smallest:
-        raise ValueError(
-            f"size must be at most {smallest}, the smallest photograph at reduction={reduction}; got {size}"
-        )
-    choice_key, place_key = jax.random.split(check_key("key", key))
+    choice_key, place_key = jax.random.split(key)
     choices = np.asarray(jax.random.randint(choice_key, (num_images,), 0, len(photographs)))
     places = np.asarray(jax.random.uniform(place_key, (num_images, 2), jnp.float32))
     patches = []
@@ -89,7 +94,7 @@ def natural_patches(
 
 @functools.cache
 def _reduced(name: str, reduction: int) -> np.ndarray:
-    image = photograph(name).astype(np.float32) / 255
+    image = _photograph(name).astype(np.float32) / 255
     height, width = (extent // reduction for extent in image.shape[:2])
     cells = image[: height * reduction, : width * reduction].reshape(height, reduction, width, reduction, 3)
     return cells.mean(axis=(1, 3))

@@ -3,15 +3,21 @@
 import dataclasses
 import math
 import os
+import warnings
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._arrays import host_real
+from fisherjax._errors import check_flag, check_integer, check_scalar, require, told
 from fisherjax._types import Result, Scalar
+
+from ._formats import as_path, check_regular
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean intensity of ImageNet's red, green and blue."""
@@ -19,6 +25,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 """Their standard deviations."""
 
 _MODES = {1: "L", 3: "RGB"}
+_COLOURS = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+_MOST_PIXELS = 10**8
 
 
 class Preprocessing(Result):
@@ -61,17 +69,18 @@ class Preprocessing(Result):
         std: Any = IMAGENET_STD,
         invert: bool = False,
     ):
-        height, width, colours = (check_integer("image_shape", side, minimum=1) for side in image_shape)
+        height, width, colours = _checked_shape(image_shape)
         shorter = min(height, width)
         self.image_shape = (height, width, colours)
         self.resize = round(shorter * 256 / 224) if resize is None else check_integer("resize", resize, minimum=shorter)
-        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
-        self.invert = bool(invert)
+        self.invert = check_flag("invert", invert)
         require(colours in _MODES, f"pictures have 1 or 3 colours, this network expects {colours}")
+        means, deviations = host_real("mean", mean, "colours"), host_real("std", std, "colours")
         require(
-            len(self.mean) == len(self.std) == colours,
-            f"mean and std need {colours} numbers each, got {len(self.mean)} and {len(self.std)}",
+            len(means) == len(deviations) == colours,
+            f"mean and std need {colours} numbers each, got {len(means)} and {len(deviations)}",
         )
+        self.mean, self.std = tuple(map(float, means)), tuple(map(float, deviations))
         require(min(self.std) > 0, f"std must be positive, got {self.std}")
 
     def __call__(self, picture: str | os.PathLike[str] | np.ndarray) -> Float[np.ndarray, "height width colours"]:
@@ -89,15 +98,21 @@ class Preprocessing(Result):
         IsADirectoryError, PermissionError
             If it is a folder, or may not be read.
         ValueError
-            If it is no picture, is damaged, or has more than 16 bits per pixel.
+            If it is no picture, is damaged, animated or too large, has more than 16 bits per pixel, or colours that
+            are neither grey, RGB nor CMYK.
         """
         height, width, colours = self.image_shape
-        whole = _opened(picture).convert(_MODES[colours])
+        opened, name = _opened(picture)
+        whole = opened.convert(_MODES[colours])
         across, down = whole.size
         scale = self.resize / min(height, width)
         factor = max(scale * height / down, scale * width / across)
         # whole pixels, rounded down as is usual; 1e-6 since a ratio of integers may fall short of one
         sides = (max(width, int(across * factor + 1e-6)), max(height, int(down * factor + 1e-6)))
+        require(
+            sides[0] * sides[1] <= _MOST_PIXELS,
+            f"{name} is too narrow: {across} × {down} pixels for {width} × {height}",
+        )
         small = np.asarray(whole.resize(sides, resample=2), np.float32).reshape(*sides[::-1], colours) / 255
         top, left = round((sides[1] - height) / 2), round((sides[0] - width) / 2)
         cut = small[top : top + height, left : left + width]
@@ -110,43 +125,87 @@ class Preprocessing(Result):
 
     def intensities(self, image: Float[Array | np.ndarray, "height width colours"]) -> np.ndarray:
         """Back to intensities within [0, 1], to look at."""
-        return np.clip(np.asarray(image) * np.array(self.std) + np.array(self.mean), 0, 1)
+        return np.clip(
+            host_real("image", image, f"height width {self.image_shape[2]}") * np.array(self.std) + np.array(self.mean),
+            0,
+            1,
+        )
 
 
-def _opened(picture: Any) -> Any:
+def _checked_shape(image_shape: Any) -> tuple[int, int, int]:
+    if isinstance(image_shape, str) or not hasattr(image_shape, "__len__") or len(image_shape) != 3:
+        raise TypeError(f"image_shape must be (height, width, colours), got {told(image_shape)}")
+    height, width, colours = (check_integer("image_shape", side, minimum=1) for side in image_shape)
+    return height, width, colours
+
+
+def _opened(picture: Any) -> tuple[Any, str]:
+    """A picture in eight bits, upright, without transparency, and what messages call it."""
     from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415
 
-    if isinstance(picture, np.ndarray):
+    if isinstance(picture, np.ndarray | jax.Array):
+        pixels = np.asarray(picture)
         require(
-            picture.dtype == np.uint8 and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)),
-            f"a picture must be uint8 (height, width) or (height, width, 3), got {picture.dtype} {picture.shape}",
+            pixels.dtype == np.uint8
+            and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
+            and pixels.size > 0,
+            f"picture must be uint8 (height, width) or (height, width, 3), got {pixels.dtype} {pixels.shape}",
         )
-        return Image.fromarray(picture)
+        return Image.fromarray(pixels), "picture"
+    path = as_path("picture", picture)
+    check_regular(path)
+    path.open("rb").close()  # what the system says of a missing file or a folder goes to the caller
     try:
-        with Image.open(picture) as opened:
-            return _plain(ImageOps.exif_transpose(opened), picture)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures, which are refused below
+            with Image.open(path) as opened:
+                _check_opened(opened, path)
+                return _plain(ImageOps.exif_transpose(opened), path), str(path)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{picture} is not a picture that can be read") from error
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a picture that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} claims more than {_MOST_PIXELS // 10**6} million pixels; make it smaller") from error
+    except _UnusableError as error:
+        raise ValueError(str(error)) from error
+    except MemoryError as error:
+        raise ValueError(f"{path} is too large for the memory of this machine") from error
+    except Exception as error:
         # a damaged file fails in as many ways as there are formats
-        raise ValueError(f"{picture} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read: it is truncated or damaged") from error
 
 
-def _plain(image: Any, name: object) -> Any:
+class _UnusableError(Exception):
+    """A picture that could be read, but not as one picture of known intensities; the message says why."""
+
+
+def _check_opened(image: Any, path: Path) -> None:
+    """What the header of a file says, before any pixel is unpacked."""
+    across, down = image.size
+    if across * down > _MOST_PIXELS:
+        claimed = f"{across} × {down} pixels, more than {_MOST_PIXELS // 10**6} million"
+        raise _UnusableError(f"{path} claims {claimed}; make it smaller")
+    # cameras put a preview beside the photograph, which comes first
+    frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
+    if frames > 1:
+        raise _UnusableError(f"{path} holds {frames} pictures (an animation or pages); save one of them")
+    if image.mode == "F":
+        what = "holds floating point numbers of unknown range; make it 8 or 16 bits per pixel"
+        raise _UnusableError(f"{path} {what}")
+    if image.mode not in _COLOURS and not image.mode.startswith("I"):
+        raise _UnusableError(f"{path} has colours in the form {image.mode}; save it as RGB")
+
+
+def _plain(image: Any, path: Path) -> Any:
     """Eight bits per colour and nothing transparent: on white, as viewers show it."""
     from PIL import Image  # noqa: PLC0415
 
     if image.mode.startswith("I"):
         deep = np.asarray(image)
-        require(
-            bool(deep.min() >= 0 and deep.max() < 2**16), f"{name} has more than 16 bits per pixel; make it 8 or 16"
-        )
+        if deep.min() < 0 or deep.max() >= 2**16:
+            raise _UnusableError(f"{path} has more than 16 bits per pixel; make it 8 or 16")
         return Image.fromarray(np.round(deep / 257).astype(np.uint8))
-    require(image.mode != "F", f"{name} holds floating point numbers of unknown range; make it 8 or 16 bits per pixel")
-    if "A" in image.getbands() or "transparency" in image.info:
-        whole = image.convert("RGBA")
+    if {"A", "a"} & set(image.getbands()) or "transparency" in image.info:
+        whole = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
     return image.copy()
 
@@ -185,9 +244,11 @@ def gabor(
     Raises
     ------
     ValueError
-        If the width is not positive.
+        If the width is not positive, or a number not finite.
     """
-    height, across, colours = (check_integer("image_shape", side, minimum=1) for side in image_shape)
+    height, across, colours = _checked_shape(image_shape)
+    for name, value in (("angle", angle), ("contrast", contrast), ("position", position), ("cycles", cycles)):
+        check_scalar(name, value)
     check_scalar("width", width, minimum=0.0, strict=True)
     theta, c, shift, k, w = (jnp.asarray(one, float) for one in (angle, contrast, position, cycles, width))
     side = min(height, across)

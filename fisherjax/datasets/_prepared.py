@@ -108,7 +108,8 @@ def download(variant: Variant, folder: Path, *, url_infos: dict[str, Any] | None
     expected = {**checksums.get_all_url_infos(), **(url_infos or {})}[variant.url]
     name = resource.get_dl_fname(variant.url, expected.checksum)
     for cached in (downloads / variant.name / name, downloads / name):
-        if resource.is_locally_cached(cached) and cached.stat().st_size == expected.size:
+        described = cached.with_name(f"{name}.INFO").is_file()
+        if described and cached.is_file() and cached.stat().st_size == expected.size:
             return cached
     by_hand = (manual / variant.archive).is_file()
     if not by_hand:

@@ -9,15 +9,17 @@ import csv
 import io
 import itertools
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from fisherjax._errors import check_choice, require
 
-from ._formats import read_text
+from ._formats import as_path, read_text
 
 SEPARATORS = {"tab": "\t", "semicolon": ";", "comma": ",", "bar": "|", "space": " "}
 DECIMALS = {"point": ".", "comma": ","}
@@ -92,6 +94,29 @@ def read_table(path: Path, *, header: str = "auto", separator: str = "auto", dec
     return Table(path, names, rows, point, [f"{path.name}: {layout}", *notes])
 
 
+def read_numbers(
+    path: str | os.PathLike[str], *, header: str = "auto", separator: str = "auto", decimal: str = "auto"
+) -> Float[np.ndarray, "rows columns"]:
+    """Read a table of numbers from text: .csv, .tsv or .txt, also packed by gzip.
+
+    Parameters
+    ----------
+    path
+        The file.
+    header, separator, decimal
+        As for `read_responses`.
+
+    Raises
+    ------
+    OSError
+        If the file may not be read.
+    TypeError, ValueError
+        If it is another format, damaged or too large, a cell is missing or no number, rows differ in length, or its
+        first row may be a header of numbers.
+    """
+    return numbers(read_table(as_path("path", path), header=header, separator=separator, decimal=decimal))
+
+
 def numbers(table: Table) -> np.ndarray:
     """All cells as finite numbers (rows, columns).
 
@@ -117,7 +142,7 @@ def numbers(table: Table) -> np.ndarray:
         shown = ", ".join(map(str, missing[:_LISTED])) + (", …" if len(missing) > _LISTED else "")
         raise ValueError(
             f"{table.path}: {len(missing)} of {len(table.rows)} rows have missing values (line {shown}); "
-            "leave those trials out, or fill the values in"
+            "leave those rows out, or fill the values in"
         )
     return values
 
@@ -254,7 +279,7 @@ def _is_header(path: Path, first: Row, rest: list[Row], point: str) -> tuple[boo
     counts = values if named or head is None or len(cells) == 1 else [head, *values]
     if counts[0] in {0, 1} and _progresses(counts, 1.0) and (named or len(counts) > 1):
         if named or len(counts) >= _CERTAIN or (not whole_below and whole_cells(tail)):
-            return True, [f"line {first.line} ({shown}) was taken for a header of numbers, not a trial (header=no)"]
+            return True, [f"line {first.line} ({shown}) was taken for a header of numbers; header=no makes it a trial"]
         raise ValueError(f"{where} may be a header of numbers or a trial; {_DECIDE}")
     steady = len(counts) >= _CERTAIN and counts[1] != counts[0] and _progresses(counts, counts[1] - counts[0])
     bare = len(tail) > 1 and whole_cells(tail) and not whole_below and cells[0] not in labels
@@ -279,7 +304,7 @@ def _check_comments(path: Path, comments: list[Row], width: int, point: str, mar
             continue
         if width > 1 and len(cells) == width and all(as_number(cell, point) is not None for cell in cells[1:]):
             raise ValueError(
-                f"{path}: line {line} begins as a comment and goes on as a trial; take the sign away, or the line"
+                f"{path}: line {line} begins as a comment and goes on as a row; take the sign away, or the line"
             )
 
 

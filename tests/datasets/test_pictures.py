@@ -1,5 +1,9 @@
 """Pictures as networks expect them, against the resampling written out, and Gabor patches."""
 
+import struct
+import warnings
+import zlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,6 +85,65 @@ def test_depth_and_transparency(tmp_path):
         preprocess(tmp_path / "cut.png")
 
 
+def claiming(width, height):
+    """A PNG whose header claims a size, with hardly any pixels."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+@pytest.mark.parametrize("size", [(12_000, 9_000), (100_000, 100_000)])
+def test_decompression_bombs(tmp_path, size):
+    """In our words, where Pillow warns and where it raises."""
+    (tmp_path / "bomb.png").write_bytes(claiming(*size))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"bomb\.png claims .*more than 100 million"):
+            datasets.Preprocessing()(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "CMYK", "YCbCr", "RGBA"])
+def test_forms_of_colour(tmp_path, mode):
+    preprocess = datasets.Preprocessing((8, 8, 3), resize=8, mean=(0, 0, 0), std=(1, 1, 1))
+    colour = np.array([153, 51, 204], np.uint8)  # of the palette of browsers, so that no form loses it
+    picture = Image.fromarray(np.broadcast_to(colour, (8, 8, 3)).copy()).convert(mode)
+    path = tmp_path / ("picture.png" if mode in {"RGB", "P", "RGBA"} else "picture.tif")
+    picture.save(path)
+    np.testing.assert_allclose(preprocess(path)[3, 3], colour / 255, atol=0.02)
+
+
+def test_what_is_not_one_picture_of_known_intensities(tmp_path):
+    preprocess = datasets.Preprocessing()
+    picture = Image.fromarray(np.full((8, 8, 3), 90, np.uint8))
+    other = Image.fromarray(np.full((8, 8, 3), 20, np.uint8))
+    for name in ("two.gif", "two.png", "two.tif"):
+        picture.save(tmp_path / name, save_all=True, append_images=[other])
+        with pytest.raises(ValueError, match=rf"{name} holds 2 pictures \(an animation or pages\)"):
+            preprocess(tmp_path / name)
+    picture.convert("LAB").save(tmp_path / "lab.tif")
+    with pytest.raises(ValueError, match=r"lab\.tif has colours in the form LAB; save it as RGB"):
+        preprocess(tmp_path / "lab.tif")
+    Image.fromarray(np.zeros((1, 60_000, 3), np.uint8)).save(tmp_path / "thin.png")
+    with pytest.raises(ValueError, match=r"thin\.png is too narrow: 60000 × 1 pixels"):
+        preprocess(tmp_path / "thin.png")
+
+
+def test_wrong_settings(as_user):
+    for options, message in (
+        ({"image_shape": 5}, "image_shape must be"),
+        ({"image_shape": (2, 2.5, 3)}, "image_shape must be an integer"),
+        ({"mean": "dark"}, "mean must be an array"),
+        ({"std": (1.0, 1.0, np.nan)}, "std must be finite"),
+        ({"invert": "yes"}, "invert must be True or False"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            datasets.Preprocessing(**options)
+
+
 def test_wrong_pictures(tmp_path, as_user):
     (tmp_path / "words.png").write_text("not a picture")
     preprocess = datasets.Preprocessing()
@@ -88,7 +151,7 @@ def test_wrong_pictures(tmp_path, as_user):
         preprocess(tmp_path / "words.png")
     with pytest.raises(FileNotFoundError):
         preprocess(tmp_path / "absent.png")
-    with pytest.raises(ValueError, match="must be uint8"):
+    with pytest.raises(ValueError, match="picture must be uint8"):
         preprocess(np.zeros((4, 4)))
     with pytest.raises(ValueError, match="this network expects 4"):
         datasets.Preprocessing((8, 8, 4))

@@ -23,6 +23,43 @@ def test_bytes_become_intensities_and_luminance():
         datasets.grey(images[..., 0])
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (np.int64, 51, 0.2),
+        (np.int16, 255, 1.0),
+        (np.uint16, 51, 0.2),
+        (np.uint16, 13107, 0.2),
+        (np.bool_, 1, 1.0),
+        (np.float32, 51, 51.0),
+    ],
+)
+def test_whole_numbers_of_any_type_are_bytes_or_sixteen_bits(kind, value, expected):
+    np.testing.assert_allclose(datasets.intensities(np.full((2, 3), value, kind)), expected, rtol=1e-6)
+
+
+def test_whole_numbers_that_may_mean_anything(as_user):
+    for value in (np.full(3, 300), np.full(3, -1), np.full(3, 40_000, np.int32)):
+        with pytest.raises(ValueError, match="images must be bytes"):
+            datasets.intensities(value)
+    with pytest.raises(ValueError, match="images hold only 0 and 1 as int64"):
+        datasets.intensities(np.array([0, 1]))
+    with pytest.raises(ValueError, match="images must be finite"):
+        datasets.intensities(np.array([0.5, np.nan]))
+    with pytest.raises(ValueError, match="channels are last here"):
+        datasets.grey(np.zeros((2, 3, 4, 4)))
+
+
+def test_flat_up_to_rounding_and_large_values():
+    """A flat image whose mean rounds is no noise; squares of large values do not overflow."""
+    np.testing.assert_array_equal(datasets.normalize_contrast(np.full((2, 5, 5), 0.1, np.float32), offset=0.0), 0)
+    wave = np.sin(np.arange(50.0)).reshape(2, 25).astype(np.float32)
+    large = datasets.normalize_contrast(np.float32(1e30) * wave, offset=0.0)
+    np.testing.assert_allclose(large, datasets.normalize_contrast(wave, offset=0.0), rtol=1e-4)
+    with pytest.raises(ValueError, match="all are the same up to rounding"):
+        datasets.fit_whitening(np.full((5, 4), 1 / 3) * np.linspace(1, 1 + 1e-16, 5)[:, None])
+
+
 def test_natural_patches_are_grey_patches_of_colour(key):
     colour = datasets.natural_patches(5, key=key, color=True)
     np.testing.assert_allclose(datasets.grey(colour), datasets.natural_patches(5, key=key), atol=1e-6)

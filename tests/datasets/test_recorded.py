@@ -126,7 +126,7 @@ def test_what_was_decided_is_told(tmp_path):
         (lines() + "a,1,1_000,2,3\n", "line 12 holds '1_000', which is not a number"),
         (lines() + "a,1,inf,2,3\n", "line 12 holds 'inf', which is not finite"),
         (lines() + 'a,1,"inf,2,3\n', "a quotation mark that is not closed"),
-        (lines() + "#a,1,2,3,4\n", "line 12 begins as a comment and goes on as a trial"),
+        (lines() + "#a,1,2,3,4\n", "line 12 begins as a comment and goes on as a row"),
         ("condition,0,1,2,3\n" + lines() + "condition,0,1,2,3\n", "line 13 repeats the header"),
         ("a,1.5,x,2,3\n" + lines(), "holds words and numbers: a header, or a trial with a fault"),
         ("condition,12,57,61,80\n" + lines(), "may be a header of numbers or a trial; say header=yes"),
@@ -266,3 +266,13 @@ def test_paths(tmp_path, as_user):
         datasets.read_responses(3)
     with pytest.raises(ValueError, match="one file or two"):
         datasets.read_responses()
+
+
+def test_a_table_of_numbers(tmp_path):
+    path = tmp_path / "gains.txt"
+    np.savetxt(path, MINUS, header="four by six")
+    np.testing.assert_array_equal(datasets.read_numbers(path), MINUS)
+    path.write_text("0 1\n1 0\n")
+    with pytest.raises(ValueError, match=r"line 1 \(0, 1\) may be a header of numbers"):
+        datasets.read_numbers(path)
+    np.testing.assert_array_equal(datasets.read_numbers(path, header="no"), [[0, 1], [1, 0]])
