@@ -16,10 +16,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
+from fisherjax._errors import as_path, check_regular
 from fisherjax._npy import CHUNK, MAGIC, DamagedFileError, Source, label_of, read_array, told_bytes
 
 _SEAL = b"fisherjax sha256 "
@@ -74,7 +74,9 @@ def read_npz(source: Source, name: object = None) -> dict[str, np.ndarray]:
     label = label_of(source, name)
     if isinstance(source, bytes):
         return _read(io.BytesIO(source), label)
-    with Path(source).open("rb") as stream:
+    path = as_path("path", source)
+    check_regular(path)
+    with path.open("rb") as stream:
         return _read(stream, label)
 
 
@@ -117,7 +119,7 @@ def opened_zip(stream: io.BufferedIOBase, refused: str) -> Iterator[zipfile.ZipF
                 archive.open(entry).close()  # compares its names in the directory and before its contents
             yield archive
     except _BROKEN as error:
-        raise DamagedFileError(f"{refused} it is truncated or damaged") from error
+        raise DamagedFileError(f"{refused} it is damaged, truncated or no zip archive") from error
 
 
 def _read(stream: io.BufferedIOBase, label: str) -> dict[str, np.ndarray]:

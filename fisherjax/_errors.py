@@ -7,7 +7,9 @@ traced value passes, since its number is not known yet.
 
 import difflib
 import math
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -122,6 +124,20 @@ def check_instance(name: str, value: T, kind: type | tuple[type, ...], hint: str
         article = "an" if named[0] in "AEIO" else "a"
         raise TypeError(f"{name} must be {article} {named}, got {told(value)}{f'; {hint}' if hint else ''}")
     return value
+
+
+def as_path(name: str, value: Any) -> Path:
+    """A path of a string or a path-like object; TypeError otherwise."""
+    if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
+        raise TypeError(f"{name} must be the path of a file, got {told(value)}")
+    text = os.fspath(value)
+    require(bool(text) and "\0" not in str(text), f"{name} must be the path of a file, got {told(text)}")
+    return Path(value)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a device or a pipe, whose opening may wait for ever; a folder or a missing file has its own error."""
+    require(not path.exists() or path.is_dir() or path.is_file(), f"{path} is not a regular file")
 
 
 def check_key(name: str, value: Any) -> jax.Array:

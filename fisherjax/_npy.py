@@ -6,9 +6,10 @@ import math
 import os
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
+
+from fisherjax._errors import as_path, check_regular
 
 CHUNK = 2**22
 """Bytes that are read at a time."""
@@ -39,7 +40,9 @@ def read_npy(source: Source, name: object = None) -> np.ndarray:
     label = label_of(source, name)
     if isinstance(source, bytes):
         return read_array(io.BytesIO(source), len(source), f"{label} cannot be read as .npy: it")
-    with Path(source).open("rb") as stream:
+    path = as_path("path", source)
+    check_regular(path)
+    with path.open("rb") as stream:
         return read_array(stream, os.fstat(stream.fileno()).st_size, f"{label} cannot be read as .npy: it")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from fisherjax._errors import as_path
 from fisherjax._records import read_record, record_bytes
 
 Scalar: TypeAlias = float | int | np.ndarray | np.generic | jax.Array
@@ -85,7 +86,7 @@ class Result(eqx.Module):
             If the file is truncated or damaged, was not written by fisherjax or in another format, names a class that
             is no record of fisherjax, lacks a field that has no default, or holds a result of another type.
         """
-        return _of_kind(cls, read_record(path), path)
+        return _of_kind(cls, read_record(as_path("path", path)), path)
 
     @classmethod
     def from_bytes(cls: type[R], data: bytes, name: str | os.PathLike[str] = "data") -> R:
@@ -101,7 +102,7 @@ class Result(eqx.Module):
 
 def npz_path(path: str | os.PathLike[str]) -> Path:
     """The path with ``.npz`` appended if it does not end so."""
-    target = Path(path)
+    target = as_path("path", path)
     return target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
 
 

@@ -1,6 +1,6 @@
 """Weights of a `ConvolutionalRNN` in files, under the names of the published checkpoints."""
 
-import io
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Mapping
@@ -12,7 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax._errors import require
+from fisherjax._archive import npz_bytes, read_npz
+from fisherjax._arrays import as_real
+from fisherjax._errors import as_path, check_instance, check_regular, require, told
+from fisherjax._npy import DamagedFileError
 from fisherjax._types import write_atomically
 
 from ._architecture import Architecture
@@ -20,6 +23,7 @@ from ._convolutional import ConvolutionalRNN
 from ._torch_archive import read_torch, write_torch
 
 _SCALE, _DIRECTION = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
+_DIGEST = "fisherjax_sha256"
 _MOST_NAMED = 4
 
 
@@ -30,7 +34,8 @@ def load_cordsnet(path: str | os.PathLike[str], architecture: Architecture | Non
     ----------
     path
         A zip checkpoint of torch (.pt, .pth), ``.safetensors``, or ``.npz``; which of them it is the content tells.
-        Names may begin with ``module.``.
+        Names may begin with ``module.``. A flipped bit is noticed in any file that `save_cordsnet` wrote, and in all
+        zip archives; safetensors of others have no checksum.
     architecture
         What it must fit. By default what the shapes of the weights imply, with α = 0.2 and 100 + 100 steps; a stem of
         7 × 7 is that of CordsNet, of stride 2 and pooled, any other is not strided.
@@ -42,22 +47,32 @@ def load_cordsnet(path: str | os.PathLike[str], architecture: Architecture | Non
     ValueError
         If it is truncated or something else, a key is missing or unknown, or a shape does not fit (which one).
     """
-    found = {name.removeprefix("module."): value for name, value in read_weights(path).items()}
-    plan = _implied(found, path) if architecture is None else architecture
-    blank = _blank(plan)
-    names, leaves = _named(blank)
-    missing = [name for name in names if name not in found]
+    stored = read_weights(path)
+    weights = {name.removeprefix("module."): value for name, value in stored.items()}
+    require(len(weights) == len(stored), f"{path} has names both with and without 'module.' before them")
+    if architecture is not None:
+        check_instance("architecture", architecture, Architecture)
+    plan = _implied(weights, path) if architecture is None else architecture
+    shapes = eqx.filter_eval_shape(lambda: ConvolutionalRNN(plan, key=jax.random.key(0)))
+    names, leaves = _named(shapes)
+    missing = [name for name in names if name not in weights]
     require(not missing, f"{path} lacks {_listed(missing)}")
-    unknown = [name for name in found if name not in names]
+    unknown = [name for name in weights if name not in names]
     require(not unknown, f"{path} has {_listed(unknown)}, which a network of depth {plan.depth} does not have")
-    values = {}
     for name, leaf in zip(names, leaves, strict=True):
-        value = found[name]
-        shape = _published_shape(name, leaf.shape)
+        value, shape = weights[name], _published_shape(name, leaf.shape)
         require(value.shape == shape, f"{path}: {name} has shape {value.shape}, this network needs {shape}")
+        real = jnp.issubdtype(value.dtype, jnp.floating) or value.dtype.kind in "iu"
+        require(bool(real), f"{path}: {name} must hold real numbers, got {told(value)}")
         require(bool(np.isfinite(value).all()), f"{path}: {name} holds numbers that are not finite")
-        values[id(leaf)] = jnp.asarray(value.reshape(leaf.shape), leaf.dtype)
-    return jax.tree.map(lambda leaf: values.get(id(leaf), leaf), blank)
+    # all shapes are those of the file by now: what is allocated is no larger than what was read
+    values = {
+        id(leaf): as_real(f"{path}: {name}", weights[name].reshape(leaf.shape), dtype=leaf.dtype)
+        for name, leaf in zip(names, leaves, strict=True)
+    }
+    return jax.tree.map(
+        lambda leaf: values[id(leaf)] if id(leaf) in values else jnp.zeros(leaf.shape, leaf.dtype), shapes
+    )
 
 
 def save_cordsnet(network: ConvolutionalRNN, path: str | os.PathLike[str]) -> Path:
@@ -75,12 +90,13 @@ def save_cordsnet(network: ConvolutionalRNN, path: str | os.PathLike[str]) -> Pa
     ValueError
         If the path ends otherwise.
     """
+    check_instance("network", network, ConvolutionalRNN)
     names, leaves = _named(network)
     tensors = {
         name: np.asarray(leaf).reshape(_published_shape(name, leaf.shape))
         for name, leaf in zip(names, leaves, strict=True)
     }
-    target = Path(path)
+    target = as_path("path", path)
     write = _WRITERS.get(target.suffix)
     if write is None:
         raise ValueError(f"path must end in {', '.join(_WRITERS)}, got {target.name}")
@@ -98,13 +114,14 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     ValueError
         If it is none of them, truncated, or a pickle that asks for anything but tensors.
     """
-    source = Path(path)
+    source = as_path("path", path)
+    check_regular(source)
     with source.open("rb") as stream:
         start = stream.read(2)
     if source.suffix == ".safetensors":
         return _read_safetensors(source)
     if start == b"PK":
-        return _read_npz(source) if source.suffix == ".npz" else read_torch(source)
+        return read_npz(source) if source.suffix == ".npz" else read_torch(source)
     if start[:1] == b"\x80":
         raise ValueError(f"{path} is a bare pickle, from torch before 1.6; save it anew with a later torch")
     raise ValueError(f"{path} is neither a zip checkpoint of torch (or is truncated), nor .safetensors, nor .npz")
@@ -131,35 +148,36 @@ def _published_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape, 1) if name.startswith("out_fc") else (*shape, 1, 1, 1)
 
 
-def _blank(plan: Architecture) -> ConvolutionalRNN:
-    """A network of this architecture, all zeros, without drawing anything."""
-    shapes = eqx.filter_eval_shape(lambda: ConvolutionalRNN(plan, key=jax.random.key(0)))
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-
-def _implied(found: Mapping[str, np.ndarray], path: object) -> Architecture:
+def _implied(weights: Mapping[str, np.ndarray], path: object) -> Architecture:
     """Architecture that the shapes of weights and biases imply."""
-    depth = sum(name.startswith("area_conv.") and name.endswith(_DIRECTION) for name in found)
+    depth = sum(name.startswith("area_conv.") and name.endswith(_DIRECTION) for name in weights)
     needed = ["inp_conv" + _DIRECTION, "out_fc" + _DIRECTION, *(f"conv_bias.{j}" for j in range(max(depth, 2)))]
-    missing = [name for name in needed if name not in found]
+    missing = [name for name in needed if name not in weights]
     require(not missing, f"{path} lacks {_listed(missing)}; it is no checkpoint of a convolutional recurrent network")
-    stem, biases = found["inp_conv" + _DIRECTION], [found[f"conv_bias.{j}"] for j in range(depth)]
-    require(stem.ndim == 4 and all(bias.ndim == 3 for bias in biases), f"{path}: weights of the wrong rank")
+    stem, biases = weights["inp_conv" + _DIRECTION], [weights[f"conv_bias.{j}"] for j in range(depth)]
+    require(stem.ndim == 4, f"{path}: inp_conv{_DIRECTION} must have four axes, got shape {stem.shape}")
+    for area, bias in enumerate(biases):
+        require(bias.ndim == 3, f"{path}: conv_bias.{area} must have three axes, got shape {bias.shape}")
+    readout = weights["out_fc" + _DIRECTION]
+    require(readout.ndim == 2, f"{path}: out_fc{_DIRECTION} must have two axes, got shape {readout.shape}")
     heights = [bias.shape[1] for bias in biases]
     large = stem.shape[2] > 3
     factor = 4 if large else 1
     strides = [1, *(before // max(after, 1) for before, after in itertools.pairwise(heights))]
-    return Architecture(
-        (biases[0].shape[1] * factor, biases[0].shape[2] * factor, stem.shape[1]),
-        found["out_fc" + _DIRECTION].shape[0],
-        [bias.shape[0] for bias in biases],
-        strides=strides,
-        stem_channels=stem.shape[0],
-        stem_kernel=stem.shape[2],
-        stem_stride=2 if large else 1,
-        stem_pooling=large,
-        feedback=any(name.startswith("feedback_area.") for name in found),
-    )
+    try:
+        return Architecture(
+            (biases[0].shape[1] * factor, biases[0].shape[2] * factor, stem.shape[1]),
+            readout.shape[0],
+            [bias.shape[0] for bias in biases],
+            strides=strides,
+            stem_channels=stem.shape[0],
+            stem_kernel=stem.shape[2],
+            stem_stride=2 if large else 1,
+            stem_pooling=large,
+            feedback=any(name.startswith("feedback_area.") for name in weights),
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: there is no network of such shapes: {error}") from error
 
 
 def _listed(names: list[str]) -> str:
@@ -168,34 +186,41 @@ def _listed(names: list[str]) -> str:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError  # noqa: PLC0415
-    from safetensors.numpy import load_file  # noqa: PLC0415
+    from safetensors import safe_open  # noqa: PLC0415
 
+    refused = f"{path} cannot be read as safetensors:"
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+        with safe_open(path, framework="np") as file:
+            stored, tensors = (file.metadata() or {}).get(_DIGEST), file.get_tensors()
+    except OSError:
+        raise
+    except Exception as error:
+        # a damaged file can fail in as many ways as it can be damaged
+        raise DamagedFileError(f"{refused} it is truncated, damaged, or another format") from error
+    if stored is not None and stored != _digest(tensors):
+        raise DamagedFileError(f"{refused} it was changed or damaged since it was written (its checksum differs)")
+    return tensors
 
 
 def _write_safetensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     from safetensors.numpy import save  # noqa: PLC0415
 
-    write_atomically(path, save(dict(tensors)))
+    write_atomically(path, save(dict(tensors), {_DIGEST: _digest(tensors)}))
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return dict(archive)
-    except Exception as error:
-        # a damaged archive fails in as many ways as it can be damaged
-        raise ValueError(f"{path} cannot be read as .npz: {error}") from error
+def _digest(tensors: Mapping[str, np.ndarray]) -> str:
+    """A fingerprint of names, types, shapes and numbers; safetensors has none of its own."""
+    summary = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        summary.update(f"{name!r} {value.dtype} {value.shape}\n".encode())
+        summary.update(np.ascontiguousarray(value).tobytes())
+    return summary.hexdigest()
 
 
 def _write_npz(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **dict(tensors))  # pyright: ignore[reportArgumentType]
-    write_atomically(path, buffer.getvalue())
+    # NumPy's format has no bfloat16; float32 holds it exactly
+    half = {name: value.astype(np.float32) for name, value in tensors.items() if value.dtype == jnp.bfloat16}
+    write_atomically(path, npz_bytes({**tensors, **half}))
 
 
 _WRITERS: dict[str, Callable[[Path, Mapping[str, np.ndarray]], None]] = {

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from fisherjax._archive import opened_zip
+from fisherjax._errors import check_regular, require
+from fisherjax._npy import DamagedFileError
 from fisherjax._types import write_atomically
 
 _STORAGES = {
@@ -29,21 +32,29 @@ _STORAGES = {
 }
 
 
+class _RefusedError(ValueError):
+    """What makes a checkpoint unreadable, in our words."""
+
+
 class _Storage(NamedTuple):
     """Numbers of one block of the archive, of one type."""
 
     numbers: np.ndarray
 
 
-class _Unpickler(pickle.Unpickler):
-    """Rebuilds tensors as NumPy arrays; every class that is not part of a tensor is refused."""
+class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
+    """Rebuilds tensors as NumPy arrays; every class that is not part of a tensor is refused.
+
+    It is the unpickler in Python: the one in C makes room for as many memos as a file says it has.
+    """
 
     def __init__(self, archive: zipfile.ZipFile, folder: str):
         super().__init__(io.BytesIO(archive.read(f"{folder}/data.pkl")))
         self.archive, self.folder = archive, folder
-        names = set(archive.namelist())
-        big = f"{folder}/byteorder" in names and archive.read(f"{folder}/byteorder").strip() == b"big"
-        self.big = big
+        self.sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        self.blocks: dict[str, bytes] = {}
+        byte_order = f"{folder}/byteorder"
+        self.big = byte_order in self.sizes and archive.read(byte_order).strip() == b"big"
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -56,28 +67,35 @@ class _Unpickler(pickle.Unpickler):
             return tuple
         if module == "torch" and name in _STORAGES:
             return name
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}; only tensors are allowed")
+        raise _RefusedError(f"it asks for {f'{module}.{name}'[:80]}; only tensors are allowed")
 
     def persistent_load(self, pid: Any) -> _Storage:
         _, kind, key, _, length = pid
-        dtype = np.dtype(_STORAGES[kind])
-        data = self.archive.read(f"{self.folder}/data/{key}")
-        if len(data) != length * dtype.itemsize:
-            raise pickle.UnpicklingError(f"block {key} has {len(data)} bytes, expected {length * dtype.itemsize}")
+        dtype, block = np.dtype(_STORAGES[kind]), f"{self.folder}/data/{key}"
+        if block not in self.sizes:
+            raise _RefusedError(f"it has no item named {block[:80]!r}")
+        expected = length * dtype.itemsize
+        if self.sizes[block] != expected:
+            raise _RefusedError(f"block {str(key)[:80]} has {self.sizes[block]} bytes, expected {expected}")
+        if block not in self.blocks:  # several tensors may lie in one
+            self.blocks[block] = self.archive.read(block)
+        data = self.blocks[block]
         # blocks are in the byte order of the machine that wrote them; ours is little-endian, as JAX's all are
         return _Storage(np.frombuffer(data, dtype.newbyteorder(">") if self.big else dtype))
 
 
 def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> np.ndarray:
     numbers = storage.numbers
-    if len(shape) != len(strides) or any(one < 0 for one in (offset, *shape, *strides)):
-        raise pickle.UnpicklingError("a tensor of an impossible layout")
+    layout = (offset, *shape, *strides)
+    if len(shape) != len(strides) or any(type(length) is not int or length < 0 for length in layout):
+        raise _RefusedError("it has a tensor of an impossible layout")
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= len(numbers):
-        raise pickle.UnpicklingError(f"a tensor of shape {shape} that reaches beyond its {len(numbers)} numbers")
+    # a tensor that repeats its numbers (strides of 0) could have any size
+    if math.prod(shape) and (last >= len(numbers) or math.prod(shape) > len(numbers)):
+        raise _RefusedError(f"it has a tensor of shape {shape} that reaches beyond its {len(numbers)} numbers")
     steps = [stride * numbers.itemsize for stride in strides]
     view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
-    return view.astype(view.dtype.newbyteorder("="))
+    return view.astype(view.dtype.newbyteorder("="), copy=False)
 
 
 def _parameter(data: np.ndarray, *_: Any) -> np.ndarray:
@@ -90,25 +108,27 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If the archive is truncated or damaged, holds another class than tensors, or no weights.
+        If the archive is truncated, damaged or refused by `opened_zip`, or holds another class than tensors, or none.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            folders = [name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
-            if len(folders) != 1:
-                raise pickle.UnpicklingError("it has no data.pkl, so it is no checkpoint of torch")
-            found = _Unpickler(archive, folders[0]).load()
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is truncated or no zip archive: {error}") from error
-    except Exception as error:
-        # a damaged archive or pickle can fail in as many ways as it can be damaged
-        raise ValueError(f"{path} cannot be read as a checkpoint: {error or type(error).__name__}") from error
+    refused = f"{path} cannot be read as a checkpoint:"
+    check_regular(path)
+    with path.open("rb") as stream, opened_zip(stream, refused) as archive:
+        folders = [name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
+        require(len(folders) == 1, f"{refused} it has no data.pkl, so it is none of torch")
+        try:
+            content = _Unpickler(archive, folders[0]).load()
+        except _RefusedError as error:
+            raise ValueError(f"{refused} {error}") from error
+        except Exception as error:
+            # a damaged pickle can fail in as many ways as it can be damaged
+            raise DamagedFileError(f"{refused} it is truncated or damaged") from error
     for name in ("state_dict", "model_state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-    if not isinstance(found, dict) or not all(isinstance(value, np.ndarray) for value in found.values()):
+        if isinstance(content, dict) and isinstance(dict.get(content, name), dict):
+            content = content[name]
+    tensors = dict(dict.items(content)) if isinstance(content, dict) else {}
+    if not tensors or not all(isinstance(k, str) and isinstance(v, np.ndarray) for k, v in tensors.items()):
         raise ValueError(f"{path} holds no dictionary of tensors")
-    return dict(found)
+    return tensors
 
 
 def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
@@ -150,7 +170,10 @@ def _text(value: str) -> bytes:
 
 
 def _int(value: int) -> bytes:
-    return pickle.BININT + struct.pack("<i", value)
+    if value < 2**31:
+        return pickle.BININT + struct.pack("<i", value)
+    data = pickle.encode_long(value)
+    return pickle.LONG1 + bytes([len(data)]) + data
 
 
 def _ints(values: tuple[int, ...]) -> bytes:
