@@ -1,15 +1,16 @@
 """What every command can be told, with its defaults. Imports nothing heavy: `--help` must be quick."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
 from ._common_arguments import Common
 from ._convnet_arguments import ConvnetAnalyse, ConvnetRun, ConvnetTrain
+from ._limits import Amount, Count, Limits, Real, Share, Size, Whole
 
-T = TypeVar("T", bound=Common)
+Nonlinearity = Literal["tanh", "erf", "relu", "threshold-linear", "logistic", "identity"]
 
 Structure = Literal[
     "toeplitz", "symmetric-toeplitz", "generalized-toeplitz", "circulant", "chain", "free", "homogeneous"
@@ -20,22 +21,22 @@ Structure = Literal[
 class Network(Common):
     """Arguments that describe a structured network and its stimulus."""
 
-    gain: float = 1.0
+    gain: Amount = 1.0
     """Gain of a homogeneous network; used where no gains are given."""
     gains: Path | None = None
     """Gain matrix as text (P rows of P numbers, spaces or commas) or a saved GainMatrix or Optimum (.npz)."""
-    fractions: tuple[float, ...] = ()
+    fractions: tuple[Size, ...] = ()
     """Share of each population; equal if absent."""
-    stimulus: float = 0.1
+    stimulus: Real = 0.1
     """Size θ of the stimulus pulse."""
-    noise_std: float = 0.1
+    noise_std: Amount = 0.1
     """Standard deviation σ of the process noise."""
-    steps: int = 10
+    steps: Count = 10
     """Number of time steps."""
-    units: int = 1000
+    units: Count = 1000
     """Number of units N."""
-    nonlinearity: str = "tanh"
-    """tanh, erf, relu, threshold-linear, logistic or identity."""
+    nonlinearity: Nonlinearity = "tanh"
+    """What a unit does to its input."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,48 +45,48 @@ class Optimize(Common):
 
     structure: Structure = "toeplitz"
     """Family of gain matrices to search."""
-    populations: int = 5
+    populations: Count = 5
     """Number of equal populations."""
     objective: Literal["log-fisher", "integrated", "retention"] = "log-fisher"
     """What to maximise at the last step."""
-    steps: int = 10
+    steps: Count = 10
     """Time T at which information counts."""
-    stimulus: float = 0.1
+    stimulus: Real = 0.1
     """Size θ of the stimulus pulse on population 0."""
-    noise_std: float = 0.1
+    noise_std: Size = 0.1
     """Standard deviation σ of the process noise."""
-    nonlinearity: str = "tanh"
-    """tanh, erf, relu, threshold-linear, logistic or identity."""
-    budget: float = 1.0
+    nonlinearity: Nonlinearity = "tanh"
+    """What a unit does to its input."""
+    budget: Amount = 1.0
     """Mean synaptic budget Σ f_p g_pq² f_q; 0 for none."""
-    max_radius: float = 0.0
+    max_radius: Amount = 0.0
     """Largest spectral radius of the weights; 0 for no limit."""
-    bounds: tuple[float, float] = (0.0, 5.0)
+    bounds: tuple[Amount, Amount] = (0.0, 5.0)
     """Lowest and highest gain parameter (of the shape, where there is a budget)."""
     algorithm: Literal["differential-evolution", "cma-es"] = "differential-evolution"
     """Global search of the first stage."""
-    population_size: int = 64
+    population_size: Annotated[int, Limits(4, 10**6)] = 64
     """Candidates per generation."""
-    generations: int = 150
+    generations: Count = 150
     """Generations of the first stage."""
-    restarts: int = 2
+    restarts: Count = 2
     """Independent searches."""
-    refine_steps: int = 60
+    refine_steps: Whole = 60
     """Gradient steps of the second stage."""
-    units: int = 1000
+    units: Count = 1000
     """Units N of the simulated networks."""
-    trials: int = 200
+    trials: Count = 200
     """Trials per simulated network."""
-    draws: int = 6
+    draws: Count = 6
     """Weight draws that are simulated."""
-    images: int = 60
+    images: Count = 60
     """Natural image patches for the geometry."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
 
-    def quickened(self: T) -> T:
+    def quick_sizes(self) -> dict[str, Any]:
         search = {"generations": 30, "refine_steps": 10, "population_size": 24, "restarts": 1}
-        return replace(self, **search, units=300, trials=60, draws=2, images=24)
+        return search | {"units": max(300, self.populations), "trials": 60, "draws": 2, "images": 24}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +98,15 @@ class Curve(Network):
 class Simulate(Network):
     """Measure Fisher information in simulated networks, beside the theory."""
 
-    trials: int = 200
+    trials: Count = 200
     """Trials per network."""
-    draws: int = 4
+    draws: Count = 4
     """Weight draws."""
     form: Literal["independent", "linear"] = "independent"
     """Information of single units added up, or with noise correlations (needs more trials than units)."""
 
-    def quickened(self) -> "Simulate":
-        return replace(self, units=200, trials=60 if self.form == "independent" else 400, draws=2)
+    def quick_sizes(self) -> dict[str, Any]:
+        return {"units": 200, "trials": 60 if self.form == "independent" else 2 * self.units, "draws": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,23 +118,23 @@ class Geometry(Network):
     (n × height × width [× 3]) as .npy, or as .npz with `images` and perhaps `labels` inside."""
     split: Literal["train", "test"] = "train"
     """Which part of CIFAR."""
-    images: int = 100
+    images: Count = 100
     """Number of images."""
-    size: int = 16
-    """Side of a natural patch in pixels."""
+    size: Annotated[int, Limits(1, 150)] = 16
+    """Side of a natural patch in pixels; the photographs allow 150."""
     color: bool = False
     """Whether to keep colour; luminance otherwise."""
     preprocess: Literal["none", "contrast", "whiten"] = "none"
     """Contrast normalisation of each image, or whitening (ZCA) of all."""
     projection: Literal["random", "identity", "crop"] = "random"
     """How images become states of population 0."""
-    trials: int = 20
+    trials: Count = 20
     """Trials averaged per image."""
-    draws: int = 3
+    draws: Count = 3
     """Weight draws."""
 
-    def quickened(self: T) -> T:
-        return replace(self, images=24, units=300, trials=5, draws=2)
+    def quick_sizes(self) -> dict[str, Any]:
+        return {"images": 24, "units": 300, "trials": 5, "draws": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,54 +142,66 @@ class Estimate(Common):
     """Estimate Fisher information from samples: of your own responses, or of a network that reads orientations."""
 
     responses: tuple[Path, ...] = ()
-    """Your responses: an .npz with arrays `minus` and `plus` (trials × units) and perhaps `separation`; one .csv whose
-    first column names two conditions; or two .csv files, one per condition."""
-    separation: float = 0.0
-    """Total stimulus difference Δθ between the two conditions."""
-    size: int = 21
+    """Your responses: one file that names the condition of each trial, or two, one per condition. A table (.csv, .tsv,
+    also .gz) whose column `condition`, or else the first, names it; arrays (.npz, .mat) `minus` and `plus` (trials ×
+    units) and perhaps `separation`, or `responses` and `stimulus` or `condition`; two .npy."""
+    conditions: tuple[str, ...] = ()
+    """The two conditions to compare, where a file holds more."""
+    separation: Amount = 0.0
+    """Total stimulus difference Δθ between the two conditions; 0 for what the file says."""
+    period: Annotated[float, Limits(0, strict=True, infinite=True)] | None = None
+    """Circle that the stimulus lives on, as 360 for degrees: differences go the shorter way; inf for none."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether the first row of a table names its columns."""
+    separator: Literal["auto", "comma", "semicolon", "tab", "bar", "space"] = "auto"
+    """What stands between the cells of a table."""
+    decimal: Literal["auto", "point", "comma"] = "auto"
+    """Decimal mark of a table."""
+    size: Annotated[int, Limits(2, 10**4)] = 21
     """Side of the grating images in pixels; 101 in the original study."""
-    training_steps: int = 4000
+    training_steps: Count = 4000
     """Steps of Adam."""
-    angles: int = 100
+    angles: Annotated[int, Limits(3, 10**6)] = 100
     """Angles of the profile."""
-    relative_error: float = 0.03
+    relative_error: Size = 0.03
     """Target standard error of the profile."""
-    budget: int = 2_000_000
+    budget: Count = 2_000_000
     """Trials of the profile, all angles together."""
-    trials: int = 2000
+    trials: Count = 2000
     """Trials of the methods that are compared."""
 
-    def quickened(self: T) -> T:
-        return replace(self, training_steps=800, angles=24, relative_error=0.06, budget=100_000, trials=500)
+    def quick_sizes(self) -> dict[str, Any]:
+        return {"training_steps": 800, "angles": 24, "relative_error": 0.06, "budget": 100_000, "trials": 500}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dmft(Common):
     """Dynamic mean-field theory in continuous time beside simulation: transition to chaos, autocorrelation, regimes."""
 
-    gain: float = 2.0
+    gain: Size = 2.0
     """Gain g of a homogeneous network; used where no gains are given."""
     gains: Path | None = None
     """Gain matrix as text (P rows of P numbers, spaces or commas) or a saved GainMatrix or Optimum (.npz)."""
-    fractions: tuple[float, ...] = ()
+    fractions: tuple[Size, ...] = ()
     """Share of each population; equal if absent."""
-    noise: float = 0.0
-    """Noise intensity s₂: the variance that an unconnected unit would have."""
-    nonlinearity: str = "tanh"
-    """tanh, erf, relu, threshold-linear, logistic or identity."""
-    units: int = 1000
+    noise_std: Amount = 0.0
+    """Noise σ: the standard deviation that an unconnected unit would have."""
+    nonlinearity: Nonlinearity = "tanh"
+    """What a unit does to its input."""
+    units: Annotated[int, Limits(2, 10**9)] = 1000
     """Units N of the simulated networks."""
-    draws: int = 5
+    draws: Count = 5
     """Networks drawn for the autocorrelation; for every measured exponent at most three."""
-    duration: float = 100.0
+    duration: Size = 100.0
     """Time that is averaged over, in time constants."""
-    max_lag: float = 20.0
+    max_lag: Size = 20.0
     """Longest lag shown, in time constants; at most half of the duration."""
-    grid: int = 30
+    grid: Annotated[int, Limits(2, 10**4)] = 30
     """Gains and noise levels of the phase diagram, each."""
 
-    def quickened(self) -> "Dmft":
-        return replace(self, units=200, draws=2, duration=40.0, max_lag=min(self.max_lag, 20.0), grid=10)
+    def quick_sizes(self) -> dict[str, Any]:
+        lag = min(20.0, self.duration / 2)
+        return {"units": 200, "draws": 2, "duration": max(40.0, 2 * self.max_lag), "max_lag": lag, "grid": 10}
 
 
 Task = Literal[
@@ -211,35 +224,35 @@ class Train(Common):
     """What to learn."""
     network: Literal["rnn", "continuous", "gru", "lstm"] = "rnn"
     """Kind of network."""
-    units: int = 64
+    units: Count = 64
     """Number of units N."""
-    nonlinearity: str = "tanh"
-    """tanh, erf, relu, logistic, softplus or identity (rnn and continuous)."""
-    dale: float = 0.0
+    nonlinearity: Literal["tanh", "erf", "relu", "threshold-linear", "logistic", "softplus", "identity"] = "tanh"
+    """What a unit does to its input (rnn and continuous)."""
+    dale: Share = 0.0
     """Share of excitatory units under Dale's law; 0 for no law."""
     autapses: bool = True
     """Whether units may drive themselves."""
-    rank: int = 0
+    rank: Whole = 0
     """Rank of the recurrent weights; 0 for full."""
-    noise_std: float = 0.0
+    noise_std: Amount = 0.0
     """Standard deviation of the noise on every unit's current."""
-    steps: int = 1000
+    steps: Count = 1000
     """Training steps."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Trials per step."""
-    trial_steps: int = 0
+    trial_steps: Whole = 0
     """Time steps per trial; 0 for the task's own."""
-    learning_rate: float = 2e-3
+    learning_rate: Size = 2e-3
     """Step size of Adam."""
-    target_accuracy: float = 0.0
+    target_accuracy: Share = 0.0
     """Stop as soon as held-out accuracy is as good; 0 to go on."""
-    checkpoint_every: int = 500
+    checkpoint_every: Count = 500
     """Training steps between checkpoints."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
 
-    def quickened(self: T) -> T:
-        return replace(self, steps=200, units=32)
+    def quick_sizes(self) -> dict[str, Any]:
+        return {"steps": 200, "units": max(32, self.rank)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,19 +263,19 @@ class FixedPoints(Common):
     """A checkpoint, or a saved Training or network (.npz)."""
     task: Task | None = None
     """Task whose trials tell which states the network visits; that of the checkpoint by default."""
-    inputs: tuple[float, ...] = ()
+    inputs: tuple[Real, ...] = ()
     """Input that is held, one number per channel; zero if absent."""
-    candidates: int = 1024
+    candidates: Count = 1024
     """States to start from."""
-    spread: float = 0.1
+    spread: Amount = 0.1
     """Noise added to them, relative to the spread of visited states."""
-    noise_std: float = 0.2
+    noise_std: Amount = 0.2
     """Noise per unit of the step that kicks the state off a fixed point in the transition graph."""
-    tolerance: float = 1e-16
+    tolerance: Size = 1e-16
     """Largest q = ½‖F(x) − x‖² of a fixed point."""
 
-    def quickened(self: T) -> T:
-        return replace(self, candidates=128)
+    def quick_sizes(self) -> dict[str, Any]:
+        return {"candidates": 128}
 
 
 @dataclass(frozen=True, kw_only=True)

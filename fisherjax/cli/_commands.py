@@ -16,7 +16,7 @@ from ._geometry import run_geometry
 from ._load import load_gain_matrix
 from ._optimize import run_optimize
 from ._session import Session
-from ._shared import CURVE_HEADER, curve_rows, curve_settings, say_where, write_report
+from ._shared import CURVE_HEADER, check_networks, curve_rows, curve_settings, say_where, write_report
 from ._train import run_train
 
 __all__ = [
@@ -42,6 +42,7 @@ def run_curve(command: Curve, session: Session) -> None:
 def run_simulate(command: Simulate, session: Session) -> None:
     """Theory and simulation."""
     gains = load_gain_matrix(command)
+    check_networks(gains, command.units, command.draws)
     with session.stage("simulating networks"):
         measured = fisher.ensemble_curve(
             gains,

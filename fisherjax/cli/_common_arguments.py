@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-T = TypeVar("T", bound="Common")
+from ._limits import Limits, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +13,12 @@ class Common:
 
     out: Path = Path("results")
     """Folder for everything that is written."""
-    seed: int = 0
+    seed: Annotated[int, Limits(0, 2**32 - 1)] = 0
     """Seed of all randomness."""
     config: Path | None = None
     """TOML file whose entries replace the defaults of this command; the command line wins over it."""
     quick: bool = False
-    """A small version that ends in seconds, to see that everything works."""
+    """A small version that ends in seconds, to see that everything works; what else is said stays."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to compute."""
     devices: str = "1"
@@ -27,13 +27,13 @@ class Common:
     """One of several processes that work together; what the scheduler (SLURM, Open MPI) says is found by itself."""
     coordinator: str = ""
     """Address host:port of the first process, where no scheduler tells."""
-    num_processes: int = 0
+    num_processes: Whole = 0
     """How many processes there are, where no scheduler tells."""
-    process_id: int = -1
+    process_id: Annotated[int, Limits(-1, 10**9)] = -1
     """Number of this one, from 0, where no scheduler tells."""
     force: bool = False
     """Write into a folder that is not empty."""
 
-    def quickened(self: T) -> T:
-        """These arguments with sizes for a quick look."""
-        return self
+    def quick_sizes(self) -> dict[str, Any]:
+        """Sizes for a quick look, which replace those that were not said on the command line or in a config."""
+        return {}

@@ -10,14 +10,14 @@ from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
 from ._convnet_data import CLASSES, Known, Pair, keep_known, labelled_pairs, standardisation, standardised
-from ._parse import UsageError
+from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
 
 HEADER = ("stage", "updates", "last loss", "validation accuracy")
 
 _PRESETS = {"digits": "R4-8", "gratings": "R4-28", "shapes": "R4-28", "cifar10": "R4-32"}
-_TEST_IMAGES, _FEWEST = 500, 10
+_TEST_IMAGES = 500
 _VALIDATION_SHARE = 0.1
 
 
@@ -27,6 +27,19 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
     with jax.enable_x64(False):  # float32: theory is not at stake
         (train, validation, test), preprocessing = _data(command, keys[0])
         plan = _architecture(command)
+        if train[0].shape[1:] != plan.image_shape:
+            raise UsageError(
+                f"--preset {command.preset} is for images of {plan.image_shape}, --data {command.data} has "
+                f"{train[0].shape[1:]}"
+            )
+        if command.batch_size > len(train[1]):
+            raise UsageError(
+                f"--batch-size must be at most the {len(train[1])} training images, got {command.batch_size}"
+            )
+        if command.crop >= min(plan.image_shape[:2]):
+            raise UsageError(
+                f"--crop must be below the side of an image, {min(plan.image_shape[:2])}, got {command.crop}"
+            )
         session.checkpoint("stage-*.npz")
         options: dict[str, Any] = {
             "batch_size": command.batch_size,
@@ -96,8 +109,6 @@ def _architecture(command: ConvnetTrain) -> networks.Architecture:
 
 def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:
     """Training, validation and test images, standardised alike, and how."""
-    if command.images < 0 or 0 < command.images < _FEWEST:
-        raise UsageError(f"--images must be at least {_FEWEST}, or 0 for all, got {command.images}")
     train, test = labelled_pairs(command.data, command.images, command.cifar, key)
     count = len(train[1]) if command.images == 0 else command.images
     if count > len(train[1]):

@@ -14,7 +14,7 @@ from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import PARTS, ConvnetAnalyse
 from ._convnet_data import Known, labelled_pairs, load_known, standardised
-from ._parse import UsageError
+from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
 
@@ -111,8 +111,6 @@ def _prepared(command: ConvnetAnalyse, folder: Path, known: Known, parts: list[s
         labels = None
     else:
         pairs = labelled_pairs(data, 0, command.cifar, jax.random.key(command.seed))
-        if command.images < 1:
-            raise UsageError(f"--images must be at least 1, got {command.images}")
         images, labels = (part[: command.images] for part in pairs[1])
         if images.shape[1:] != plan.image_shape:
             raise UsageError(f"--data {data} has images of {images.shape[1:]}, the network expects {plan.image_shape}")

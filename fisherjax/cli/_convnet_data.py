@@ -1,17 +1,21 @@
 """Labelled images, networks and preprocessing that the commands on convolutional recurrent networks share."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from fisherjax import datasets, networks
-from fisherjax._types import Result
+from fisherjax._archive import read_npz
+from fisherjax._types import write_atomically
 
 from ._convnet_arguments import ConvnetAnalyse, ConvnetRun
-from ._parse import UsageError
+from ._files import load_record, read_json
+from ._limits import UsageError
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "digits": tuple("0123456789"),
@@ -73,12 +77,16 @@ def keep_known(folder: Path, known: Known) -> None:
     """Write the network and, beside it, what `load_known` finds there."""
     known.network.save(folder / "network.npz")
     known.preprocessing.save(folder / PREPROCESSING)
-    (folder / NAMES).write_text(json.dumps({"data": known.data, "classes": known.names}) + "\n")
+    checksum = _checksum(known.data, known.names)
+    names = json.dumps({"data": known.data, "classes": known.names, "checksum": checksum}) + "\n"
+    write_atomically(folder / NAMES, names.encode())
 
 
 def load_known(command: ConvnetRun | ConvnetAnalyse) -> Known:
     """The network in a file, saved here or published, with what the command changes, and what lies beside it."""
     path = command.checkpoint
+    if path.is_dir():
+        raise UsageError(f"checkpoint {path} is a folder; name the file in it")
     if not path.is_file():
         raise UsageError(f"checkpoint {path} does not exist")
     network = _network(path).replaced(
@@ -91,7 +99,7 @@ def load_known(command: ConvnetRun | ConvnetAnalyse) -> Known:
     beside, named = path.with_name(PREPROCESSING), path.with_name(NAMES)
     data, names = _class_names(named) if named.exists() else (None, ())
     if beside.exists():
-        preprocessing = _loaded(beside)
+        preprocessing = load_record(beside, "preprocessing")
         if not isinstance(preprocessing, datasets.Preprocessing):
             raise UsageError(f"{beside} holds no Preprocessing")
         if preprocessing.image_shape != plan.image_shape:
@@ -105,26 +113,26 @@ def load_known(command: ConvnetRun | ConvnetAnalyse) -> Known:
 
 def _class_names(path: Path) -> tuple[str | None, tuple[str, ...]]:
     """Which data a network was trained on, if any is named, and names of its classes."""
-    try:
-        found = json.loads(path.read_text())
-        data, names = (None, found) if isinstance(found, list) else (found["data"], found["classes"])
-        return data if data in CLASSES else None, tuple(str(name) for name in names)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} cannot be read as names of classes: {error!r}") from error
+    kept = read_json(path, str(path))
+    if isinstance(kept, dict):
+        data, names = kept.get("data"), kept.get("classes")
+    else:
+        data, names = None, kept
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{path} cannot be read as names of classes: it must hold a list of them, as text")
+    if isinstance(kept, dict) and "checksum" in kept and kept["checksum"] != _checksum(data, names):
+        raise UsageError(f"{path} was changed or damaged since it was written; names of your own are a plain list")
+    return data if isinstance(data, str) and data in CLASSES else None, tuple(names)
 
 
-def _loaded(path: Path) -> Any:
-    try:
-        return Result.load(path)
-    except Exception as error:
-        # a damaged archive fails in as many ways as it can be damaged
-        raise UsageError(f"{path} cannot be read: {error}") from error
+def _checksum(data: str | None, names: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([data, list(names)]).encode()).hexdigest()
 
 
 def _network(path: Path) -> networks.ConvolutionalRNN:
     """What fisherjax saved, or a checkpoint under the published names."""
-    if path.suffix == ".npz" and "__fisherjax__" in _entries(path):
-        saved = _loaded(path)
+    if path.suffix == ".npz" and _is_record(path):
+        saved = load_record(path, "checkpoint")
         network = getattr(saved, "network", saved)
         if not isinstance(network, networks.ConvolutionalRNN):
             raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no network to run")
@@ -135,9 +143,11 @@ def _network(path: Path) -> networks.ConvolutionalRNN:
         raise UsageError(f"checkpoint {error}") from error
 
 
-def _entries(path: Path) -> list[str]:
+def _is_record(path: Path) -> bool:
+    """Whether an archive is a record of fisherjax, and no checkpoint under the published names."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return archive.files
-    except Exception as error:
-        raise UsageError(f"checkpoint {path} cannot be read: {error}") from error
+        return "__fisherjax__" in read_npz(path)
+    except OSError as error:
+        raise UsageError(f"checkpoint {path}: {error.strerror or 'it cannot be read'}") from error
+    except ValueError as error:
+        raise UsageError(f"checkpoint {error}") from error

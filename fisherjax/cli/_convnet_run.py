@@ -1,6 +1,5 @@
 """A user's own pictures through a trained convolutional recurrent network."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetRun
 from ._convnet_data import Known, load_known
-from ._parse import UsageError
+from ._files import read_json, read_small
+from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
 
@@ -25,12 +25,6 @@ _RECORDS = 50  # times at which activity is recorded
 
 def run_convnet_run(command: ConvnetRun, session: Session) -> None:
     """Preprocess, respond, and draw every picture by itself."""
-    if not command.images:
-        raise UsageError("convnet run: name a picture; fisherjax convnet run IMAGE … --checkpoint FILE")
-    if command.offset_steps < 0:
-        raise UsageError(f"--offset-steps must be at least 0, got {command.offset_steps}")
-    if command.top < 1:
-        raise UsageError(f"--top must be at least 1, got {command.top}")
     with jax.enable_x64(False):
         known = load_known(command)
         names = _class_names(command, known)
@@ -107,13 +101,11 @@ def _class_names(command: ConvnetRun, known: Known) -> tuple[str, ...]:
     count = known.network.architecture.num_classes
     if command.classes is None:
         return known.names or tuple(f"class {index}" for index in range(count))
-    try:
-        text = command.classes.read_text()
-        names = json.loads(text) if command.classes.suffix == ".json" else text.strip().splitlines()
-    except OSError as error:
-        raise UsageError(f"--classes {command.classes}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"--classes {command.classes}: {error}") from error
+    name = f"--classes {command.classes}"
+    if command.classes.suffix == ".json":
+        names = read_json(command.classes, name)
+    else:
+        names = read_small(command.classes, name).strip().splitlines()
     if not isinstance(names, list) or len(names) != count:
         given = len(names) if isinstance(names, list) else f"a {type(names).__name__}"
         raise UsageError(f"--classes {command.classes}: the network has {count} classes, got {given}")

@@ -1,33 +1,74 @@
 """Devices and processes of a run: chosen before anything is computed."""
 
 import contextlib
+import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 from ._common_arguments import Common
-from ._parse import UsageError
+from ._limits import UsageError
 
+_OTHER = {"cpu": "gpu", "gpu": "cpu"}
 _MOST_HOST_DEVICES = 64  # that one CPU stands for; beyond its cores they only cost
 
 
 def set_up_device(device: str) -> str:
-    """Choose the platform, switch to float64, keep compiled programs; return a description."""
+    """Choose the platform, switch to float64, keep compiled programs; return a description.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device.
+    """
     import jax  # noqa: PLC0415
 
+    before = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
     if device != "auto":
         jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
     jax.config.update("jax_enable_x64", True)
-    cache = Path.home() / ".cache" / "fisherjax" / "compiled"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    # a program that cannot be kept is compiled again: no reason to worry anybody, on a full disk least of all
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+    # whole tracebacks, which tell an error of ours from one of JAX
+    jax.config.update("jax_traceback_filtering", "off")
+    _keep_programs()
     try:
         devices = jax.devices()
-    except RuntimeError as error:
-        raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from error
+    except (RuntimeError, AssertionError) as error:
+        jax.config.update("jax_platforms", before)
+        raise UsageError(_no_device(device, before)) from error
+    if device != "auto" and devices[0].platform != device:
+        jax.config.update("jax_platforms", before)
+        raise UsageError(f"--device {device}: JAX runs already, on {devices[0].platform}; use a new process")
     return f"{len(devices)} × {devices[0].device_kind}"
+
+
+def _no_device(device: str, platforms: str | None) -> str:
+    """What to write where there is no such device."""
+    if device == "auto":
+        return (
+            f"JAX_PLATFORMS={platforms} names devices that JAX does not find here; write --device cpu, or unset "
+            "JAX_PLATFORMS"
+        )
+    extra = "; a GPU needs jax[cuda12] to be installed" if device == "gpu" else ""
+    return f"--device {device}: JAX finds no {device.upper()} here; write --device {_OTHER[device]}{extra}"
+
+
+def _keep_programs() -> None:
+    """Keep compiled programs in the user's cache, if there is one that can be written to."""
+    import jax  # noqa: PLC0415
+
+    # a program that cannot be kept is compiled again: no reason to worry anybody, on a full disk least of all
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+    warnings.filterwarnings("ignore", ".*persistent compilation cache")
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    try:
+        cache = Path.home() / ".cache" / "fisherjax" / "compiled"
+        cache.mkdir(parents=True, exist_ok=True)
+        writable = os.access(cache, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # there is no home, or it is no folder
+        writable = False
+    jax.config.update("jax_compilation_cache_dir", str(cache) if writable else None)  # pyright: ignore[reportPossiblyUnboundVariable]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def set_up_devices(command: Common) -> str:
@@ -44,12 +85,11 @@ def set_up_devices(command: Common) -> str:
     if count is not None and count > 1:
         with contextlib.suppress(RuntimeError):  # JAX runs already, with the devices that it has
             jax.config.update("jax_num_cpu_devices", min(count, _MOST_HOST_DEVICES))
-    given = (bool(command.coordinator), command.num_processes > 0, command.process_id >= 0)
-    if any(given) and not all(given):
-        raise UsageError("--coordinator, --num-processes and --process-id go together: give all three, or none")
     if is_distributed(command):
         _join(command)
     described = set_up_device(command.device)
+    if count is not None and count > len(jax.devices()) and not is_distributed(command):
+        raise UsageError(f"--devices {count}, but there are {len(jax.devices())}: {jax.devices()[0].device_kind}")
     together = f" · {jax.process_count()} processes" if jax.process_count() > 1 else ""
     return described + together
 
@@ -69,11 +109,7 @@ def is_distributed(command: Common) -> bool:
 
 def device_count(devices: str) -> int | None:
     """The number in ``--devices``, None for all."""
-    if devices == "all":
-        return None
-    if not devices.isdecimal() or int(devices) < 1:
-        raise UsageError(f"--devices must be a positive number or all, got {devices!r}")
-    return int(devices)
+    return None if devices == "all" else int(devices)
 
 
 def _join(command: Common) -> None:
@@ -89,9 +125,10 @@ def _join(command: Common) -> None:
         else:
             jax.distributed.initialize()
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        hint = "without a scheduler, say --coordinator HOST:PORT --num-processes N --process-id I"
-        raise UsageError(f"--distributed: {reason}; {hint}") from error
+        if command.coordinator:
+            raise UsageError(f"--coordinator {command.coordinator}: the processes did not find each other") from error
+        hint = "say --coordinator HOST:PORT --num-processes N --process-id I"
+        raise UsageError(f"--distributed: no scheduler says where the other processes are; {hint}") from error
 
 
 def agreed(text: str) -> str:

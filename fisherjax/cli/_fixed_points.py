@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 from fisherjax import dynamics, networks, plot, tasks, training
-from fisherjax._types import Result
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import FixedPoints
-from ._parse import UsageError
+from ._files import load_record
+from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
 
@@ -84,12 +84,7 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
 
 def _load(command: FixedPoints) -> tuple[networks.RecurrentNetwork, tasks.Task]:
     path, name = command.checkpoint, command.task
-    try:
-        saved: Any = Result.load(path)
-    except OSError as error:
-        raise UsageError(f"checkpoint {path}: {error.strerror or error}") from error
-    except Exception as error:
-        raise UsageError(f"checkpoint {path} cannot be read: {error}") from error
+    saved = load_record(path, "checkpoint")
     if isinstance(saved, training.Checkpoint):
         network, written = saved.best_network, str(saved.settings.get("task"))
         name = name or next((key for key, task in tasks.TASKS.items() if repr(task) == written), None)

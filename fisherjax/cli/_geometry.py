@@ -11,21 +11,22 @@ from ._arguments import Geometry
 from ._images import load_images
 from ._load import load_gain_matrix
 from ._session import Session
-from ._shared import geometry_section, geometry_table, named_arrays, say_where, write_report
+from ._shared import check_networks, geometry_section, geometry_table, named_arrays, say_where, write_report
 
 
 def run_geometry(command: Geometry, session: Session) -> None:
     """Follow images through networks drawn from one structure."""
     gains = load_gain_matrix(command)
     image_key, projection_key, simulation_key = jax.random.split(jax.random.key(command.seed), 3)
-    with session.stage("loading images"):
-        images = load_images(command, image_key)
+    check_networks(gains, command.units, command.draws)
+    images = load_images(command, image_key)
+    patterns = geometry.initial_patterns(
+        images.stimuli, gains, command.units, key=projection_key, projection=command.projection
+    )
     with session.stage(f"following {images.source}"):
         found = geometry.compare_geometry(
             gains,
-            geometry.initial_patterns(
-                images.stimuli, gains, command.units, key=projection_key, projection=command.projection
-            ),
+            patterns,
             noise_std=command.noise_std,
             num_steps=command.steps,
             num_trials=command.trials,

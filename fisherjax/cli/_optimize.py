@@ -15,6 +15,7 @@ from ._load import load_constraints, load_family, load_objective
 from ._session import Session
 from ._shared import (
     CURVE_HEADER,
+    check_networks,
     curve_rows,
     curve_settings,
     follow_images,
@@ -60,6 +61,7 @@ def run_optimize(command: Optimize, session: Session) -> None:
     """Optimise, predict, simulate, follow images, write."""
     search_key, simulation_key, weight_key, image_key = jax.random.split(jax.random.key(command.seed), 4)
     correlation_key = jax.random.fold_in(simulation_key, 1)
+    check_networks(connectivity.homogeneous(1.0, command.populations), command.units, command.draws)
     optimum = _search(command, session, search_key)
     found = _examine(command, session, optimum, simulation_key, correlation_key, image_key)
     with session.stage("drawing"):
@@ -78,13 +80,17 @@ def run_optimize(command: Optimize, session: Session) -> None:
 
 
 def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Optimum:
+    family, objective, constraints = load_family(command), load_objective(command), load_constraints(command)
+    for constraint in constraints:
+        if isinstance(constraint, optimize.Budget):
+            constraint.check_feasible(family)
     path = session.checkpoint("checkpoint.npz")
     with session.stage("optimising the gains"):
         optimum = optimize.maximize(
-            load_family(command),
-            load_objective(command),
+            family,
+            objective,
             key=key,
-            constraints=load_constraints(command),
+            constraints=constraints,
             algorithm=command.algorithm,
             population_size=command.population_size,
             num_generations=command.generations,

@@ -1,5 +1,6 @@
 """One run of a command: device, output folder, first line, manifest."""
 
+import contextlib
 import csv
 import dataclasses
 import importlib.metadata
@@ -22,7 +23,7 @@ from fisherjax._types import write_atomically
 
 from ._common_arguments import Common
 from ._devices import agreed, set_up_devices, wait_for_all
-from ._parse import UsageError
+from ._limits import UsageError
 from ._terminate import is_first_process, several_processes
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "diffrax", "optax", "evosax", "numpy", "scipy", "matplotlib")
@@ -33,34 +34,51 @@ class Session:
     """Output folder of a run, and what goes into its manifest."""
 
     def __init__(self, command: Common, name: str, arguments: Sequence[str]):
-        """Refuse an output folder that holds something, then make it."""
+        """Refuse an output folder that holds something or cannot be written to; make none yet."""
         self.command, self.name, self.arguments = command, name, list(arguments)
         self.timings: dict[str, float] = {}
         self.device = set_up_devices(command)
         self.first = is_first_process()
         # of several processes one writes; the others keep what they write to themselves
         self.folder = command.out if self.first else Path(tempfile.mkdtemp())
+        self._made: list[Path] = []
         problem = agreed(self._problem() if self.first else "")
         if problem:
             raise UsageError(problem)
-        self.progress = self.first and sys.stderr.isatty()
+        self.progress = self.first and sys.stderr is not None and sys.stderr.isatty()
         if self.first:
             print(first_line(self.device, command.seed), flush=True)
 
     def _problem(self) -> str:
-        """Make the folder; why nothing can be written there, if so."""
+        """Why nothing can be written into the folder, if so."""
         folder = self.folder
         welcome = self.command.force or getattr(self.command, "resume", False)
         try:
             if folder.exists() and not folder.is_dir():
                 return f"--out {folder} is a file, not a folder"
-            if folder.exists() and any(folder.iterdir()) and not welcome:
+            if holds_files(folder) and not welcome:
                 return f"--out {folder} is not empty; choose another folder or add --force"
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
+            there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+            with tempfile.TemporaryFile(dir=there):
                 return ""
         except OSError as error:
             return f"--out {folder} cannot be written to: {error.strerror}"
+
+    def open_folder(self) -> None:
+        """Make the output folder: there is something to write."""
+        if self.folder.exists():
+            return
+        self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {self.folder} cannot be written to: {error.strerror}") from error
+
+    def leave_no_empty_folder(self) -> None:
+        """Remove the folders that this run made, where nothing came into them."""
+        for place in self._made:
+            with contextlib.suppress(OSError):  # it holds something
+                place.rmdir()
 
     def checkpoint(self, pattern: str) -> Path:
         """Where checkpoints go: those that are there with --resume, none with --force."""
@@ -72,6 +90,7 @@ class Session:
                 remove_checkpoint(path)
         elif agreed("" if found or not self.first else "missing"):
             raise UsageError(f"--resume: there is no {self.command.out / pattern}")
+        self.open_folder()
         return self.folder / pattern
 
     def close(self) -> None:
@@ -84,6 +103,7 @@ class Session:
     def stage(self, title: str) -> Iterator[None]:
         """Say what is going on and time it."""
         start = time.perf_counter()
+        self.open_folder()
         if several_processes():
             from fisherjax.numerics import stop_if_requested  # noqa: PLC0415
 
@@ -113,9 +133,10 @@ class Session:
         """Write arrays.npz."""
         import numpy as np  # noqa: PLC0415
 
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in arrays.items()})  # pyright: ignore[reportArgumentType]
-        write_atomically(self.folder / "arrays.npz", buffer.getvalue())
+        from fisherjax._archive import npz_bytes  # noqa: PLC0415
+
+        data = npz_bytes({name: np.asarray(value) for name, value in arrays.items()})
+        write_atomically(self.folder / "arrays.npz", data)
 
     def write_manifest(self) -> None:
         """Write manifest.json: what was asked, what it resolved to, with what, and how long it took."""
@@ -134,8 +155,14 @@ class Session:
     def write(self, name: str, text: str) -> Path:
         """Write a text file into the folder."""
         path = self.folder / name
-        write_atomically(path, text.encode())
+        # the name of a user's file may hold what is no character
+        write_atomically(path, text.encode(errors="replace"))
         return path
+
+
+def holds_files(folder: Path) -> bool:
+    """Whether there is anything but empty folders in a folder."""
+    return folder.is_dir() and any(not place.is_dir() for place in folder.rglob("*"))
 
 
 def first_line(device: str, seed: int | None = None) -> str:

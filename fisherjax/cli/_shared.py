@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from fisherjax import connectivity, datasets, fisher, geometry
+from fisherjax import connectivity, datasets, fisher, geometry, simulate
 from fisherjax.report import Figure, Section, Table, html_report
 
 from ._arguments import Network, Optimize
+from ._limits import UsageError
 from ._session import Session
 
 CURVE_HEADER = ("time", "theory", "bare operator", "simulation", "standard error", "simulation / theory")
@@ -26,6 +27,31 @@ def curve_settings(command: Optimize | Network) -> dict[str, Any]:
         "num_units": command.units,
         "nonlinearity": command.nonlinearity,
     }
+
+
+def check_memory(what: str, size: int) -> None:
+    """Refuse what would take more than half of the memory that is free.
+
+    Raises
+    ------
+    UsageError
+        That says how much there is.
+    """
+    free = simulate.available_bytes()
+    if 2 * size > free:
+        raise UsageError(f"{what} need {size / 2**30:.3g} GiB, more than half of the {free / 2**30:.3g} GiB free")
+
+
+def check_networks(gains: connectivity.GainMatrix, units: int, draws: int = 1) -> None:
+    """Refuse networks that lack a unit for a population, or that do not fit into memory, before any is drawn.
+
+    Raises
+    ------
+    ValueError, UsageError
+        That names the number of units.
+    """
+    connectivity.population_sizes(gains, units)
+    check_memory(f"the weights of {draws} networks of --units {units}", 4 * draws * units**2)
 
 
 def follow_images(

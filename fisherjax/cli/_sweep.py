@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import re
 import shlex
 import shutil
@@ -14,17 +15,20 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fisherjax._types import write_atomically
-
 from ._arguments import COMMANDS, Sweep
 from ._common_arguments import Common
-from ._parse import UsageError, read_toml, suggestion, with_entries
+from ._files import read_toml
+from ._limits import UsageError, shown
+from ._parse import finished, with_entries
+from ._points import finish_point, point_results
 from ._sweep_results import merge_points
 from ._terminate import stop_if_terminated
+from ._values import check_word, converted, suggestion
 
 _PARTS = ("command", "out", "fixed", "vary", "show")
 _OWN = ("out", "config", "force", "resume", "quick", "device", "devices", "distributed", "coordinator")
 _OWN += ("num_processes", "process_id")
+_MOST_POINTS = 100_000
 
 
 class Point(NamedTuple):
@@ -36,8 +40,8 @@ class Point(NamedTuple):
 
     @property
     def done(self) -> bool:
-        """Whether it was computed to the end."""
-        return (self.folder / "done.json").exists()
+        """Whether it was computed to the end, and its results are what was written."""
+        return point_results(self.folder) is not None
 
 
 class Plan(NamedTuple):
@@ -51,8 +55,6 @@ class Plan(NamedTuple):
 
 def run_sweep(sweep: Sweep, words: list[str]) -> None:
     """Compute this shard's points that are not done yet; when all shards' are, put them together."""
-    if sweep.distributed or sweep.coordinator:
-        raise UsageError("sweep: processes share the points by --shard i/n, not by --distributed")
     plan = read_plan(sweep)
     index, count = _shard(sweep.shard)
     _claim(plan)
@@ -91,36 +93,55 @@ def read_plan(sweep: Sweep) -> Plan:
             raise UsageError(f"{source}: unknown key {key!r}{suggestion(key, _PARTS)}")
     commands = {name: one for name, one in COMMANDS.items() if isinstance(one, Common) and not isinstance(one, Sweep)}
     name = entries.get("command", "")
-    if name not in commands:
-        raise UsageError(f"{source}: command must be one of {', '.join(commands)}, got {name!r}")
+    check_word(f"{source}: command", name, commands)
     fixed, vary, show = _tables(entries, source)
-    folder = sweep.out if sweep.out != Path() else Path(entries.get("out", Path("results") / sweep.plan.stem))
+    folder = sweep.out
+    if folder == Path():
+        folder = converted(f"{source}: out", entries.get("out", str(Path("results") / sweep.plan.stem)), Path)
     base = with_entries(commands[name], fixed, f"{source}, [fixed]")
     base = dataclasses.replace(base, device=sweep.device, devices=sweep.devices, quick=sweep.quick)
     if "seed" not in fixed:
         base = dataclasses.replace(base, seed=sweep.seed)
-    points = []
+    count = math.prod(len(values) for values in vary.values())
+    if count > _MOST_POINTS:
+        raise UsageError(f"{source}: [vary] makes {count} points, more than {_MOST_POINTS}")
+    points: dict[Path, Point] = {}
     for values in itertools.product(*vary.values()):
         varied = dict(zip(vary, values, strict=True))
-        command = with_entries(base, varied, f"{source}, [vary]")
+        command = _point_command(base, fixed, varied, source)
         place = folder / "points" / _digest(name, command)
-        if any(place == point.folder for point in points):
-            raise UsageError(f"{source}: [vary] names the same combination twice: {varied}")
-        points.append(Point(varied, dataclasses.replace(command, out=place), place))
-    return Plan(f"{sweep.plan.stem}: {name}", folder, points, {str(k): str(v) for k, v in show.items()})
+        if place in points:
+            raise UsageError(f"{source}: [vary] names the same combination twice: {_label(varied)}")
+        points[place] = Point(varied, dataclasses.replace(command, out=place), place)
+    return Plan(f"{sweep.plan.stem}: {name}", folder, list(points.values()), show)
 
 
-def _tables(entries: dict[str, Any], source: str) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, Any]]:
+def _point_command(base: Common, fixed: dict[str, Any], varied: dict[str, Any], source: str) -> Common:
+    """The command of one point: what cannot be computed is found before any point is."""
+    command = with_entries(base, varied, f"{source}, [vary]")
+    try:
+        return finished(command, {key.replace("-", "_") for key in (*fixed, *varied)})
+    except UsageError as error:
+        raise UsageError(f"{source}, point {_label(varied)}: {error}") from error
+
+
+def _label(varied: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in varied.items())
+
+
+def _tables(entries: dict[str, Any], source: str) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, str]]:
     """[fixed], [vary] and [show], checked."""
     fixed, vary, show = (entries.get(part, {}) for part in ("fixed", "vary", "show"))
     for part, entry in (("fixed", fixed), ("show", show)):
         if not isinstance(entry, dict):
-            raise UsageError(f"{source}: {part} must be a table, [{part}], got {entry!r}")
-    for role, shown in show.items():
-        if role not in {"x", "y", "colour"} or (role != "y" and shown not in vary):
-            raise UsageError(f"{source}: [show] takes x and colour among what varies, and y; got {role} = {shown!r}")
+            raise UsageError(f"{source}: {part} must be a table, [{part}], got {shown(entry)}")
     if not isinstance(vary, dict) or not vary or not all(isinstance(v, list) and v for v in vary.values()):
         raise UsageError(f"{source}: [vary] must name at least one argument with a list of values")
+    for role, name in show.items():
+        if role not in {"x", "y", "colour"} or not isinstance(name, str) or (role != "y" and name not in vary):
+            raise UsageError(
+                f"{source}: [show] takes x and colour among what varies, and y; got {role} = {shown(name)}"
+            )
     for reserved in _OWN:
         if reserved in {str(key).replace("-", "_") for key in (*fixed, *vary)}:
             raise UsageError(f"{source}: {reserved} is the sweep's own")
@@ -160,9 +181,9 @@ def _claim(plan: Plan) -> None:
 
 def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list[str]:
     """Run one point; what went wrong, if something did. What it prints goes into log.txt."""
-    from ._main import run  # noqa: PLC0415
+    from ._main import run, told_reason  # noqa: PLC0415
 
-    label = ", ".join(f"{name} = {value}" for name, value in point.varied.items())
+    label = _label(point.varied)
     print(f"{number} {label} …", file=sys.stderr, flush=True)
     if anew:
         shutil.rmtree(point.folder, ignore_errors=True)
@@ -174,7 +195,7 @@ def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list
     for unfinished in point.folder.glob(".*.tmp"):
         unfinished.unlink(missing_ok=True)  # a write that a kill cut short
     start = time.perf_counter()
-    with (point.folder / "log.txt").open("w") as log:
+    with (point.folder / "log.txt").open("w", encoding="utf-8", errors="replace") as log:
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 run(command, words)
@@ -183,10 +204,10 @@ def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list
             raise
         except Exception as error:  # whatever it is: no other point may suffer from it
             stop_if_terminated()
-            reason = f"{label}: {' '.join(str(error).split()) or type(error).__name__}"
+            reason = f"{label}: {told_reason(error, command) or type(error).__name__}"
             traceback.print_exc(file=log)
             print(f"  failed: {reason}", file=sys.stderr, flush=True)
             return [reason]
     record = {"varied": point.varied, "seconds": round(time.perf_counter() - start, 3)}
-    write_atomically(point.folder / "done.json", (json.dumps(record, default=str) + "\n").encode())
+    finish_point(point.folder, record)
     return []

@@ -8,7 +8,9 @@ from typing import Any
 
 from fisherjax._types import write_atomically
 
-from ._parse import UsageError, suggestion
+from ._limits import UsageError
+from ._points import point_results
+from ._values import suggestion
 
 _LONGEST = 50  # entries of a list that become columns
 _MOST_ROWS = 200
@@ -24,7 +26,7 @@ def merge_points(name: str, folder: Path, points: Points, show: dict[str, str], 
     from fisherjax.report import Figure, Section, Table, html_report  # noqa: PLC0415
 
     varied = list(points[0][0])
-    results = [flat_numbers(json.loads((place / "results.json").read_text())) for _, place in points]
+    results = [flat_numbers(point_results(place)) for _, place in points]
     measured = list(dict.fromkeys(key for one in results for key in one))
     header = [*varied, *measured, "folder"]
     rows = [

@@ -36,9 +36,9 @@ _received = threading.Event()
 
 
 def several_processes() -> bool:
-    """Whether this is one of several; without importing JAX to find out."""
+    """Whether this is one of several; without importing JAX, or starting its devices, to find out."""
     jax = sys.modules.get("jax")
-    return jax is not None and jax.process_count() > 1
+    return jax is not None and jax.distributed.is_initialized() and jax.process_count() > 1
 
 
 def is_first_process() -> bool:

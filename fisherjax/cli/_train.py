@@ -9,9 +9,9 @@ from fisherjax import networks, plot, tasks, training
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Train
-from ._parse import UsageError
+from ._limits import UsageError
 from ._session import Session
-from ._shared import say_where, write_report
+from ._shared import check_memory, say_where, write_report
 from ._terminate import stop_if_terminated
 
 KINDS = {"rnn": networks.RNN, "continuous": networks.ContinuousRNN, "gru": networks.GRU, "lstm": networks.LSTM}
@@ -25,10 +25,20 @@ def run_train(command: Train, session: Session) -> None:
     """Train, test on fresh trials, draw, and say how to go on."""
     task = tasks.TASKS[command.task]
     keys = jax.random.split(jax.random.key(command.seed), 3)
+    shortest = task.shortest
+    if 0 < command.trial_steps < shortest:
+        raise UsageError(f"--trial-steps must be at least {shortest} for {command.task}, got {command.trial_steps}")
+    check_memory(f"the weights of --units {command.units}, their gradients and Adam's moments", 16 * command.units**2)
+    trial_steps = command.trial_steps or task.default_steps
+    check_memory(
+        f"the states of --batch-size {command.batch_size}", 4 * command.batch_size * command.units * trial_steps
+    )
+    with jax.enable_x64(False):  # float32: theory is not at stake
+        network = _network(command, task, keys[0])
     path = session.checkpoint("checkpoint.npz")
-    with session.stage("training"), jax.enable_x64(False):  # float32: theory is not at stake
+    with session.stage("training"), jax.enable_x64(False):
         trained = training.fit(
-            _network(command, task, keys[0]),
+            network,
             task,
             key=keys[1],
             num_steps=command.steps,
@@ -92,8 +102,6 @@ def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNe
     options: dict[str, Any] = {"constraints": constraints, "noise_std": command.noise_std}
     if command.network in {"rnn", "continuous"}:
         options["nonlinearity"] = command.nonlinearity
-    elif command.nonlinearity != "tanh":
-        raise UsageError(f"--nonlinearity: the gates of {command.network} have their own")
     return KINDS[command.network](task.num_inputs, command.units, task.num_outputs, key=key, **options)
 
 

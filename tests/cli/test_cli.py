@@ -103,7 +103,7 @@ def test_simulate_and_geometry(tmp_path):
     names = {path.name for path in (tmp_path / "geometry").iterdir()}
     assert names == FILES | {"geometry.png", "pairs.png", "measures.png", "geometry.npz"}
     with np.load(tmp_path / "geometry" / "arrays.npz") as arrays:
-        assert arrays["distances_simulated"].shape == (3, 24, 24)
+        assert arrays["distances_simulated"].shape == (3, 8, 8)
 
 
 def test_config_file_gives_defaults_and_the_command_line_wins(tmp_path):
@@ -126,15 +126,15 @@ BAD = [
     (["curve", "--stepps", "3"], "--stepps"),
     (["bogus"], "bogus"),
     (["optimize", "--structure", "spiral"], "spiral"),
-    (["curve", "--steps", "0"], "num_steps must be at least 1"),
-    (["curve", "--noise-std", "-1"], "noise_std must be at least 0"),
-    (["curve", "--noise-std", "0"], "noise_std is 0"),
-    (["curve", "--nonlinearity", "tahn"], "nonlinearity must be one of"),
+    (["curve", "--steps", "0"], "--steps must be at least 1, got 0"),
+    (["curve", "--noise-std", "-1"], "--noise-std must be at least 0, got -1"),
+    (["curve", "--noise-std", "0"], "--noise-std must be above 0"),
+    (["curve", "--nonlinearity", "tahn"], "did you mean 'tanh'?"),
     (["curve", "--gains", "nowhere.txt"], "nowhere.txt"),
     (["curve", "--config", "nowhere.toml"], "nowhere.toml"),
-    (["optimize", "--bounds", "3", "1"], "bounds must have 0 <= low < high"),
-    (["optimize", "--budget", "-2"], "limit must be above 0"),
-    (["curve", "--fractions", "0.5", "0.6"], "fractions must sum to 1"),
+    (["optimize", "--bounds", "3", "1"], "--bounds must be a lower and a higher number, got 3 1"),
+    (["optimize", "--budget", "-2"], "--budget must be at least 0, got -2"),
+    (["curve", "--fractions", "0.5", "0.6"], "--fractions must sum to 1, got 1.1"),
 ]
 
 

@@ -30,11 +30,11 @@ def test_report(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--gain", "-1"], "must"),
-        (["--noise-std", "-1"], "noise_std must be at least 0"),
+        (["--gain", "-1"], "--gain must be above 0, got -1"),
+        (["--noise-std", "-1"], "--noise-std must be at least 0, got -1"),
         (["--gain", "1.5", "--nonlinearity", "identity"], "grows without bound"),
-        (["--gain", "0"], "must not all be zero"),
-        (["--grid", "1"], "--grid must be at least 2"),
+        (["--gain", "0"], "--gain must be above 0"),
+        (["--grid", "1"], "--grid must be at least 2, got 1"),
     ],
 )
 def test_wrong_input_is_one_line(words, message, tmp_path, capsys):

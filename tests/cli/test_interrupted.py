@@ -101,14 +101,14 @@ def test_a_cpu_stands_for_a_few_devices_only(tmp_path):
     process = start(["curve", "--devices", "10000000", "--out", str(tmp_path / "out")], tmp_path)
     _, error = process.communicate()
     assert process.returncode == 2, error
-    assert error.startswith("fisherjax: devices=10000000, but there are 64: cpu")
+    assert error.startswith("fisherjax: --devices 10000000, but there are 64: cpu")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--devices", "many"], "--devices must be a positive number or all, got 'many'"),
-        (["--devices", "1000"], "devices=1000, but there are"),
+        (["--devices", "1000"], "--devices 1000, but there are"),
         (["--coordinator", "localhost:1", "--num-processes", "2"], "go together: give all three, or none"),
         (["--num-processes", "2", "--process-id", "0"], "go together: give all three, or none"),
     ],

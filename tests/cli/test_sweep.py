@@ -68,10 +68,12 @@ def test_a_longer_plan_keeps_what_is_done(plan, tmp_path, capsys):
 
 
 def test_a_point_that_fails_stops_no_other(plan, tmp_path, capsys):
-    plan.write_text(PLAN.replace("[0.8, 1.0]", "[0.8, -1.0]"))
+    (tmp_path / "good.txt").write_text("0.8")
+    (tmp_path / "ragged.txt").write_text("1 2\n3")
+    plan.write_text(PLAN.replace("gain = [0.8, 1.0]", 'gains = ["good.txt", "ragged.txt"]'))
     assert main(["sweep", str(plan)]) == 2
     captured = capsys.readouterr()
-    assert "2 points failed, the first: gain = -1.0" in captured.err
+    assert "2 points failed, the first: gains = ragged.txt" in captured.err
     assert len(list((tmp_path / "results" / "gains" / "points").glob("*/done.json"))) == 2
 
 
@@ -89,11 +91,16 @@ def test_a_point_that_fails_stops_no_other(plan, tmp_path, capsys):
         ('command = "optimize"\n[vary]\nstructure = ["toeplitz", "foo"]', [], "structure must be one of toeplitz"),
         ('command = "curve"\nfixed = 3\n[vary]\ngain = [1.0]', [], "fixed must be a table"),
         (PLAN + '[show]\nx = "units"', [], "[show] takes x and colour among what varies"),
+        (PLAN.replace("[0.8, 1.0]", "[0.8, -1.0]"), [], "gain = -1.0, noise-std = 0.1: --gain must be at least 0"),
+        (PLAN.replace("gain =", "gains ="), [], "gains must be the name of a file or folder, as text, got 0.8"),
+        ('command = ["curve"]', [], "command must be one of optimize"),
+        (PLAN + "[show]\nx = [1]", [], "[show] takes x and colour among what varies"),
+        ("out = 5\n" + PLAN, [], "out must be the name of a file or folder, as text, got 5"),
         (PLAN, ["--shard", "3/2"], "--shard must be i/n"),
         (PLAN, ["--merge"], "no point of"),
         (PLAN, ["--distributed"], "share the points by --shard"),
         (PLAN + '[show]\ny = "therory[2]"', [], "did you mean 'theory[2]'?"),
-        ("command =", [], "Invalid value"),
+        ("command =", [], "is not TOML"),
     ],
 )
 def test_wrong_plans_are_one_line(plan, capsys, text, words, message):

@@ -58,10 +58,10 @@ def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):
     ("words", "message"),
     [
         (["train", "chess"], "chess"),
-        (["train", "flip-flop", "--dale", "1.5"], "ratio must be within [0, 1]"),
+        (["train", "flip-flop", "--dale", "1.5"], "--dale must be at most 1, got 1.5"),
         (["train", "flip-flop", "--network", "gru", "--nonlinearity", "relu"], "have their own"),
         (["train", "flip-flop", "--resume"], "there is no"),
-        (["train", "flip-flop", "--rank", "2", "--no-autapses"], "rank 2 under a mask"),
+        (["train", "flip-flop", "--rank", "2", "--no-autapses"], "--rank and --no-autapses exclude each other"),
         (["fixed-points", "nowhere.npz"], "No such file"),
     ],
 )
