@@ -24,7 +24,8 @@ def run_estimate(command: Estimate, session: Session) -> None:
 
 
 def _from_files(command: Estimate, session: Session) -> None:
-    minus, plus, separation = load_responses(command.responses, command.separation)
+    minus, plus, separation, notes = load_responses(command)
+    print("\n".join(notes))
     key, subset_key = jax.random.split(jax.random.key(command.seed))
     with session.stage("estimating"):
         units, trials = minus.shape[-1], len(minus) + len(plus)
@@ -49,8 +50,9 @@ def _from_files(command: Estimate, session: Session) -> None:
     facts: dict[str, Any] = {"units": units, "trials": [len(minus), len(plus)], "separation": separation}
     if scaling is not None:
         scaling.save(session.folder / "scaling.npz")
-        facts |= {"information_per_unit": scaling.information_per_unit, "saturation": scaling.saturation}
-        facts |= {"saturation_error": scaling.saturation_error}
+        facts |= {"information_per_unit": scaling.information_per_unit, "limiting_noise": scaling.limiting_noise}
+        facts |= {"limiting_noise_error": scaling.limiting_noise_error, "information_limit": scaling.limit}
+        facts |= {"information_limit_error": scaling.limit_error}
     best = next(iter(found.values()))
     best.save(session.folder / "estimate.npz")
     facts["sensitivity_index"] = fisher.sensitivity_index(jnp.maximum(best.value, 0), separation)
@@ -60,6 +62,7 @@ def _from_files(command: Estimate, session: Session) -> None:
     text = [
         f"{len(minus)} and {len(plus)} trials of {units} units, stimuli Δθ = {separation:g} apart; bias removed.",
         "The difference between direct and shuffled is what noise correlations do. Decoders are lower bounds.",
+        f"Read: {'; '.join(notes)}." if notes else "",
     ]
     section = Section("Linear Fisher information", text, [Table(ESTIMATE_HEADER, rows), Figure(figure, "Estimates.")])
     write_report(session, "Fisher information of your responses", [section])

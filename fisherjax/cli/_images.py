@@ -1,7 +1,7 @@
 """Images from where the command line says: photographs, CIFAR, or a user's file."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from fisherjax import datasets
 
 from ._arguments import Geometry
-from ._parse import UsageError
+from ._limits import UsageError
 
 _CIFAR = {"cifar10": datasets.cifar10, "cifar100": datasets.cifar100}
 
@@ -28,42 +28,33 @@ def load_images(command: Geometry, key: jax.Array) -> Images:
     try:
         pixels, labels, source = _pixels(command, key)
         return Images(pixels, _preprocessed(pixels, command.preprocess), labels, source)
-    except (ValueError, OSError, ImportError) as error:
-        raise UsageError(f"--data {command.data}: {error}") from error
+    except OSError as error:
+        # the system says what is wrong beside the file, the library in one sentence
+        what = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+        raise UsageError(f"--data {what}") from error
+    except (ValueError, TypeError, ImportError) as error:
+        message = str(error)
+        raise UsageError(
+            f"--data {message if message.startswith(command.data) else f'{command.data}: {message}'}"
+        ) from error
 
 
 def _pixels(command: Geometry, key: jax.Array) -> tuple[np.ndarray, np.ndarray | None, str]:
     if command.data == "natural":
         patches = datasets.natural_patches(command.images, key=key, size=command.size, color=command.color)
         return np.asarray(patches), None, f"{command.images} patches of photographs"
+    images: np.ndarray
     labels: np.ndarray | None
+    path = Path(command.data)
     if command.data in _CIFAR:
-        found, labels = _CIFAR[command.data](split=command.split, num_images=command.images)
+        images, labels = _CIFAR[command.data](split=command.split, num_images=command.images)
         source = f"the first {command.images} {command.split} images of {command.data.upper()}"
-    elif Path(command.data).suffix in {".npy", ".npz"}:
-        found, labels = _from_arrays(Path(command.data), command.images)
-        source = f"{len(found)} images from {Path(command.data).name}"
     else:
-        found, labels = datasets.cifar10(command.data, split=command.split, num_images=command.images)
-        source = f"the first {command.images} {command.split} images of {Path(command.data).name}"
-    grey = found.ndim == 4 and found.shape[-1] == 3 and not command.color
-    return np.asarray(datasets.grey(found) if grey else datasets.intensities(found)), labels, source
-
-
-def _from_arrays(path: Path, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images (S, height, width[, 3]) from .npy, or `images` and perhaps `labels` from .npz."""
-    loaded: Any = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        images, labels = loaded, None
-    else:
-        if "images" not in loaded:
-            raise ValueError(f"it has no array 'images', only {', '.join(loaded)}")
-        images, labels = loaded["images"], loaded["labels"][:count] if "labels" in loaded else None
-    if images.ndim not in {3, 4}:
-        raise ValueError(f"images must have shape (n, height, width) or (n, height, width, 3), got {images.shape}")
-    if len(images) < count:
-        raise ValueError(f"it holds {len(images)} images, fewer than the {count} asked for")
-    return images[:count], labels
+        images, labels = datasets.read_images(path, split=command.split, num_images=command.images)
+        arrays = path.suffix in {".npy", ".npz", ".mat"}
+        source = f"{'' if arrays else f'the first {command.split} '}{len(images)} images from {path.name}"
+    grey = images.ndim == 4 and images.shape[-1] == 3 and not command.color
+    return np.asarray(datasets.grey(images) if grey else datasets.intensities(images)), labels, source
 
 
 def _preprocessed(pixels: np.ndarray, how: str) -> jax.Array:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fisherjax import connectivity, optimize
+from fisherjax import connectivity, datasets, optimize
 
 from ._arguments import Dmft, Network, Optimize
-from ._parse import UsageError
+from ._files import load_record
+from ._limits import UsageError
 
 FAMILIES = {
     "toeplitz": connectivity.ToeplitzFamily,
@@ -33,17 +34,14 @@ def load_gain_matrix(command: Network | Dmft) -> connectivity.GainMatrix:
     if command.gains.suffix == ".npz":
         return _load_saved(command.gains)
     try:
-        text = command.gains.read_text().replace(",", " ")
-        rows = [[float(word) for word in line.split()] for line in text.splitlines() if line.strip()]
+        gains = datasets.read_numbers(command.gains, header="no")
     except OSError as error:
         raise UsageError(f"--gains {command.gains}: {error.strerror}") from error
     except ValueError as error:
-        raise UsageError(f"--gains {command.gains}: {error}") from error
-    if len({len(row) for row in rows} | {len(rows)}) != 1:
-        raise UsageError(
-            f"--gains {command.gains}: expected a square table, got rows of {[len(r) for r in rows]} numbers"
-        )
-    return connectivity.GainMatrix(np.array(rows), None if fractions is None else np.array(fractions))
+        raise UsageError(f"--gains {error}") from error
+    if gains.shape[0] != gains.shape[1]:
+        raise UsageError(f"--gains {command.gains}: expected a square table, got shape {gains.shape}")
+    return connectivity.GainMatrix(gains, None if fractions is None else np.array(fractions))
 
 
 def load_family(command: Optimize) -> connectivity.Family:
@@ -73,12 +71,7 @@ def load_constraints(command: Optimize) -> tuple[optimize.Constraint, ...]:
 
 
 def _load_saved(path: Path) -> connectivity.GainMatrix:
-    from fisherjax._types import Result  # noqa: PLC0415
-
-    try:
-        saved = Result.load(path)
-    except OSError as error:
-        raise UsageError(f"--gains {path}: {error.strerror or error}") from error
+    saved = load_record(path, "--gains")
     matrix = getattr(saved, "gain_matrix", saved)
     if not isinstance(matrix, connectivity.GainMatrix):
         raise UsageError(f"--gains {path} holds a {type(saved).__name__}, which has no gain matrix")

@@ -2,6 +2,7 @@
 
 from ._cifar import cifar10, cifar100
 from ._gratings import grating_angles, grating_moments, gratings
+from ._images import read_images
 from ._labelled import SHAPES, digits, oriented_gratings, shapes
 from ._natural import PHOTOGRAPHS, natural_patches, photograph
 from ._pictures import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, gabor
@@ -35,6 +36,7 @@ __all__ = [
     "normalize_contrast",
     "oriented_gratings",
     "photograph",
+    "read_images",
     "read_numbers",
     "read_responses",
     "shapes",

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from fisherjax._errors import check_choice, check_integer, require
+from fisherjax._errors import as_path, check_choice, check_integer, require
 
-from ._formats import as_path
 from ._prepared import data_folder, download, find_prepared, read_prepared
 from ._tar import check_size, read_members
 from ._variants import CIFAR10, CIFAR100, COARSE, Variant, parse_binary, parse_python
@@ -94,7 +93,7 @@ def _load(
             else _read_archive(variant, download(variant, folder), split)
         )
     else:
-        images, labels = _read(variant, as_path("path", path), split)
+        images, labels = _read(variant, as_path("path", path).expanduser(), split)
     if wanted is None:
         return images, labels
     require(wanted <= len(labels), f"num_images={wanted}, but the {split} split holds {len(labels)} images")

@@ -2,7 +2,6 @@
 
 import codecs
 import gzip
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fisherjax._archive import read_npz
-from fisherjax._errors import require, told
+from fisherjax._errors import check_regular, require
 from fisherjax._npy import read_npy, told_bytes
 
 _MOST_TEXT = 2**27  # bytes: as Python's strings they are several times as much
@@ -61,13 +60,18 @@ def file_kind(path: Path) -> str:
     ValueError
         If it is empty, no regular file, or a format that is not read; says which.
     """
+    kind = kind_of_file(path)
+    require(" " not in kind, f"{path} is {kind}, which is not read here; {_ADVICE}")
+    return kind
+
+
+def kind_of_file(path: Path) -> str:
+    """As `file_kind`, but what is not read is returned too, in words."""
     check_regular(path)
     with path.open("rb") as stream:
         start = stream.read(1024)
     require(len(start) > 0, f"{path} is empty")
-    kind = _kind(start)
-    require(" " not in kind, f"{path} is {kind}, which is not read here; {_ADVICE}")
-    return kind
+    return _kind(start)
 
 
 def _kind(start: bytes) -> str:
@@ -203,17 +207,3 @@ def _read_matlab(path: Path) -> dict[str, np.ndarray]:
         kinds = ", ".join(f"{name} ({kind})" for name, _, kind in listed) or "nothing"
         raise ValueError(f"{path} holds no numeric arrays, only {kinds}")
     return {name: found[name] for name in chosen}
-
-
-def check_regular(path: Path) -> None:
-    """Refuse a device or a pipe, whose opening may wait for ever; a folder or a missing file has its own error."""
-    require(not path.exists() or path.is_dir() or path.is_file(), f"{path} is not a regular file")
-
-
-def as_path(name: str, value: Any) -> Path:
-    """A path of a string or a path-like object; TypeError otherwise."""
-    if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
-        raise TypeError(f"{name} must be the path of a file, got {told(value)}")
-    require(os.fspath(value) not in {"", b""}, f"{name} must be the path of a file, got an empty text")
-    require("\0" not in str(value), f"{name} must be the path of a file, got {told(value)}")
-    return Path(value).expanduser()

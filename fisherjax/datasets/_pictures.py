@@ -14,10 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_flag, check_integer, check_scalar, require, told
+from fisherjax._errors import as_path, check_flag, check_integer, check_regular, check_scalar, require, told
 from fisherjax._types import Result, Scalar
-
-from ._formats import as_path, check_regular
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean intensity of ImageNet's red, green and blue."""
@@ -152,7 +150,7 @@ def _opened(picture: Any) -> tuple[Any, str]:
             f"picture must be uint8 (height, width) or (height, width, 3), got {pixels.dtype} {pixels.shape}",
         )
         return Image.fromarray(pixels), "picture"
-    path = as_path("picture", picture)
+    path = as_path("picture", picture).expanduser()
     check_regular(path)
     path.open("rb").close()  # what the system says of a missing file or a folder goes to the caller
     try:

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_scalar, require, told
+from fisherjax._errors import as_path, check_scalar, require, told
 from fisherjax._types import Scalar
 
-from ._formats import as_path, file_kind, read_arrays
+from ._formats import file_kind, read_arrays
 from ._separation import STIMULUS, Label, as_period, resolve_separation, told_label
 from ._tables import Table, as_number, is_missing, numbers, read_table, whole_cells
 
@@ -88,7 +88,7 @@ def read_responses(
         lengths or more than two axes; if it does not say which two conditions are compared; if what it says is
         ambiguous, with the argument that decides.
     """
-    files = [as_path("paths", path) for path in paths]
+    files = [as_path("paths", path).expanduser() for path in paths]
     require(len(files) in {1, 2}, f"paths must be one file or two, one per condition, got {len(files)}")
     if separation is not None:
         check_scalar("separation", separation, minimum=0.0, strict=True)

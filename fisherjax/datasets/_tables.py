@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from fisherjax._errors import check_choice, require
+from fisherjax._errors import as_path, check_choice, require
 
-from ._formats import as_path, read_text
+from ._formats import read_text
 
 SEPARATORS = {"tab": "\t", "semicolon": ";", "comma": ",", "bar": "|", "space": " "}
 DECIMALS = {"point": ".", "comma": ","}
@@ -114,7 +114,7 @@ def read_numbers(
         If it is another format, damaged or too large, a cell is missing or no number, rows differ in length, or its
         first row may be a header of numbers.
     """
-    return numbers(read_table(as_path("path", path), header=header, separator=separator, decimal=decimal))
+    return numbers(read_table(as_path("path", path).expanduser(), header=header, separator=separator, decimal=decimal))
 
 
 def numbers(table: Table) -> np.ndarray:
@@ -250,7 +250,8 @@ def _split_header(
         return None, rows, notes
     require(len(rest) > 0, f"{path} has no rows below its header")
     for line, cells in rest:
-        require(cells != first.cells, f"{path}: line {line} repeats the header; are two tables in this file?")
+        repeated = header == "auto" and cells == first.cells
+        require(not repeated, f"{path}: line {line} repeats the header: two tables in one file, or say header=yes")
     return first.cells, rest, notes
 
 
@@ -271,6 +272,8 @@ def _is_header(path: Path, first: Row, rest: list[Row], point: str) -> tuple[boo
         raise ValueError(f"{where} holds words and numbers: a header, or a trial with a fault? {_DECIDE}")
     if not values or len(values) < len(tail) or not rest:
         return bool(words), []
+    if cells[0] != "" and cells[0] in labels and as_number(cells[0], point) is None:
+        return False, []  # the name of a condition that has other trials
     # a name above a column of conditions: none of them, while they repeat
     named = as_number(cells[0], point) is None and cells[0] not in labels and len(set(labels)) < len(labels)
     named = named or cells[0] == ""

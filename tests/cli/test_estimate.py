@@ -59,10 +59,10 @@ def test_every_file_format_gives_the_same_estimate(tmp_path, responses):
 @pytest.mark.parametrize(
     ("rows", "words", "message"),
     [
-        ([["a", 1, 2], ["b", 1]], ["--separation", 0.1], "line 2 has 2 values where the first has 3"),
+        ([["a", 1, 2], ["b", 1]], ["--separation", 0.1], "line 2 has 2 values where line 1 has 3"),
         ([["a", 1, 2], ["b", 1, "x"]], ["--separation", 0.1], "line 2 holds 'x', which is not a number"),
         ([["a", 1, 2], ["a", 1, 3]], ["--separation", 0.1], "must name two conditions, got 1"),
-        ([["a", 1, 2], ["b", 1, 3]], [], "--separation must be given"),
+        ([["a", 1, 5], ["b", 1, 3]], [], "--separation must be given"),
     ],
 )
 def test_bad_tables_are_one_line(tmp_path, rows, words, message, capsys):
@@ -71,6 +71,53 @@ def test_bad_tables_are_one_line(tmp_path, rows, words, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.strip().count("\n") == 0 or error.strip().splitlines()[-1].startswith("fisherjax:")
+
+
+def test_circular_stimuli_and_a_header_of_numbers(tmp_path, responses, capsys):
+    """What pandas writes of directions in degrees: the header is no trial, and 359 and 1 are 2 apart."""
+    from fisherjax import fisher
+
+    minus, plus = responses
+    rows = [[359, *row] for row in minus] + [[1, *row] for row in plus]
+    path = table(tmp_path / "pandas.csv", rows, header="direction,0,1,2,3")
+    assert run(tmp_path, "--responses", path, "--separation", 358) == 2
+    assert "say --period 360 and --separation 2; if it is none, --period inf" in capsys.readouterr().err
+    assert run(tmp_path, "--responses", path, "--separation", 358, "--period", 360) == 2
+    assert "more than half of --period 360; the shorter way round is --separation 2" in capsys.readouterr().err
+    assert run(tmp_path, "--responses", path, "--period", 360) == 0
+    assert written(tmp_path)["estimates"]["direct"] == pytest.approx(float(fisher.direct(minus, plus, 2).value))
+    said = capsys.readouterr().out
+    assert "line 1 (direction, 0, 1, 2, 3) was taken for a header of numbers; --header no makes it a trial" in said
+    assert "the separation is 2: stimuli 359 and 1 on a circle of 360" in said
+
+
+def test_three_conditions(tmp_path, responses, capsys):
+    minus, plus = responses
+    rows = [[name, *row] for name, some in (("a", minus), ("b", plus), ("c", minus)) for row in some]
+    path = table(tmp_path / "three.csv", rows)
+    words = ["--responses", path, "--separation", 0.2]
+    assert run(tmp_path, *words) == 2
+    assert "got 3: 'b' (100 trials), 'a' (80 trials), 'c' (80 trials); choose two, as --conditions 'a' 'b'" in (
+        capsys.readouterr().err
+    )
+    assert run(tmp_path, *words, "--conditions", "a", "b") == 0
+    assert written(tmp_path)["trials"] == [80, 100]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "data.npz is empty"),
+        (b"PK\x03\x04", "data.npz cannot be read"),
+        (b"PAR1\x15\x04\0", "data.npz is a Parquet file, which is not read here"),
+    ],
+)
+def test_files_that_are_something_else(tmp_path, content, message, capsys):
+    (tmp_path / "data.npz").write_bytes(content)
+    assert run(tmp_path, "--responses", tmp_path / "data.npz", "--separation", 0.1) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"fisherjax: --responses {tmp_path}")
+    assert message in error
 
 
 def test_archive_without_a_condition(tmp_path, capsys):
