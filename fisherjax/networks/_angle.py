@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_key
 from fisherjax._types import Key, Result
 
@@ -62,4 +63,5 @@ def angle_network(*, key: Key, size: int = 21, hidden: int = 20) -> AngleNetwork
 
 def decode_angle(output: Float[Array, "*trials 2"]) -> Float[Array, "*trials"]:
     """Orientation in [0, π) that an output points to, ½ atan2(y, x)."""
+    output = as_real("output", output, "... 2")
     return jnp.mod(jnp.arctan2(output[..., 1], output[..., 0]) / 2, math.pi)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from fisherjax._errors import check_choice, check_integer, require
+from fisherjax._arrays import as_real, host_real
+from fisherjax._errors import check_choice, check_integer, require, told
 from fisherjax._types import Result
 
 ImageShape = tuple[int, int, int]
@@ -77,6 +78,10 @@ class Architecture(Result):
         feedback: bool = False,
     ):
         """Fill in what follows from the rest, then check that it fits together."""
+        sizes = (("image_shape", image_shape), ("channels", channels), ("strides", () if strides is None else strides))
+        for name, value in sizes:
+            if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+                raise TypeError(f"{name} must be a list of whole numbers, got {told(value)}")
         depth = len(channels)
         require(depth >= 2 and depth % 2 == 0, f"channels must name an even number of areas (they come in pairs that "
                 f"share a map), got {depth}")  # fmt: skip
@@ -102,6 +107,9 @@ class Architecture(Result):
         self.stem_kernel = check_integer("stem_kernel", stem_kernel, minimum=1)
         require(self.stem_kernel % 2 == 1, f"stem_kernel must be odd, got {stem_kernel}")
         self.stem_stride = check_integer("stem_stride", stem_stride, minimum=1)
+        for name, value in (("stem_pooling", stem_pooling), ("feedback", feedback)):
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name} must be True or False, got {told(value)}")
         self.stem_pooling, self.feedback = bool(stem_pooling), bool(feedback)
         self._check_maps()
 
@@ -137,16 +145,19 @@ class Architecture(Result):
         Raises
         ------
         ValueError
-            If they have another shape or are whole numbers.
+            If they have another shape, are whole numbers, or are not finite.
+        TypeError
+            If they are no numbers.
         """
-        array, shape = jnp.asarray(images), self.image_shape
+        array, shape = as_real("images", images), self.image_shape
         require(
             array.ndim >= 3 and array.shape[-3:] == shape,
             f"images must be (…, {', '.join(map(str, shape))}) = (…, height, width, colours), got {array.shape}",
         )
+        kind = np.asarray(images).dtype if not hasattr(images, "dtype") else images.dtype  # pyright: ignore[reportAttributeAccessIssue]
         require(
-            jnp.issubdtype(array.dtype, jnp.floating),
-            f"images must be floats, got {array.dtype}; standardise them first, e.g. images/255 − mean over images",
+            jnp.issubdtype(kind, jnp.floating),
+            f"images must be floats, got {kind}; standardise them first, e.g. images/255 − mean over images",
         )
         return array
 
@@ -179,7 +190,7 @@ class Architecture(Result):
 
 
 def _alphas(alpha: float | Sequence[float] | np.ndarray, depth: int) -> tuple[float, ...]:
-    values = np.asarray(alpha, float)
+    values = host_real("alpha", alpha)
     require(values.shape in {(), (depth,)}, f"alpha must be one number or {depth}, one per area, got {values.size}")
     given = tuple(np.broadcast_to(values, (depth,)).tolist())
     for one in given:

@@ -6,7 +6,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Int8
 
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._arrays import as_mask, host_real
+from fisherjax._errors import check_integer, check_share, require, told
 from fisherjax._types import Key, Scalar
 
 from ._pattern import Constraint, Pattern, Role, Shape
@@ -89,10 +90,13 @@ def dale(ratio: Scalar | None = None, *, signs: object = None, output: bool = Fa
         If the ratio is outside [0, 1], a sign is not −1, 0 or 1, or not exactly one of `ratio` and `signs` is given.
     """
     require((ratio is None) != (signs is None), "dale needs either a ratio or the signs of all units")
+    if not isinstance(output, bool | np.bool_):
+        raise TypeError(f"output must be True or False, got {told(output)}")
+    output = bool(output)
     if signs is not None:
-        vector = np.asarray(signs)
+        vector = host_real("signs", signs, "units")
         require(
-            vector.ndim == 1 and bool(np.all(np.isin(vector, (-1, 0, 1)))),
+            bool(np.all(np.isin(vector, (-1, 0, 1)))),
             f"signs must be a vector of −1, 0 and 1, got shape {vector.shape} with values {np.unique(vector)[:5]}",
         )
         return Dale(None, vector.astype(np.int8), output)
@@ -120,7 +124,9 @@ def mask(*, recurrent: object = None, input: object = None, output: object = Non
     """
     given = {"recurrent": recurrent, "input": input, "output": output}
     require(any(part is not None for part in given.values()), "mask needs at least one of recurrent, input and output")
-    return Mask(**{name: None if part is None else _as_mask(name, part) for name, part in given.items()})
+    return Mask(
+        **{name: None if part is None else np.asarray(as_mask(name, part, "to from")) for name, part in given.items()}
+    )
 
 
 def low_rank(rank: int) -> LowRank:
@@ -139,25 +145,7 @@ def low_rank(rank: int) -> LowRank:
     return LowRank(check_integer("rank", rank, minimum=1))
 
 
-def check_share(name: str, value: object) -> float:
-    """Return a share as a float; ValueError unless it is within [0, 1]."""
-    check_scalar(name, value)
-    share = float(value)  # pyright: ignore[reportArgumentType]
-    require(0 <= share <= 1, f"{name} must be within [0, 1], got {share:g}")
-    return share
-
-
 def ratio_signs(num_units: int, ratio: float) -> np.ndarray:
     """Signs of units of which the first ⌊N·ratio⌋ are excitatory."""
     excitatory = math.floor(num_units * ratio + 1e-9)
     return np.where(np.arange(num_units) < excitatory, 1, -1).astype(np.int8)
-
-
-def _as_mask(name: str, value: object) -> np.ndarray:
-    array = np.asarray(value)
-    require(array.ndim == 2, f"the mask of the {name} weights must be two-dimensional, got shape {array.shape}")
-    require(
-        bool(np.all(np.isin(array, (0, 1)))),
-        f"the mask of the {name} weights must hold 0 and 1 only, got values {np.unique(array)[:5]}",
-    )
-    return array.astype(bool)

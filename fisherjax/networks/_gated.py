@@ -1,5 +1,6 @@
 """Gated networks: GRU and LSTM."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -22,9 +23,12 @@ class _Gated(RecurrentNetwork):
 
 
 class GRU(_Gated):
-    r"""Gated recurrent unit: h ← (1 − z) n + z h, with r, z = σ(W_{r,z} h + drive), n = tanh(drive_n + r ∘ W_n h).
+    r"""Gated recurrent unit, h ← (1 − z) n + z h.
 
-    The three gates r, z, n stand below one another in the weights (3N, ·). Constraints hold for each gate alike.
+    r, z = σ(W_{r,z} h + drive_{r,z}) and n = tanh(drive_n + r ∘ (W_n h + c)), with drive = W_in u + b. The three gates r, z, n stand below one another in the weights (3N, ·) and in b (3N,). The bias
+    c (N,), inside the product with the reset gate, is `candidate_bias`; it is there if "recurrent" is among the biases.
+    This is the GRU of torch (W_hh, W_ih, b = b_ih + (b_hr, b_hz, 0), c = b_hn), of cuDNN, of Keras (`reset_after`),
+    Flax and Equinox (`bias`, `bias_n`). Constraints hold for each gate alike.
 
     Parameters
     ----------
@@ -41,11 +45,20 @@ class GRU(_Gated):
     the reset gate after the product.
     """
 
+    parameter_names: ClassVar[tuple[str, ...]] = (*RecurrentNetwork.parameter_names, "candidate_bias")
     gates_per_unit: ClassVar[int] = 3
+
+    candidate_bias: Float[Array, " N"] | None = None
 
     def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
         """Draw the weights and validate."""
         super().__init__(num_inputs, num_units, num_outputs, key=key, **options)  # pyright: ignore[reportCallIssue]
+        self.candidate_bias = None if self.recurrent_bias is None else jnp.zeros(num_units, self.recurrent_bias.dtype)
+
+    @classmethod
+    def bias_names(cls, biases: Sequence[str]) -> tuple[str, ...]:
+        """The recurrent bias is two parameters here."""
+        return (*super().bias_names(biases), *(("candidate_bias",) if "recurrent" in biases else ()))
 
     def update(
         self, state: State, current: Float[Array, "*batch gates"], drive: Float[Array, "*batch gates"], key: Key | None
@@ -55,6 +68,8 @@ class GRU(_Gated):
         drive_reset, drive_update, drive_candidate = jnp.split(drive, 3, axis=-1)
         reset = jax.nn.sigmoid(reset + drive_reset)
         update = jax.nn.sigmoid(update + drive_update)
+        if self.candidate_bias is not None:
+            candidate = candidate + self.candidate_bias
         proposal = jnp.tanh(drive_candidate + reset * candidate)
         return self._noisy(proposal + update * (state - proposal), key)
 
@@ -66,7 +81,9 @@ class GRU(_Gated):
 class LSTM(_Gated):
     r"""Long short-term memory: c ← f c + i g, h = o tanh(c), the state being (h, c) of length 2N.
 
-    The four gates i, f, g, o stand below one another in the weights (4N, ·). The forget gate's bias starts at 1.
+    i, f, o = σ(W h + W_in u + b) and g = tanh(W h + W_in u + b); the four gates i, f, g, o stand below one another in
+    the weights (4N, ·) and in b (4N,), in the order of torch and Equinox. Torch has two biases, which only add:
+    b = b_ih + b_hh. The forget gate's bias starts at 1.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Bool, Int8
+from jaxtyping import Bool, Int, Int8
 
 from fisherjax._errors import require
 from fisherjax._types import Key
@@ -29,11 +29,15 @@ class Pattern(eqx.Module):
         (to, from), +1 or −1 where the sign is fixed, 0 where it is free; None if all are free.
     rank
         Largest rank; None if full.
+    sources
+        Region (from,) of every column, a whole number: excitation and inhibition from each cancel on their own
+        (`initializers.balanced`); None for one region.
     """
 
     mask: Bool[np.ndarray, "to from"] | None = None
     signs: Int8[np.ndarray, "to from"] | None = None
     rank: int | None = eqx.field(static=True, default=None)
+    sources: Int[np.ndarray, " from"] | None = None
 
     def __str__(self) -> str:
         words = [] if self.mask is None else [f"{int((~self.mask).sum())} of {self.mask.size} zero"]
@@ -52,12 +56,19 @@ class Pattern(eqx.Module):
         masks = [part for part in (self.mask, other.mask) if part is not None]
         mask = np.logical_and.reduce(masks) if masks else None
         ranks = [part for part in (self.rank, other.rank) if part is not None]
-        return Pattern(mask, _combined_signs(self.signs, other.signs, mask), min(ranks) if ranks else None)
+        sources = [part for part in (self.sources, other.sources) if part is not None]
+        return Pattern(
+            mask,
+            _combined_signs(self.signs, other.signs, mask),
+            min(ranks) if ranks else None,
+            # two divisions into regions at once divide into their intersections
+            np.unique(np.stack(sources), axis=1, return_inverse=True)[1].reshape(-1) if sources else None,
+        )
 
     def tiled(self, count: int) -> "Pattern":
         """The pattern of `count` matrices below one another, one per gate."""
         mask, signs = (None if part is None else np.tile(part, (count, 1)) for part in (self.mask, self.signs))
-        return Pattern(mask, signs, self.rank)
+        return Pattern(mask, signs, self.rank, self.sources)
 
 
 class Constraint(eqx.Module):

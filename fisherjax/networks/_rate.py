@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.numerics import Nonlinearity, as_nonlinearity
@@ -59,24 +59,19 @@ class RateNetwork(Result):
         nonlinearity: object = "tanh",
     ):
         """Validate and convert to the float type of the weights."""
-        self.weights = jnp.asarray(weights)
-        shape = self.weights.shape
-        require(len(shape) == 2 and shape[0] == shape[1], f"weights must be square (N, N), got shape {shape}")
-        dtype = self.weights.dtype
-        self.input_vector = jnp.asarray(input_vector).astype(dtype)
-        require(
-            self.input_vector.ndim in {1, 2} and self.input_vector.shape[0] == shape[0],
-            f"input_vector must have shape ({shape[0]},) or ({shape[0]}, K), got {self.input_vector.shape}",
-        )
-        check_finite("weights", self.weights)
-        check_finite("input_vector", self.input_vector)
+        self.weights = as_real("weights", weights, "N N")
+        units, dtype = len(self.weights), self.weights.dtype
+        require(units > 0, "weights must hold at least one unit, got shape (0, 0)")
+        self.input_vector = as_real("input_vector", input_vector, f"{units}", f"{units} K", dtype=dtype)
         check_scalar("noise_std", noise_std, minimum=0.0)
         check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
         self.noise_std = jnp.asarray(noise_std).astype(dtype)
         self.observation_noise_std = jnp.asarray(observation_noise_std).astype(dtype)
-        drive = jnp.zeros(shape[0], dtype) if sustained_input is None else jnp.asarray(sustained_input).astype(dtype)
-        require(drive.shape == shape[:1], f"sustained_input must have shape ({shape[0]},), got {drive.shape}")
-        self.sustained_input = drive
+        self.sustained_input = (
+            jnp.zeros(units, dtype)
+            if sustained_input is None
+            else as_real("sustained_input", sustained_input, f"{units}", dtype=dtype)
+        )
         self.nonlinearity = as_nonlinearity(nonlinearity)
 
     @property
@@ -92,7 +87,7 @@ class RateNetwork(Result):
         ValueError
             If the stimulus does not have one entry per column of the input vector.
         """
-        theta = jnp.asarray(stimulus).astype(self.weights.dtype)
+        theta = as_real("stimulus", stimulus, dtype=self.weights.dtype)
         require(
             theta.shape == self.input_vector.shape[1:],
             f"stimulus must have shape {self.input_vector.shape[1:]} to match input_vector, got {theta.shape}",

@@ -7,16 +7,17 @@ from typing import Any, ClassVar, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_integer, check_key, check_scalar, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_integer, check_key, check_scalar, is_traced, require, told
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.numerics import standard_normal
 
 from ._pattern import Constraint, Role, combined_pattern
-from ._weights import WeightMatrix, constrain
-from .initializers import as_initializer
+from ._weights import LowRankWeights, WeightMatrix, constrain
+from .initializers import Initializer, as_initializer
 
 State = Float[Array, "*batch S"]
 Input = Float[Array, "*batch I"]
@@ -79,8 +80,9 @@ class RecurrentNetwork(Result):
         num_units = check_integer("num_units", num_units, minimum=1)
         num_outputs = check_integer("num_outputs", num_outputs, minimum=1)
         rules = _as_constraints(constraints)
+        biases = _names("biases", biases)
         for name in biases:
-            require(name in {"recurrent", "output"}, f"biases must be among 'recurrent' and 'output', got {name!r}")
+            require(name in {"recurrent", "output"}, f"biases must be among 'recurrent' and 'output', got {told(name)}")
         check_scalar("noise_std", noise_std, minimum=0.0)
         check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
         dtype, gates = jnp.zeros(()).dtype, self.gates_per_unit
@@ -94,8 +96,13 @@ class RecurrentNetwork(Result):
         self.initial_state = _state_or_zero(initial_state, self.states_per_unit * num_units, dtype)
         self.noise_std = jnp.asarray(noise_std, dtype)
         self.observation_noise_std = jnp.asarray(observation_noise_std, dtype)
-        usual = ("recurrent", "input", "output", *(f"{name}_bias" for name in biases))
+        usual = ("recurrent", "input", "output", *self.bias_names(biases))
         self.trainable = check_names(type(self), usual if trainable is None else trainable)
+
+    @classmethod
+    def bias_names(cls, biases: Sequence[str]) -> tuple[str, ...]:
+        """Parameters that the biases are, by the names under which `trainable` chooses them."""
+        return tuple(f"{name}_bias" for name in biases)
 
     def drive(self, inputs: Input) -> Float[Array, "*batch D"]:
         """W_in u + b: what inputs and biases contribute to a step, of all gates; computed for all times at once."""
@@ -128,9 +135,11 @@ class RecurrentNetwork(Result):
         key
             JAX random key of the process noise.
         """
+        state = as_real("state", state, f"... {self.state_size}", finite=False)
         if inputs is None:
             inputs = jnp.zeros((*state.shape[:-1], self.num_inputs), state.dtype)
-        return self.advance(state, self.drive(inputs), key)
+        inputs = as_real("inputs", inputs, f"... {self.num_inputs}", finite=False)
+        return self.advance(state, self.drive(inputs), None if key is None else check_key("key", key))
 
     def readout(self, state: State, key: Key | None = None) -> Output:
         """W_out r + b_out, with observation noise if there is a key."""
@@ -204,19 +213,29 @@ def trainable_filter(network: N, names: Sequence[str] | None = None) -> N:
 
 def check_names(kind: type[RecurrentNetwork], names: Sequence[str]) -> tuple[str, ...]:
     """Names of parameters as a tuple; ValueError for an unknown one."""
-    require(not isinstance(names, str), f"parameter names must be a sequence of names, got the string {names!r}")
+    names = _names("trainable", names)
     for name in names:
         known = ", ".join(kind.parameter_names)
-        require(name in kind.parameter_names, f"{name!r} is no parameter of {kind.__name__}; known are {known}")
-    return tuple(names)
+        require(
+            name in kind.parameter_names, f"trainable: {name!r} is no parameter of {kind.__name__}; known are {known}"
+        )
+    return names
+
+
+def _names(argument: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
+        raise TypeError(f"{argument} must be a tuple of names, got {told(value)}")
+    return tuple(value)
 
 
 def _as_constraints(constraints: Constraint | Sequence[Constraint]) -> tuple[Constraint, ...]:
-    rules = (constraints,) if isinstance(constraints, Constraint) else tuple(constraints)
+    rules = (constraints,) if isinstance(constraints, Constraint) else constraints
+    if not isinstance(rules, list | tuple):
+        raise TypeError(f"constraints must be one or several Constraints such as dale(0.8), got {told(constraints)}")
     for rule in rules:
         if not isinstance(rule, Constraint):
-            raise TypeError(f"constraints must hold Constraints such as dale(0.8), got {rule!r}")
-    return rules
+            raise TypeError(f"constraints must hold Constraints such as dale(0.8), got {told(rule)}")
+    return tuple(rules)
 
 
 def _draw(
@@ -228,13 +247,29 @@ def _draw(
     usual = "gaussian" if pattern.signs is None else "balanced"
     initializer = as_initializer(f"{role}_initializer", usual if given is None else given)
     drawn = [initializer(gate_key, shape, dtype, pattern) for gate_key in jax.random.split(weight_key, gates)]
-    return constrain(jnp.concatenate(drawn), pattern.tiled(gates) if gates > 1 else pattern)
+    weights = constrain(jnp.concatenate(drawn), pattern.tiled(gates) if gates > 1 else pattern)
+    return _of_radius(weights, initializer) if isinstance(weights, LowRankWeights) else weights
+
+
+def _of_radius(weights: LowRankWeights, initializer: Initializer) -> LowRankWeights:
+    """The nearest matrix of low rank has not the eigenvalues of what was drawn; every gate gets its radius again."""
+    if is_traced(weights):
+        return weights
+    left, right = (np.asarray(part, np.float64) for part in (weights.left, weights.right))
+    size = len(right)
+    if weights.signs is not None:
+        left, right = np.abs(left), np.abs(right) * np.asarray(weights.signs)[:, None]
+    factors = []
+    for gate in np.split(left, len(left) // size):
+        drawn = float(np.abs(np.linalg.eigvals(right.T @ gate / size)).max())  # those of gate rightᵀ that are not zero
+        wanted = initializer.radius_of(drawn)
+        require(drawn > 0 or wanted == drawn, "weights of low rank have spectral radius 0 and cannot be scaled")
+        factors.append(wanted / drawn if drawn > 0 else 1.0)
+    scale = np.repeat(factors, size)[:, None]
+    return eqx.tree_at(lambda tree: tree.left, weights, weights.left * jnp.asarray(scale, weights.left.dtype))
 
 
 def _state_or_zero(value: object, size: int, dtype: Any) -> Array:
     if value is None:
         return jnp.zeros(size, dtype)
-    state = jnp.asarray(value).astype(dtype)
-    require(state.shape == (size,), f"initial_state must have shape ({size},), got {state.shape}")
-    check_finite("initial_state", state)
-    return state
+    return as_real("initial_state", value, f"{size}", dtype=dtype)

@@ -7,10 +7,10 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from fisherjax._errors import check_integer, require
+from fisherjax._errors import check_choice, check_instance, check_integer, check_share, require, told
 from fisherjax._types import Key
 
-from ._constraints import check_share, ratio_signs
+from ._constraints import ratio_signs
 from ._pattern import Constraint, Pattern, Role, Shape
 
 CellPair: TypeAlias = Literal["E->E", "E->I", "I->E", "I->I"]
@@ -40,6 +40,8 @@ class Region(eqx.Module):
         check_integer("num_units", self.num_units, minimum=1)
         if self.dale is not None:
             check_share("dale", self.dale)
+        if not isinstance(self.autapses, bool | np.bool_):
+            raise TypeError(f"autapses must be True or False, got {told(self.autapses)}")
 
     @property
     def signs(self) -> np.ndarray:
@@ -68,10 +70,10 @@ class Projection(eqx.Module):
 
     def __init__(self, source: str, target: str, probability: float | Mapping[str, float] = 1.0):
         """Validate the probabilities."""
-        self.source, self.target = source, target
+        self.source, self.target = check_instance("source", source, str), check_instance("target", target, str)
         if isinstance(probability, Mapping):
-            unknown = [pair for pair in probability if pair not in _PAIRS]
-            require(not unknown, f"probability must be given for pairs among {', '.join(_PAIRS)}; got {unknown}")
+            for pair in probability:
+                check_choice("probability: pairs", pair, _PAIRS)
             self.probability = tuple((pair, check_share("probability", p)) for pair, p in probability.items())
         else:
             self.probability = check_share("probability", probability)
@@ -121,18 +123,38 @@ class MultiRegion(Constraint):
         outputs: Mapping[str, Sequence[int]] | None = None,
     ):
         """Validate the names."""
+        hint = "write {'V1': Region(80, dale=0.8)}"
+        check_instance("regions", regions, Mapping, hint)
         require(len(regions) > 0, "regions must hold at least one region")
+        for name, region in regions.items():
+            check_instance("names of regions", name, str)
+            check_instance(f"regions[{name!r}]", region, Region, hint)
+        if isinstance(projections, Projection) or not isinstance(projections, list | tuple):
+            raise TypeError(f"projections must be a list of Projections, got {told(projections)}")
         self.regions, self.projections = dict(regions), tuple(projections)
         known = ", ".join(self.regions)
-        for one in self.projections:
-            for name in (one.source, one.target):
-                require(name in self.regions, f"projection {one.source} → {one.target}: no region {name!r} in {known}")
-            require(one.source != one.target, f"a projection joins two regions, got {one.source!r} twice")
-        for title, table in (("inputs", inputs), ("outputs", outputs)):
-            for name in table or ():
-                require(name in self.regions, f"{title} names the region {name!r}; known are {known}")
-        self.inputs = None if inputs is None else {name: tuple(numbers) for name, numbers in inputs.items()}
-        self.outputs = None if outputs is None else {name: tuple(numbers) for name, numbers in outputs.items()}
+        for projection in self.projections:
+            check_instance("projections", projection, Projection, "write [Projection('V1', 'PFC', 0.1)]")
+            source, target = projection.source, projection.target
+            for name in (source, target):
+                require(name in self.regions, f"projection {source} → {target}: no region {name!r} in {known}")
+            require(source != target, f"a projection joins two regions, got {source!r} twice")
+        self.inputs, self.outputs = self._routes("inputs", inputs), self._routes("outputs", outputs)
+
+    def _routes(self, title: str, table: Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]] | None:
+        """Which channels reach or leave which region, checked."""
+        if table is None:
+            return None
+        check_instance(title, table, Mapping, f"write {title}={{'V1': [0]}}")
+        for name, numbers in table.items():
+            known = ", ".join(self.regions)
+            require(name in self.regions, f"{title} names the region {name!r}; known are {known}")
+            if not isinstance(numbers, list | tuple | range | np.ndarray):
+                raise TypeError(f"{title}[{name!r}] must be a list of channel numbers, got {told(numbers)}")
+        return {
+            name: tuple(check_integer(f"{title}[{name!r}]", number, minimum=0) for number in numbers)
+            for name, numbers in table.items()
+        }
 
     @property
     def num_units(self) -> int:
@@ -150,6 +172,11 @@ class MultiRegion(Constraint):
         """+1, −1, or 0 for free, one per unit."""
         return np.concatenate([region.signs for region in self.regions.values()])
 
+    @property
+    def sources(self) -> np.ndarray:
+        """Number of the region of every unit."""
+        return np.repeat(np.arange(len(self.regions)), [region.num_units for region in self.regions.values()])
+
     def pattern(self, role: Role, shape: Shape, key: Key) -> Pattern:
         """Mask and signs of one matrix; raises ValueError if the sizes do not match."""
         units = shape[1] if role == "output" else shape[0]
@@ -163,7 +190,7 @@ class MultiRegion(Constraint):
             routed = self._routed("outputs", self.outputs, shape[0])
             return Pattern(None if routed is None else routed.T)
         signs = np.broadcast_to(self.signs, shape).copy() if self.signs.any() else None
-        return Pattern(self._connections(key), signs)
+        return Pattern(self._connections(key), signs, sources=self.sources)
 
     def _connections(self, key: Key) -> np.ndarray:
         mask = np.zeros((self.num_units, self.num_units), bool)

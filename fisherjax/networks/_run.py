@@ -6,9 +6,11 @@ from typing import Any, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_key, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_instance, check_integer, check_key, require
 from fisherjax._types import Key
 
 from ._recurrent import RecurrentNetwork
@@ -19,13 +21,14 @@ _Joint: TypeAlias = tuple[Array, Array, Array | None]  # recurrent weights, inpu
 
 def run(
     network: RecurrentNetwork,
-    inputs: Float[Array, "T *batch I"],
+    inputs: Float[Array | np.ndarray, "*T_batch I"],
     *,
     key: Key | None = None,
-    initial_state: Float[Array, "*batch S"] | None = None,
+    initial_state: Float[Array | np.ndarray, "..."] | None = None,
     unroll: int = 1,
     reverse_mode: bool = False,
-) -> tuple[Float[Array, "T *batch S"], Float[Array, "T *batch O"]]:
+    batch_first: bool = False,
+) -> tuple[Float[Array, "*T_batch S"], Float[Array, "*T_batch O"]]:
     """States and outputs of a network over time.
 
     Parameters
@@ -43,6 +46,8 @@ def run(
     reverse_mode
         Whether the gradient in the recurrent weights is one product over all times at the end of the backward pass,
         instead of a small one per step: the same numbers, faster, and for reverse mode only (no jvp).
+    batch_first
+        Whether inputs are (trials, T, I), and states and outputs shall be too.
 
     Returns
     -------
@@ -52,14 +57,30 @@ def run(
     Raises
     ------
     ValueError
-        If the inputs do not have one column per input of the network.
+        If the inputs do not have one column per input of the network or are not finite, or the initial state does not
+        fit them.
+    TypeError
+        If the network is none, or `key` is not a JAX key.
     """
-    inputs = jnp.asarray(inputs)
+    check_instance("network", network, RecurrentNetwork, "such as networks.RNN(2, 64, 1, key=key)")
+    inputs = as_real("inputs", inputs)
     require(
         inputs.ndim >= 2 and inputs.shape[-1] == network.num_inputs,
-        f"inputs must have shape (T, …, {network.num_inputs}), got {inputs.shape}",
+        f"inputs must have shape ({'trials, T' if batch_first else 'T, …'}, {network.num_inputs}), got {inputs.shape}",
     )
-    return _run(network, inputs, initial_state, None if key is None else check_key("key", key), unroll, reverse_mode)
+    if batch_first:
+        require(inputs.ndim == 3, f"inputs with batch_first must be (trials, T, inputs), got {inputs.shape}")
+        inputs = jnp.swapaxes(inputs, 0, 1)
+    require(len(inputs) > 0, f"inputs must have at least one step, got shape {inputs.shape}")
+    if initial_state is not None:
+        size, batch = network.state_size, inputs.shape[1:-1]
+        initial_state = as_real("initial_state", initial_state, f"... {size}", dtype=network.initial_state.dtype)
+        fits = initial_state.shape[:-1] in {(), batch}
+        require(fits, f"initial_state must have shape ({size},) or {(*batch, size)}, got {initial_state.shape}")
+    unroll = check_integer("unroll", unroll, minimum=1)
+    key = None if key is None else check_key("key", key)
+    states, outputs = _run(network, inputs, initial_state, key, unroll, bool(reverse_mode))
+    return (jnp.swapaxes(states, 0, 1), jnp.swapaxes(outputs, 0, 1)) if batch_first else (states, outputs)
 
 
 @eqx.filter_jit

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_choice, check_scalar, require
+from fisherjax._arrays import as_real, host_real
+from fisherjax._errors import check_choice, check_instance, check_integer, check_scalar, require
 from fisherjax._types import Key
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, standard_normal
 
@@ -200,14 +200,10 @@ def as_rate_network(network: RNN, inputs: object = None, *, channel: int = 0) ->
     TypeError
         If the network is not an `RNN`.
     """
-    if not isinstance(network, RNN):
-        raise TypeError(f"network must be an RNN, got a {type(network).__name__}: the others have a leak or gates")
-    dtype = network.initial_state.dtype
-    steady = jnp.zeros(network.num_inputs, dtype) if inputs is None else jnp.asarray(inputs, dtype)
-    require(
-        steady.shape == (network.num_inputs,), f"inputs must have shape ({network.num_inputs},), got {steady.shape}"
-    )
-    require(0 <= channel < network.num_inputs, f"channel must be within 0…{network.num_inputs - 1}, got {channel}")
+    check_instance("network", network, RNN, "the others have a leak or gates")
+    dtype, width = network.initial_state.dtype, network.num_inputs
+    steady = jnp.zeros(width, dtype) if inputs is None else as_real("inputs", inputs, f"{width}", dtype=dtype)
+    check_integer("channel", channel, minimum=0, maximum=width - 1)
     return RateNetwork(
         network.recurrent_weights,
         network.input_weights[:, channel],
@@ -218,10 +214,7 @@ def as_rate_network(network: RNN, inputs: object = None, *, channel: int = 0) ->
 
 
 def _time_parameter(value: object, num_units: int, dt: float, dtype: Any) -> Array:
-    constants = np.asarray(value, np.float64)
-    require(constants.shape in {(), (num_units,)}, f"time_constant must be a number or ({num_units},), got shape "
-            f"{constants.shape}")  # fmt: skip
-    check_finite("time_constant", constants)
+    constants = host_real("time_constant", value, "", f"{num_units}").astype(np.float64)
     smallest = float(constants.min())
     require(
         smallest > dt, f"time_constant must be above dt = {dt:g}, got a smallest of {smallest:g}; for τ = dt use RNN"

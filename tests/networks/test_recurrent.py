@@ -95,25 +95,100 @@ def test_noisy_trajectories_have_a_limit_as_dt_vanishes(activation, key):
     assert rates[0].mean() > 0.5
 
 
-def test_gated_networks_equal_equinox_cells(key):
-    inputs, hidden = jnp.array([0.3, -0.7]), jax.random.normal(key, (5,))
-    network = GRU(2, 5, 1, key=key)
+def with_random_biases(network, key):
+    """The network with biases that are not zero, so that each of them shows."""
+    names = [name for name in ("recurrent_bias", "candidate_bias", "output_bias") if hasattr(network, name)]
+    for name, own in zip(names, jax.random.split(key, len(names)), strict=True):
+        bias = getattr(network, name)
+        network = eqx.tree_at(lambda n, name=name: getattr(n, name), network, jax.random.normal(own, bias.shape))
+    return network
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_gru_is_that_of_torch_and_equinox(key):
+    """Torch's documented equations, in NumPy, with both of its biases; and Equinox's cell."""
+    inputs, hidden = jax.random.normal(key, (2,)), jax.random.normal(key, (5,))
+    network = with_random_biases(GRU(2, 5, 1, key=key), key)
+    w_r, w_z, w_n = np.split(np.asarray(network.input_weights), 3)
+    u_r, u_z, u_n = np.split(np.asarray(network.recurrent_weights), 3)
+    (b_r, b_z, b_in), b_hn = np.split(np.asarray(network.recurrent_bias), 3), np.asarray(network.candidate_bias)
+    x, h = np.asarray(inputs), np.asarray(hidden)
+    r, z = sigmoid(w_r @ x + b_r + u_r @ h), sigmoid(w_z @ x + b_z + u_z @ h)
+    n = np.tanh(w_n @ x + b_in + r * (u_n @ h + b_hn))
+    np.testing.assert_allclose(network(hidden, inputs), (1 - z) * n + z * h, rtol=1e-12)
+    outside = np.tanh(w_n @ x + b_in + b_hn + r * (u_n @ h))
+    assert np.abs((1 - z) * (n - outside)).max() > 0.02, "the bias inside the product does not show"
     cell = eqx.nn.GRUCell(2, 5, key=key)
     fields = (lambda c: c.weight_hh, lambda c: c.weight_ih, lambda c: c.bias, lambda c: c.bias_n)
-    values = (network.recurrent_weights, network.input_weights, network.recurrent_bias, jnp.zeros(5))
+    values = (network.recurrent_weights, network.input_weights, network.recurrent_bias, network.candidate_bias)
     for field, value in zip(fields, values, strict=True):
         cell = eqx.tree_at(field, cell, value)
     np.testing.assert_allclose(network(hidden, inputs), cell(inputs, hidden), rtol=1e-12)
-    memory = LSTM(2, 5, 1, key=key)
-    cell = eqx.nn.LSTMCell(2, 5, key=key)
-    values = (memory.recurrent_weights, memory.input_weights, memory.recurrent_bias)
-    for field, value in zip(fields, values, strict=False):
-        cell = eqx.tree_at(field, cell, value)
-    expected = cell(inputs, (hidden, 2 * hidden))
-    np.testing.assert_allclose(
-        memory(jnp.concatenate([hidden, 2 * hidden]), inputs), jnp.concatenate(expected), rtol=1e-12
+
+
+def test_biases_of_a_gru_are_chosen_by_name(key):
+    network = GRU(2, 5, 1, key=key)
+    assert "candidate_bias" in network.trainable
+    assert network.candidate_bias.tolist() == [0.0] * 5
+    assert networks.trainable_filter(network, ("candidate_bias",)).candidate_bias is True
+    without = GRU(2, 5, 1, key=key, biases=("output",))
+    assert without.candidate_bias is None
+    assert without.trainable == ("recurrent", "input", "output", "output_bias")
+    with pytest.raises(ValueError, match="no candidate_bias"):
+        networks.trainable_filter(without, ("candidate_bias",))
+
+
+def test_lstm_is_that_of_torch_and_equinox(key):
+    """Gates in the order i, f, g, o; torch's two biases only add."""
+    inputs, hidden, cell_state = (
+        jax.random.normal(k, (n,)) for k, n in zip(jax.random.split(key, 3), (2, 5, 5), strict=True)
     )
+    memory = with_random_biases(LSTM(2, 5, 1, key=key), key)
+    gates = np.asarray(memory.recurrent_weights @ hidden + memory.input_weights @ inputs + memory.recurrent_bias)
+    i, f, g, o = np.split(gates, 4)
+    c = sigmoid(f) * np.asarray(cell_state) + sigmoid(i) * np.tanh(g)
+    state = memory(jnp.concatenate([hidden, cell_state]), inputs)
+    np.testing.assert_allclose(state, np.concatenate([sigmoid(o) * np.tanh(c), c]), rtol=1e-12)
+    cell = eqx.nn.LSTMCell(2, 5, key=key)
+    fields = (lambda c: c.weight_hh, lambda c: c.weight_ih, lambda c: c.bias)
+    values = (memory.recurrent_weights, memory.input_weights, memory.recurrent_bias)
+    for field, value in zip(fields, values, strict=True):
+        cell = eqx.tree_at(field, cell, value)
+    np.testing.assert_allclose(state, jnp.concatenate(cell(inputs, (hidden, cell_state))), rtol=1e-12)
     assert memory.rates(jnp.arange(10.0)).tolist() == [0, 1, 2, 3, 4]
+    fresh = np.asarray(LSTM(2, 5, 1, key=key).recurrent_bias).reshape(4, 5)
+    np.testing.assert_array_equal(fresh, [[0] * 5, [1] * 5, [0] * 5, [0] * 5])
+
+
+@pytest.mark.parametrize("activation", ["outside", "inside"])
+@pytest.mark.parametrize("kind", [RNN, ContinuousRNN], ids=lambda kind: kind.__name__)
+def test_rate_networks_are_plain_loops(kind, activation, key):
+    network = with_random_biases(kind(2, 4, 3, key=key, activation=activation), key)
+    inputs = np.asarray(jax.random.normal(key, (5, 2)))
+    states, outputs = networks.run(network, inputs)
+    w, u, b = (np.asarray(part) for part in (network.recurrent_weights, network.input_weights, network.recurrent_bias))
+    leak = 1.0 if kind is RNN else 10 / 100
+    x = np.zeros(4)
+    for time in range(5):
+        drive = u @ inputs[time] + b
+        target = np.tanh(w @ x + drive) if activation == "outside" else w @ np.tanh(x) + drive
+        x = (1 - leak) * x + leak * target
+        np.testing.assert_allclose(states[time], x, rtol=1e-12, atol=1e-14)
+        rate = x if activation == "outside" else np.tanh(x)
+        read = np.asarray(network.output_weights) @ rate + np.asarray(network.output_bias)
+        np.testing.assert_allclose(outputs[time], read, rtol=1e-12, atol=1e-14)
+
+
+def test_trials_first(key):
+    network = RNN(2, 4, 3, key=key)
+    inputs = jax.random.normal(key, (6, 5, 2))
+    states, outputs = networks.run(network, inputs)
+    swapped = networks.run(network, jnp.swapaxes(inputs, 0, 1), batch_first=True)
+    np.testing.assert_array_equal(swapped[0], jnp.swapaxes(states, 0, 1))
+    np.testing.assert_array_equal(swapped[1], jnp.swapaxes(outputs, 0, 1))
 
 
 @pytest.mark.parametrize("activation", ["outside", "inside"])
@@ -246,8 +321,8 @@ def test_saved_networks_come_back_whole(key, tmp_path):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda key: dale(1.2), "ratio must be within"),
-        (lambda key: dale(-0.1), "ratio must be within"),
+        (lambda key: dale(1.2), "ratio must be between 0 and 1"),
+        (lambda key: dale(-0.1), "ratio must be between 0 and 1"),
         (lambda key: dale(), "either a ratio or the signs"),
         (lambda key: dale(signs=[1, 2]), "vector of −1, 0 and 1"),
         (lambda key: RNN(1, 4, 1, key=key, constraints=dale(signs=[1, -1])), r"signs must have shape \(4,\)"),
@@ -255,11 +330,11 @@ def test_saved_networks_come_back_whole(key, tmp_path):
         (lambda key: RNN(1, 4, 1, key=key, constraints=mask(recurrent=np.diag([1, 1, 0, 1]))), "whole row 2"),
         (lambda key: RNN(1, 4, 2, key=key, constraints=mask(output=np.array([[1, 1, 1, 1], [0, 0, 0, 0]]))), "row 1"),
         (lambda key: RNN(2, 4, 1, key=key, constraints=mask(input=np.array([[1, 0]] * 4))), "leaves input 1 without"),
-        (lambda key: mask(recurrent=np.full((3, 3), 0.5)), "must hold 0 and 1 only"),
+        (lambda key: mask(recurrent=np.full((3, 3), 0.5)), "recurrent must hold only True and False"),
         (lambda key: mask(), "at least one of"),
-        (lambda key: networks.Projection("a", "b", 1.5), "probability must be within"),
-        (lambda key: networks.Projection("a", "b", {"E->X": 0.5}), "pairs among"),
-        (lambda key: networks.Region(4, dale=2.0), "dale must be within"),
+        (lambda key: networks.Projection("a", "b", 1.5), "probability must be between"),
+        (lambda key: networks.Projection("a", "b", {"E->X": 0.5}), "probability: pairs must be one of"),
+        (lambda key: networks.Region(4, dale=2.0), "dale must be between"),
         (
             lambda key: networks.MultiRegion({"a": networks.Region(2)}, [networks.Projection("a", "V4", 0.1)]),
             "no region 'V4' in a",
