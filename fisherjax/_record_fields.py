@@ -15,6 +15,7 @@ from jaxtyping import AbstractArray
 
 from fisherjax._errors import told
 
+_LONGEST_PATH = 200
 _NUMBERS = {bool: "b", int: "biu", float: "biuf"}
 
 
@@ -30,7 +31,7 @@ def check_fields(module: eqx.Module, label: str, path: str) -> None:
         If it is refused, with the file and the field.
     """
     kind = type(module)
-    where = f"{label}: {path or kind.__name__}"
+    where = f"{label}: {shown_path(path) or kind.__name__}"
     hints = typing.get_type_hints(kind)
     lengths: dict[str, tuple[str, int]] = {}
     is_batch = False
@@ -56,6 +57,11 @@ def check_fields(module: eqx.Module, label: str, path: str) -> None:
     except Exception as error:
         # what a hostile file holds may fail in ways that a check of arguments did not think of
         raise ValueError(f"{where}: {error or type(error).__name__}") from error
+
+
+def shown_path(path: str) -> str:
+    """Where in a record we are, on one line."""
+    return " ".join(path.split())[:_LONGEST_PATH]
 
 
 def default_of(kind: type[eqx.Module], field: dataclasses.Field[Any]) -> Any:

@@ -89,6 +89,7 @@ RECORDS = {
     "Erf": "fisherjax.numerics",
     "Identity": "fisherjax.numerics",
     "Logistic": "fisherjax.numerics",
+    "PiecewiseSmooth": "fisherjax.numerics._piecewise",
     "PowerIteration": "fisherjax.numerics",
     "SmoothFunction": "fisherjax.numerics",
     "Spectrum": "fisherjax.numerics",

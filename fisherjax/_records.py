@@ -17,7 +17,7 @@ import numpy as np
 from fisherjax._archive import npz_bytes, read_npz
 from fisherjax._errors import require, told
 from fisherjax._npy import DamagedFileError, Source, label_of
-from fisherjax._record_fields import check_fields, default_of
+from fisherjax._record_fields import check_fields, default_of, shown_path
 from fisherjax._record_names import KEY_KINDS, RECORDS, function_named, record_class, stored_function, stored_name
 
 FORMAT = 1
@@ -70,9 +70,9 @@ def read_record(source: Source, name: object = None) -> eqx.Module:
     if isinstance(meta, dict) and meta.get("kind") == "module" and "format" not in meta:
         module, name_there = meta.get("module"), meta.get("name")
         held = f"{module}.{name_there}" if isinstance(module, str) else name_there
-        if name_there not in RECORDS:
+        if not isinstance(name_there, str) or name_there not in RECORDS:
             record_class(held, label)
-        raise ValueError(f"{label} holds {str(held)[:80]} in a format without a version; this fisherjax reads {FORMAT}")
+        raise ValueError(f"{label} holds {told(held)} in a format without a version; this fisherjax reads {FORMAT}")
     if not isinstance(meta, dict) or meta.get("kind") != "module":
         raise ValueError(f"{label} holds no record of fisherjax")
     version = meta.pop("format")
@@ -157,11 +157,13 @@ class _Place(NamedTuple):
         return self._replace(path=_below(self.path, name), depth=self.depth + 1)
 
     def wrong(self, what: str) -> ValueError:
-        return ValueError(f"{self.label}: {self.path or 'the record'} {what}")
+        return ValueError(f"{self.label}: {shown_path(self.path) or 'the record'} {what}")
 
     def decode(self, meta: Any) -> Any:
         """What an entry of the metadata describes."""
         kind = meta.get("kind") if isinstance(meta, dict) else None
+        if kind == "module":
+            record_class(meta.get("name"), self.label)
         if not isinstance(kind, str) or kind not in _KINDS or not set(meta) - {"kind"} <= _KINDS[kind]:
             raise self.wrong(f"is described in an unknown way ({told(kind)})")
         if self.depth > _DEEPEST:
