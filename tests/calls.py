@@ -340,7 +340,7 @@ HOST_ONLY = {
     "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance integrator "
     "perceptual_decision sign_accuracy sine_wave weighted_mean",
     "datasets": "cifar10 cifar100 digits fit_whitening gabor grey intensities normalize_contrast oriented_gratings "
-    "photograph read_numbers read_responses shapes whiten",
+    "photograph read_images read_numbers read_responses shapes whiten",
 }
 
 HOST_ENTRIES = {
@@ -358,6 +358,9 @@ HOST_ENTRIES = {
     "datasets.normalize_contrast": lambda k, x: datasets.normalize_contrast(pictures(k, x)),
     "datasets.oriented_gratings": lambda k, x: datasets.oriented_gratings(2, key=k, size=6, noise_std=0.1 * x),
     "datasets.photograph": lambda k, x: datasets.photograph("coffee"),
+    "datasets.read_images": lambda k, x: datasets.read_images(
+        written("cifar.tar", cifar_archive(1)), split="test", num_images=1
+    ),
     "datasets.read_numbers": lambda k, x: datasets.read_numbers(written("n.csv", b"1.5,2.5\n0.5,1.5\n")),
     "datasets.read_responses": lambda k, x: datasets.read_responses(
         written("r.csv", b"a,1.5\na,2.5\nb,1.5\n"), conditions=("a", "b"), separation=0.1 * x, period=2.0 * x
