@@ -59,7 +59,8 @@ def _check_processes(command: Common) -> None:
 
 def _check_files(command: Common, said: Container[str]) -> None:
     """Refuse files that are not there; `out` is to be made, and what is not said is looked for where it is used."""
-    for name, hint in get_type_hints(type(command), include_extras=True).items():
+    hints = get_type_hints(type(command), include_extras=True)
+    for name, hint in sorted(hints.items(), key=lambda item: is_positional(item[1])):
         value = getattr(command, name)
         named = is_positional(hint) or (name in said and name != "out")
         for path in value if isinstance(value, tuple) else (value,):

@@ -19,6 +19,8 @@ HEADER = ("lag", "population", "theory", "simulation", "standard error")
 _SHOWN = 40.0  # time constants of the trajectories that are drawn
 _MEASURED = 5  # gains at which the exponent is measured
 _DRAWS = 3  # networks for each of them
+# where the variance that a network gives itself, g² E[φ(x)²], is the variance of x
+_MOST_GAIN = {"identity": 1.0, "relu": np.sqrt(2), "threshold-linear": np.sqrt(2)}
 
 
 def run_dmft(command: Dmft, session: Session) -> None:
@@ -27,6 +29,12 @@ def run_dmft(command: Dmft, session: Session) -> None:
     check_networks(matrix, command.units)
     radius = float(connectivity.spectral_radius(matrix))
     require(radius > 0, "the gains must not all be zero")
+    most = _MOST_GAIN.get(command.nonlinearity, np.inf)
+    require(
+        radius < most,
+        f"--nonlinearity {command.nonlinearity}: activity grows without bound unless the gain √ρ(G) is below "
+        f"{most:.4g}, here it is {radius:.4g}",
+    )
     physics: dict[str, Any] = {"noise_std": command.noise_std, "nonlinearity": command.nonlinearity}
     size: dict[str, Any] = {"num_units": command.units, "num_draws": command.draws}
     correlation_key, exponent_key, picture_key = jax.random.split(jax.random.key(command.seed), 3)

@@ -82,7 +82,8 @@ def limits_of(hint: Any) -> Iterator[Limits]:
 
 
 def _check(name: str, number: float | int, limits: Limits) -> None:
-    if math.isnan(number) or (math.isinf(number) and not limits.infinite):
+    # a whole number may be too large to be turned into a float
+    if isinstance(number, float) and (math.isnan(number) or (math.isinf(number) and not limits.infinite)):
         raise UsageError(f"{name} must be finite, got {number}")
     if 0 < abs(number) < _TINY:
         raise UsageError(f"{name} must be 0 or at least {_TINY:g} in size, got {number:g}")

@@ -46,6 +46,10 @@ def parse(arguments: Sequence[str]) -> Command:
         if "config" in entries:
             raise UsageError(f"{source}: config cannot name another file")
         changed = with_entries(COMMANDS[words[0]], entries, source)
+        try:
+            check_limits(changed)
+        except UsageError as error:
+            raise UsageError(f"{source}: {error}") from error
         command = _parsed(words, {**COMMANDS, words[0]: changed})
         known |= {key.replace("-", "_") for key in entries}
     return finished(command, known)  # pyright: ignore[reportArgumentType, reportReturnType]

@@ -69,9 +69,9 @@ def converted(name: str, value: Any, hint: Any) -> Any:
         if not isinstance(value, str) or not value or "\0" in value:
             raise UsageError(f"{name} must be the name of a file or folder, as text, got {shown(value)}")
         return Path(value)
+    if isinstance(value, int) and abs(value) >= 10**18:
+        raise UsageError(f"{name} must have at most 18 digits, got {shown(value)}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > 10**300:
-            raise UsageError(f"{name} must be a number, got {shown(value)}")
         return float(value)
     if type(value) is not hint:
         kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
