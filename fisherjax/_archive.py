@@ -207,7 +207,7 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, refused: str) -> np
     subject = f"{refused} its array {entry.filename.removesuffix('.npy')[:80]!r}"
     try:
         with archive.open(entry) as stream:
-            array = read_array(stream, entry.file_size, subject)
+            array = read_array(stream, entry.file_size, subject)  # pyright: ignore[reportArgumentType]
             stream.read(1)  # at the end of an entry its checksum is looked at
             return array
     except _BROKEN as error:

@@ -165,3 +165,86 @@ def test_weights_that_are_missing_or_not_finite(key, tmp_path):
     np.savez(tmp_path / "bad.npz", **{**weights, "out_fc.bias": np.full(3, np.nan)})
     with pytest.raises(ValueError, match=r"out_fc.bias holds numbers that are not finite"):
         networks.load_cordsnet(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        # 10¹² numbers out of one, by strides of zero
+        (lambda: archive(tensor_program(1, (255,) * 5, (0,) * 5), [("0", bytes(4))]), "reaches beyond its 1 numbers"),
+        # a memo with the number 2³¹: the unpickler in C makes room for all before it
+        (lambda: archive(b"\x80\x02Nr\xff\xff\xff\x7f."), "no dictionary of tensors"),
+        (lambda: archive(b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"x."), "truncated or damaged"),
+        (lambda: archive(b"\x80\x02ccodecs\nencode\n."), "asks for codecs.encode; only tensors are allowed"),
+        (lambda: archive(b"\x80\x02" + b"(" * 5000 + b"."), "truncated or damaged"),
+        (lambda: archive(b"\x80\x02}."), "no dictionary of tensors"),
+        (
+            lambda: archive(tensor_program(6, (2, 3), (3, 1)), [("0", bytes(24)), ("../../x", b"")]),
+            "outside the archive",
+        ),
+    ],
+    ids=["strides", "memo", "length", "codecs", "marks", "empty", "path"],
+)
+def test_hostile_checkpoints(tmp_path, content, message):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content())
+    with pytest.raises(ValueError, match=message) as caught:
+        read_weights(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_is_read_once_and_shared(tmp_path):
+    """Two names of one block: what is read is no larger than the archive."""
+    path = tmp_path / "x.pt"
+    first = tensor_program(6, (2, 3), (3, 1))
+    second = first[first.index(b"X\x01\x00\x00\x00xctorch") :].replace(b"\x00x", b"\x00y", 1)
+    path.write_bytes(archive(first[:-2] + second, [("0", np.arange(6, dtype=np.float32).tobytes())]))
+    weights = read_weights(path)
+    assert weights["x"].base is not None
+    np.testing.assert_array_equal(weights["x"], weights["y"])
+    assert np.shares_memory(weights["x"], weights["y"])
+
+
+@pytest.mark.parametrize("suffix", ["pt", "npz", "safetensors"])
+def test_a_flipped_bit_in_the_weights(key, tmp_path, suffix):
+    path = save_cordsnet(ConvolutionalRNN(Architecture((4, 4, 1), 2, (2, 2)), key=key), tmp_path / f"w.{suffix}")
+    whole = path.read_bytes()
+    before = read_weights(path)
+    for bit in range(5, 8 * len(whole), 8 * len(whole) // 60):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(broken)
+        try:
+            after = read_weights(path)
+        except ValueError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017
+        else:
+            assert after.keys() == before.keys()
+            assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+
+def test_half_precision_goes_through_every_format(key, tmp_path):
+    network = networks.in_precision(ConvolutionalRNN(Architecture((4, 4, 1), 2, (2, 2)), key=key), jnp.bfloat16)
+    for suffix in ("pt", "npz", "safetensors"):
+        weights = read_weights(save_cordsnet(network, tmp_path / f"w.{suffix}"))
+        np.testing.assert_array_equal(weights["out_fc.bias"].astype(float), np.asarray(network.readout.bias, float))
+
+
+def test_weights_whose_shapes_no_network_has(key, tmp_path):
+    """Refused before a network of that size is made: 10⁵ channels would be 10¹¹ weights."""
+    weights = read_weights(save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz"))
+    direction = ".parametrizations.weight.original1"
+    for name, array, message in (
+        ("conv_bias.1", np.zeros((10**5, 8, 8), np.float32), "needs"),
+        ("inp_conv" + direction, np.zeros(3), r"inp_conv.*must have four axes, got shape \(3,\)"),
+        ("conv_bias.0", np.zeros(3), r"conv_bias.0 must have three axes, got shape \(3,\)"),
+        ("out_fc" + direction, np.array(1.0), r"out_fc.*must have two axes, got shape \(\)"),
+        ("conv_bias.0", np.zeros((2, 7, 8)), "there is no network of such shapes|needs"),
+        ("out_fc.bias", np.array(["a", "b", "c"]), "out_fc.bias must hold real numbers"),
+        ("module.out_fc.bias", np.zeros(3), "names both with and without 'module.'"),
+    ):
+        np.savez(tmp_path / "changed.npz", **{**weights, name: array})
+        with pytest.raises(ValueError, match=message) as caught:
+            load_cordsnet(tmp_path / "changed.npz")
+        assert "changed.npz" in str(caught.value)
