@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fisherjax._arrays import as_real, float_type, host_real
 from fisherjax._errors import check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.numerics import full_precision
 
-from ._estimate import as_responses
+from ._curve import warn
 
 
 class CramerRao(Result):
@@ -28,13 +29,15 @@ class CramerRao(Result):
 
     @property
     def efficiency(self) -> Float[Array, " M"]:
-        """Bound / variance, at most 1 up to sampling error."""
-        return self.bound / self.variance
+        """Bound / variance, at most 1 up to sampling error; NaN where the estimates never vary."""
+        varies = self.variance > 0
+        return jnp.where(varies, self.bound / jnp.where(varies, self.variance, 1), jnp.nan)
 
     @property
     def discrimination_bound(self) -> Float[Array, " M"]:
-        """Least standard deviation of an estimate corrected for its bias, √bound / |1 + b′| = 1/√I."""
-        return jnp.sqrt(self.bound) / jnp.abs(1 + self.bias_slope)
+        """Least standard deviation of an estimate corrected for its bias, √bound / |1 + b′| = 1/√I; NaN at b′ = −1."""
+        follows = self.bias_slope != -1
+        return jnp.where(follows, jnp.sqrt(self.bound) / jnp.where(follows, jnp.abs(1 + self.bias_slope), 1), jnp.nan)
 
 
 @full_precision
@@ -65,38 +68,41 @@ def cramer_rao(
     Raises
     ------
     ValueError
-        If shapes do not match, information is not positive, or there are fewer than 3 stimuli to difference.
+        If shapes do not match, information is not positive, or, where the bias is differenced, there are fewer than 3
+        stimuli, they do not increase, or span a period or more.
 
     References
     ----------
     Cover & Thomas (2006), Elements of Information Theory, eq. 11.291 (biased estimators).
     """
-    values = as_responses("estimates", jnp.asarray(estimates).T).T
-    theta = jnp.atleast_1d(jnp.asarray(stimuli, values.dtype))
-    fisher = jnp.atleast_1d(jnp.asarray(information, values.dtype))
-    count = len(theta)
-    require(
-        theta.ndim == 1 and len(values) == count and fisher.shape == theta.shape,
-        f"estimates (M, trials), stimuli (M,) and information (M,) must agree; got {values.shape}, {theta.shape} and "
-        f"{fisher.shape}",
-    )
+    values = host_real("estimates", estimates, "stimuli trials")
+    count, trials = values.shape
+    require(count >= 1 and trials >= 2, f"estimates must hold at least 2 trials at a stimulus, got {values.shape}")
+    stimuli = host_real("stimuli", stimuli, f"{count}")
+    theta = jnp.asarray(stimuli, float_type(values))
+    fisher = as_real("information", information, f"{count}", dtype=theta.dtype)
     least = float(np.asarray(fisher).min())
     require(least > 0, f"information must be positive, the least is {least:.4g}")
-    errors = values - theta[:, None]
+    slope = None
+    if mean_slopes is not None:
+        slope = as_real("mean_slopes", mean_slopes, f"{count}", dtype=theta.dtype) - 1
+    # in double precision: errors may be small beside the stimuli
+    errors = values.astype(np.float64) - stimuli.astype(np.float64)[:, None]
     if period is not None:
         check_scalar("period", period, minimum=0.0, strict=True)
-        errors = _wrapped(errors, jnp.asarray(period, values.dtype))
-    trials = values.shape[1]
-    bias = jnp.mean(errors, axis=1)
-    centred = errors - bias[:, None]
+        errors -= float(period) * np.round(errors / float(period))
+    if slope is None:
+        require(count >= 3, f"the slope of the bias needs at least 3 stimuli, or mean_slopes; got {count}")
+        _check_increasing(stimuli, period)
+    mean = errors.mean(axis=1, keepdims=True)
+    silent = np.ptp(errors, axis=1) <= 8 * np.finfo(values.dtype).eps * np.abs(values).max(axis=1)
+    if silent.any():
+        warn(f"estimates never vary at stimuli {np.flatnonzero(silent)[:5].tolist()}: their efficiency is NaN")
+    centred = jnp.asarray(np.where(silent[:, None], 0, errors - mean), theta.dtype)
+    bias = jnp.asarray(mean[:, 0], theta.dtype)
     variance = jnp.sum(centred**2, axis=1) / (trials - 1)
     fourth = jnp.mean(centred**4, axis=1)
-    if mean_slopes is None:
-        require(count >= 3, f"the slope of the bias needs at least 3 stimuli, or mean_slopes; got {count}")
-        slope = _bias_slope(bias, theta, period)
-    else:
-        slope = jnp.atleast_1d(jnp.asarray(mean_slopes, values.dtype)) - 1
-        require(slope.shape == theta.shape, f"mean_slopes must have shape {theta.shape}, got {slope.shape}")
+    slope = _bias_slope(bias, theta, period) if slope is None else slope
     return CramerRao(
         stimuli=theta,
         bias=bias,
@@ -108,8 +114,15 @@ def cramer_rao(
     )
 
 
-def _wrapped(angle: Array, period: Array) -> Array:
-    return angle - period * jnp.round(angle / period)
+def _check_increasing(stimuli: np.ndarray, period: Scalar | None) -> None:
+    """Refuse stimuli over which no derivative can be taken by differences."""
+    steps = np.diff(stimuli)
+    require(bool((steps > 0).all()), "stimuli must increase, each above the one before, to difference the bias")
+    span = float(stimuli[-1] - stimuli[0])
+    require(
+        period is None or span < float(period),
+        f"stimuli must lie within one period ({float(period or 0):g}) and not repeat the first; they span {span:g}",
+    )
 
 
 def _bias_slope(bias: Array, theta: Array, period: Scalar | None) -> Array:

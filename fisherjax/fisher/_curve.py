@@ -1,15 +1,20 @@
 """Fisher information through time: one type for theory and measurement."""
 
+import dataclasses
 import math
 import warnings
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import is_traced, require
-from fisherjax._types import Result, as_float
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_instance, is_traced, require
+from fisherjax._types import Result, Stimulus
+from fisherjax.connectivity import GainMatrix, population_sizes
+from fisherjax.networks import RateNetwork
 
 
 class FisherCurve(Result):
@@ -30,6 +35,8 @@ class FisherCurve(Result):
     """Standard error of `total`, one standard deviation; None for theory."""
     form: str = eqx.field(static=True, default="independent")
     by_population_error: Float[Array, "T P *KK"] | None = None
+    model_error: Float[Array, " T"] | None = None
+    """Relative size of what an approximation leaves out, by its own estimate; None where there is no such estimate."""
 
     @property
     def retention(self) -> Float[Array, "T *KK"]:
@@ -38,15 +45,30 @@ class FisherCurve(Result):
 
     def first_non_finite(self) -> float | None:
         """First time at which the total is NaN or infinite, None if it is finite throughout."""
-        finite = jnp.isfinite(self.total).reshape(self.total.shape[0], -1).all(axis=1)
-        return None if bool(finite.all()) else float(self.times[jnp.argmin(finite)])
+        finite = np.isfinite(np.asarray(self.total)).reshape(self.total.shape[0], -1).all(axis=1)
+        return None if finite.all() else float(self.times[int(np.argmin(finite))])
 
 
 def as_draws(weights: object) -> Float[Array, "draws N N"]:
     """One weight matrix or several, as several."""
-    stack = as_float(weights)
-    require(stack.ndim in {2, 3}, f"weights must have shape (N, N) or (draws, N, N), got {stack.shape}")
+    stack = as_real("weights", weights, "N N", "draws N N", hint="rows = to, columns = from")
+    require(stack.size > 0, f"weights must hold at least one network of at least one unit, got shape {stack.shape}")
     return stack if stack.ndim == 3 else stack[None]
+
+
+def pulse(network: RateNetwork, stimulus: Stimulus) -> Array:
+    """A stimulus with one entry for each column of a network's input vector, in its float type."""
+    columns = network.input_vector.shape[1:]
+    hint = "one entry for each column of input_vector"
+    return as_real("stimulus", stimulus, " ".join(map(str, columns)), dtype=network.weights.dtype, hint=hint)
+
+
+def sizes_of(gain_matrix: GainMatrix | None, num_units: int) -> tuple[int, ...]:
+    """Units of each population of a structure; one population without it."""
+    if gain_matrix is None:
+        return (num_units,)
+    check_instance("gain_matrix", gain_matrix, GainMatrix, "make one with connectivity.homogeneous(gain)")
+    return population_sizes(gain_matrix, num_units)
 
 
 @jax.jit(static_argnames=("form", "scalar"))
@@ -79,10 +101,33 @@ def mean_curve(
 
 
 def warn_if_not_finite(curve: FisherCurve, reason: str) -> FisherCurve:
-    """Return the curve; warn of the first time at which it is not finite, and why that happens."""
-    if not is_traced(curve.total):
-        step = curve.first_non_finite()
-        if step is not None:
-            message = f"Fisher information is not finite from time {step:g} on: {reason}"
-            warnings.warn(message, RuntimeWarning, stacklevel=4)
-    return curve
+    """Return the curve, NaN from its first failure on; warn of the time at which that is, and why it happens."""
+    step = None if is_traced(curve.total) else curve.first_non_finite()
+    if step is not None:
+        warn(f"Fisher information is not finite from time {step:g} on: {reason}", stacklevel=5)
+    return curve if step is None and not is_traced(curve.total) else _ended(curve)
+
+
+@jax.jit
+def _ended(curve: FisherCurve) -> FisherCurve:
+    """A recursion that has broken goes on, and may look finite again: from the first failure on all is NaN."""
+    steps = curve.total.shape[0]
+    broken = jnp.cumsum(~jnp.isfinite(curve.total).reshape(steps, -1).all(axis=1)) > 0
+
+    def cut(values: Array | None) -> Array | None:
+        if values is None:
+            return None
+        return jnp.where(broken.reshape(steps, *[1] * (values.ndim - 1)), jnp.nan, values)
+
+    return dataclasses.replace(
+        curve,
+        by_population=cut(curve.by_population),
+        total=cut(curve.total),
+        standard_error=cut(curve.standard_error),
+        by_population_error=cut(curve.by_population_error),
+    )
+
+
+def warn(message: str, *, stacklevel: int = 4) -> None:
+    """A RuntimeWarning at the line that called a public function."""
+    warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)

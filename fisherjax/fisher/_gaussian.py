@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
+from fisherjax._arrays import as_real, float_type
 from fisherjax._errors import check_choice, is_traced, require
 from fisherjax.numerics import full_precision
 
@@ -50,7 +50,8 @@ def gaussian_information(
     Raises
     ------
     ValueError
-        If shapes do not match, Σ is not positive definite, or the total form lacks Σ′.
+        If shapes do not match, Σ is not symmetric and positive definite, or the total form lacks Σ′. (The independent
+        form and the diagonal decoder take a singular Σ whose diagonal is positive.)
 
     References
     ----------
@@ -58,23 +59,19 @@ def gaussian_information(
     Neural Computation 11, 91–101; Kay (1993), Fundamentals of Statistical Signal Processing, eq. 3.31.
     """
     check_choice("form", form, (*FORMS, "diagonal-decoder"))
-    slope = jnp.asarray(mean_slope)
-    require(slope.ndim in {1, 2}, f"mean_slope must have shape (p,) or (K, p), got {slope.shape}")
-    matrix = jnp.asarray(covariance).astype(slope.dtype)
-    units = slope.shape[-1]
-    require(matrix.shape == (units, units), f"covariance must have shape {(units, units)}, got {matrix.shape}")
-    check_finite("mean_slope", slope)
-    check_finite("covariance", matrix)
-    rows = slope.reshape(-1, units)
+    slope, matrix = _checked(mean_slope, covariance, invertible=form in {"linear", "total"})
+    rows = slope.reshape(-1, slope.shape[-1])
     change = None
     if form == "total":
         require(covariance_slope is not None, "form='total' needs covariance_slope, the derivative of the covariance")
-        change = jnp.asarray(covariance_slope).astype(slope.dtype).reshape(-1, units, units)
-        require(len(change) == len(rows), f"covariance_slope must have one matrix per parameter, got {len(change)}")
+        size = slope.shape[-1]
+        shape = f"{size} {size}" if slope.ndim == 1 else f"{len(rows)} {size} {size}"
+        change = as_real("covariance_slope", covariance_slope, shape, dtype=slope.dtype).reshape(-1, size, size)
     value = diagonal_decoder(rows, matrix) if form == "diagonal-decoder" else information(rows, matrix, change, form)
     if not is_traced(value):
-        bad = not bool(jnp.all(jnp.isfinite(value)))
-        require(not bad, "covariance is singular or not positive definite: information is not defined")
+        finite = bool(np.isfinite(np.asarray(value)).all())
+        reason = "no slope at all, or one beyond the float range" if form == "diagonal-decoder" else "too large slopes"
+        require(finite, f"information is not defined for this mean_slope and covariance ({reason})")
     return value if slope.ndim == 2 else value[0, 0]
 
 
@@ -97,11 +94,51 @@ def optimal_decoder(
     Raises
     ------
     ValueError
-        If shapes do not match, or Σ is not positive definite.
+        If shapes do not match, Σ is not symmetric and positive definite, or f′ is zero.
     """
-    slope, matrix = jnp.asarray(mean_slope), jnp.asarray(covariance)
-    value = gaussian_information(slope, matrix)
+    slope, matrix = _checked(mean_slope, covariance, invertible=True)
+    require(slope.ndim == 1, f"mean_slope must have shape (p,), one stimulus parameter; got {slope.shape}")
+    value = information(slope[None], matrix, None, "linear")[0, 0]
+    require(
+        is_traced(value) or float(value) > 0,
+        "mean_slope is zero: the responses do not depend on the stimulus, and no decoder is without bias",
+    )
     return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), slope) / value
+
+
+def _checked(mean_slope: object, covariance: object, *, invertible: bool) -> tuple[Array, Array]:
+    """Slope and covariance in their common float type."""
+    slope = as_real("mean_slope", mean_slope, "p", "K p")
+    size = slope.shape[-1]
+    require(slope.size > 0, f"mean_slope must hold at least one unit and one parameter, got shape {slope.shape}")
+    matrix = as_real("covariance", covariance, f"{size} {size}")
+    if not is_traced(matrix):
+        _check_covariance(np.asarray(matrix), invertible=invertible)
+    kind = float_type(slope, matrix)
+    return slope.astype(kind), matrix.astype(kind)
+
+
+def _check_covariance(covariance: np.ndarray, *, invertible: bool) -> None:
+    """Refuse what is no covariance: not symmetric, without variance, or indefinite."""
+    rounding = float(np.finfo(covariance.dtype).eps)
+    matrix = covariance.astype(np.float64)
+    skew = np.abs(matrix - matrix.T).max()
+    require(
+        bool(skew <= np.sqrt(rounding) * np.abs(matrix).max()),
+        f"covariance must be symmetric, but it differs from its transpose by up to {skew:.3g}",
+    )
+    variances = np.diagonal(matrix)
+    bad = np.flatnonzero(variances <= 0)
+    require(bad.size == 0, f"covariance must have positive variances, but those of units {bad[:5].tolist()} are not")
+    scale = np.sqrt(variances)
+    least = float(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0])
+    tolerance = len(matrix) * rounding
+    told = f"the least eigenvalue of its correlation matrix is {least:.2g}"
+    require(least >= -tolerance, f"covariance must not be indefinite, but {told}: it is the covariance of nothing")
+    require(
+        not invertible or least > tolerance,
+        f"covariance is singular to rounding ({told}): information would be infinite, or is not defined",
+    )
 
 
 def information(
@@ -137,18 +174,34 @@ def _lower_solve(lower: Array, right: Array) -> Array:
 def sensitivity_index(information: object, separation: object) -> Array:
     """Sensitivity index d′ = |Δθ| √I of two stimuli a small separation Δθ apart.
 
-    With equal priors the best decision between them is right with probability Φ(d′/2). A negative
-    estimate of information gives NaN: it is compatible with zero, but has no root.
+    With equal priors the best decision between them is right with probability Φ(d′/2).
 
     Parameters
     ----------
     information
-        I, 1/θ²; an array or a FisherEstimate's value.
+        I, 1/θ², at least 0; an array or a FisherEstimate's value. An unbiased estimate may be negative: it is then
+        compatible with zero, and `jnp.maximum(value, 0)` says so.
     separation
-        Δθ, the total separation.
+        Δθ, the total separation, broadcast against it.
+
+    Raises
+    ------
+    ValueError
+        If an information is negative, a number is not finite, or the shapes do not match.
     """
-    value = jnp.asarray(information, dtype=jnp.result_type(float))
-    return jnp.abs(jnp.asarray(separation, value.dtype)) * jnp.sqrt(value)
+    least = "an estimate compatible with zero may be negative, but has no root: take jnp.maximum(information, 0)"
+    value = as_real("information", information, dtype=jnp.result_type(float))
+    distance = as_real("separation", separation, dtype=value.dtype)
+    try:
+        np.broadcast_shapes(value.shape, distance.shape)
+    except ValueError:
+        raise ValueError(
+            f"separation must broadcast against information, got shapes {distance.shape} and {value.shape}"
+        ) from None
+    if not is_traced(value) and value.size:
+        smallest = float(np.asarray(value).min())
+        require(smallest >= 0, f"information must be at least 0, got {smallest:.4g}; {least}")
+    return jnp.abs(distance) * jnp.sqrt(value)
 
 
 def spans(sizes: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
-from fisherjax._types import Scalar, as_float
+from fisherjax._types import Scalar
 from fisherjax.numerics import full_precision, solve_discrete_lyapunov, spectral_radius
 
 
@@ -49,7 +49,7 @@ def memory_matrix(
     """
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     matrix, vector = _checked(weights, input_vector, noise_std)
-    return _memory_matrix(matrix, vector, jnp.asarray(noise_std).astype(matrix.dtype), num_steps)
+    return _finite(_memory_matrix(matrix, vector, jnp.asarray(noise_std).astype(matrix.dtype), num_steps))
 
 
 @full_precision
@@ -86,20 +86,14 @@ def total_memory(weights: object, input_vector: object, *, noise_std: Scalar) ->
         If the weights are unstable, or an argument has the wrong shape or sign.
     """
     matrix, vector = _checked(weights, input_vector, noise_std)
-    return _total_memory(matrix, vector, jnp.asarray(noise_std).astype(matrix.dtype))
+    return _finite(_total_memory(matrix, vector, jnp.asarray(noise_std).astype(matrix.dtype)))
 
 
 def _checked(weights: object, input_vector: object, noise_std: Scalar) -> tuple[Array, Array]:
     check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
-    matrix = as_float(weights)
-    require(
-        matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1],
-        f"weights must be square (N, N), got shape {matrix.shape}",
-    )
-    vector = jnp.asarray(input_vector).astype(matrix.dtype)
-    require(vector.shape == matrix.shape[:1], f"input_vector must have shape {matrix.shape[:1]}, got {vector.shape}")
-    check_finite("weights", matrix)
-    check_finite("input_vector", vector)
+    matrix = as_real("weights", weights, "N N", hint="rows = to, columns = from")
+    require(len(matrix) > 0, "weights must hold at least one unit, got shape (0, 0)")
+    vector = as_real("input_vector", input_vector, f"{len(matrix)}", dtype=matrix.dtype)
     if not is_traced(matrix):
         radius = float(np.asarray(spectral_radius(matrix)))
         require(
@@ -108,6 +102,16 @@ def _checked(weights: object, input_vector: object, noise_std: Scalar) -> tuple[
             "them below 1, or follow a pulse for finite times with closure_curve(…, nonlinearity='identity')",
         )
     return matrix, vector
+
+
+def _finite(memory: Array) -> Array:
+    """Refuse what overflowed on the way, which the spectral radius does not tell of strongly non-normal weights."""
+    require(
+        is_traced(memory) or bool(np.isfinite(np.asarray(memory)).all()),
+        "weights amplify so much before their activity decays that the stationary covariance leaves the float range, "
+        "or is singular to rounding: scale them down, or use float64",
+    )
+    return memory
 
 
 @jax.jit(static_argnums=3)

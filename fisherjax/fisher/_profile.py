@@ -9,15 +9,26 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float, Int
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Result, as_float
+from fisherjax._arrays import as_real
+from fisherjax._errors import (
+    check_callable,
+    check_confidence,
+    check_flag,
+    check_integer,
+    check_key,
+    check_scalar,
+    require,
+)
+from fisherjax._types import Key, Result
 from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
+from ._curve import warn
 from ._pathwise import PathMoments, path_value, pathwise
-from ._respond import Respond, check_respond, path, sample_paths
+from ._respond import Respond, check_paths_continuous, check_respond, path, sample_paths
 
 _BLOCKS = 20
+_PROBED = 512  # trials in which differentiability is looked at, at one stimulus
+_CLEARLY = 1.25  # times the target: an error beyond is no chance (its own error is a sixth of it)
 _SAFETY = 1.4  # on the trials that the pilot asks for, since its own estimate of the variance is uncertain
 
 
@@ -31,7 +42,7 @@ class InformationProfile(Result):
     num_trials: Int[Array, " M"]
     """Trials behind `value`; the pilot's are not among them."""
     converged: Array
-    """Whether the error is within the target at each stimulus (M,)."""
+    """Whether the error is within the target at each stimulus (M,); never where the value is not finite."""
     total_trials: Int[Array, ""]
     """All trials drawn, the pilot's included."""
     relative_error: float = eqx.field(static=True, default=0.05)
@@ -58,6 +69,7 @@ def information_profile(
     max_trials: int = 1_000_000,
     pilot_trials: int | None = None,
     batch_size: int | None = None,
+    check: bool = True,
     confidence: float = 0.95,
     devices: Devices = None,
 ) -> InformationProfile:
@@ -66,8 +78,8 @@ def information_profile(
     Two stages. A pilot at every stimulus tells how many trials the target needs there; if all together are
     more than the budget, all get the same share of what they need. Then fresh trials give the value and,
     by a jackknife over 20 blocks, its error: the trials that decided when to stop are not used again, so the
-    stopping biases neither. What was not reached is said by `converged`. Everything, pilot included, is one
-    compiled call.
+    stopping biases neither. What was not reached is said by `converged`, and in a warning. Everything, pilot included,
+    is one compiled call, but for the look for jumps.
 
     Parameters
     ----------
@@ -86,6 +98,8 @@ def information_profile(
     batch_size
         Trials simulated at once, a multiple of 20; by default a tenth of the 2/ε² that the covariance alone asks
         for at relative error ε, or of the budget; within 100 and 1000.
+    check
+        Whether to look first, at the stimulus in the middle, if responses jump as it changes, as `estimate` does.
     confidence
         Coverage of the intervals.
     devices
@@ -98,18 +112,17 @@ def information_profile(
     Raises
     ------
     ValueError
-        If the budget does not allow the pilot and the fewest trials that an estimate needs, or a stimulus is
-        not finite.
+        If the budget does not allow the pilot and the fewest trials that an estimate needs, a stimulus is not finite,
+        responses jump, or information is finite at no stimulus. Where it is not finite at some, a warning names them.
     TypeError
         If `respond` is not callable or returns integers, or `key` is not a JAX key.
     """
     check_callable("respond", respond)
-    key = check_key("key", key)
+    key, confidence = check_key("key", key), check_confidence(confidence)
     check_scalar("relative_error", relative_error, minimum=0.0, strict=True)
-    max_trials = check_integer("max_trials", max_trials, minimum=1)
-    theta = as_float(stimuli)
-    require(theta.ndim in {1, 2} and len(theta) > 0, f"stimuli must have shape (M,) or (M, K), got {theta.shape}")
-    check_finite("stimuli", theta)
+    max_trials, check = check_integer("max_trials", max_trials, minimum=1), check_flag("check", check)
+    theta = as_real("stimuli", stimuli, "stimuli", "stimuli parameters")
+    require(theta.size > 0, f"stimuli must hold at least one stimulus, got shape {theta.shape}")
     units = check_respond(respond, theta[0], key, needs_derivative=True)
     pilot = (
         max(200, 5 * (units + 2))
@@ -130,14 +143,37 @@ def information_profile(
     )
     settings = (float(relative_error), max_trials, pilot, fewest, batch_size, confidence)
     with on_devices(devices):
+        if check:
+            middle = theta[len(theta) // 2]
+            keys = jax.random.split(jax.random.fold_in(key, 1), min(_PROBED, pilot))
+            check_paths_continuous(respond, middle, keys, *sample_paths(respond, middle, keys))
         profile = _profile(respond, theta, key, *settings)
-    bad = np.flatnonzero(~np.isfinite(np.asarray(profile.value).reshape(len(theta), -1)).all(axis=1))
-    require(
-        bad.size == 0,
-        f"information is not finite at stimuli {bad[:5].tolist()}: responses are not finite there, or their "
-        "covariance is singular (units that never vary or are sums of others)",
-    )
+    _warn_of_the_rest(profile)
     return profile
+
+
+def _warn_of_the_rest(profile: InformationProfile) -> None:
+    """Say where there is no value, and where the error is clearly above the target."""
+    count = len(profile.stimuli)
+    value, error = (np.asarray(part).reshape(count, -1) for part in (profile.value, profile.standard_error))
+    bad = np.flatnonzero(~(np.isfinite(value) & np.isfinite(error)).all(axis=1))
+    message = (
+        f"information is not finite at stimuli {bad[:5].tolist()}: responses are not finite there, or their "
+        "covariance is singular (units that never vary or are sums of others)"
+    )
+    require(bad.size < count, message)
+    if bad.size:
+        warn(message)
+    parameters = profile.stimuli.shape[-1] if profile.stimuli.ndim == 2 else 1
+    own = np.arange(parameters) * (parameters + 1)
+    target = profile.relative_error * _CLEARLY
+    short = np.flatnonzero((error[:, own] > target * np.abs(value[:, own])).any(axis=1))
+    if short.size:
+        warn(
+            f"the target of {profile.relative_error:.2g} relative error is not reached at {short.size} of {count} "
+            f"stimuli (indices {short[:5].tolist()}) within max_trials; `converged` says where. Raise max_trials or "
+            "relative_error, or there is hardly any information"
+        )
 
 
 @eqx.filter_jit
@@ -173,7 +209,9 @@ def _profile(
     batches = _allocate(variance / relative_error**2, max_trials - count * pilot, fewest, batch_size)
     sums = _accumulate(draw, main_key, batches, centre, slope_centre, batch_size)
     value, error = jax.lax.map(lambda part: _jackknife(*part), (sums, slope_centre))
-    own = jnp.diagonal(error, axis1=1, axis2=2) <= relative_error * jnp.abs(jnp.diagonal(value, axis1=1, axis2=2))
+    # an error of 0 belongs to derivatives that are 0 in every trial, which say nothing of jumps
+    own = jnp.diagonal(error, axis1=1, axis2=2)
+    own = (own > 0) & (own <= relative_error * jnp.abs(jnp.diagonal(value, axis1=1, axis2=2)))
     if stimuli.ndim == 1:
         value, error = value[..., 0, 0], error[..., 0, 0]
     reach = float(scipy.stats.t.ppf((1 + confidence) / 2, _BLOCKS - 1)) * error

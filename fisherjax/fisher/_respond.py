@@ -1,6 +1,7 @@
 """Fisher information of anything that responds to a stimulus: a network, a trajectory, a trained classifier."""
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, is_traced, require
-from fisherjax._types import Key, Stimulus, as_float
+from fisherjax._arrays import as_real
+from fisherjax._errors import (
+    check_callable,
+    check_choice,
+    check_confidence,
+    check_flag,
+    check_integer,
+    check_key,
+    check_scalar,
+    is_traced,
+    require,
+    told,
+)
+from fisherjax._types import Key, Stimulus
 from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
 from ._decoder import decoder
@@ -90,50 +103,99 @@ def estimate(
     check_callable("respond", respond)
     check_choice("method", method, METHODS)
     check_choice("error", error, ("jackknife", "influence"))
-    key = check_key("key", key)
+    key, confidence = check_key("key", key), check_confidence(confidence)
+    check = check_flag("check", check)
     num_trials = check_integer("num_trials", num_trials, minimum=2)
     theta = as_stimulus(stimulus)
+    _check_options(method, error, separation, theta)
     check_respond(respond, theta, key, needs_derivative=method in {"pathwise", "total"})
     with on_devices(devices):
         if method in {"pathwise", "total"}:
             keys = jax.random.split(key, num_trials)
             values, slopes = sample_paths(respond, theta, keys)
+            _check_random(values)
             if check and not is_traced((values, slopes)):
-                _check_paths_continuous(respond, theta, keys[:_PROBED], values[:_PROBED], slopes[:_PROBED])
+                check_paths_continuous(respond, theta, keys[:_PROBED], values[:_PROBED], slopes[:_PROBED])
             if method == "total":
                 return gaussian_total(values, slopes, confidence=confidence)
             return _paths(values, slopes, error, confidence)
-        require(separation is not None, f"method={method!r} needs separation, the total difference Δθ of the stimuli")
-        check_scalar("separation", separation, minimum=0.0, strict=True)
         step = jnp.asarray(separation, theta.dtype)
         if method == "common":
             values, slopes = _differences(respond, theta, step, jax.random.split(key, num_trials))
+            _check_random(values)
             found = _paths(values, slopes, error, confidence)
             return dataclasses.replace(found, method=f"common random numbers, {found.method}")
-        require(theta.ndim == 0, f"method={method!r} takes a scalar stimulus, got shape {theta.shape}")
         minus_key, plus_key, train_key = jax.random.split(key, 3)
         minus = sample(respond, theta - step / 2, jax.random.split(minus_key, num_trials))
         plus = sample(respond, theta + step / 2, jax.random.split(plus_key, num_trials))
+        _check_random(minus)
         if method == "direct":
             return direct(minus, plus, step, confidence=confidence)
         kind = "neural" if method == "neural" else "held-out"
         return decoder(minus, plus, step, key=train_key, method=kind, confidence=confidence)
 
 
+def _check_options(method: str, error: str, separation: float | None, theta: Array) -> None:
+    """Refuse options that the method needs and lacks, or has no use for."""
+    differs = method not in {"pathwise", "total"}
+    if differs:
+        require(separation is not None, f"method={method!r} needs separation, the total difference Δθ of the stimuli")
+        check_scalar("separation", separation, minimum=0.0, strict=True)
+        moves = is_traced((theta, separation)) or bool(
+            jnp.all(theta + jnp.asarray(separation, theta.dtype) / 2 > theta)
+        )
+        require(moves, f"separation = {separation} is lost in the rounding of the stimulus; measure θ from elsewhere")
+    else:
+        require(separation is None, f"separation has no meaning for method={method!r}, which takes exact derivatives")
+    blocks = method in {"pathwise", "common"}
+    require(blocks or error == "jackknife", f"error={error!r} is for 'pathwise' and 'common', not method={method!r}")
+    scalar = method in {"direct", "decoder", "neural"}
+    require(not scalar or theta.ndim == 0, f"stimulus must be a scalar for method={method!r}, got shape {theta.shape}")
+
+
+def _moves(stimulus: np.ndarray, separation: Any) -> bool:
+    half = np.asarray(separation, stimulus.dtype) / 2
+    return bool((stimulus + half > stimulus).all() and (stimulus - half < stimulus).all())
+
+
+def _check_random(values: Array) -> None:
+    """Refuse responses that are the same at every key."""
+    if not is_traced(values) and len(values) > 1:
+        require(
+            bool(jnp.any(values != values[0])),
+            "respond returns the same response for every key: information is that of noisy responses; draw the noise "
+            "from the key that it is given",
+        )
+
+
 def as_stimulus(stimulus: Any) -> Array:
     """The stimulus as a float array, a scalar or a vector."""
-    theta = as_float(stimulus)
-    require(theta.ndim <= 1, f"stimulus must be a scalar or a vector (K,), got shape {theta.shape}")
+    theta = as_real("stimulus", stimulus, "", "parameters")
+    require(theta.size > 0, "stimulus must hold at least one parameter")
     return theta
 
 
 def check_respond(respond: Respond, theta: Array, key: Key, *, needs_derivative: bool) -> int:
     """Number of units p of a response, after checking its shape and type without running it."""
+    try:
+        inspect.signature(respond).bind(theta, key)
+    except TypeError as error:
+        raise TypeError(f"respond must take (stimulus, key), but: {error}") from None
+    except ValueError:  # has no signature
+        pass
     shape = jax.eval_shape(respond, theta, key)
+    is_array = hasattr(shape, "shape") and hasattr(shape, "dtype")
+    if not is_array:
+        raise TypeError(f"respond must return one vector (p,), got {told(shape)}")
     require(
-        hasattr(shape, "shape") and len(shape.shape) == 1,
-        f"respond must return one vector (p,), got {shape}; a single number is r[None], a trajectory r.ravel()",
+        len(shape.shape) == 1 and shape.shape[0] > 0,
+        f"respond must return one vector (p,), got shape {shape.shape}; a single number is r[None], a trajectory "
+        "r.ravel()",
     )
+    if not (jnp.issubdtype(shape.dtype, jnp.number) or shape.dtype == bool) or jnp.issubdtype(
+        shape.dtype, jnp.complexfloating
+    ):
+        raise TypeError(f"respond must return real numbers, got {shape.dtype}")
     if needs_derivative and not jnp.issubdtype(shape.dtype, jnp.floating):
         raise TypeError(
             f"respond returns {shape.dtype}, which has no derivative in the stimulus: a pathwise estimate would be "
@@ -188,7 +250,7 @@ def _differences(respond: Respond, theta: Array, step: Array, keys: Key) -> tupl
     return values, jnp.stack([difference(row) for row in jnp.eye(theta.size, dtype=theta.dtype)], axis=1)
 
 
-def _check_paths_continuous(respond: Respond, theta: Array, keys: Key, values: Array, slopes: Array) -> None:
+def check_paths_continuous(respond: Respond, theta: Array, keys: Key, values: Array, slopes: Array) -> None:
     """Refuse responses that jump as the stimulus moves: their derivative leaves the jumps out.
 
     What a derivative misses over a step h, squared and averaged over trials, falls like h³ or faster where
@@ -220,6 +282,6 @@ def _check_paths_continuous(respond: Respond, theta: Array, keys: Key, values: A
 
 def _falls_like_jumps(missed: float, missed_at_quarter: float, rounding: float) -> bool:
     """Whether the exponent is near 1; near 0 are chaotic paths, which a smaller step would show to be smooth."""
-    if missed_at_quarter <= (100 * rounding) ** 2:
+    if not (missed > 0 and missed_at_quarter > (100 * rounding) ** 2):
         return False
     return 0.3 < math.log(missed / missed_at_quarter) / math.log(4) < 2

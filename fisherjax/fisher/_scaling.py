@@ -4,19 +4,24 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix as optx
-from jaxtyping import Array, Float, Int
+import scipy.stats
+from jaxtyping import Array, Bool, Float, Int
 
-from fisherjax._errors import check_integer, check_key, require
+from fisherjax._arrays import host_real
+from fisherjax._errors import check_confidence, check_integer, check_key, require
 from fisherjax._types import Key, Result
 from fisherjax.numerics import full_precision
 
-from ._blocks import without_block
-from ._direct import check_pairs, degrees_of_freedom, direct_value, pair_moments
+from ._blocks import check_blocks, without_block
+from ._curve import warn
+from ._direct import check_pairs
 from ._estimate import check_freedom
+from ._moments import degrees_of_freedom, direct_value, pair_moments
 from ._pathwise import check_paths, path_moments, path_value
 
 _BLOCKS = 10
@@ -32,23 +37,30 @@ class InformationScaling(Result):
     information_per_unit: Float[Array, ""]
     """c, information per unit while there are few"""
     information_per_unit_error: Float[Array, ""]
-    saturation: Float[Array, ""]
-    """ε, variance of the stimulus estimate that no number of units removes (differential correlations)"""
-    saturation_error: Float[Array, ""]
-
-    @property
-    def limit(self) -> Float[Array, ""]:
-        """1/ε, information of infinitely many units; infinite if ε is not positive."""
-        return jnp.where(self.saturation > 0, 1 / jnp.where(self.saturation > 0, self.saturation, 1), jnp.inf)
+    limiting_noise: Float[Array, ""]
+    """ε, variance of the stimulus estimate that no number of units removes: the strength of information-limiting
+    (differential) correlations; not the information at infinity, which is `limit`"""
+    limiting_noise_error: Float[Array, ""]
+    limit: Float[Array, ""]
+    """I(∞) = 1/ε, information of infinitely many units; NaN where it is not resolved"""
+    limit_error: Float[Array, ""]
+    """standard error of `limit`, that of ε over ε²; NaN where it is not resolved"""
+    limit_interval: Float[Array, "2"]
+    """what 1/ε can be for ε within its interval; the upper end is NaN where ε may be zero: there is none"""
+    resolved: Bool[Array, ""]
+    """whether the interval of ε lies above zero, so that saturation was seen"""
+    confidence: float = eqx.field(static=True, default=0.95)
 
     def predict(self, num_units: object) -> Array:
         """The fitted curve."""
         linear = self.information_per_unit * jnp.asarray(num_units, self.value.dtype)
-        return linear / (1 + self.saturation * linear)
+        return linear / (1 + self.limiting_noise * linear)
 
 
 @full_precision
-def information_scaling(*data: object, key: Key, sizes: object = None, num_subsets: int = 20) -> InformationScaling:
+def information_scaling(
+    *data: object, key: Key, sizes: object = None, num_subsets: int = 20, confidence: float = 0.95
+) -> InformationScaling:
     r"""Linear Fisher information against the number of units, and where it saturates.
 
     Differential correlations, Σ = Σ₀ + ε f′f′ᵀ, limit what any number of units can hold:
@@ -56,9 +68,9 @@ def information_scaling(*data: object, key: Key, sizes: object = None, num_subse
     .. math:: I(N) = \frac{I_0(N)}{1 + ε I_0(N)}, \qquad I_0 = cN, \qquad I(∞) = 1/ε.
 
     Information of random subsets is estimated without bias and averaged; c and ε come from weighted least
-    squares (Levenberg–Marquardt). ε is not forced to be positive: a value within its error of zero means
-    that saturation was not seen. All errors come from a jackknife over 10 blocks of trials, through subsets
-    and fit, because subsets share trials and units.
+    squares (Levenberg–Marquardt). ε is not forced to be positive. Where its interval holds zero, saturation was not
+    seen: then I(∞) is NaN, a warning says so, and only the lower end of its interval is known. All errors come from a
+    jackknife over 10 blocks of trials, through subsets and fit, because subsets share trials and units.
 
     Parameters
     ----------
@@ -68,35 +80,83 @@ def information_scaling(*data: object, key: Key, sizes: object = None, num_subse
     key
         JAX random key: which units are in a subset.
     sizes
-        Numbers of units (S,), each at least 1; by default about eight from p/16 to p, evenly spaced in logarithm.
+        Numbers of units (S,), at least two different ones; by default about eight from p/16 to p, evenly spaced in
+        logarithm.
     num_subsets
         Random subsets of each size.
+    confidence
+        Coverage of the interval of ε, Student's with 9 degrees of freedom, and so of that of I(∞).
 
     Raises
     ------
     ValueError
-        If a size is out of range, or there are too few trials for the largest.
+        If a size is out of range, there are too few trials for the largest or for the blocks, or a unit varies in
+        hardly any block.
     TypeError
-        If `key` is not a JAX key.
+        If `key` is not a JAX key, or a size no whole number.
 
     References
     ----------
     Moreno-Bote et al. (2014), Information-limiting correlations, Nature Neurosci. 17, 1410–1417.
     """
-    key = check_key("key", key)
+    key, confidence = check_key("key", key), check_confidence(confidence)
     num_subsets = check_integer("num_subsets", num_subsets, minimum=1)
-    require(len(data) in {2, 3}, f"give (responses, derivatives) or two conditions and Δθ, not {len(data)} arguments")
+    require(
+        len(data) in {2, 3},
+        f"data must be (responses, derivatives) or two conditions and Δθ, got {len(data)} arguments",
+    )
     arrays, freedom = _checked(data)
     units = arrays[0].shape[-1]
     chosen = _sizes(sizes, units)
     trials = " and ".join(str(len(part)) for part in arrays if part.ndim == 2)
+    check_blocks(arrays, _BLOCKS)
     check_freedom(max(chosen), freedom, f"T = {trials} trials when one of {_BLOCKS} blocks is left out")
     subsets = tuple(
         np.stack([np.asarray(jax.random.permutation(k, units))[:size] for k in jax.random.split(size_key, num_subsets)])
         for size, size_key in zip(chosen, jax.random.split(key, len(chosen)), strict=True)
     )
     value, error, fit, fit_error = _scaling(arrays, [jnp.asarray(part) for part in subsets])
-    return InformationScaling(jnp.asarray(chosen), value, error, fit[0], fit_error[0], fit[1], fit_error[1])
+    require(
+        bool(jnp.all(jnp.isfinite(value)) and jnp.all(jnp.isfinite(error))),
+        f"information is not finite when one of {_BLOCKS} blocks of trials is left out: some units of the data hardly "
+        "ever vary, or are sums of others; leave them out",
+    )
+    return _with_limit(jnp.asarray(chosen), value, error, fit, fit_error, confidence)
+
+
+def _with_limit(
+    sizes: Array, value: Array, error: Array, fit: Array, fit_error: Array, confidence: float
+) -> InformationScaling:
+    """The result, with what the fit says about infinitely many units; it warns where that is little."""
+    noise, noise_error = float(fit[1]), float(fit_error[1])
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, _BLOCKS - 1)) * noise_error
+    low, high = noise - reach, noise + reach
+    resolved = low > 0
+    if not math.isfinite(low):
+        warn("the fit of I(N) = cN/(1 + εcN) did not converge: c, ε and the limit are NaN; `value` is not concerned")
+    elif not resolved:
+        known = f"I(∞) is at least {1 / high:.3g}, with no upper end" if high > 0 else "nothing is known of I(∞)"
+        warn(
+            f"saturation was not seen: ε = {noise:.2g} ± {noise_error:.1g} is not above 0 by more than its error, so "
+            f"that `limit` is NaN ({known}, at {confidence:.0%}); more trials or units would tell"
+        )
+    limits = (
+        1 / noise if resolved else math.nan,
+        noise_error / noise**2 if resolved else math.nan,
+        (1 / high if high > 0 else math.nan, 1 / low if resolved else math.nan),
+    )
+    return InformationScaling(
+        sizes,
+        value,
+        error,
+        fit[0],
+        fit_error[0],
+        fit[1],
+        fit_error[1],
+        *(jnp.asarray(part, value.dtype) for part in limits),
+        jnp.asarray(resolved),
+        confidence,
+    )
 
 
 def _checked(data: tuple[object, ...]) -> tuple[tuple[Array, ...], int]:
@@ -113,10 +173,12 @@ def _checked(data: tuple[object, ...]) -> tuple[tuple[Array, ...], int]:
 
 def _sizes(sizes: object, units: int) -> list[int]:
     if sizes is None:
+        require(units >= 2, "a curve over sizes needs responses of at least 2 units, got 1")
         return sorted({max(1, round(units * 2 ** (-4 + index * 4 / 7))) for index in range(8)})
-    chosen = [check_integer("sizes", size, minimum=1) for size in np.asarray(sizes).tolist()]
-    require(len(chosen) >= 2, f"sizes must hold at least two numbers of units, got {chosen}")
-    require(max(chosen) <= units, f"sizes must be at most the {units} units there are, got {max(chosen)}")
+    given = host_real("sizes", sizes, "sizes")
+    require(bool((given == np.round(given)).all()), f"sizes must be whole numbers of units, got {given.tolist()}")
+    chosen = [check_integer("sizes", int(size), minimum=1, maximum=units) for size in given]
+    require(len(set(chosen)) >= 2, f"sizes must hold at least two different numbers of units, got {chosen}")
     return chosen
 
 
@@ -167,14 +229,19 @@ def _subset_information(arrays: list[Array]) -> Callable[[Array], Array]:
 
 
 def _fit(sizes: Array, values: Array, weights: Array) -> Float[Array, "2"]:
-    """(c, ε) of c N/(1 + ε c N) by weighted least squares."""
+    """(c, ε) of c N/(1 + ε c N) by weighted least squares; NaN if that does not converge."""
+    # in JAX's default float type: the solver mixes its constants in
+    sizes, values, weights = (part.astype(float) for part in (sizes, values, weights))
     scale = jnp.max(jnp.abs(values))
+    tolerance = max(1e-8, 4 * float(jnp.finfo(values.dtype).eps))
 
     def residuals(parameters: Array, _: None) -> Array:
         linear = jnp.exp(parameters[0]) * sizes
         return weights * scale * (linear / (1 + parameters[1] * linear) - values / scale)
 
     start = jnp.stack([jnp.log(jnp.maximum(values[0] / sizes[0] / scale, 1e-6)), jnp.asarray(0.1, values.dtype)])
-    solver = optx.LevenbergMarquardt(rtol=1e-8, atol=1e-8)
-    found = optx.least_squares(residuals, solver, start, max_steps=_MOST_STEPS, throw=False).value
-    return jnp.stack([scale * jnp.exp(found[0]), found[1] / scale])
+    solver = optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
+    solution = optx.least_squares(residuals, solver, start, max_steps=_MOST_STEPS, throw=False)
+    rate, noise = solution.value
+    converged = solution.result == optx.RESULTS.successful
+    return jnp.where(converged, jnp.stack([scale * jnp.exp(rate), noise / scale]), jnp.nan)

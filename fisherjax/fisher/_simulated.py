@@ -1,6 +1,7 @@
 """Fisher information measured in simulated trajectories of given networks."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,18 +9,20 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_integer, check_key, require
+from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, told
 from fisherjax._types import Key, Scalar, Stimulus
-from fisherjax.connectivity import GainMatrix, population_index, population_sizes, sample_weights
+from fisherjax.connectivity import GainMatrix, population_index, sample_weights
 from fisherjax.meanfield import input_parameters
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices, full_precision
+from fisherjax.numerics import Devices, as_nonlinearity, full_precision
 from fisherjax.simulate import SensitivityMoments, sensitivity_moments
 
-from ._curve import FisherCurve, as_draws, mean_curve, warn_if_not_finite
+from ._curve import FisherCurve, as_draws, mean_curve, pulse, sizes_of, warn, warn_if_not_finite
 from ._gaussian import spans
 from ._meanfield import check_noise
 from ._pathwise import PathMoments, path_value
+
+_BLOCKS = 10
 
 
 @full_precision
@@ -34,9 +37,10 @@ def simulated_curve(
     key: Key,
     form: str = "linear",
     nonlinearity: object = "tanh",
+    observation_noise_std: Scalar = 0.0,
     sustained_input: object = None,
     gain_matrix: GainMatrix | None = None,
-    num_blocks: int = 10,
+    num_blocks: int = _BLOCKS,
     progress: bool = False,
     devices: Devices = None,
 ) -> FisherCurve:
@@ -57,7 +61,7 @@ def simulated_curve(
     stimulus
         θ, scalar, or (K,) for a Fisher matrix.
     noise_std
-        σ > 0.
+        σ, process noise. May be 0 only with observation noise.
     num_steps
         Number of steps T.
     input_vector
@@ -70,6 +74,8 @@ def simulated_curve(
         ``"linear"`` (noise correlations counted; needs more trials than units) or ``"independent"``.
     nonlinearity
         φ: a name, a function, or a `Nonlinearity`.
+    observation_noise_std
+        σ_obs, noise added to what is read out.
     sustained_input
         b (N,), added at every step.
     gain_matrix
@@ -84,7 +90,9 @@ def simulated_curve(
 
     Returns
     -------
-    FisherCurve with standard errors: over blocks of trials (jackknife) for one draw, over draws for several.
+    FisherCurve with standard errors: over blocks of trials (jackknife) for one draw, over draws for several. In a
+    chaotic network derivatives at fixed noise grow without end while that of the mean does not, and so does the error:
+    from the time on at which it exceeds the value, a warning says so.
 
     Raises
     ------
@@ -94,29 +102,31 @@ def simulated_curve(
         If `key` is not a JAX key.
     """
     key = check_key("key", key)
-    check_choice("form", form, ("independent", "linear"))
-    check_noise(noise_std, 0.0)
-    num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
+    check_noise(noise_std, observation_noise_std)
+    phi = as_nonlinearity(nonlinearity)
     draws = as_draws(weights)
     units = draws.shape[-1]
-    kept = num_trials - -(-num_trials // num_blocks) - 1
-    require(
-        form == "independent" or kept > units + 1,
-        f"the linear form inverts an N × N covariance and needs more trials than units: num_trials={num_trials} "
-        f"leaves {kept} degrees of freedom for N={units}; raise num_trials or use form='independent'",
-    )
-    sizes = (units,) if gain_matrix is None else population_sizes(gain_matrix, units)
+    check_flag("progress", progress)
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, units)
+    sizes = sizes_of(gain_matrix, units)
+    networks = [
+        RateNetwork(
+            draw,
+            input_vector,
+            noise_std=noise_std,
+            observation_noise_std=observation_noise_std,
+            sustained_input=sustained_input,
+            nonlinearity=phi,
+        )
+        for draw in draws
+    ]
+    theta = pulse(networks[0], stimulus)
     values, errors = [], []
-    for index, draw in enumerate(draws):
+    for index, network in enumerate(networks):
         moments = sensitivity_moments(
-            RateNetwork(
-                draw,
-                input_vector,
-                noise_std=noise_std,
-                sustained_input=sustained_input,
-                nonlinearity=nonlinearity,
-            ),
-            stimulus=stimulus,
+            network,
+            stimulus=theta,
             num_steps=num_steps,
             num_trials=num_trials,
             key=jax.random.fold_in(key, index),
@@ -128,9 +138,54 @@ def simulated_curve(
         value, error = information_with_error(moments, sizes)
         values.append(value)
         errors.append(error)
-    curve = mean_curve(jnp.stack(values), form, scalar=np.ndim(stimulus) == 0, errors=jnp.stack(errors))  # pyright: ignore[reportArgumentType]
+    curve = mean_curve(jnp.stack(values), form, scalar=theta.ndim == 0, errors=jnp.stack(errors))
     reason = "states or their derivatives left the float range (unstable weights?), or a covariance is singular"
-    return warn_if_not_finite(curve, reason)
+    curve = warn_if_not_finite(curve, reason)
+    _warn_of_errors(curve, num_blocks)
+    return curve
+
+
+def _check_trials(num_trials: int, num_blocks: int, form: str, units: int) -> tuple[int, int]:
+    """Trials and blocks, if they are enough for the form."""
+    check_choice("form", form, ("independent", "linear"))
+    num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
+    num_trials = check_integer("num_trials", num_trials, minimum=2)
+    require(
+        num_trials >= 2 * num_blocks,
+        f"num_trials must be at least two per block, {2 * num_blocks} for num_blocks={num_blocks}; got {num_trials}",
+    )
+    kept = num_trials - -(-num_trials // num_blocks) - 1
+    require(
+        form == "independent" or kept > units + 1,
+        f"the linear form inverts an N × N covariance and needs more trials than units: num_trials={num_trials} "
+        f"leaves {kept} degrees of freedom for N={units}; raise num_trials or use form='independent'",
+    )
+    # one unit at a time has the correction (ν − 2)/ν
+    require(kept > 2, f"num_trials={num_trials} leaves {kept} degrees of freedom when a block is left out, too few")
+    return num_trials, num_blocks
+
+
+def _warn_of_errors(curve: FisherCurve, num_blocks: int) -> None:
+    """Say where a measured value has no error, or one that leaves nothing of it."""
+    steps = curve.total.shape[0]
+    # of a Fisher matrix the diagonal: other entries may well be zero
+    value, error = (
+        np.asarray(part).reshape(steps, -1)[:, :: 1 + (curve.total.shape[-1] if curve.total.ndim == 3 else 1)]
+        for part in (curve.total, curve.standard_error)
+    )
+    unknown = (np.isfinite(value) & ~np.isfinite(error)).any(axis=1)
+    if unknown.any():
+        warn(
+            f"the standard error is not finite from time {int(np.argmax(unknown)) + 1} on: without one of the "
+            f"{num_blocks} blocks of trials a covariance is singular; raise num_trials"
+        )
+    worthless = (error > np.abs(value)).any(axis=1)
+    if worthless.any():
+        warn(
+            f"the standard error exceeds the information itself, first at time {int(np.argmax(worthless)) + 1}: the "
+            "values there say little (trajectories that diverge, or information that is nearly gone); raise "
+            "num_trials, or use closure_curve"
+        )
 
 
 @full_precision
@@ -147,6 +202,7 @@ def ensemble_curve(
     form: str = "independent",
     nonlinearity: object = "tanh",
     input_pattern: object = None,
+    observation_noise_std: Scalar = 0.0,
     dtype: DTypeLike = jnp.float32,
     progress: bool = False,
     devices: Devices = None,
@@ -160,35 +216,56 @@ def ensemble_curve(
     num_draws
         Networks drawn; with more than one, the standard error is over networks.
     dtype
-        Float type of the simulation.
+        Float type of the simulation, float32 or float64.
 
     Raises
     ------
     ValueError, TypeError
         As `meanfield_curve` and `simulated_curve`.
     """
+    check_instance("gain_matrix", gain_matrix, GainMatrix, "make one with connectivity.homogeneous(gain)")
+    key = check_key("key", key)
     num_draws = check_integer("num_draws", num_draws, minimum=1)
-    weight_key, trial_key = jax.random.split(check_key("key", key))
-    _, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
+    num_units = check_integer("num_units", num_units, minimum=1)
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, num_units)
+    check_noise(noise_std, observation_noise_std)
+    check_flag("progress", progress)
+    phi, dtype = as_nonlinearity(nonlinearity), _float_type(dtype)
+    theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
     vector = pattern[population_index(gain_matrix, num_units)].astype(dtype)
+    weight_key, trial_key = jax.random.split(key)
     draws = [
         sample_weights(gain_matrix, num_units, key=draw_key, dtype=dtype)
         for draw_key in jax.random.split(weight_key, num_draws)
     ]
     return simulated_curve(
         jnp.stack(draws),
-        stimulus=stimulus,
+        stimulus=theta if np.ndim(stimulus) else theta[0],  # pyright: ignore[reportArgumentType]
         noise_std=noise_std,
         num_steps=num_steps,
         input_vector=vector if np.ndim(stimulus) else vector[:, 0],  # pyright: ignore[reportArgumentType]
         num_trials=num_trials,
         key=trial_key,
         form=form,
-        nonlinearity=nonlinearity,
+        nonlinearity=phi,
+        observation_noise_std=observation_noise_std,
         gain_matrix=gain_matrix,
+        num_blocks=num_blocks,
         progress=progress,
         devices=devices,
     )
+
+
+def _float_type(dtype: Any) -> np.dtype:
+    """The float type of a simulation; TypeError for anything but single and double precision."""
+    try:
+        kind = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind not in {np.dtype(np.float32), np.dtype(np.float64)}:
+        raise TypeError(f"dtype must be float32 or float64, got {told(dtype)}")
+    return jax.dtypes.canonicalize_dtype(kind)
 
 
 @jax.jit(static_argnums=1)

@@ -122,7 +122,7 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
         sizes,
         found.predict(sizes),
         color=COLORS[1],
-        label=f"ε = {float(found.saturation):.2g} ± {float(found.saturation_error):.1g}",
+        label=f"limiting noise ε = {float(found.limiting_noise):.2g} ± {float(found.limiting_noise_error):.1g}",
     )
     ax.plot(sizes, float(found.information_per_unit) * sizes, ":", color="0.5", label="no saturation")
     ax.set_ylim(0, 1.6 * float(np.max(found.value)))

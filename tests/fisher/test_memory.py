@@ -71,9 +71,19 @@ def test_gradient_matches_differences(key):
 def test_bad_input(as_user):
     with pytest.raises(ValueError, match="spectral radius is 1: there is no stationary state"):
         fisher.total_memory(np.eye(3), np.ones(3), noise_std=1.0)
+    with pytest.raises(ValueError, match="weights amplify so much"):
+        fisher.memory_curve(1e20 * np.eye(30, k=-1), np.eye(30)[0], noise_std=1.0, num_steps=3)
     with pytest.raises(ValueError, match=r"input_vector must have shape \(3,\)"):
         fisher.total_memory(0.5 * np.eye(3), np.ones(4), noise_std=1.0)
     with pytest.raises(ValueError, match="noise_std must be above 0"):
         fisher.memory_curve(0.5 * np.eye(3), np.ones(3), noise_std=0.0, num_steps=3)
-    with pytest.raises(ValueError, match="weights must be square"):
+    with pytest.raises(ValueError, match=r"weights must have shape \(N, N\)"):
         fisher.memory_curve(np.ones((3, 2)), np.ones(3), noise_std=1.0, num_steps=3)
+
+
+def test_unstable_weights_under_jit_give_nan_not_a_number():
+    import jax as transforms
+
+    unstable = 1.1 * np.eye(3) + 0.1 * np.eye(3, k=1)
+    total = transforms.jit(lambda w: fisher.total_memory(w, np.ones(3), noise_std=1.0))(unstable)
+    assert np.isnan(total)

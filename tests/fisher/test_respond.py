@@ -96,6 +96,11 @@ def test_what_pathwise_cannot_see_is_refused(respond, error, message, key, as_us
         fisher.estimate(respond, 0.5, key=key, num_trials=500)
 
 
+def test_a_profile_does_not_see_jumps_either(key):
+    with pytest.raises(ValueError, match="responses jump as the stimulus changes"):
+        fisher.information_profile(thinned, [0.4, 0.5], key=key, relative_error=0.3, max_trials=2000)
+
+
 def test_corners_are_not_jumps_and_the_check_can_be_skipped(key):
     fisher.estimate(rectified, 0.5, key=key, num_trials=500)
     fisher.estimate(thinned, 0.5, key=key, num_trials=500, check=False)
@@ -123,7 +128,10 @@ def test_profile_reaches_its_target_without_reusing_the_pilot(key):
 
 
 def test_profile_stays_within_its_budget_and_says_so(key):
-    profile = fisher.information_profile(smooth, np.linspace(0, 1, 4), key=key, relative_error=0.005, max_trials=4000)
+    with pytest.warns(RuntimeWarning, match="0.005 relative error is not reached at 4 of 4 stimuli"):
+        profile = fisher.information_profile(
+            smooth, np.linspace(0, 1, 4), key=key, relative_error=0.005, max_trials=4000
+        )
     assert int(profile.total_trials) <= 4000
     assert not np.any(profile.converged)
     assert np.all(np.isfinite(profile.value))
@@ -139,6 +147,47 @@ def test_profile_does_not_recompile_for_other_stimuli_and_keys(key):
     assert _profile._profile._cached._cache_size() == size
 
 
+def test_a_profile_keeps_what_is_finite_and_names_the_rest(key):
+    def breaks(theta, key):
+        return jnp.where(theta > 0.8, jnp.nan, smooth(theta, key))
+
+    settings = {"key": key, "relative_error": 0.3, "max_trials": 2000}
+    with pytest.warns(RuntimeWarning) as told:
+        profile = fisher.information_profile(breaks, np.array([1.0, 0.2, 0.5]), **settings)
+    assert any("information is not finite at stimuli [0]" in str(one.message) for one in told)
+    assert np.isfinite(profile.value).tolist() == [False, True, True]
+    assert not bool(profile.converged[0])
+    assert abs(float(profile.value[1]) - truth(0.2)) < 4 * float(profile.standard_error[1])
+
+
+@pytest.mark.parametrize(
+    ("respond", "options", "error", "message"),
+    [
+        (lambda theta, key: theta * SLOPES, {}, ValueError, "respond returns the same response for every key"),
+        (lambda theta: theta * SLOPES, {}, TypeError, r"respond must take \(stimulus, key\)"),
+        (lambda theta, key: {"r": SLOPES}, {}, TypeError, r"respond must return one vector \(p,\)"),
+        (lambda theta, key: jax.lax.complex(SLOPES, SLOPES), {}, TypeError, "respond must return real numbers, got complex"),
+        (smooth, {"separation": 0.1}, ValueError, "separation has no meaning for method='pathwise'"),
+        (smooth, {"confidence": 95}, ValueError, "confidence must be strictly between 0 and 1"),
+        (
+            smooth,
+            {"method": "direct", "separation": 1e-30},
+            ValueError,
+            "separation = 1e-30 is lost in the rounding of the stimulus",
+        ),
+        (
+            smooth,
+            {"method": "direct", "separation": 0.1, "error": "influence"},
+            ValueError,
+            "error='influence' is for 'pathwise' and 'common'",
+        ),
+    ],
+)
+def test_wrong_responses_and_options(respond, options, error, message, key, as_user):
+    with pytest.raises(error, match=message):
+        fisher.estimate(respond, 0.5, key=key, num_trials=100, **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -146,6 +195,7 @@ def test_profile_does_not_recompile_for_other_stimuli_and_keys(key):
         ({"batch_size": 30}, "multiple of 20"),
         ({"relative_error": 0.0}, "relative_error must be above 0"),
         ({"stimuli": [0.0, np.nan]}, "stimuli must be finite"),
+        ({"confidence": 95}, "confidence must be strictly between 0 and 1"),
     ],
 )
 def test_bad_profiles(options, message, key, as_user):

@@ -1,0 +1,173 @@
+"""One step of the moment closure, and the closure's own account of what it leaves out."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from fisherjax.networks import RateNetwork
+from fisherjax.numerics import AXES, Nonlinearity, spread
+
+LIMIT = 0.1
+"""Relative change of the information by what is left out, added up over steps, at which a closure ends.
+
+Calibrated on 62 networks (N = 99 to 600, half of them the default optimum of `fisherjax optimize`, the others random
+with gains 1 to 2.5, σ = 0.1 to 0.5, θ = 0.1 to 1) against simulations of 25 to 200 trials per unit: the error of the
+linear form was within about three times this number throughout."""
+
+
+class State(NamedTuple):
+    """Moments of the states of a network."""
+
+    mean: Float[Array, " N"]
+    covariance: Float[Array, "N N"]
+    third: Float[Array, "N N"] | None  # joint cumulants κ(x_i, x_i, x_j)
+
+
+class Validity(NamedTuple):
+    """How far a closure can be believed; no derivative is taken through it."""
+
+    pair: Float[Array, "N N"]  # Cov(δv_i, δv_j), trial-to-trial fluctuations of a unit's noise variance
+    neglected: Float[Array, ""]  # relative effect on the information, added up over steps
+    failed: Bool[Array, ""]  # once true, true for ever
+
+
+def closure_scan(
+    network: RateNetwork,
+    theta: Array,
+    num_steps: int,
+    closure: tuple[int, bool],
+    read_out: Callable[[State, State], Any],
+) -> tuple[Any, Float[Array, " T"]]:
+    """`read_out(state, slope)` at every step, NaN from the first failure on, and what was neglected until then.
+
+    `slope` is the state's derivative, one row per parameter. After a failure the last good state is carried on, so
+    that gradients of earlier steps stay finite.
+    """
+    directions = jnp.eye(max(1, theta.size), dtype=theta.dtype).reshape(-1, *theta.shape)
+    mehler_order, third_cumulants = closure
+
+    def start(theta: Array) -> State:
+        mean = network.mean_step(network.initial_state(theta))
+        eye = jnp.eye(network.num_units, dtype=theta.dtype)
+        return State(mean, network.noise_std**2 * eye, 0 * eye if third_cumulants else None)
+
+    def seen(carry: tuple[State, State, Validity]) -> tuple[Any, Array]:
+        state, slope, validity = carry
+        values = jax.tree.map(lambda part: jnp.where(validity.failed, jnp.nan, part), read_out(state, slope))
+        return values, validity.neglected
+
+    @jax.checkpoint
+    def step(carry: tuple[State, State, Validity], _: None) -> tuple[tuple[State, State, Validity], Any]:
+        state, slope, validity = carry
+        advance = functools.partial(_step, network, mehler_order)
+        new = jax.vmap(lambda tangent: jax.jvp(advance, (state,), (tangent,)), out_axes=(None, 0))(slope)
+        fixed = jax.lax.stop_gradient((network, validity, (state, slope), new))
+        validity = _judged(*fixed)
+        kept = jax.tree.map(lambda old, part: jnp.where(validity.failed, old, part), (state, slope), new)
+        return (*kept, validity), seen(carry)
+
+    first, slope = jax.vmap(lambda tangent: jax.jvp(start, (theta,), (tangent,)), out_axes=(None, 0))(directions)
+    zero = jnp.zeros((), theta.dtype)
+    validity = Validity(0 * first.covariance, zero, ~(_finite(first) & _finite(slope)))
+    # the state after the last step is not read out, so it is not computed either
+    carry, values = jax.lax.scan(step, (first, slope, jax.lax.stop_gradient(validity)), length=num_steps - 1)
+    return jax.tree.map(lambda rows, row: jnp.concatenate([rows, row[None]]), values, seen(carry))
+
+
+def _step(network: RateNetwork, mehler_order: int, state: State) -> State:
+    mean, covariance, third = state
+    phi, weights = network.nonlinearity, network.weights
+    weights = spread(weights, AXES)
+    variance = jnp.diagonal(covariance)
+    response, *slopes = phi.derivative_means(mean, variance, max(mehler_order, 2))
+    values = jnp.zeros_like(covariance)
+    for order in range(mehler_order, 0, -1):
+        slope = slopes[order - 1]
+        values = covariance * (slope[:, None] * slope / math.factorial(order) + values)
+    next_third = None
+    if third is not None:
+        skew = third * slopes[1][:, None] * slopes[0]
+        values += (skew + skew.T) / 2
+        next_third = weights**2 @ _value_cumulants(phi, mean, covariance, third, slopes) @ weights.T
+    values = spread(_with_diagonal(values, phi.value_variance(mean, variance)), AXES)
+    following = spread(weights @ values, AXES) @ weights.T
+    noise = network.noise_std**2 * jnp.eye(network.num_units, dtype=mean.dtype)
+    following = spread((following + following.T) / 2 + noise, AXES)
+    return State(weights @ response + network.sustained_input, following, next_third)
+
+
+def _value_cumulants(
+    phi: Nonlinearity, mean: Array, covariance: Array, third: Array, slopes: list[Array]
+) -> Float[Array, "N N"]:
+    """κ(φ_a, φ_a, φ_c) to first order in the correlation of a and c and in their third cumulants."""
+    by_mean, by_variance = _variance_slopes(phi, mean, jnp.diagonal(covariance))
+    pairs = slopes[0] * (by_mean * covariance + by_variance * third) + slopes[1] / 2 * by_mean * third.T
+    return _with_diagonal(pairs, phi.value_third_cumulant(mean, jnp.diagonal(covariance)))
+
+
+def _variance_slopes(phi: Nonlinearity, mean: Array, variance: Array) -> tuple[Array, Array]:
+    """∂_m Var φ and ∂_v Var φ, as columns."""
+    one = jnp.ones_like(mean)
+    by_mean = jax.jvp(lambda m: phi.value_variance(m, variance), (mean,), (one,))[1][:, None]
+    by_variance = jax.jvp(lambda v: phi.value_variance(mean, v), (variance,), (one,))[1][:, None]
+    return by_mean, by_variance
+
+
+def _judged(
+    network: RateNetwork, validity: Validity, now: tuple[State, State], following: tuple[State, State]
+) -> Validity:
+    r"""Whether a step can still be believed.
+
+    Left out are the pair cumulants c_ij = κ(x_i, x_i, x_j, x_j), which are followed here in leading order,
+
+        c⁺ = (J∘J) Cov(u, u) (J∘J)ᵀ,   u_j = d_j δx_j + ρ_j + v_j δv_j,   d = ∂_m Var φ,   v = ∂_v Var φ,
+
+    and the skewness of single units in their mean response. With w = Σ⁻¹∂m of the next step and y = Jᵀw the two
+    change the information by the shares yᵀ(¼ E φ″ c E φ″)y / F and 2 yᵀ∂(κ₃/6 E φ‴) / F. Shares of all steps add up:
+    one that was lost is lost to all later ones. An estimate of size, not of sign.
+    """
+    state, slope = now
+    phi, weights = network.nonlinearity, spread(network.weights, AXES)
+    mean, covariance, third = state
+    variance, third = jnp.diagonal(covariance), jnp.zeros_like(covariance) if third is None else third
+    _, _, curvature, jerk, fourth = phi.derivative_means(mean, variance, 4)
+    by_mean, by_variance = _variance_slopes(phi, mean, variance)
+    skewed = by_variance * third * by_mean[:, 0]
+    pairs = by_mean * covariance * by_mean[:, 0] + skewed + skewed.T
+    pairs += by_variance * validity.pair * by_variance[:, 0]
+    # the variance of (φ − Eφ)² of a Gaussian, the most that a saturating φ has
+    pairs = _with_diagonal(pairs, 2 * phi.value_variance(mean, variance) ** 2)
+    squares = weights**2
+    pair = spread(squares @ pairs, AXES) @ squares.T
+
+    moments, change = following
+    observed = network.observation_noise_std**2 * jnp.eye(len(mean), dtype=mean.dtype)
+    lower = jnp.linalg.cholesky(moments.covariance + observed)
+    decoder = jax.scipy.linalg.cho_solve((lower, True), change.mean.T)
+    information = jnp.sum(decoder * change.mean.T, axis=0)
+    back = weights.T @ decoder
+    bent = curvature[:, None] * back
+    noise = jnp.sum(bent * ((validity.pair - jnp.diag(jnp.diagonal(validity.pair))) @ bent), axis=0) / 4
+    skewness = jnp.diagonal(third)
+    skewness_slope = 0 * slope.mean if slope.third is None else jnp.diagonal(slope.third, axis1=1, axis2=2)
+    missed = (skewness_slope * jerk + skewness * fourth * slope.mean) / 6
+    signal = 2 * jnp.sum(back.T * missed, axis=1)
+    share = (jnp.abs(noise) + jnp.abs(signal)) / jnp.where(information > 0, information, 1)
+    neglected = validity.neglected + jnp.max(jnp.nan_to_num(share, nan=0.0, posinf=jnp.inf))
+    silent = (network.noise_std == 0) & (network.observation_noise_std == 0)
+    broken = ~(_finite(moments) & _finite(change)) | ~(silent | _finite(lower))
+    return Validity(pair, neglected, validity.failed | broken | (neglected > LIMIT))
+
+
+def _finite(parts: Any) -> Bool[Array, ""]:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(part)) for part in jax.tree.leaves(parts)]))
+
+
+def _with_diagonal(matrix: Array, diagonal: Array) -> Array:
+    return jnp.where(np.eye(len(matrix), dtype=bool), diagonal, matrix)
