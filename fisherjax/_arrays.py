@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
-from fisherjax._errors import require, told
+from fisherjax._errors import require, suggest, told
 
 _LARGE = 2**26  # bytes that are brought to the host without a thought
 _SHOWN = 5  # labels that a message lists
@@ -85,6 +85,19 @@ def host_real(name: str, value: Any, *axes: str, finite: bool = True, hint: str 
         check_finite(name, array)
     array = np.asarray(array)
     return array if array.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else array.astype(np.float64)
+
+
+def host_complex(name: str, value: Any, *axes: str) -> np.ndarray:
+    """As `host_real`, but complex numbers pass too, such as eigenvalues; complex64 or complex128."""
+    array = _as_array(name, value)
+    if not jnp.issubdtype(array.dtype, jnp.complexfloating):
+        real = host_real(name, array, *axes)
+        return real.astype(np.result_type(real.dtype, np.complex64))
+    if isinstance(array, Tracer):
+        raise TypeError(f"{name} must be concrete numbers here, not traced ones: call this outside of jit and vmap")
+    _check_shape(name, array.shape, axes, "")
+    check_finite(name, array)
+    return np.asarray(array)
 
 
 def as_labels(name: str, value: Any, count: int) -> tuple[Int[np.ndarray, " count"], np.ndarray]:
@@ -174,6 +187,28 @@ def float_type(*arrays: Any) -> np.dtype:
     default = jax.dtypes.canonicalize_dtype(float)
     kind = np.dtype(np.float64 if max(sizes) > 4 else np.float32) if sizes else default
     return jax.dtypes.canonicalize_dtype(kind)
+
+
+def check_float_type(name: str, value: Any) -> np.dtype:
+    """Return a float type that a user asks for: float32, or float64 where JAX has it switched on.
+
+    Raises
+    ------
+    TypeError
+        If it is no float type.
+    ValueError
+        If it is float64 and JAX would compute in float32 instead.
+    """
+    known = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+    try:
+        kind = None if value is None else np.dtype(value)
+    except TypeError:
+        kind = None
+    if kind not in known.values():
+        raise TypeError(f"{name} must be 'float32' or 'float64', got {told(value)}{suggest(value, known)}")
+    switched = jax.dtypes.canonicalize_dtype(kind) == kind
+    require(switched, f"{name} is float64, which needs jax.config.update('jax_enable_x64', True)")
+    return kind
 
 
 def _numbers(name: str, value: Any) -> Any:

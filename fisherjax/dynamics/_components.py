@@ -4,10 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_instance, check_integer, check_share, require
 from fisherjax._types import Result, Scalar
 from fisherjax.numerics import full_precision
+
+_ROUNDING = 8  # times ε and the length of the mean
 
 
 class PrincipalComponents(Result):
@@ -32,8 +34,13 @@ class PrincipalComponents(Result):
 
     @property
     def explained(self) -> Float[Array, " K"]:
-        """Share of the total variance along each component."""
-        return self.variances / jnp.where(self.total_variance > 0, self.total_variance, 1)
+        """Share of the total variance along each component; NaN where the states do not vary beyond rounding."""
+        return jnp.where(self._varies(), self.variances / self.total_variance, jnp.nan)
+
+    def _varies(self) -> Array:
+        """Whether there is more variance than the rounding of states of this length leaves."""
+        rounding = _ROUNDING * jnp.finfo(self.mean.dtype).eps * jnp.linalg.norm(self.mean)
+        return self.total_variance > rounding**2
 
     def project(self, states: Float[Array | np.ndarray, "*batch N"]) -> Float[Array, "*batch K"]:
         """Coordinates along the components."""
@@ -60,9 +67,8 @@ def principal_components(states: object, num_components: int | None = None) -> P
     ValueError
         If there are fewer than two samples, K is out of range, or a state is not finite.
     """
-    array = jnp.asarray(states)
-    require(array.ndim >= 2, f"states must have shape (…, N), got {array.shape}")
-    check_finite("states", array)
+    array = as_real("states", states, "... N")
+    require(array.ndim >= 2 and array.size > 0, f"states must have shape (…, N), got {array.shape}")
     samples = array.reshape(-1, array.shape[-1])
     most = min(samples.shape)
     require(len(samples) >= 2, f"states must hold at least two samples, got {len(samples)}")
@@ -82,10 +88,13 @@ def components_for_variance(components: PrincipalComponents, share: Scalar = 0.9
     Raises
     ------
     ValueError
-        If the share is not in (0, 1], or the components that were kept do not hold it.
+        If the share is not in (0, 1], the components that were kept do not hold it, or there is no variance.
+    TypeError
+        If the share is no number, or `components` are none.
     """
-    check_scalar("share", share, minimum=0.0, strict=True)
-    require(float(share) <= 1, f"share must be within (0, 1], got {float(share):g}")
+    check_instance("components", components, PrincipalComponents, "from dynamics.principal_components(states)")
+    require(check_share("share", share) > 0, "share must be above 0")
+    require(bool(components._varies()), "components hold no variance: the states do not vary beyond rounding")
     held = np.cumsum(np.asarray(components.explained, np.float64))
     enough = np.flatnonzero(held >= float(share) - 1e-12)
     require(

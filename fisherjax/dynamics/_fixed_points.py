@@ -1,6 +1,6 @@
 """Fixed points of a step function: all candidates at once, Adam to come near, Newton to arrive."""
 
-from typing import Any
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +12,8 @@ from fisherjax._types import Result, Scalar
 from fisherjax.numerics import full_precision
 
 from ._jacobian import jacobian
-from ._search import Arrivals, Cloud, SearchSettings, cloud_of, search
-from ._stability import classify
+from ._search import Arrivals, Cloud, Limit, SearchSettings, cloud_of, search
+from ._stability import effective_marginal, stability_at, stability_of
 from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states, check_step, prepared
 
 
@@ -25,13 +25,14 @@ class FixedPoints(Result):
     points
         (K, N).
     speed
-        q = ½‖F(x, u) − x‖² of each, at most `tolerance` (½‖F‖² for a velocity).
+        q = ½‖F(x, u) − x‖² of each, within the tolerance (½‖F‖² for a velocity).
     inputs
         Input u of each (K, I), or None.
     eigenvalues
-        Of the Jacobian in the state (K, N), largest modulus (real part, for a velocity) first.
+        Of the Jacobian in the state (K, N), largest modulus (real part, for a velocity) first; NaN where the Jacobian
+        is not finite.
     num_unstable, num_marginal
-        Modes that grow, and that do neither within the marginal tolerance (K,).
+        Modes that grow, and that do neither within the marginal tolerance or are not known (K,).
     is_stable
         Whether all modes decay (K,).
     candidate
@@ -44,11 +45,13 @@ class FixedPoints(Result):
     converged
         Whether each candidate arrived at a fixed point that is no outlier (candidates,).
     candidate_speed
-        q that each candidate reached (candidates,).
+        q that each candidate reached (candidates,); NaN for one at which the step is not finite.
     num_outliers
         Fixed points that were left out because they lie too far from all candidates.
-    tolerance, marginal
-        Tolerances that were used.
+    tolerance
+        Largest q of a fixed point of unit length or more.
+    marginal
+        Tolerance of eigenvalues that was used.
     convention
         "discrete" (a map) or "continuous" (a velocity).
     """
@@ -75,7 +78,7 @@ class FixedPoints(Result):
     @property
     def kind(self) -> tuple[str, ...]:
         """Kind of each: "attractor", "marginal", "k-saddle" or "repeller"."""
-        return classify(self.eigenvalues, convention=self.convention, marginal=self.marginal).kind  # pyright: ignore[reportArgumentType]
+        return stability_of(self.eigenvalues, self.convention, self.marginal).kind  # pyright: ignore[reportArgumentType]
 
     def __len__(self) -> int:
         return len(self.points)
@@ -96,7 +99,7 @@ def find_fixed_points(
     *,
     convention: Convention = "discrete",
     tolerance: Scalar | None = None,
-    slow_tolerance: Scalar = 1e-4,
+    slow_tolerance: Scalar | None = None,
     marginal: Scalar = 1e-6,
     unique_distance: Scalar | None = None,
     outlier_factor: Scalar = 10.0,
@@ -124,16 +127,18 @@ def find_fixed_points(
     convention
         What the step returns: the next state ("discrete") or dx/dt ("continuous").
     tolerance
-        Largest q of a fixed point; 1e-16 in float64, 1e-11 in float32 by default.
+        Largest q of a fixed point; by default 1e-16 in float64, 1e-11 in float32, times ‖x‖² where a state and the
+        candidate are shorter than one, and no less than rounding leaves.
     slow_tolerance
-        Largest q of a slow point.
+        Largest q of a slow point; by default 1e-4, times ‖x‖² where that is less than one.
     marginal
-        How near to one |λ| (to zero Re λ, for a velocity) counts as neither growing nor decaying.
+        How near to one |λ| (to zero Re λ, for a velocity) counts as neither growing nor decaying; see `classify`.
     unique_distance
-        Distance below which two points are one; by default 1e-3 of the candidates' r.m.s. distance from their mean.
+        Distance below which two points are one; by default 1e-3 of the r.m.s. distance from their mean of the
+        candidates, or of the fixed points that they led to if that is less, and no less than `tolerance` resolves.
     outlier_factor
-        Points farther from the candidates' mean than this times their mean distance from it, or their r.m.s. length
-        if that is more, are left out and counted.
+        Points farther from the candidates' mean than this times their mean distance from it, or their r.m.s. length,
+        or the distance of half of all arrivals, if one of these is more, are left out and counted.
     adam_steps, learning_rate
         First stage; the step size falls to zero along a cosine.
     newton_steps, marquardt_steps
@@ -141,10 +146,17 @@ def find_fixed_points(
     batch_size
         Candidates worked on at once; all by default.
 
+    Warns
+    -----
+    RuntimeWarning
+        If the step is not finite at some candidates; the others are searched from all the same.
+
     Raises
     ------
     ValueError
         If shapes do not match, or a number is out of range.
+    TypeError
+        If `step` does not map a state to a state of its float type.
 
     References
     ----------
@@ -154,11 +166,16 @@ def find_fixed_points(
     check_choice("convention", convention, CONVENTIONS)
     states = as_states("candidates", candidates)
     given = as_inputs(inputs, len(states), states.dtype)
-    limit = _tolerance(tolerance, states.dtype)
-    for name, value in (("slow_tolerance", slow_tolerance), ("marginal", marginal)):
-        check_scalar(name, value, minimum=0.0)
+    eps = float(jnp.finfo(states.dtype).eps)
+    limit = _limit("tolerance", tolerance, 1e-16 if states.dtype == jnp.float64 else 1e-11, strict=True)
+    slow = _limit("slow_tolerance", slow_tolerance, 1e-4, strict=False)
+    check_scalar("marginal", marginal, minimum=0.0)
     check_scalar("outlier_factor", outlier_factor, minimum=0.0, strict=True)
     check_scalar("learning_rate", learning_rate, minimum=0.0)
+    if unique_distance is not None:
+        check_scalar("unique_distance", unique_distance, minimum=0.0)
+    if batch_size is not None:
+        batch_size = check_integer("batch_size", batch_size, minimum=1)
     settings = SearchSettings(
         check_integer("adam_steps", adam_steps, minimum=0),
         float(learning_rate),
@@ -167,40 +184,60 @@ def find_fixed_points(
         convention,
     )
     step = prepared(step)
-    check_step(step, states, given)
-    cloud = cloud_of(np.asarray(states), float(outlier_factor), unique_distance)
-    found = search(step, states, given, settings, limit, cloud, batch_size)
+    check_step("candidates", step, states, given)
+    begun = np.asarray(states)
+    arrivals, cloud = search(
+        step, states, given, settings, limit, cloud_of(begun, float(outlier_factor), eps), batch_size
+    )  # fmt: skip
+    lost = int(np.isnan(arrivals.speed).sum())
+    if lost:
+        warnings.warn(
+            f"step is not finite at {lost} of {len(begun)} candidates: their candidate_speed is NaN",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    lengths = np.linalg.norm(begun, axis=1)
+    converged = arrivals.speed <= limit.of(np.maximum(np.linalg.norm(arrivals.states, axis=1), lengths), eps)
+    slowed = arrivals.rest_speed <= slow.of(np.maximum(np.linalg.norm(arrivals.rest, axis=1), lengths), eps)
+    if unique_distance is None:
+        resolved = 10 * float(np.sqrt(2 * np.median(limit.of(np.maximum(lengths, 1e-300), eps))))
+        distances = _distances(arrivals.states[converged & cloud.near(arrivals.states)], cloud.spread, resolved)
+    else:
+        distances = (float(unique_distance),) * 2
     return _collect(
-        step, given, found, limit, cloud, convention, slow=float(slow_tolerance), marginal=float(marginal)
+        step, given, arrivals, cloud, converged, slowed, distances, limit.value,
+        effective_marginal(float(marginal), states.dtype), convention,
     )  # fmt: skip
 
 
 def _collect(
     step: StepFunction,
     inputs: Array | None,
-    found: Arrivals,
-    limit: float,
+    arrivals: Arrivals,
     cloud: Cloud,
-    convention: Convention,
-    *,
-    slow: float,
+    converged: Bool[np.ndarray, " candidates"],
+    slowed: Bool[np.ndarray, " candidates"],
+    distances: tuple[float, float],
+    tolerance: float,
     marginal: float,
+    convention: Convention,
 ) -> FixedPoints:
     """Unique points with their stability, slow points, outliers."""
     held = None if inputs is None else np.asarray(inputs)
-    near, distance = cloud.near(found.states), cloud.unique_distance
-    converged = found.speed <= limit
-    kept, basin = _unique(found.states, found.speed, held, converged & near, distance)
-    resting = ~(converged & near) & (found.rest_speed <= slow) & cloud.near(found.rest)
-    slow_kept, _ = _unique(found.rest, found.rest_speed, held, resting, distance)
-    outliers, _ = _unique(found.states, found.speed, held, converged & ~near, distance)
-    eigenvalues = _eigenvalues(step, found.states[kept], None if held is None else held[kept], convention)
-    stability = classify(eigenvalues, convention=convention, marginal=marginal)
-    order = np.lexsort((found.speed[kept], stability.num_marginal, stability.num_unstable))
+    near, (distance, slow_distance) = cloud.near(arrivals.states), distances
+    kept, basin = _unique(arrivals.states, arrivals.speed, held, converged & near, distance)
+    resting = ~(converged & near) & slowed & cloud.near(arrivals.rest)
+    slow_kept, _ = _unique(arrivals.rest, arrivals.rest_speed, held, resting, slow_distance)
+    outliers, _ = _unique(arrivals.states, arrivals.speed, held, converged & ~near, distance)
+    slopes = np.zeros((0, arrivals.states.shape[1], arrivals.states.shape[1]))
+    if len(kept):
+        slopes = np.asarray(jacobian(step, arrivals.states[kept], None if held is None else held[kept]))
+    eigenvalues, stability = stability_at(slopes, convention, marginal)
+    order = np.lexsort((arrivals.speed[kept], stability.num_marginal, stability.num_unstable))
     kept = kept[order]
     return FixedPoints(
-        points=found.states[kept],
-        speed=found.speed[kept],
+        points=arrivals.states[kept],
+        speed=arrivals.speed[kept],
         inputs=None if held is None else held[kept],
         eigenvalues=eigenvalues[order],
         num_unstable=stability.num_unstable[order],
@@ -208,16 +245,22 @@ def _collect(
         is_stable=stability.is_stable[order],
         candidate=kept,
         basin=basin[order],
-        slow_points=found.rest[slow_kept],
-        slow_speed=found.rest_speed[slow_kept],
+        slow_points=arrivals.rest[slow_kept],
+        slow_speed=arrivals.rest_speed[slow_kept],
         slow_inputs=None if held is None else held[slow_kept],
         converged=converged & near,
-        candidate_speed=found.speed,
+        candidate_speed=arrivals.speed,
         num_outliers=len(outliers),
-        tolerance=limit,
+        tolerance=tolerance,
         marginal=marginal,
         convention=convention,
     )
+
+
+def _distances(arrived: np.ndarray, spread: float, resolved: float) -> tuple[float, float]:
+    """Below which fixed, and slow, points are one."""
+    within = float(np.sqrt(np.mean(np.sum((arrived - arrived.mean(axis=0)) ** 2, axis=1)))) if len(arrived) else spread
+    return max(1e-3 * min(spread, within), resolved), max(1e-3 * spread, resolved)
 
 
 def _unique(
@@ -243,18 +286,8 @@ def _unique(
     return rows[kept], counts
 
 
-def _eigenvalues(
-    step: StepFunction, points: np.ndarray, inputs: np.ndarray | None, convention: Convention
-) -> Complex[np.ndarray, "K N"]:
-    if not len(points):
-        return np.zeros((0, points.shape[1]), complex)
-    values = np.linalg.eigvals(np.asarray(jacobian(step, points, inputs))).astype(complex)
-    size = np.abs(values) if convention == "discrete" else np.real(values)
-    return np.take_along_axis(values, np.argsort(-size, axis=1, kind="stable"), axis=1)
-
-
-def _tolerance(tolerance: Scalar | None, dtype: Any) -> float:
+def _limit(name: str, tolerance: Scalar | None, usual: float, *, strict: bool) -> Limit:
     if tolerance is None:
-        return 1e-16 if dtype == jnp.float64 else 1e-11
-    check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
-    return float(tolerance)
+        return Limit(usual, by_size=True)
+    check_scalar(name, tolerance, minimum=0.0, strict=strict)
+    return Limit(float(tolerance), by_size=False)

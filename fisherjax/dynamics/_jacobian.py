@@ -8,13 +8,15 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Complex, Float
 
-from fisherjax._errors import check_choice, check_scalar, require
+from fisherjax._arrays import host_complex, host_real
+from fisherjax._errors import check_callable, check_choice, check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.numerics import full_precision
 
 from ._step import CONVENTIONS, Convention, StepFunction, apply, as_inputs, as_states, check_step, prepared
 
+_ROUNDING = 8  # times ε: how near to neutral a mode is that neither grows nor decays
 _DEFECTIVE = 1e10  # condition number of the eigenvectors beyond which they are no basis to rounding
 
 
@@ -54,7 +56,7 @@ def jacobian(
     states = as_states("points", points)
     given = as_inputs(inputs, len(states), states.dtype)
     step = prepared(step)
-    check_step(step, states, given)
+    check_step("points", step, states, given)
     found = _jacobian(step, states, given, wrt == "input")
     return found[0] if np.ndim(points) == 1 else found  # pyright: ignore[reportArgumentType]
 
@@ -85,9 +87,8 @@ def modes(jacobian: object, *, dt: Scalar = 1.0, convention: Convention = "discr
     """
     check_choice("convention", convention, CONVENTIONS)
     check_scalar("dt", dt, minimum=0.0, strict=True)
-    matrix = np.asarray(jacobian)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"jacobian must be one square matrix, got shape {matrix.shape}")
+    matrix = host_real("jacobian", jacobian, "N N", hint="one square matrix")
+    require(len(matrix) > 0, "jacobian must hold at least one unit")
     found: Any = scipy.linalg.eig(matrix, left=True, right=True)
     values, left, right = found
     size = np.abs(values) if convention == "discrete" else values.real
@@ -108,20 +109,26 @@ def time_constants(
     """Time constants and frequencies of modes.
 
     Of a map, τ = −dt/ln|λ| and f = arg λ/(2π dt); of a flow, τ = −1/Re λ and f = Im λ/2π. A growing mode has a
-    negative τ, a marginal one an infinite τ.
+    negative τ, one that is marginal to rounding an infinite τ.
 
     Raises
     ------
     ValueError
-        If `convention` is unknown.
+        If `convention` is unknown, or an eigenvalue is not finite.
     """
     check_choice("convention", convention, CONVENTIONS)
-    values, step = np.asarray(eigenvalues), float(dt)
-    with np.errstate(divide="ignore"):
-        if convention == "discrete":
-            rate = np.log(np.abs(values)) / step
-            return _inverse(rate), np.angle(values) / (2 * np.pi * step)
-        return _inverse(np.real(values)), np.imag(values) / (2 * np.pi)
+    check_scalar("dt", dt, minimum=0.0, strict=True)
+    values, step = host_complex("eigenvalues", eigenvalues), float(dt)
+    rounding = _ROUNDING * float(np.finfo(values.dtype).eps)
+    if convention == "discrete":
+        size = np.abs(values)
+        with np.errstate(divide="ignore"):
+            rate = np.where(np.abs(size - 1) <= rounding, 0, np.log(size)) / step
+        return _inverse(rate), np.angle(values) / (2 * np.pi * step)
+    # an eigenvalue is as precise as the largest of its matrix
+    scale = float(np.max(np.abs(values), initial=0.0))
+    rate = np.where(np.abs(np.real(values)) <= rounding * scale, 0, np.real(values))
+    return _inverse(rate), np.imag(values) / (2 * np.pi)
 
 
 class Linearization(Result):
@@ -169,11 +176,13 @@ def linearize(step: StepFunction, point: object, inputs: object = None) -> Linea
     ValueError
         If shapes do not match.
     """
+    check_callable("step", step)
     state = as_states("point", point)
     require(len(state) == 1, f"point must be one state (N,), got shape {state.shape}")
     if inputs is None and isinstance(step, RecurrentNetwork):
         inputs = np.zeros(step.num_inputs)
     given = as_inputs(inputs, 1, state.dtype)
+    check_step("point", step, state, given)
     image = apply(prepared(step), state[0], None if given is None else given[0])
     return Linearization(
         state[0],

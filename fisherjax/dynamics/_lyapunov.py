@@ -1,5 +1,7 @@
 """Lyapunov exponents of a step function by repeated QR decomposition."""
 
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -8,13 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.numerics import full_precision
 
+from ._exact_rank import LARGEST, product_ranks
 from ._step import StepFunction, apply, as_states, check_step, prepared
+from ._tangents import BLOCKS, Tangents, follow
 
-BLOCKS = 20  # of steps, whose means give the standard error
+_ESCAPED = 1e3  # growth of the state, without a pause, that no attractor has
+_MOST_CORRELATED = 0.9
 
 
 class LyapunovSpectrum(Result):
@@ -23,9 +29,12 @@ class LyapunovSpectrum(Result):
     Parameters
     ----------
     exponents
-        Per unit of time (K,); −∞ for directions that the Jacobian takes to zero, to rounding, at some step.
+        Per unit of time (K,). NaN: not resolved, because a single step shrinks this direction so much more than
+        another that rounding hides what is left of it. −∞: the Jacobians, in exact arithmetic, take as many
+        directions to zero, as those of a map do that ignores a coordinate. NaN stand after the finite ones, −∞ last.
     standard_error
-        From 20 blocks (K,), 0 for −∞; it misses correlations longer than a block.
+        From 20 blocks, widened where neighbouring ones are correlated (K,); NaN where the exponent is not finite. It
+        misses correlations longer than a few blocks.
     """
 
     exponents: Float[np.ndarray, " K"]
@@ -33,15 +42,19 @@ class LyapunovSpectrum(Result):
 
     @property
     def dimension(self) -> float:
-        """Kaplan–Yorke dimension; as large as the number of exponents where their sum is positive."""
-        total = np.cumsum(np.where(np.isneginf(self.exponents), -1e300, self.exponents))
-        positive = np.flatnonzero(total >= 0)
-        if not positive.size:
-            return 0.0
-        last = int(positive[-1])
-        if last + 1 == len(self.exponents):
-            return float(len(self.exponents))
-        return last + 1 + float(total[last] / abs(self.exponents[last + 1]))
+        """Kaplan–Yorke dimension, from the exponents up to the one with which their sum turns negative.
+
+        As large as the number of exponents where their sum is positive to the last, that is, at least this. NaN where
+        the sum is still positive when it comes to an exponent that is not resolved.
+        """
+        total = 0.0
+        for index, rate in enumerate(self.exponents):
+            if np.isnan(rate):
+                return float("nan")
+            if total + rate < 0:
+                return index + float(total / -rate)
+            total += float(rate)
+        return float(len(self.exponents))
 
 
 @full_precision
@@ -58,6 +71,11 @@ def lyapunov_spectrum(
     steps_per_qr: int = 1,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents λ_k = lim (1/T) Σ ln |R_kk| of a map, by QR decomposition along a trajectory.
+
+    Between two decompositions all tangent vectors lean towards the fastest direction, and what distinguishes the
+    slowest from it must stay far above rounding: where one of the |R_kk| falls below √ε of the largest, everything
+    is computed again with half as many steps between decompositions. What one single step makes smaller than rounding
+    is not resolved: such exponents are NaN, and a warning says so.
 
     Parameters
     ----------
@@ -79,14 +97,19 @@ def lyapunov_spectrum(
     dt
         Time of one step.
     steps_per_qr
-        Steps between decompositions.
+        Most steps between decompositions; fewer are taken where rounding asks for it.
+
+    Warns
+    -----
+    RuntimeWarning
+        If an exponent is not resolved, or the state grows throughout, so that it is on no attractor.
 
     Raises
     ------
     ValueError
         If shapes do not match, a number is out of range, there are too few steps, or the trajectory diverges.
     TypeError
-        If `key` is not a JAX key.
+        If `key` is not a JAX key, or `step` does not map a state to a state of its float type.
 
     References
     ----------
@@ -97,70 +120,105 @@ def lyapunov_spectrum(
     check_scalar("dt", dt, minimum=0.0, strict=True)
     warm_up = check_integer("warm_up", warm_up, minimum=0)
     interval = check_integer("steps_per_qr", steps_per_qr, minimum=1)
-    per_block = check_integer("num_steps", num_steps, minimum=1) // (BLOCKS * interval)
+    per_block = check_integer("num_steps", num_steps, minimum=1) // (BLOCKS * interval) * interval
     require(per_block >= 1, f"num_steps must be at least {BLOCKS * interval} (20 QR intervals), got {num_steps}")
     size = states.shape[1]
     count = size if num_exponents is None else check_integer("num_exponents", num_exponents, minimum=1)
     require(count <= size, f"num_exponents must be at most the state's length {size}, got {count}")
-    step, check = prepared(step), check_key("key", key)
-    used = per_block * BLOCKS * interval
-    warm = warm_up // interval
-    driven = _driven(inputs, warm * interval + used, warm_up + num_steps, states.dtype)
-    check_step(step, states[:1], None if driven is None else driven[:1])
-    growth = _growth(step, states, driven, check, count, warm, used // interval, interval)
-    rates = np.asarray(growth, np.float64).mean(axis=0)
-    require(not np.any(np.isnan(rates) | (rates == np.inf)), "the trajectory or its tangent vectors diverge")
-    blocks = rates.reshape(BLOCKS, -1, count).mean(axis=1) / (interval * float(dt))
-    exponents = blocks.mean(axis=0)
-    lost = np.isneginf(exponents)
-    errors = np.where(lost, 0, np.where(lost, 0, blocks).std(axis=0, ddof=1) / np.sqrt(BLOCKS))
-    order = np.argsort(-exponents, kind="stable")
+    step, tangent_key = prepared(step), check_key("key", key)
+    driven = _driven(inputs, warm_up + num_steps, states.dtype)
+    check_step("initial_state", step, states, None if driven is None else driven[:1])
+    lengths = (jnp.asarray(warm_up), jnp.asarray(per_block))
+    run = follow(step, states, driven, tangent_key, count, *lengths, jnp.asarray(interval))
+    while run.coarse:  # never with one step
+        interval //= 2
+        run = follow(step, states, driven, tangent_key, count, *lengths, jnp.asarray(interval))
+    _check_finite(run)
+    blocks = np.asarray(run.sums, np.float64).mean(axis=0) / (per_block * float(dt))
+    _warn_of_escape(np.asarray(run.extents))
+    exponents, errors = blocks.mean(axis=0), _block_errors(blocks)
+    lost = np.asarray(run.lost)
+    if lost.any():
+        first = int(lost.any(axis=0).argmax())
+        rank = _surviving(step, run, driven, first)
+        exponents[first:], errors[first:] = np.nan, np.nan
+        exponents[max(first, rank) :] = -np.inf
+        _warn_of_lost(int(np.isnan(exponents).sum()), states.dtype)
+    # lexsort takes the last of its keys first: finite before NaN before −∞, each in falling order
+    order = np.lexsort((-exponents, np.isneginf(exponents), np.isnan(exponents) | np.isneginf(exponents)))
     return LyapunovSpectrum(exponents[order], errors[order])
 
 
+def _surviving(step: StepFunction, run: Tangents, inputs: Array | None, first: int) -> int:
+    """How many directions the Jacobians do not take to zero exactly, from where the first was lost."""
+    size = run.states.shape[1]
+    if size > LARGEST:
+        return size
+    rank = size
+    for after in product_ranks(_slopes(step, run, inputs)):
+        before, rank = rank, after
+        if rank <= first or rank == before:
+            break
+    return rank
+
+
+def _slopes(step: StepFunction, run: Tangents, inputs: Array | None) -> Iterator[Float[np.ndarray, "N N"]]:
+    """Jacobians from where a direction was lost; the rank of their product can fall N times, as that of a shift."""
+    trial = int(np.asarray(run.lost).any(axis=1).argmax())
+    state, begin = run.witness[trial], int(run.lost_at[trial])
+    for time in range(begin, begin + len(state)):
+        given = None if inputs is None else inputs[min(time, len(inputs) - 1)]
+        state, matrix = _slope(step, state, given)
+        if not np.isfinite(matrix).all():
+            return
+        yield np.asarray(matrix, np.float64)
+
+
 @eqx.filter_jit
-def _growth(
-    step: StepFunction,
-    states: Array,
-    inputs: Array | None,
-    key: Key,
-    count: int,
-    warm: int,
-    kept: int,
-    interval: int,
-) -> Float[Array, "trials intervals K"]:
-    """Ln |R_kk| of every interval after the warm-up, from every initial state."""
-
-    def move(carry: tuple[Array, Array], given: Array | None) -> tuple[tuple[Array, Array], None]:
-        state, tangents = carry
-        moved, push = jax.linearize(lambda x: apply(step, x, given), state)
-        return (moved, jax.vmap(push, in_axes=1, out_axes=1)(tangents)), None
-
-    def stretch(carry: tuple[Array, Array], given: Array | None) -> tuple[tuple[Array, Array], Array]:
-        (state, tangents), _ = jax.lax.scan(move, carry, given, length=interval)
-        tangents, triangle = jnp.linalg.qr(tangents)
-        size = jnp.abs(jnp.diagonal(triangle))
-        lost = size <= len(size) * jnp.finfo(size.dtype).eps * jnp.max(size)
-        return (state, tangents), jnp.where(lost, -jnp.inf, jnp.log(jnp.where(lost, 1, size)))
-
-    grouped = None if inputs is None else inputs.reshape(-1, interval, inputs.shape[-1])
-
-    def one(state: Array, key: Key) -> Array:
-        start = jnp.linalg.qr(jax.random.normal(key, (len(state), count), state.dtype))[0]
-        return jax.lax.scan(stretch, (state, start), grouped, length=warm + kept)[1][warm:]
-
-    if len(states) == 1:
-        return one(states[0], key)[None]
-    return jax.vmap(one)(states, jax.random.split(key, len(states)))
+def _slope(step: StepFunction, state: Array, given: Array | None) -> tuple[Array, Array]:
+    return apply(step, state, given), jax.jacfwd(lambda x: apply(step, x, given))(state)
 
 
-def _driven(inputs: object, used: int, asked: int, dtype: Any) -> Array | None:
-    """Inputs of every step that is made."""
+def _check_finite(run: Tangents) -> None:
+    require(bool(run.finite), f"initial_state leads to a trajectory that diverges: not finite after {run.step} steps")
+    require(
+        bool(run.smooth),
+        f"step has no finite derivative along the trajectory: tangent vectors diverge after {run.step} steps",
+    )
+
+
+def _block_errors(blocks: Float[np.ndarray, "blocks K"]) -> Float[np.ndarray, " K"]:
+    """Standard errors of means over blocks, for blocks whose correlation falls off geometrically."""
+    away = blocks - blocks.mean(axis=0)
+    square = np.sum(away**2, axis=0)
+    lag_one = np.sum(away[1:] * away[:-1], axis=0) / np.where(square > 0, square, 1)
+    correlation = np.clip(lag_one, 0, _MOST_CORRELATED)
+    return np.sqrt(square / (BLOCKS - 1) / BLOCKS * (1 + correlation) / (1 - correlation))
+
+
+def _warn_of_escape(extents: Float[np.ndarray, " ends"]) -> None:
+    if np.all(np.diff(extents) > 0) and extents[-1] > _ESCAPED * extents[0]:
+        warnings.warn(
+            f"the state grows throughout, from {extents[0]:.3g} to {extents[-1]:.3g}: it diverges, and "
+            "these are exponents of a trajectory that is on no attractor",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_lost(number: int, dtype: Any) -> None:
+    if number:
+        warnings.warn(
+            f"{number} Lyapunov exponents are not resolved and NaN: one step shrinks their directions below the "
+            f"rounding of {dtype} beside the others. Their exponents are very negative, or −∞",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _driven(inputs: object, asked: int, dtype: Any) -> Array | None:
+    """Inputs of every step (T, I), or the one that is held (1, I)."""
     if inputs is None:
         return None
-    array = jnp.asarray(inputs).astype(dtype)
-    require(
-        array.ndim == 1 or (array.ndim == 2 and len(array) == asked),
-        f"inputs must have shape (I,) or ({asked}, I), one per step of warm-up and average; got {array.shape}",
-    )
-    return jnp.broadcast_to(array, (used, array.shape[-1])) if array.ndim == 1 else array[:used]
+    hint = "one that is held, or one per step of warm-up and average"
+    return jnp.atleast_2d(as_real("inputs", inputs, "I", f"{asked} I", dtype=dtype, hint=hint))

@@ -8,16 +8,18 @@ from jaxtyping import Complex, Float, Int
 from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
-from fisherjax._errors import check_choice, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_scalar, check_share, require
 from fisherjax._types import Result, Scalar
 from fisherjax.numerics import full_precision
 
 from ._jacobian import jacobian, modes
-from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states
+from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states, check_step, prepared
 
 _FEWEST_POINTS = 5
 _CHAIN_SHARE = 0.9  # of the points that the longest path must hold
 _LONGEST_GAP = 0.25  # of the curve, beyond which points are islands
+_RESOLVED = 100  # times √ε of the points' size: a shorter curve is one point seen several times
 
 
 class AttractorManifold(Result):
@@ -60,7 +62,7 @@ def attractor_manifold(
     """Tell whether points lie on a line or ring attractor.
 
     A curve is found as the longest path of the minimum spanning tree of the points: it must hold nearly all of them
-    and have no large gap. A ring is a curve whose ends are neighbours. It is an attractor if at each point the mode
+    and have no large gap, and be longer than the rounding of points found several times. A ring is a curve whose ends are neighbours. It is an attractor if at each point the mode
     nearest to neutral has |λ − 1| ≤ `marginal` and points along the curve, and the others decay. The test is one of
     shape, for a sample of points that covers the curve; it is no proof.
 
@@ -86,16 +88,20 @@ def attractor_manifold(
     """
     check_choice("convention", convention, CONVENTIONS)
     check_scalar("marginal", marginal, minimum=0.0)
-    check_scalar("min_alignment", min_alignment, minimum=0.0)
+    check_share("min_alignment", min_alignment)
     states = as_states("points", points)
     require(len(states) >= _FEWEST_POINTS, f"points must hold at least {_FEWEST_POINTS} states, got {len(states)}")
     given = as_inputs(inputs, len(states), states.dtype)
-    cloud = np.asarray(states)
+    step = prepared(step)
+    check_step("points", step, states, given)
+    cloud, slopes = np.asarray(states), np.asarray(jacobian(step, states, given))
+    check_finite("the Jacobians of step at points", slopes)
     path, steps, ring = _longest_path(cloud)
-    leading, directions, decaying = _slowest_modes(np.asarray(jacobian(step, states, given)), convention)
+    leading, directions, decaying = _slowest_modes(slopes, convention)
     length = float(steps.sum())
     largest = float(steps.max(initial=0.0))
-    is_curve = len(path) >= _CHAIN_SHARE * len(cloud) and largest <= _LONGEST_GAP * length
+    resolved = length > _RESOLVED * float(np.finfo(cloud.dtype).eps) ** 0.5 * float(np.abs(cloud).max())
+    is_curve = resolved and len(path) >= _CHAIN_SHARE * len(cloud) and largest <= _LONGEST_GAP * length
     alignment = _alignment(cloud[path], directions[path], ring=ring)
     neutral = np.abs(leading[path] - (convention == "discrete")) <= float(marginal)
     drifting = neutral.mean() >= _CHAIN_SHARE and decaying[path].mean() >= _CHAIN_SHARE
@@ -114,7 +120,7 @@ def _longest_path(cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """Rows along the longest path of the minimum spanning tree, the lengths of its edges, whether its ends meet."""
     distances = squareform(pdist(cloud))
     # an edge of length zero would be no edge to the sparse graph
-    tree = minimum_spanning_tree(np.maximum(distances, 1e-12 * max(float(distances.max()), 1e-300)))
+    tree = minimum_spanning_tree(np.maximum(distances, 1e-12 * float(distances.max()) or 1.0))
     along = dijkstra(tree, directed=False)
     first = int(np.argmax(along[0]))
     last = int(np.argmax(along[first]))

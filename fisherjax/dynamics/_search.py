@@ -10,11 +10,12 @@ import optax
 import optimistix
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer
-from fisherjax._types import Scalar
-
 from ._step import Convention, StepFunction, residual
 
+_ROUNDING = 8  # times ε and the length of a state: what rounding leaves of F(x) − x
+_SEEN = 1e-2  # largest rounding of a state, in units of one or of the candidates' scale, in which F(x) − x is seen
+# how far Newton's method may go, in units of the residual and of the candidates' spread, before the damped one is asked
+_JUMP, _JUMP_SHARE = 10, 0.05
 _MARQUARDT_BLOCK = 64  # stubborn candidates are polished in blocks of one size, so that one program serves all
 
 
@@ -35,27 +36,47 @@ class Arrivals(NamedTuple):
     rest_speed: Float[np.ndarray, " K"]
 
 
+class Limit(NamedTuple):
+    """Largest q of a fixed or slow point: as the user says, or by the size of the state and its float type."""
+
+    value: float
+    by_size: bool
+
+    def of(self, lengths: np.ndarray, eps: float) -> np.ndarray:
+        """The limit for states of these lengths: less than `value` below a length of one, never below rounding."""
+        if not self.by_size:
+            return np.full(lengths.shape, self.value)
+        return np.maximum(self.value * np.minimum(lengths**2, 1), (_ROUNDING * eps * lengths) ** 2 / 2)
+
+
 class Cloud(NamedTuple):
-    """Where the candidates are, and what is near."""
+    """Where the candidates are, and how far from them a point is no outlier."""
 
     centre: Float[np.ndarray, " N"]
-    farthest: float
-    unique_distance: float
+    scale: float
+    factor: float
+    spread: float
+    largest: float  # length beyond which x + f(x) − x rounds to zero whatever f is
 
     def near(self, states: np.ndarray) -> np.ndarray:
-        """Whether states are not outliers. Far out, x + f(x) − x rounds to zero whatever f is."""
-        return np.linalg.norm(states - self.centre, axis=1) <= self.farthest
+        """Whether states are not outliers."""
+        lengths = np.linalg.norm(states, axis=1)
+        reach = np.linalg.norm(states - self.centre, axis=1)
+        return (lengths <= self.largest) & ((reach <= self.factor * self.scale) | (self.scale == 0))
+
+    def with_arrivals(self, states: np.ndarray) -> "Cloud":
+        """The scale is at least what half of all arrivals have: candidates in one point have none of their own."""
+        reach = np.linalg.norm(states - self.centre, axis=1)[np.linalg.norm(states, axis=1) <= self.largest]
+        return self._replace(scale=max(self.scale, float(np.median(reach)))) if reach.size else self
 
 
-def cloud_of(candidates: np.ndarray, outlier_factor: float, unique_distance: Scalar | None) -> Cloud:
+def cloud_of(candidates: np.ndarray, outlier_factor: float, eps: float) -> Cloud:
     centre = candidates.mean(axis=0)
     reach = np.linalg.norm(candidates - centre, axis=1)
-    spread = float(np.sqrt(np.mean(reach**2)))
     # candidates in one small cluster say little about how far a fixed point may be: their length says more
     length = float(np.sqrt(np.mean(np.sum(candidates**2, axis=1))))
     scale = max(float(reach.mean()), length)
-    distance = (1e-3 * spread if spread > 0 else 1e-6) if unique_distance is None else float(unique_distance)
-    return Cloud(centre, outlier_factor * scale if scale > 0 else np.inf, distance)
+    return Cloud(centre, scale, outlier_factor, float(np.sqrt(np.mean(reach**2))), _SEEN * max(1.0, scale) / eps)
 
 
 def search(
@@ -63,31 +84,40 @@ def search(
     states: Array,
     inputs: Array | None,
     settings: SearchSettings,
-    limit: float,
+    limit: Limit,
     cloud: Cloud,
     batch_size: int | None,
-) -> Arrivals:
-    size = len(states) if batch_size is None else check_integer("batch_size", batch_size, minimum=1)
+) -> tuple[Arrivals, Cloud]:
+    size, eps = len(states) if batch_size is None else batch_size, float(jnp.finfo(states.dtype).eps)
     parts = []
     for start in range(0, len(states), size):
         chosen = slice(start, start + size)
         part = _first_pass(step, states[chosen], None if inputs is None else inputs[chosen], settings)
         parts.append(jax.tree.map(np.array, part))
     found = Arrivals(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    stubborn = np.flatnonzero(~(found.speed <= limit) | ~cloud.near(found.states))
+    begun = np.linalg.norm(np.asarray(states), axis=1)
+
+    def arrived(moved: np.ndarray, speed: np.ndarray, rows: Any = slice(None)) -> np.ndarray:
+        return speed <= limit.of(np.maximum(np.linalg.norm(moved, axis=1), begun[rows]), eps)
+
+    cloud = cloud.with_arrivals(found.states[arrived(found.states, found.speed)])
+    # where F(x) − x is nearly singular, as along a line of fixed points, Newton's step goes anywhere on it
+    moved = np.linalg.norm(found.states - found.rest, axis=1)
+    jumped = (moved > _JUMP * np.sqrt(2 * found.rest_speed)) & (moved > _JUMP_SHARE * cloud.spread)
+    stubborn = np.flatnonzero(~arrived(found.states, found.speed) | ~cloud.near(found.states) | jumped)
     for start in range(0, len(stubborn) if settings.marquardt_steps else 0, _MARQUARDT_BLOCK):
         rows = stubborn[start : start + _MARQUARDT_BLOCK]
         padded = np.resize(rows, _MARQUARDT_BLOCK)
         held = None if inputs is None else inputs[padded]
         moved, speed = _polish(step, jnp.asarray(found.rest[padded]), held, settings, newton=False)
         moved, speed = np.asarray(moved)[: len(rows)], np.asarray(speed)[: len(rows)]
-        better = (speed < found.speed[rows]) | ((speed <= limit) & cloud.near(moved))
+        better = (speed < found.speed[rows]) | (arrived(moved, speed, rows) & cloud.near(moved))
         found.states[rows[better]] = moved[better]
         found.speed[rows[better]] = speed[better]
         slower = (speed < found.rest_speed[rows]) & cloud.near(moved)
         found.rest[rows[slower]] = moved[slower]
         found.rest_speed[rows[slower]] = speed[slower]
-    return found
+    return found, cloud.with_arrivals(found.states[arrived(found.states, found.speed)])
 
 
 @eqx.filter_jit
@@ -144,16 +174,24 @@ def _polish(
     precision = float(jnp.finfo(states.dtype).eps) * 4
 
     def one(state: Array, given: Any) -> Array:
-        def vanishing(state: Array, _: None) -> Array:
-            return residual(step, state, given, settings.convention)
+        # in units of the state where it is small, so that the solvers' absolute tolerance means the same there
+        length = jnp.linalg.norm(state)
+        unit = jnp.where((length > 0) & (length < 1), length, 1)
+
+        def vanishing(scaled: Array, _: None) -> Array:
+            return residual(step, unit * scaled, given, settings.convention) / unit
 
         if newton:
             solver = optimistix.Newton(precision, precision)
-            return optimistix.root_find(vanishing, solver, state, max_steps=settings.newton_steps, throw=False).value
-        solver = optimistix.LevenbergMarquardt(precision, precision)
-        return optimistix.least_squares(
-            vanishing, solver, state, max_steps=settings.marquardt_steps, throw=False
-        ).value  # fmt: skip
+            search: Any = optimistix.root_find(
+                vanishing, solver, state / unit, max_steps=settings.newton_steps, throw=False
+            )  # fmt: skip
+        else:
+            solver = optimistix.LevenbergMarquardt(precision, precision)
+            search = optimistix.least_squares(
+                vanishing, solver, state / unit, max_steps=settings.marquardt_steps, throw=False
+            )  # fmt: skip
+        return unit * search.value
 
     if newton and not settings.newton_steps:
         return states, _speeds(step, states, inputs, settings.convention)

@@ -5,18 +5,23 @@ from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_callable, require
-from fisherjax._types import as_float
 from fisherjax.networks import RecurrentNetwork, resolved
 
 Convention: TypeAlias = Literal["discrete", "continuous"]
 StepFunction: TypeAlias = Callable[..., Any]
 
 CONVENTIONS = ("discrete", "continuous")
+
+_NOT_TRACED = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
 
 
 def prepared(step: StepFunction) -> StepFunction:
@@ -30,12 +35,11 @@ def as_states(name: str, states: Any) -> Float[Array, "K N"]:
 
     Raises
     ------
-    ValueError
-        If they have another number of axes, or are not finite.
+    TypeError, ValueError
+        If they are not real numbers, have another number of axes, are none, or are not finite.
     """
-    array = jnp.atleast_2d(as_float(states))
-    require(array.ndim == 2 and len(array) > 0, f"{name} must have shape (K, N), got {np.shape(states)}")
-    check_finite(name, array)
+    array = jnp.atleast_2d(as_real(name, states, "K N", "N"))
+    require(array.size > 0, f"{name} must hold at least one state of at least one unit, got shape {array.shape}")
     return array
 
 
@@ -44,17 +48,12 @@ def as_inputs(inputs: object, count: int, dtype: Any) -> Float[Array, "K I"] | N
 
     Raises
     ------
-    ValueError
-        If there is neither one input nor one per state.
+    TypeError, ValueError
+        If they are not finite real numbers, or there is neither one input nor one per state.
     """
     if inputs is None:
         return None
-    array = jnp.asarray(inputs).astype(dtype)
-    require(
-        array.ndim == 1 or (array.ndim == 2 and array.shape[0] == count),
-        f"inputs must have shape (I,) or ({count}, I), one per state; got {array.shape}",
-    )
-    check_finite("inputs", array)
+    array = as_real("inputs", inputs, "I", f"{count} I", dtype=dtype, hint="one input for all states, or one for each")
     return jnp.broadcast_to(array, (count, array.shape[-1]))
 
 
@@ -69,14 +68,49 @@ def residual(step: StepFunction, state: Array, inputs: Array | None, convention:
     return moved - state if convention == "discrete" else moved
 
 
-def check_step(step: StepFunction, states: Float[Array, "K N"], inputs: Float[Array, "K I"] | None) -> None:
-    """Refuse a step that does not map a state to a state of the same length.
+def check_step(name: str, step: StepFunction, states: Float[Array, "K N"], inputs: Float[Array, "K I"] | None) -> None:
+    """Refuse a step that does not map a state to a state of its length and type; nothing is compiled or run.
+
+    `name` is the argument that holds the states. What a step raises keeps its own words after ours.
 
     Raises
     ------
+    TypeError
+        If the step cannot be called like this, cannot be traced, or returns something else than an array of floats.
     ValueError
         If the result has another shape.
     """
+    size = states.shape[1]
+    if isinstance(step, RecurrentNetwork):
+        expected, width = step.state_size, step.num_inputs
+        require(size == expected, f"{name} must have {expected} numbers per state, as step has; got {size}")
+        given = width if inputs is None else inputs.shape[1]
+        require(given == width, f"inputs must have {width} numbers, as step takes; got {given}")
+    moved: Any = _traced(step, states, inputs)
+    shape, dtype = getattr(moved, "shape", None), getattr(moved, "dtype", None)
+    if shape is None:
+        raise TypeError(f"step must return the next state, one array of shape {(size,)}, got a {type(moved).__name__}")
+    require(shape == (size,), f"step must map a state {(size,)} to one of its shape, got {shape}")
+    if dtype != states.dtype:
+        raise TypeError(f"step must return the float type of its state, {states.dtype}, but it returns {dtype}")
+
+
+def _traced(step: StepFunction, states: Array, inputs: Array | None) -> Any:
+    """Shape and type of one step."""
     first = None if inputs is None else inputs[0]
-    shape = jax.eval_shape(lambda x, u: apply(step, x, u), states[0], first).shape
-    require(shape == states.shape[1:], f"step must map a state {states.shape[1:]} to one of its shape, got {shape}")
+    called = f"step(state) with a state of shape {states.shape[1:]}"
+    if first is not None:
+        called = f"step(state, inputs) with shapes {states.shape[1:]} and {first.shape}"
+    try:
+        return jax.eval_shape(lambda x, u: apply(step, x, u), states[0], first)
+    except _NOT_TRACED as error:
+        raise TypeError(
+            "step cannot be traced by JAX, because it asks for the numbers of its state while it is compiled: use "
+            "jax.numpy instead of NumPy or math, and jnp.where or jax.lax.cond instead of if"
+        ) from error
+    except Exception as error:
+        text = str(error)
+        missing = inputs is None and "missing" in text and "argument" in text
+        hint = "; it needs inputs, which were not given" if missing else ""
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{called} raised {type(error).__name__}: {text}{hint}") from error

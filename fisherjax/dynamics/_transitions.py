@@ -1,23 +1,28 @@
 """Which fixed point noise leads to from which: a graph."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
-from scipy.spatial.distance import pdist
+from jaxtyping import Array, Bool, Float, Int
 
-from fisherjax._errors import check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_confidence, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Scalar
 from fisherjax.numerics import full_precision
 
 from ._fixed_points import FixedPoints
+from ._jacobian import jacobian
+from ._shares import share_error, share_interval
+from ._stability import effective_marginal, stability_at
 from ._step import StepFunction, apply, as_inputs, as_states, check_step, prepared
 
 if TYPE_CHECKING:
     import networkx as nx
+
+_WATCHED = 32  # steps at the end during which a trial must be about to arrive
+_FAR = 1e-3  # of the scale of states and noise: a point that one step moves farther is no fixed point
 
 
 @full_precision
@@ -32,19 +37,23 @@ def transition_graph(
     noise_steps: int = 1,
     relax_steps: int = 1000,
     distance: Scalar | None = None,
+    confidence: float = 0.95,
 ) -> "nx.DiGraph":
     """Probabilities that noise takes the state from one fixed point of a map to another.
 
     From every point, `num_trials` trajectories take `noise_steps` steps x ← F(x, u) + σ ξ and then relax without
-    noise for `relax_steps`. Each is counted for the point that it ends next to; what ends near none goes to the node
-    "elsewhere".
+    noise for `relax_steps`. A trial counts for the nearest point p (at the same input) that has no growing mode if it
+    is where the point's own linearisation carries it in: ‖F(x) − p − J (x − p)‖ ≤ ½ (1 − ρ) ‖x − p‖ in each of the
+    last steps, J the Jacobian at p and ρ < 1 its spectral radius, or if it is there but for rounding. This asks no
+    other point how far is near. All other trials go to the node "elsewhere": those that diverge, rest at a point that
+    is not listed or not stable, or still move, on a cycle or for want of `relax_steps`.
 
     Parameters
     ----------
     step
         F(x, u), or F(x), or a network: the next state.
     points
-        `FixedPoints`, or states (K, N).
+        `FixedPoints`, or states (K, N) that are fixed points.
     inputs
         Input that is held, (I,) or (K, I); that of the `FixedPoints` by default.
     key
@@ -54,68 +63,130 @@ def transition_graph(
     num_trials, noise_steps, relax_steps
         Trajectories per point, steps with noise, steps without.
     distance
-        Farthest that a state may be from a point to count for it; by default a tenth of the smallest distance between
-        two points.
+        Count a trial instead for the nearest point without growing modes that is at most so far away in the end.
+    confidence
+        Coverage of the intervals.
 
     Returns
     -------
-    ``networkx.DiGraph`` with nodes 0…K−1 (attributes ``state``, and ``stable``, ``kind`` where known) and perhaps
-    "elsewhere"; edges carry ``probability`` and its ``standard_error`` √(p(1−p)/n).
+    ``networkx.DiGraph`` with nodes 0…K−1 (attributes ``state``, ``stable``, ``kind``) and perhaps "elsewhere". Edges
+    carry ``count``, ``probability``, its ``standard_error`` and Wilson's interval ``low`` … ``high``, none of which is
+    degenerate where all trials end alike; those to "elsewhere" also how many of them ``diverged``, ``rested`` and
+    ``moved``.
 
     Raises
     ------
     ValueError
-        If shapes do not match or a number is out of range.
+        If shapes do not match, a number is out of range, or a state is no fixed point.
     TypeError
-        If `key` is not a JAX key.
+        If `key` is not a JAX key, or `step` does not map a state to a state of its float type.
     """
     import networkx as nx  # noqa: PLC0415
 
     known = points if isinstance(points, FixedPoints) else None
     require(
         known is None or known.convention == "discrete",
-        "transition_graph iterates a map: for a velocity give one step of an integrator, and fixed points of that",
+        "points are those of a velocity, and transition_graph iterates a map: for a velocity give one step of an integrator, and fixed points of that",
     )
     states = as_states("points", known.points if known is not None else points)
     given = as_inputs(known.inputs if known is not None and inputs is None else inputs, len(states), states.dtype)
+    key = check_key("key", key)
     check_scalar("noise_std", noise_std, minimum=0.0)
     num_trials = check_integer("num_trials", num_trials, minimum=1)
     noise_steps = check_integer("noise_steps", noise_steps, minimum=1)
     relax_steps = check_integer("relax_steps", relax_steps, minimum=0)
+    confidence = check_confidence(confidence)
+    if distance is not None:
+        check_scalar("distance", distance, minimum=0.0)
     step = prepared(step)
-    check_step(step, states, given)
-    reach = _reach(np.asarray(states)) if distance is None else float(distance)
-    scale = jnp.asarray(noise_std, states.dtype)
-    target, near = _relax(
-        step, states, given, check_key("key", key), scale, num_trials, noise_steps, jnp.asarray(relax_steps)
-    )
-    arrived = np.where(np.asarray(near) <= reach, np.asarray(target), len(states))
+    check_step("points", step, states, given)
+    targets = _targets(step, states, given, float(noise_std), certified=known is not None and inputs is None)
+    ends = _relax(
+        step, states, given, key, jnp.asarray(noise_std, states.dtype), targets.points, targets.margin, targets.open,
+        None if distance is None else jnp.asarray(distance, states.dtype), num_trials, noise_steps,
+        jnp.asarray(relax_steps),
+    )  # fmt: skip
+    nearest, arrived, diverged, rested = (np.asarray(part) for part in ends)
     graph = nx.DiGraph()
     for index, state in enumerate(np.asarray(states)):
-        facts = {} if known is None else {"stable": bool(known.is_stable[index]), "kind": known.kind[index]}
-        graph.add_node(index, state=state, **facts)
-    for source, row in enumerate(arrived):
-        for end, count in zip(*np.unique(row, return_counts=True), strict=True):
-            share = float(count) / num_trials
-            name = "elsewhere" if end == len(states) else int(end)
-            error = float(np.sqrt(share * (1 - share) / num_trials))
-            graph.add_edge(source, name, probability=share, standard_error=error)
+        graph.add_node(index, state=state, stable=bool(targets.stable[index]), kind=targets.kind[index])
+    for source in range(len(states)):
+        counts = np.bincount(nearest[source][arrived[source]], minlength=len(states))
+        for target in np.flatnonzero(counts):
+            graph.add_edge(source, int(target), **_facts(int(counts[target]), num_trials, confidence))
+        if counts.sum() < num_trials:
+            away = ~arrived[source]
+            fled, still = int(np.sum(away & diverged[source])), int(np.sum(away & rested[source]))
+            why = {"diverged": fled, "rested": still, "moved": int(away.sum()) - fled - still}
+            graph.add_edge(source, "elsewhere", **_facts(int(away.sum()), num_trials, confidence), **why)
     return graph
+
+
+def _facts(count: int, trials: int, confidence: float) -> dict[str, int | float]:
+    low, high = share_interval(count, trials, confidence)
+    error = share_error(count, trials)
+    return {"count": count, "probability": count / trials, "standard_error": error, "low": low, "high": high}
+
+
+class _Targets(NamedTuple):
+    """Where trials may end."""
+
+    points: Float[Array, "K N"]  # improved by one step of Newton's method where that is safe
+    margin: Float[Array, " K"]  # 1 − ρ, 0 at a marginal point
+    open: Bool[Array, "K K"]  # from where (rows) which points can be an end
+    stable: Bool[np.ndarray, " K"]
+    kind: tuple[str, ...]
+
+
+def _targets(step: StepFunction, states: Array, inputs: Array | None, noise_std: float, *, certified: bool) -> _Targets:
+    where, held = np.asarray(states), None if inputs is None else np.asarray(inputs)
+    moved = np.asarray(_moved(step, states, inputs))
+    residuals = np.linalg.norm(moved - where, axis=1)
+    if not certified:
+        scale = np.maximum(np.linalg.norm(where, axis=1), noise_std * where.shape[1] ** 0.5)
+        wrong = np.flatnonzero(~(residuals <= _FAR * scale))
+        if wrong.size:
+            raise ValueError(
+                f"points must be fixed points, but one step moves number {wrong[0]} by {residuals[wrong[0]]:.3g}"
+            )
+    slopes = np.asarray(jacobian(step, states, inputs))
+    values, stability = stability_at(slopes, "discrete", effective_marginal(0.0, states.dtype))
+    margin = np.where(stability.is_stable, 1 - np.abs(values[:, 0]), 0)
+    better = where.copy()
+    for index in np.flatnonzero(stability.is_stable):
+        better[index] += np.linalg.solve(np.eye(where.shape[1]) - slopes[index], moved[index] - where[index])
+    alike = np.ones((len(where),) * 2, bool) if held is None else (held[:, None] == held).all(axis=-1)
+    return _Targets(
+        jnp.asarray(better, states.dtype),
+        jnp.asarray(margin, states.dtype),
+        jnp.asarray(alike & (stability.num_unstable == 0)),
+        stability.is_stable,
+        stability.kind,
+    )
+
+
+@eqx.filter_jit
+def _moved(step: StepFunction, states: Array, inputs: Array | None) -> Array:
+    return jax.vmap(lambda x, u: apply(step, x, u), in_axes=(0, None if inputs is None else 0))(states, inputs)
 
 
 @eqx.filter_jit
 def _relax(
     step: StepFunction,
-    points: Array,
+    starts: Array,
     inputs: Array | None,
     key: Key,
     noise_std: Array,
+    points: Array,
+    margin: Array,
+    can_end: Array,
+    distance: Array | None,
     num_trials: int,
     noise_steps: int,
     relax_steps: Array,
-) -> tuple[Array, Array]:
-    """Nearest point of every trajectory in the end (K, trials), and how far it is."""
-    states = jnp.repeat(points[:, None], num_trials, axis=1)
+) -> tuple[Int[Array, "K trials"], Bool[Array, "K trials"], Bool[Array, "K trials"], Bool[Array, "K trials"]]:
+    """Nearest point that every trajectory can end at, whether it does, whether it diverged, and whether it rests."""
+    states = jnp.repeat(starts[:, None], num_trials, axis=1)
     over_trials = jax.vmap(lambda x, u: apply(step, x, u), in_axes=(0, None))
     move = jax.vmap(over_trials, in_axes=(0, None if inputs is None else 0))
 
@@ -124,12 +195,38 @@ def _relax(
 
     states = jax.lax.scan(kick, states, jax.random.split(key, noise_steps))[0]
     states = jax.lax.fori_loop(0, relax_steps, lambda _, x: move(x, inputs), states)
-    squares = jnp.sum(states**2, axis=-1)[..., None] + jnp.sum(points**2, axis=-1) - 2 * states @ points.T
-    distances = jnp.sqrt(jnp.maximum(squares, 0))
-    return jnp.argmin(distances, axis=-1), jnp.min(distances, axis=-1)
+    # differences, not scalar products: those lose half of the digits
+    distances = jax.lax.map(lambda point: jnp.linalg.norm(states - point, axis=-1), points)
+    distances = jnp.where(can_end.T[:, :, None], distances, jnp.inf)
+    own = jnp.diagonal(distances, axis1=0, axis2=1).T
+    eps, size = float(jnp.finfo(states.dtype).eps), states.shape[-1]
+    nearest = jnp.argmin(distances, axis=0)
+    # of points that are equal but for rounding, the one that the trial came from
+    slack = 16 * (eps * size) ** 0.5 * jnp.linalg.norm(points, axis=1)[:, None]
+    nearest = jnp.where(own <= jnp.min(distances, axis=0) + slack, jnp.arange(len(points))[:, None], nearest)
+    possible = jnp.any(can_end, axis=1)[:, None]
+    anchor, pull = points[nearest], margin[nearest]
 
+    def slope(states: Array) -> Array:
+        return jax.jvp(lambda x: move(x, inputs), (anchor,), (states - anchor,))[1]
 
-def _reach(points: np.ndarray) -> float:
-    if len(points) < 2:
-        return float(np.inf)
-    return float(pdist(points).min()) / 10
+    def close(states: Array) -> Array:
+        away = jnp.linalg.norm(states - anchor, axis=-1)
+        if distance is not None:
+            return away <= distance
+        rest = jnp.linalg.norm(move(states, inputs) - anchor - slope(states), axis=-1)
+        length = jnp.maximum(jnp.linalg.norm(states, axis=-1), jnp.linalg.norm(anchor, axis=-1))
+        rounding = 16 * eps * size**0.5 * length / jnp.maximum(pull, eps**0.5)
+        return ((rest <= pull * away / 2) & (pull > 0) | (away <= rounding)) & jnp.isfinite(away)
+
+    def watch(states: Array, _: None) -> tuple[Array, Array]:
+        return move(states, inputs), close(states)
+
+    watched = 1 if distance is not None else _WATCHED
+    last, seen = jax.lax.scan(watch, states, length=watched)
+    arrived = jnp.all(seen, axis=0) & possible
+    scale = jnp.maximum(jnp.max(jnp.linalg.norm(starts, axis=1)), noise_std * size**0.5)
+    length = jnp.linalg.norm(last, axis=-1)
+    diverged = ~jnp.isfinite(length) | ((length > scale / eps**0.5) & (scale > 0))
+    moved = jnp.linalg.norm(move(last, inputs) - last, axis=-1)
+    return nearest, arrived, diverged, ~diverged & (moved <= eps**0.5 * jnp.maximum(length, scale))

@@ -228,7 +228,7 @@ def test_saved_fixed_points_come_back(key, tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: dynamics.find_fixed_points(3, np.ones((2, 2))), TypeError, "step must be callable"),
+        (lambda: dynamics.find_fixed_points(3, np.ones((2, 2))), TypeError, "step must be a function"),
         (lambda: dynamics.find_fixed_points(bistable, np.ones((2, 2, 2))), ValueError, "candidates must have shape"),
         (
             lambda: dynamics.find_fixed_points(bistable, np.full((2, 2), np.nan)),
