@@ -4,7 +4,6 @@ import codecs
 import gzip
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from fisherjax._archive import read_npz
 from fisherjax._errors import check_regular, require
 from fisherjax._npy import read_npy, told_bytes
 
+from ._matlab import read_matlab
+
 _MOST_TEXT = 2**27  # bytes: as Python's strings they are several times as much
-_MOST_ARRAYS = 2**32  # bytes of a MATLAB file's variables
-_NUMBERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "single", "double", "logical")
 _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", "npy"),
     (0, b"MATLAB 5.0", "mat"),
@@ -182,28 +181,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     if kind == "npy":
         return {"": read_npy(path)}
     if kind == "mat":
-        return _read_matlab(path)
+        return read_matlab(path)
     require(kind == "npz", f"{path} holds no arrays; expected .npz or .npy")
     return read_npz(path)
-
-
-def _read_matlab(path: Path) -> dict[str, np.ndarray]:
-    """Numeric variables only: their sizes are looked at first, structures and functions never read."""
-    from scipy.io import loadmat, whosmat  # noqa: PLC0415
-
-    try:
-        listed = whosmat(path)
-        chosen = {name: shape for name, shape, kind in listed if kind in _NUMBERS}
-        claimed = 8 * sum(int(np.prod(shape, dtype=float)) for shape in chosen.values())
-        most = min(_MOST_ARRAYS, 1000 * path.stat().st_size + 2**20)  # zlib packs a thousandfold at most
-        found: dict[str, Any] = {}
-        if chosen and claimed <= most:
-            found = loadmat(path, variable_names=list(chosen))
-    except Exception as error:
-        # damaged files end in as many ways as the format has elements
-        raise ValueError(f"{path} is a MATLAB file that is truncated or damaged") from error
-    require(claimed <= most, f"{path} claims to hold {told_bytes(claimed)}, more than it can")
-    if not chosen:
-        kinds = ", ".join(f"{name} ({kind})" for name, _, kind in listed) or "nothing"
-        raise ValueError(f"{path} holds no numeric arrays, only {kinds}")
-    return {name: found[name] for name in chosen}
