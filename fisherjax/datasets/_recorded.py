@@ -15,8 +15,9 @@ from fisherjax._errors import as_path, check_scalar, require, told
 from fisherjax._types import Scalar
 
 from ._formats import file_kind, read_arrays
+from ._headers import as_number, is_missing, whole_cells
 from ._separation import STIMULUS, Label, as_period, resolve_separation, told_label
-from ._tables import Table, as_number, is_missing, numbers, read_table, whole_cells
+from ._tables import Table, numbers, read_table
 
 _CONDITION = {*STIMULUS, "condition", "conditions", "label", "labels", "class", "target"}
 _INDEX = {"", "index", "trial", "trials", "id", "row", "unnamed: 0"}

@@ -7,8 +7,6 @@ that decides it.
 import contextlib
 import csv
 import io
-import itertools
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,23 +18,14 @@ from jaxtyping import Float
 from fisherjax._errors import as_path, check_choice, require
 
 from ._formats import read_text
+from ._headers import HEADERS, Row, as_number, is_missing, split_header
 
 SEPARATORS = {"tab": "\t", "semicolon": ";", "comma": ",", "bar": "|", "space": " "}
 DECIMALS = {"point": ".", "comma": ","}
-HEADERS = ("auto", "yes", "no")
-_MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "missing", "-", ".", "?", "<na>"}
-_SAMPLE = 200  # lines that decide on the separator
-_CERTAIN = 4  # a first row 0, 1, 2, 3 of counts is hardly a trial; 0, 1, 2 may well be
+
+_SAMPLE, _SAMPLE_SIZE = 200, 2**16  # lines and characters that decide on the separator
 _LISTED = 5
 _COMMENTS = ("#", "%")
-_DECIDE = "say header=yes or header=no"
-
-
-class Row(NamedTuple):
-    """One row of cells and the line that it ends on."""
-
-    line: int
-    cells: list[str]
 
 
 class Table(NamedTuple):
@@ -82,7 +71,7 @@ def read_table(path: Path, *, header: str = "auto", separator: str = "auto", dec
     rows = list(_rows(path, text, mark, comments))
     require(len(rows) > 0, f"{path} has no rows")
     rows = _rectangular(path, _without_trailing(rows))
-    names, rows, notes = _split_header(path, rows, point, header)
+    names, rows, notes = split_header(path, rows, point, header)
     _check_comments(path, comments, len(rows[0].cells), point, mark)
     called = {mark: f"{name}s" for name, mark in SEPARATORS.items()}[mark]
     width = len(rows[0].cells)
@@ -128,6 +117,8 @@ def numbers(table: Table) -> np.ndarray:
     values = np.empty((len(table.rows), len(table.rows[0].cells)))
     missing: list[int] = []
     for index, (line, cells) in enumerate(table.rows):
+        if _all_plain(cells, table.decimal, values[index]):
+            continue
         for column, cell in enumerate(cells):
             value = as_number(cell, table.decimal)
             if value is None and is_missing(cell):
@@ -147,28 +138,18 @@ def numbers(table: Table) -> np.ndarray:
     return values
 
 
-def as_number(cell: str, decimal: str = ".") -> float | None:
-    """The number that a cell holds, or None."""
+def _all_plain(cells: list[str], decimal: str, target: np.ndarray) -> bool:
+    """Read a row at once if all of it is finite numbers in plain writing; otherwise look at it cell by cell."""
+    whole = ";".join(cells)
     if decimal == ",":
-        cell = "x" if "." in cell else cell.replace(",", ".")
-    plain = cell.replace("\N{MINUS SIGN}", "-")
-    if "_" in plain or not plain.isascii():
-        return None  # Python takes 1_000 and digits of any script
+        whole = "." if "." in whole else whole.replace(",", ".")
+    if not whole.isascii() or "_" in whole:
+        return False
     try:
-        value = float(plain)
+        target[:] = list(map(float, whole.split(";")))
     except ValueError:
-        return None
-    return None if math.isnan(value) else value
-
-
-def is_missing(cell: str) -> bool:
-    """Whether a cell is empty or says that there is no value."""
-    return cell.strip().lower() in _MISSING
-
-
-def is_whole(cell: str) -> bool:
-    """Whether a cell is written as a whole number, without decimals."""
-    return cell.isascii() and cell.isdigit()
+        return False
+    return bool(np.isfinite(target).all())
 
 
 def _rows(path: Path, text: str, mark: str, comments: list[Row]) -> Iterator[Row]:
@@ -199,12 +180,17 @@ def _chosen(path: Path, text: str, separator: str, decimal: str) -> tuple[str, s
     best, chosen = -np.inf, (",", ".")
     marks = list(SEPARATORS.values()) if separator == "auto" else [SEPARATORS[separator]]
     points = list(DECIMALS.values()) if decimal == "auto" else [DECIMALS[decimal]]
-    sample = "".join(line for line, _ in zip(io.StringIO(text, newline=""), range(_SAMPLE), strict=False))
+    sample, size = [], 0
+    for line in io.StringIO(text, newline=""):
+        sample.append(line)
+        size += len(line)
+        if len(sample) >= _SAMPLE or (size > _SAMPLE_SIZE and len(sample) > 1):
+            break
     for mark in marks:
         rows: list[Row] = []
         # what is damaged, or goes on after the sample, is said when all of it is read
         with contextlib.suppress(ValueError):
-            rows.extend(_rows(path, sample, mark, []))
+            rows.extend(_rows(path, "".join(sample), mark, []))
         if not rows:
             continue
         for point in points:
@@ -240,64 +226,6 @@ def _rectangular(path: Path, rows: list[Row]) -> list[Row]:
     return rows
 
 
-def _split_header(
-    path: Path, rows: list[Row], point: str, header: str
-) -> tuple[list[str] | None, list[Row], list[str]]:
-    """Names of columns, if there are any, the rows of numbers, and what was decided."""
-    first, rest = rows[0], rows[1:]
-    taken, notes = (header == "yes", []) if header != "auto" else _is_header(path, first, rest, point)
-    if not taken:
-        return None, rows, notes
-    require(len(rest) > 0, f"{path} has no rows below its header")
-    for line, cells in rest:
-        repeated = header == "auto" and cells == first.cells
-        require(not repeated, f"{path}: line {line} repeats the header: two tables in one file, or say header=yes")
-    return first.cells, rest, notes
-
-
-def _is_header(path: Path, first: Row, rest: list[Row], point: str) -> tuple[bool, list[str]]:
-    cells, labels = first.cells, [row.cells[0] for row in rest]
-    # a column of words says nothing of the row above it
-    start = 1 if len(cells) > 1 else 0
-    numeric = [index for index in range(start, len(cells)) if not rest or _any_number(rest, index, point)]
-    tail = [cells[index] for index in numeric]
-    values = [value for value in (as_number(cell, point) for cell in tail) if value is not None]
-    words = [cell for cell in tail if as_number(cell, point) is None and not is_missing(cell)]
-    shown = ", ".join(cells[:_LISTED]) + (", …" if len(cells) > _LISTED else "")
-    where = f"{path}: line {first.line} ({shown})"
-    if words and values:
-        # a table that numbers its units and names its conditions
-        if values[0] in {0, 1} and _progresses(values, 1.0) and (len(values) > 1 or cells[0] == ""):
-            return True, []
-        raise ValueError(f"{where} holds words and numbers: a header, or a trial with a fault? {_DECIDE}")
-    if not values or len(values) < len(tail) or not rest:
-        return bool(words), []
-    if cells[0] != "" and cells[0] in labels and as_number(cells[0], point) is None:
-        return False, []  # the name of a condition that has other trials
-    # a name above a column of conditions: none of them, while they repeat
-    named = as_number(cells[0], point) is None and cells[0] not in labels and len(set(labels)) < len(labels)
-    named = named or cells[0] == ""
-    whole_below = any(is_whole(cell) for row in rest for cell in (row.cells[1:] or row.cells))
-    head = as_number(cells[0], point)
-    counts = values if named or head is None or len(cells) == 1 else [head, *values]
-    if counts[0] in {0, 1} and _progresses(counts, 1.0) and (named or len(counts) > 1):
-        if named or len(counts) >= _CERTAIN or (not whole_below and whole_cells(tail)):
-            return True, [f"line {first.line} ({shown}) was taken for a header of numbers; header=no makes it a trial"]
-        raise ValueError(f"{where} may be a header of numbers or a trial; {_DECIDE}")
-    steady = len(counts) >= _CERTAIN and counts[1] != counts[0] and _progresses(counts, counts[1] - counts[0])
-    bare = len(tail) > 1 and whole_cells(tail) and not whole_below and cells[0] not in labels
-    require(not (steady or bare or named), f"{where} may be a header of numbers or a trial; {_DECIDE}")
-    return False, []
-
-
-def _any_number(rows: list[Row], column: int, point: str) -> bool:
-    return any(as_number(row.cells[column], point) is not None for row in rows)
-
-
-def _progresses(values: list[float], step: float) -> bool:
-    return all(abs(later - earlier - step) <= 1e-9 * abs(step) for earlier, later in itertools.pairwise(values))
-
-
 def _check_comments(path: Path, comments: list[Row], width: int, point: str, mark: str) -> None:
     """Refuse a comment that looks like a row: nobody should lose a trial to a sign."""
     for line, (text,) in comments:
@@ -309,8 +237,3 @@ def _check_comments(path: Path, comments: list[Row], width: int, point: str, mar
             raise ValueError(
                 f"{path}: line {line} begins as a comment and goes on as a row; take the sign away, or the line"
             )
-
-
-def whole_cells(cells: list[str]) -> bool:
-    """Whether all cells are written as whole numbers."""
-    return all(map(is_whole, cells))
