@@ -145,9 +145,10 @@ def as_class_numbers(name: str, value: Any, count: int, num_classes: int) -> Int
         shown = ", ".join(map(str, classes[:_SHOWN]))
         raise TypeError(f"{name} must be class numbers from 0 to {num_classes - 1}, got text ({shown})")
     least, most = (int(classes[0]), int(classes[-1])) if count else (0, 0)
+    hint = "; classes that count from 1 need 1 taken off" if least == 1 and most == num_classes else ""
     require(
         least >= 0 and most < num_classes,
-        f"{name} must be class numbers from 0 to {num_classes - 1}, got {least} to {most}",
+        f"{name} must be class numbers from 0 to {num_classes - 1}, got {least} to {most}{hint}",
     )
     return jnp.asarray(classes.astype(np.int32)[codes])
 

@@ -132,8 +132,7 @@ def _from_two(files: list[Path], options: dict[str, str]) -> tuple[np.ndarray, n
     for path in files:
         if file_kind(path) in {"text", "gzip"}:
             table = _without_index(read_table(path, **options))
-            named = [name for name in table.names or () if name.lower() in _CONDITION]
-            require(not named, f"{path}: the column {(named or [''])[0]!r} is no unit; remove it, or give one file")
+            _check_units(table)
             arrays.append(numbers(table))
             headers.append(table.names)
             notes += table.notes
@@ -231,23 +230,28 @@ def _from_table(table: Table) -> tuple[_Labelled, list[str]]:
     table = _without_index(table)
     lower = [name.lower() for name in table.names or ()]
     named = [index for index, name in enumerate(lower) if name in _CONDITION]
-    require(
-        len(named) < 2 or named[0] == 0,
-        f"{table.path}: which column is the condition, {' or '.join(_at(lower, named))}?",
-    )
     column = named[0] if named else 0
     cells = table.column(column)
     missing = [row.line for row, cell in zip(table.rows, cells, strict=True) if is_missing(cell)]
-    require(
-        not missing, f"{table.path}: {len(missing)} rows have no condition in column {column + 1} (line {missing[:1]})"
-    )
+    if missing:
+        lines = f"line {missing[0]}{', …' if len(missing) > 1 else ''}"
+        raise ValueError(f"{table.path}: {len(missing)} of {len(cells)} rows name no condition ({lines})")
     require(len(table.rows[0].cells) > 1, f"{table.path} has one column; a condition and at least one unit are needed")
     values = [as_number(cell, table.decimal) for cell in cells]
     whole = [value for value in values if value is not None]
     labels: list[Label] = [*whole] if len(whole) == len(values) else [*cells]
     which = f"the column {table.names[column]!r}" if table.names and lower[column] else "the first column"
     name = lower[column] if lower else ""
-    return _Labelled(numbers(table.without(column)), labels, name, f"{table.path}: {which}"), table.notes
+    units = table.without(column)
+    _check_units(units)
+    return _Labelled(numbers(units), labels, name, f"{table.path}: {which}"), table.notes
+
+
+def _check_units(table: Table) -> None:
+    """Refuse columns whose name says that they are no unit: as one they would count."""
+    wrong = [name for name in table.names or () if name and name.lower() in _CONDITION | _INDEX]
+    if wrong:
+        raise ValueError(f"{table.path}: the column {wrong[0]!r} is no unit; leave it out of the file")
 
 
 def _without_index(table: Table) -> Table:
@@ -294,10 +298,6 @@ def _as_label(item: Label, *, numeric: bool) -> Label:
         number = as_number(item) if isinstance(item, str) else item
         return item if number is None else number
     return item if isinstance(item, str) else f"{item:g}"
-
-
-def _at(names: list[str], places: list[int]) -> list[str]:
-    return [repr(names[place]) for place in places]
 
 
 def _contents(held: dict[str, np.ndarray]) -> str:

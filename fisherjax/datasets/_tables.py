@@ -125,7 +125,10 @@ def numbers(table: Table) -> np.ndarray:
                 missing.append(line)
                 break
             if value is None:
-                raise ValueError(f"{table.path}: line {line} holds {cell[:40]!r}, which is not a number")
+                other = next(name for name, mark in DECIMALS.items() if mark != table.decimal)
+                hint = f"; if its decimal mark is a {other}, say decimal={other}"
+                hint = hint if as_number(cell, DECIMALS[other]) is not None else ""
+                raise ValueError(f"{table.path}: line {line} holds {cell[:40]!r}, which is not a number{hint}")
             if not np.isfinite(value):
                 raise ValueError(f"{table.path}: line {line} holds {cell[:40]!r}, which is not finite")
             values[index, column] = value

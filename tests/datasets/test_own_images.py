@@ -70,3 +70,10 @@ def test_files_and_folders_that_are_no_images(tmp_path):
         datasets.read_images(tmp_path / "words.npy")
     with pytest.raises(FileNotFoundError):
         datasets.read_images(tmp_path / "nowhere")
+
+
+def test_classes_that_count_from_one_are_said():
+    from fisherjax._arrays import as_class_numbers
+
+    with pytest.raises(ValueError, match="from 0 to 2, got 1 to 3; classes that count from 1 need 1 taken off"):
+        as_class_numbers("labels", np.array([1, 2, 3]), 3, 3)
