@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_integer, check_key
+from fisherjax._errors import check_choice, check_flag, check_integer, check_key
 from fisherjax._types import Key
 from fisherjax.connectivity import Family
 from fisherjax.numerics import Devices, on_devices, progress_bar, spread, spread_map, stop_if_requested
@@ -50,14 +51,43 @@ def evolve(
     Differential evolution is best/1/bin with the differential weight dithered in [0.5, 1] and crossover
     rate 0.9. Points that leave the box are reflected at it. The objective's coarse variant is used.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `maximize`.
+
     References
     ----------
     Storn & Price (1997), J. Global Optim. 11, 341–359; Lange (2023), evosax, GECCO companion.
     """
-    problem = make_problem(family, objective, constraints)
+    key, progress = check_key("key", key), check_flag("progress", progress)
     settings = SearchSettings(algorithm, population_size, num_generations, num_restarts)
+    settings.check()
+    problem = make_problem(family, objective, constraints)
     with on_devices(devices):
-        return search(problem, settings, key=key, progress=progress)
+        found = search(problem, settings, key=key, progress=progress)
+    best_restart(found)
+    return found
+
+
+def best_restart(found: Search) -> int:
+    """Index of the best restart.
+
+    Raises
+    ------
+    ValueError
+        If none has a feasible point where the objective is finite.
+    KeyboardInterrupt
+        If the search was interrupted before it had one.
+    """
+    winner = int(jnp.argmin(found.fitness))
+    best = float(found.fitness[winner])
+    if best < 1:
+        return winner
+    if found.interrupted:
+        raise KeyboardInterrupt
+    reason = "the objective was finite" if np.isinf(best) else "all constraints held"
+    raise ValueError(f"no point was found where {reason}; widen the family's bounds or loosen the constraints")
 
 
 class SearchSettings(NamedTuple):

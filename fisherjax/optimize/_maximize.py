@@ -9,16 +9,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_key
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key
 from fisherjax._types import Key, Result, npz_path
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.numerics import Devices, description, digest, on_devices
 
 from ._checkpoint import Saver
 from ._constraints import Constraint
-from ._evolve import Search, SearchSettings, search
+from ._evolve import Search, SearchSettings, best_restart, search
 from ._problem import History, Objective, Problem, assess, make_problem, trace_history
-from ._refine import Ascent, ascend, fingerprint
+from ._refine import Ascent, ascend, check_optimizer, fingerprint
 
 
 class Optimum(Result):
@@ -94,16 +94,23 @@ def maximize(
     Raises
     ------
     TypeError
-        If family, objective, constraints or key are of the wrong kind.
+        If family, objective, constraints, optimizer or key are of the wrong kind, or the objective returns something
+        that has no gradient.
     ValueError
         If a number is out of range, the budget is infeasible, no feasible point was found, or the checkpoint is broken
         or of another run.
     """
-    problem = make_problem(family, objective, constraints)
+    key, progress = check_key("key", key), check_flag("progress", progress)
     settings = SearchSettings(algorithm, population_size, num_generations, num_restarts)
+    settings.check()
+    refine_steps = check_integer("refine_steps", refine_steps, minimum=0)
+    check_optimizer(optimizer)
+    if checkpoint is not None:
+        check_instance("checkpoint", checkpoint, (str, os.PathLike), "the path of a file")
+    problem = make_problem(family, objective, constraints)
     described = {
         "problem": f"{description(problem)} {digest(eqx.filter(problem, eqx.is_array))}",
-        "key": tuple(np.asarray(jax.random.key_data(check_key("key", key))).tolist()),
+        "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
         **settings._asdict(),
         "refine_steps": refine_steps,
         "optimizer": "L-BFGS" if optimizer is None else fingerprint(optimizer, family.num_parameters),
@@ -115,12 +122,7 @@ def maximize(
     with on_devices(devices):
         saver = Saver(None if checkpoint is None else npz_path(checkpoint), described)
         found = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep_search)
-        winner = int(jnp.argmin(found.fitness))
-        if not float(found.fitness[winner]) < 1:
-            if found.interrupted:
-                raise KeyboardInterrupt
-            reason = "the objective was finite" if np.isinf(float(found.fitness[winner])) else "all constraints held"
-            raise ValueError(f"no point was found where {reason}; widen the family's bounds or loosen the constraints")
+        winner = best_restart(found)
         ascent = ascend(
             problem,
             found.best[winner],

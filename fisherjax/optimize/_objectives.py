@@ -8,7 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_integer, check_scalar, require, told
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, meanfield_curve
@@ -26,7 +27,7 @@ def _noise_std(value: Scalar) -> Array:
 
 
 def _pattern(value: object) -> Array | None:
-    return None if value is None else jnp.asarray(value, float)  # pyright: ignore[reportArgumentType]
+    return None if value is None else as_real("input_pattern", value, "populations", dtype=jnp.result_type(float))
 
 
 def _step(value: int) -> int:
@@ -34,7 +35,14 @@ def _step(value: int) -> int:
 
 
 def _populations(value: Iterable[int] | None) -> tuple[int, ...] | None:
-    return None if value is None else tuple(int(index) for index in value)
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"readout must be indices of populations such as (0, 2), got {told(value)}")
+    chosen = tuple(check_integer("readout", index, minimum=0) for index in value)
+    require(bool(chosen), "readout must name at least one population")
+    require(len(set(chosen)) == len(chosen), f"readout must name each population once, got {chosen}")
+    return chosen
 
 
 class MemoryObjective(eqx.Module):

@@ -6,9 +6,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_callable, require
+from fisherjax._errors import check_callable, check_instance, require, told
 from fisherjax._types import Result
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
@@ -82,16 +83,17 @@ def make_problem(family: Family, objective: Objective, constraints: tuple[Constr
     Raises
     ------
     TypeError
-        If one of them is of the wrong kind.
+        If one of them is of the wrong kind, or the objective returns no real number that has a gradient.
     ValueError
-        If a budget is infeasible, or there are two.
+        If a budget is infeasible, there are two, or the objective does not fit the family.
     """
-    if not isinstance(family, Family):
-        raise TypeError(f"family must be a Family such as ToeplitzFamily(5), got {family!r}")
+    check_instance("family", family, Family, "for instance connectivity.ToeplitzFamily(5)")
     check_callable("objective", objective)
+    if not isinstance(constraints, tuple | list):
+        raise TypeError(f"constraints must be a tuple of constraints such as (Budget(1.0),), got {told(constraints)}")
     for constraint in constraints:
-        if not isinstance(constraint, Constraint):
-            raise TypeError(f"constraints must hold Constraint objects such as Budget(1.0), got {constraint!r}")
+        check_instance("constraints", constraint, Constraint, "each one, such as optimize.Budget(1.0)")
+    _check_objective(family, objective)
     budgets = [c for c in constraints if isinstance(c, Budget)]
     require(len(budgets) <= 1, f"constraints must hold at most one Budget, got {len(budgets)}")
     for budget in budgets:
@@ -104,6 +106,28 @@ def make_problem(family: Family, objective: Objective, constraints: tuple[Constr
                 f"even equal gains need {float(budget.limit) ** 0.5:g}",
             )
     return Problem(family, objective, tuple(constraints))
+
+
+def _check_objective(family: Family, objective: Objective) -> None:
+    """Refuse an objective that cannot be climbed: its value for a member of the family must be one real number."""
+    low, high = (np.asarray(bound, np.float64) for bound in family.bounds)
+    require(
+        bool(np.isfinite(low).all() and np.isfinite(high).all() and (high > low).all()),
+        f"family must have finite bounds, each upper one above the lower, got {low.tolist()} and {high.tolist()}",
+    )
+    member = jax.ShapeDtypeStruct(low.shape, jnp.result_type(float))
+    try:
+        value = jax.eval_shape(lambda point: objective(family.build(point)), member)
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+        raise TypeError(
+            "objective must be made of jax.numpy operations, of which a gradient can be taken; it asks for the numbers "
+            "of a traced GainMatrix (float(…), np.…, if …)"
+        ) from error
+    if not (hasattr(value, "shape") and hasattr(value, "dtype")):
+        raise TypeError(f"objective must return one real number, got {told(value)}")
+    require(value.shape == (), f"objective must return one real number, got an array of shape {value.shape}")
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        raise TypeError(f"objective must return a real number that has a gradient, got {value.dtype}")
 
 
 @eqx.filter_jit

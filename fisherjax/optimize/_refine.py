@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, require
+from fisherjax._errors import check_flag, check_instance, check_integer, is_traced, require
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.numerics import digest, progress_bar, stop_if_requested
 
@@ -47,14 +47,54 @@ def refine(
     box is reached at finite u. Inequality constraints enter by an augmented Lagrangian whose penalty
     grows in four rounds; the best feasible point is returned. L-BFGS by default; see `maximize`.
 
+    Raises
+    ------
+    TypeError
+        If family, objective, initial, constraints or optimizer are of the wrong kind.
+    ValueError
+        If `initial` is no member within the family's bounds, the objective is not finite there, or no point of the
+        ascent meets the constraints.
+
     References
     ----------
     Nocedal & Wright (2006), Numerical Optimization, chapters 7 and 17.
     """
     problem = make_problem(family, objective, constraints)
+    check_optimizer(optimizer)
+    check_flag("progress", progress)
+    num_steps = check_integer("num_steps", num_steps, minimum=0)
+    ascent = ascend(problem, _unit_of(family, initial), num_steps=num_steps, optimizer=optimizer, progress=progress)
+    require(
+        ascent.interrupted or bool(jnp.isfinite(ascent.value)),
+        "constraints were met by no point of the ascent; start elsewhere, take more num_steps, or loosen them",
+    )
+    return ascent
+
+
+def check_optimizer(optimizer: optax.GradientTransformation | None) -> None:
+    """Refuse anything but an optax transformation, or None for the default."""
+    if optimizer is not None:
+        check_instance("optimizer", optimizer, optax.GradientTransformation, "for instance optax.adam(0.05)")
+
+
+def _unit_of(family: Family, initial: GainMatrix) -> Float[Array, " d"]:
+    """Where a member of the family lies in the unit box."""
+    check_instance("initial", initial, GainMatrix, "make one with connectivity.toeplitz or another structure")
     low, high = (jnp.asarray(bound, initial.gains.dtype) for bound in family.bounds)
+    populations = jax.eval_shape(family.build, low).gains.shape[0]
+    require(
+        initial.num_populations == populations,
+        f"initial must be a member of the family, of {populations} populations, got {initial.num_populations}",
+    )
     unit = (jnp.asarray(family.parameters(initial)) - low) / (high - low)
-    return ascend(problem, unit, num_steps=num_steps, optimizer=optimizer, progress=progress)
+    if not is_traced(unit):
+        rounding = 1e3 * float(jnp.finfo(unit.dtype).eps)
+        least, most = float(jnp.min(unit)), float(jnp.max(unit))
+        require(
+            least >= -rounding and most <= 1 + rounding,
+            "initial must lie within the family's bounds, but a parameter lies outside; widen them (low=, high=)",
+        )
+    return jnp.clip(unit, 0, 1)
 
 
 def ascend(
@@ -70,7 +110,7 @@ def ascend(
     """`refine` from a point of the unit box, or from a state that an earlier run saved."""
     num_steps = check_integer("num_steps", num_steps, minimum=0)
     _, value, excess = assess(problem, unit)
-    require(bool(jnp.isfinite(value)), "the ascent must start where the objective is finite")
+    require(bool(jnp.isfinite(value)), "the objective must be finite where the ascent starts")
     transform = _default_optimizer() if optimizer is None else optax.with_extra_args_support(optimizer)
     if state is None:
         free = jnp.arcsin(2 * jnp.clip(unit, _MARGIN, 1 - _MARGIN) - 1)

@@ -161,8 +161,8 @@ LOG = optimize.LogFisher(3)
 TOO_STRONG = cn.FreeFamily(2, low=2.0)
 BAD = [
     (lambda k: optimize.maximize("toeplitz", LOG, key=k), TypeError, "family must be a Family"),
-    (lambda k: optimize.maximize(cn.FreeFamily(2), 3.0, key=k), TypeError, "objective must be callable"),
-    (lambda k: optimize.maximize(cn.FreeFamily(2), LOG, key=k, constraints=(1.0,)), TypeError, "constraints must hold"),
+    (lambda k: optimize.maximize(cn.FreeFamily(2), 3.0, key=k), TypeError, "objective must be a function"),
+    (lambda k: optimize.maximize(cn.FreeFamily(2), LOG, key=k, constraints=(1.0,)), TypeError, "constraints must be a"),
     (lambda k: optimize.maximize(cn.FreeFamily(2), LOG, key=0), TypeError, "key must be a JAX random key"),
     (lambda k: optimize.maximize(cn.FreeFamily(2), LOG, key=k, algorithm="magic"), ValueError, "algorithm must be"),
     (lambda k: optimize.maximize(cn.FreeFamily(2), LOG, key=k, population_size=2), ValueError, "population_size"),
@@ -182,7 +182,63 @@ BAD = [
     (lambda k: optimize.LogFisher(0), ValueError, "step must be at least 1"),
     (lambda k: optimize.LogFisher(3, noise_std=0.0), ValueError, "noise_std must be above 0"),
     (lambda k: optimize.LogFisher(3, readout=(4,))(cn.homogeneous(1.0)), ValueError, "readout names population 4"),
+    (lambda k: optimize.LogFisher(3, readout=(-1,)), ValueError, "readout must be at least 0"),
+    (lambda k: optimize.LogFisher(3, readout=(0.7,)), TypeError, "readout must be an integer"),
+    (lambda k: optimize.LogFisher(3, readout=()), ValueError, "readout must name at least one"),
+    (lambda k: optimize.LogFisher(3, readout=(1, 1)), ValueError, "readout must name each population once"),
+    (lambda k: optimize.LogFisher(3, input_pattern="first"), TypeError, "input_pattern must be an array of real"),
+    (
+        lambda k: optimize.maximize(FAMILY, optimize.LogFisher(3, readout=(4,)), key=k),
+        ValueError,
+        "readout names population 4, but there are only 2",
+    ),
+    (
+        lambda k: optimize.maximize(FAMILY, optimize.LogFisher(3, input_pattern=np.ones(3)), key=k),
+        ValueError,
+        r"input_pattern must have shape \(2",
+    ),
+    (lambda k: optimize.maximize(FAMILY, LOG, key=k, constraints=BUDGET), TypeError, "constraints must be a tuple"),
+    (lambda k: optimize.maximize(FAMILY, LOG, key=k, optimizer="adam"), TypeError, "optimizer must be a Gradient"),
+    (lambda k: optimize.maximize(FAMILY, LOG, key=k, num_generations=0), ValueError, "num_generations must be at"),
+    (lambda k: optimize.maximize(FAMILY, LOG, key=k, refine_steps=-1), ValueError, "refine_steps must be at least 0"),
+    (lambda k: optimize.maximize(FAMILY, LOG, key=k, checkpoint=3), TypeError, "checkpoint must be a str or PathLike"),
+    (lambda k: optimize.refine(FAMILY, LOG, cn.homogeneous(1.0, 3)), ValueError, "initial must be a member"),
+    (lambda k: optimize.refine(FAMILY, LOG, cn.homogeneous(99.0, 2)), ValueError, "initial must lie within the family"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("objective", "error", "message"),
+    [
+        (
+            lambda matrix: matrix.gains,
+            ValueError,
+            r"objective must return one real number, got an array of shape \(2, 2",
+        ),
+        (lambda matrix: (matrix.gains[0, 0], 0), TypeError, "objective must return one real number, got"),
+        (lambda matrix: jax.lax.complex(matrix.gains, matrix.gains)[0, 0], TypeError, "has a gradient, got complex128"),
+        (lambda matrix: jnp.sum(matrix.gains > 1), TypeError, "has a gradient, got int64"),
+        (lambda matrix: float(matrix.gains[0, 0]), TypeError, "objective must be made of jax.numpy operations"),
+        (lambda matrix: np.linalg.norm(np.asarray(matrix.gains)), TypeError, "objective must be made of jax.numpy"),
+    ],
+)
+def test_what_cannot_be_climbed_is_refused_before_the_search(objective, error, message, key, as_user):
+    for call in (optimize.maximize, optimize.evolve):
+        with pytest.raises(error, match=message):
+            call(FAMILY, objective, key=key)
+
+
+def test_an_objective_that_is_nowhere_finite_is_no_optimum(key):
+    for call in (optimize.maximize, optimize.evolve):
+        with pytest.raises(ValueError, match="no point was found where the objective was finite"):
+            call(
+                cn.HomogeneousFamily(1),
+                lambda matrix: jnp.nan * matrix.gains[0, 0],
+                key=key,
+                population_size=4,
+                num_generations=2,
+                num_restarts=1,
+            )
 
 
 @pytest.mark.parametrize(("call", "error", "message"), BAD, ids=[message for *_, message in BAD])
