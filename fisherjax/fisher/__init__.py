@@ -12,9 +12,10 @@ from ._convolutional import (
 from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
 from ._decoder import decoder
+from ._diagnosis import AssumptionWarning
 from ._direct import direct, shuffled
 from ._eigendistortions import Eigendistortion, eigendistortions
-from ._estimate import FisherEstimate
+from ._estimate import Diagnosis, FisherEstimate
 from ._gaussian import gaussian_information, optimal_decoder, sensitivity_index
 from ._meanfield import meanfield_curve, operator_curve
 from ._memory import memory_curve, memory_matrix, total_memory
@@ -27,9 +28,11 @@ from ._simulated import ensemble_curve, simulated_curve
 from ._total import gaussian_total
 
 __all__ = [
+    "AssumptionWarning",
     "ClosureMoments",
     "ConvolutionalInformation",
     "CramerRao",
+    "Diagnosis",
     "Eigendistortion",
     "FisherCurve",
     "FisherEstimate",

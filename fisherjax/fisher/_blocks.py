@@ -10,7 +10,7 @@ from jaxtyping import Array
 from fisherjax._errors import require
 from fisherjax.simulate import map_length
 
-from ._estimate import FisherEstimate, student_interval
+from ._estimate import student_interval
 
 Values = Callable[..., tuple[Array, Array]]
 """(corrected, naive) information of arrays with trials along the axis before the last, and of scalars."""
@@ -37,20 +37,34 @@ def without_block(part: Array, block: Array, num_blocks: int) -> Array:
 
 @jax.jit(static_argnums=(1, 2, 3, 4))
 def block_jackknife(
-    arrays: tuple[Array, ...], values: Values, num_blocks: int, confidence: float, method: str
-) -> FisherEstimate:
-    """Estimate from all trials, its error from the estimates that leave one block out."""
+    arrays: tuple[Array, ...],
+    values: Values,
+    num_blocks: int,
+    confidence: float,
+    corrected: bool = False,  # noqa: FBT001, FBT002
+) -> tuple[Array, Array, Array, Array]:
+    """Estimate from all trials, its error from the estimates that leave one block out, interval and naive estimate.
+
+    If `corrected`, the bias of order 1/T that these estimates show is taken from the first.
+    """
+    # the last few trials, where the blocks do not divide them, count for the value alone
+    whole = tuple(part if part.ndim < 2 else _divisible(part, num_blocks) for part in arrays)
 
     def without(block: Array) -> Array:
-        return values(*[without_block(part, block, num_blocks) for part in arrays])[0]
+        return values(*[without_block(part, block, num_blocks) for part in whole])[0]
 
     value, naive = values(*arrays)
-    parts = jax.lax.map(without, jnp.arange(num_blocks), batch_size=batch_length(arrays, num_blocks))
-    trials = next(part.shape[-2] for part in arrays if part.ndim > 1)
-    size = trials // num_blocks
-    error = jnp.std(parts, axis=0) * math.sqrt((trials - size) / size)
-    interval = student_interval(value, error, confidence, num_blocks - 1)
-    return FisherEstimate(value, error, interval, naive, method, confidence)
+    parts = jax.lax.map(without, jnp.arange(num_blocks), batch_size=batch_length(whole, num_blocks))
+    shares = [full.shape[-2] / part.shape[-2] for part, full in zip(arrays, whole, strict=True) if part.ndim > 1]
+    error = jnp.std(parts, axis=0) * math.sqrt((num_blocks - 1) * min(shares))
+    if corrected:
+        divided = value if min(shares) == 1 else values(*whole)[0]
+        value = value - (num_blocks - 1) * (jnp.mean(parts, axis=0) - divided)
+    return value, error, student_interval(value, error, confidence, num_blocks - 1), naive
+
+
+def _divisible(part: Array, num_blocks: int) -> Array:
+    return part[..., : part.shape[-2] // num_blocks * num_blocks, :]
 
 
 def batch_length(arrays: tuple[Array, ...], items: int) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,12 +12,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_key, check_scalar, require
+from fisherjax._errors import check_choice, check_confidence, check_key, check_share, require
 from fisherjax._types import Key
 from fisherjax.numerics import fit_parameters, full_precision
 
-from ._direct import check_pairs, direct, pair_moments
+from ._direct import check_pairs, direct, kept_trials, take_kept
 from ._estimate import FisherEstimate, check_freedom, check_invertible
+from ._moments import active_units, pair_moments, without_silent
 
 METHODS = ("held-out", "diagonal", "early-stopped", "neural")
 _DESCENT_STEPS = 400
@@ -26,13 +28,14 @@ _WIDTH = 32
 
 @full_precision
 def decoder(
-    responses_minus: object,
-    responses_plus: object,
-    separation: object,
+    responses_minus: Any,
+    responses_plus: Any,
+    separation: Any,
     *,
     key: Key,
     method: str = "held-out",
     training_share: float = 0.5,
+    robust: bool = False,
     confidence: float = 0.95,
 ) -> FisherEstimate:
     r"""Information that a trained decoder reaches on held-out trials, with its bias removed.
@@ -45,7 +48,8 @@ def decoder(
 
     which is `direct` for one unit: error and interval are exact for Gaussian y. No decoder can exceed the
     information of the responses, so this is a lower bound on average, also for responses that are not
-    Gaussian; for a linear one, on the linear information.
+    Gaussian; for a linear one, on the linear information. **The interval holds what this decoder reaches**, not
+    what the responses hold: a decoder trained on few trials reaches less.
 
     Parameters
     ----------
@@ -63,8 +67,10 @@ def decoder(
         log-odds y also find information that is not linear.
     training_share
         Share of trials that train; ignored by ``"early-stopped"``.
+    robust
+        Whether trials far outside the rest are set aside first, as in `direct`.
     confidence
-        Coverage of the interval.
+        Coverage of the interval, between 0 and 1.
 
     Returns
     -------
@@ -84,10 +90,13 @@ def decoder(
     """
     key = check_key("key", key)
     check_choice("method", method, METHODS)
-    check_scalar("training_share", training_share, minimum=0.0, strict=True)
-    require(float(training_share) < 1, f"training_share must be below 1, got {training_share}")
+    confidence = check_confidence(confidence)
+    training_share = check_share("training_share", training_share, strict=True)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
-    require(minus.ndim == 2, f"responses must have shape (trials, units), got {minus.shape}")
+    require(minus.ndim == 2, f"responses_minus must have shape (trials, units), got {minus.shape}")
+    told = ""
+    if robust:
+        minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
     split_key, fit_key = jax.random.split(key)
     parts = 2 if method == "early-stopped" else 1
     share = 2 / 3 if method == "early-stopped" else float(training_share)
@@ -98,8 +107,10 @@ def decoder(
     training = [parts[:-1] for parts in conditions]
     validation = [parts[-1] for parts in conditions]
     statistic = _train(method, training, step, fit_key)
-    found = direct(statistic(validation[0])[:, None], statistic(validation[1])[:, None], step[0], confidence=confidence)
-    return dataclasses.replace(found, method=f"{method} decoder")
+    numbers = [statistic(part)[:, None] for part in validation]
+    found = direct(*numbers, step[0], confidence=confidence)
+    of = "what this decoder reaches, a lower bound of the information"
+    return dataclasses.replace(found, method=f"{method} decoder{told}", interval_of=of)
 
 
 def _divide(trials: Array, key: Key, share: float, parts: int) -> list[Array]:
@@ -123,22 +134,23 @@ def _train(method: str, training: list[list[Array]], step: Array, key: Key) -> C
     if method == "early-stopped":
         weights = _descend(minus, plus, training[0][1], training[1][1])
     elif method == "diagonal":
-        weights = moments.slope[0] / jnp.diagonal(moments.covariance)
+        slope, covariance, _ = active_units(moments.slope, moments.covariance)
+        weights = slope[0] / jnp.diagonal(covariance)
     else:
         check_freedom(minus.shape[1], len(minus) + len(plus) - 2, f"{len(minus)} and {len(plus)} training trials")
-        check_invertible("the covariance of the training trials", moments.covariance)
-        weights = jnp.linalg.solve(moments.covariance, moments.slope[0])
+        # a unit that is silent in the training trials gets no weight
+        slope, covariance, _ = active_units(moments.slope, moments.covariance)
+        check_invertible("the covariance of the training trials", covariance)
+        weights = jnp.linalg.solve(covariance, slope[0])
     return lambda responses: responses @ weights
 
 
 @jax.jit
 def _descend(minus: Array, plus: Array, minus_check: Array, plus_check: Array) -> Float[Array, " p"]:
     """Weights along gradient descent of the squared error of the condition, best on the checking trials."""
-    scale = jnp.sqrt(jnp.var(jnp.concatenate([minus, plus]), axis=0))
-    scale = jnp.where(scale > 0, scale, 1)
-    centre = (jnp.mean(minus, axis=0) + jnp.mean(plus, axis=0)) / 2
-    train = (jnp.concatenate([minus, plus]) - centre) / scale
-    check = (jnp.concatenate([minus_check, plus_check]) - centre) / scale
+    centre, gain = _standard(minus, plus)
+    train = (jnp.concatenate([minus, plus]) - centre) * gain
+    check = (jnp.concatenate([minus_check, plus_check]) - centre) * gain
 
     def labels(first: Array, second: Array) -> Array:
         return jnp.concatenate([-jnp.ones(len(first), first.dtype), jnp.ones(len(second), first.dtype)])
@@ -155,18 +167,24 @@ def _descend(minus: Array, plus: Array, minus_check: Array, plus_check: Array) -
 
     start = (jnp.zeros_like(cross), rate * cross, jnp.asarray(jnp.inf, cross.dtype))
     (_, best, _), _ = jax.lax.scan(step, start, length=_DESCENT_STEPS)
-    return best / scale
+    return best * gain
+
+
+def _standard(minus: Array, plus: Array) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+    """Mean and one over the deviation of each unit; zero for one that never varies but for rounding."""
+    both = jnp.concatenate([minus, plus])
+    centre, variance = jnp.mean(both, axis=0), jnp.var(both, axis=0)
+    varies = jnp.diagonal(without_silent(jnp.diag(variance), jnp.mean(both**2, axis=0))) > 0
+    return centre, jnp.where(varies, 1 / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
 
 
 def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Array]:
     """Log-odds of the second condition by a network, trained on four fifths and stopped on the last fifth."""
     start_key, fit_key = jax.random.split(key)
-    both = jnp.concatenate([minus, plus])
-    centre, scale = jnp.mean(both, axis=0), jnp.std(both, axis=0)
-    scale = jnp.where(scale > 0, scale, 1)
-    parts = [((part - centre) / scale) for part in (minus, plus)]
+    centre, gain = _standard(minus, plus)
+    parts = [((part - centre) * gain) for part in (minus, plus)]
     train, check = [part[len(part) // 5 :] for part in parts], [part[: max(1, len(part) // 5)] for part in parts]
-    network = eqx.nn.MLP(minus.shape[1], "scalar", _WIDTH, 2, activation=jax.nn.gelu, dtype=both.dtype, key=start_key)
+    network = eqx.nn.MLP(minus.shape[1], "scalar", _WIDTH, 2, activation=jax.nn.gelu, dtype=minus.dtype, key=start_key)
 
     fit = fit_parameters(
         network,
@@ -177,7 +195,7 @@ def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Arr
         num_steps=_NETWORK_STEPS,
         held_out=jax.tree_util.Partial(_log_loss, check),
     )
-    return lambda responses: jax.vmap(fit.best)((responses - centre) / scale)
+    return lambda responses: jax.vmap(fit.best)((responses - centre) * gain)
 
 
 def _log_loss(pair: list[Array], network: eqx.nn.MLP) -> Array:

@@ -1,45 +1,54 @@
 """Fisher information from responses to pairs of nearby stimuli: the bias-corrected direct estimates."""
 
 import math
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_scalar, is_traced, require
-from fisherjax.numerics import full_precision, noncentrality_interval
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_confidence, check_share, is_traced, require
+from fisherjax._types import Scalar
+from fisherjax.numerics import full_precision
 
 from ._blocks import block_jackknife, check_blocks
+from ._dependence import as_blocks, effective_moments
+from ._diagnosis import diagnose
 from ._estimate import (
+    Diagnosis,
     FisherEstimate,
-    as_responses,
     check_freedom,
     check_invertible,
+    in_common_frame,
     normal_interval,
     scalar_if,
     wilson_interval,
 )
+from ._interval import noncentral_f_interval
+from ._moments import (
+    PairMoments,
+    active_units,
+    degrees_of_freedom,
+    direct_value,
+    pair_moments,
+    shuffled_value,
+)
+from ._outliers import without_outliers
 
 _BLOCKS = 10  # of the jackknife for a shrunken covariance
 
 
-class PairMoments(NamedTuple):
-    """Sufficient statistics of two-condition data for K stimulus parameters."""
-
-    slope: Float[Array, "K p"]  # f̂′
-    covariance: Float[Array, "p p"]  # S, pooled over conditions
-    precision: Float[Array, " K"]  # n₀, Cov f̂′ = Σ/n₀
-
-
 @full_precision
 def direct(
-    responses_minus: object,
-    responses_plus: object,
-    separation: object,
+    responses_minus: Any,
+    responses_plus: Any,
+    separation: Any,
     *,
     shrinkage: float | None = None,
+    robust: bool = False,
+    blocks: Any = None,
     confidence: float = 0.95,
 ) -> FisherEstimate:
     r"""Linear Fisher information from responses to two stimuli Δθ apart, with its bias removed.
@@ -52,8 +61,9 @@ def direct(
         \operatorname{Var} I = \frac{2}{ν-p-3}\left[(I + p/n_0)^2 + (p/n_0^2 + 2I/n_0)(ν-p-1)\right].
 
     Both are exact for Gaussian responses of equal covariance, also where there is no information. The
-    interval inverts Î n₀ (ν−p+1)/(νp) ~ noncentral F(p, ν−p+1; n₀I) in its noncentrality. The finite step
-    Δθ itself biases the derivative; no formula repairs that, `pathwise` has no step.
+    interval inverts Î n₀ (ν−p+1)/(νp) ~ noncentral F(p, ν−p+1; n₀I) in its noncentrality, in float64. What it
+    assumes is tested on the data (`Diagnosis`), and an `AssumptionWarning` names what does not hold and the way out.
+    The finite step Δθ itself biases the derivative; no formula repairs that, `pathwise` has no step.
 
     Parameters
     ----------
@@ -65,8 +75,16 @@ def direct(
     shrinkage
         λ in (0, 1]: replaces S by (1 − λ) S + λ diag S, for more units than trials allow. The result is
         labelled as biased (towards the shuffled information), its error comes from a jackknife over trials.
+    robust
+        Whether trials far outside the rest are set aside first: those that fail an exact test against the mean and
+        covariance of the others, started from the minimum covariance determinant. Of a hundred Gaussian data sets
+        one loses a trial. For artefacts, not for responses whose own tails are heavy (there: `jackknife`).
+    blocks
+        Trials that belong together: the length of runs of consecutive trials within which they may be correlated
+        (several correlation times; the borders are allowed for), or labels (trials,) for each condition, as sessions.
+        The trials then count as fewer independent ones, in the bias as in the error.
     confidence
-        Coverage of the interval.
+        Coverage of the interval, between 0 and 1.
 
     Returns
     -------
@@ -74,28 +92,58 @@ def direct(
 
     Raises
     ------
+    TypeError
+        If responses are not real numbers.
     ValueError
-        If p ≥ ν − 1 without shrinkage, a value is not finite, units differ, the covariance is singular, or
-        the separation is not positive.
+        If p ≥ ν − 1 without shrinkage, a value is not finite, a unit never varies, units differ, the covariance is
+        singular, the separation is not positive, or `confidence` or `blocks` is out of range.
 
     References
     ----------
     Kanitscheider, Coen-Cagli, Kohn & Pouget (2015), Measuring Fisher information accurately in correlated
     neural populations, PLoS Comput. Biol. 11, e1004218, eq. 12; Steiger (2004) for the interval.
     """
+    confidence = check_confidence(confidence)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
+    single = minus.ndim == 2
+    require(single or not (robust or blocks is not None), "robust and blocks take one stimulus parameter, not several")
     if shrinkage is not None:
+        require(not robust and blocks is None, "shrinkage cannot be combined with robust or blocks")
         return _shrunk(minus, plus, step, shrinkage, confidence)
-    freedom = degrees_of_freedom(minus, plus)
-    check_freedom(minus.shape[-1], freedom, _trials(minus, plus))
+    codes = None if blocks is None else as_blocks(blocks, (len(minus), len(plus)))
+    method = "direct"
+    if robust:
+        kept = kept_trials(minus, plus)
+        minus, plus, told = take_kept(minus, plus, kept)
+        codes = None if codes is None else codes.taken(kept)
+        method += told
+    freedom: Scalar = degrees_of_freedom(minus, plus)
+    check_freedom(minus.shape[-1], degrees_of_freedom(minus, plus), _trials(minus, plus))
     moments = pair_moments(minus, plus, step)
     check_invertible("the pooled covariance of the responses", moments.covariance)
-    return _direct(moments, freedom, confidence, minus.ndim == 2)
+    if codes is not None:
+        moments, freedom = effective_moments(minus, plus, step, codes)
+        if not is_traced(freedom):
+            check_freedom(minus.shape[-1], int(freedom), f"{_trials(minus, plus)}, which are correlated")
+        method += f", blocks of {codes.length} trials" if codes.length else ", labelled blocks"
+    diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, dependent=codes is not None)
+    value, error, naive = _direct(moments, freedom)
+    if not single:
+        interval = normal_interval(value, error, confidence)
+    else:
+        value, error, naive, precision = value[0, 0], error[0, 0], naive[0, 0], moments.precision[0]
+        interval = noncentral_f_interval(naive, precision, freedom, minus.shape[-1], confidence)
+    return FisherEstimate(value, error, interval, naive, method, confidence, diagnosis=diagnosis)
 
 
 @full_precision
 def shuffled(
-    responses_minus: object, responses_plus: object, separation: object, *, confidence: float = 0.95
+    responses_minus: Any,
+    responses_plus: Any,
+    separation: Any,
+    *,
+    robust: bool = False,
+    confidence: float = 0.95,
 ) -> FisherEstimate:
     r"""Information that the units would have without noise correlations, with its bias removed.
 
@@ -108,49 +156,63 @@ def shuffled(
 
     Parameters, errors and source are those of `direct`.
     """
+    confidence = check_confidence(confidence)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
+    method = "shuffled"
+    if robust:
+        require(minus.ndim == 2, "robust takes one stimulus parameter, not several")
+        minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
+        method += told
     freedom = degrees_of_freedom(minus, plus)
     require(freedom > 2, f"responses must have more than 4 trials in all, got {_trials(minus, plus)}")
     moments = pair_moments(minus, plus, step)
-    if not is_traced(minus):
-        silent = np.flatnonzero(np.diagonal(np.asarray(moments.covariance)) <= 0)
-        require(silent.size == 0, f"units {silent[:5].tolist()} never vary (given the stimulus); leave them out")
-    return _shuffled(moments, freedom, confidence, minus.ndim == 2)
+    diagnosis = diagnosis_of_pairs(minus, plus, moments.slope)
+    value, error, naive, growth = _shuffled(moments, freedom)
+    interval = wilson_interval(value, error, growth, confidence)
+    if minus.ndim == 2:
+        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
+    of = "linear Fisher information of units taken as independent"
+    return FisherEstimate(value, error, interval, naive, method, confidence, of, diagnosis)
 
 
-def direct_value(moments: PairMoments, freedom: int) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
-    """Corrected and naive information, ν degrees of freedom."""
-    units = moments.slope.shape[1]
-    factor = jax.scipy.linalg.cho_factor(moments.covariance, lower=True)
-    naive = moments.slope @ jax.scipy.linalg.cho_solve(factor, moments.slope.T)
-    return (freedom - units - 1) / freedom * naive - jnp.diag(units / moments.precision), naive
+def kept_trials(minus: Array, plus: Array) -> list[np.ndarray]:
+    """Which trials of both conditions are not far outside the rest."""
+    require(not is_traced((minus, plus)), "robust needs concrete responses: call this outside of jit, grad and vmap")
+    return without_outliers([np.asarray(part, np.float64) for part in (minus, plus)])
 
 
-def shuffled_value(moments: PairMoments, freedom: int) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
-    """Corrected and naive information of units taken as independent."""
-    units = moments.slope.shape[1]
-    naive = (moments.slope / jnp.diagonal(moments.covariance)) @ moments.slope.T
-    return (freedom - 2) / freedom * naive - jnp.diag(units / moments.precision), naive
+def take_kept(minus: Array, plus: Array, kept: list[np.ndarray]) -> tuple[Array, Array, str]:
+    """Both conditions without the trials that are set aside, and the words for it."""
+    apart, total = sum(int((~part).sum()) for part in kept), len(minus) + len(plus)
+    return minus[kept[0]], plus[kept[1]], f", {apart} of {total} trials set aside"
 
 
-@jax.jit(static_argnums=(1, 2, 3))
-def _direct(moments: PairMoments, freedom: int, confidence: float, scalar: bool) -> FisherEstimate:  # noqa: FBT001
+def diagnosis_of_pairs(
+    minus: Array, plus: Array, slope: Array, *, gaussian: bool = True, dependent: bool = False
+) -> Diagnosis | None:
+    """Diagnosis of two-condition data; None where they are traced."""
+    if is_traced((minus, plus, slope)):
+        return None
+    conditions = [
+        np.asarray(part, np.float64)
+        for pair in zip(minus.reshape(-1, *minus.shape[-2:]), plus.reshape(-1, *plus.shape[-2:]), strict=True)
+        for part in pair
+    ]
+    return diagnose(conditions, np.asarray(slope), gaussian=gaussian, dependent=dependent)
+
+
+@jax.jit
+def _direct(moments: PairMoments, freedom: Scalar) -> tuple[Array, Array, Array]:
+    """Corrected value, error and naive value, (K, K)."""
     value, naive = direct_value(moments, freedom)
-    units, precision = moments.slope.shape[1], moments.precision
-    error = jnp.sqrt(_direct_variance(value, precision, units, freedom))
-    if not scalar:
-        return FisherEstimate(value, error, normal_interval(value, error, confidence), naive, "direct", confidence)
-    value, error, naive, precision = value[0, 0], error[0, 0], naive[0, 0], precision[0]
-    statistic = naive * precision * (freedom - units + 1) / (freedom * units)
-    ends = noncentrality_interval(statistic, units, freedom - units + 1, confidence)
-    return FisherEstimate(value, error, ends / precision, naive, "direct", confidence)
+    error = jnp.sqrt(_direct_variance(value, moments.precision, moments.slope.shape[1], freedom))
+    return value, error, naive
 
 
-def _direct_variance(value: Array, precision: Array, units: int, freedom: int) -> Float[Array, "K K"]:
+def _direct_variance(value: Array, precision: Array, units: int, freedom: Scalar) -> Float[Array, "K K"]:
     """Variance of the corrected estimate: exact moments of Gaussian means and of an inverse Wishart matrix."""
-    own, excess = freedom - units - 1, freedom - units - 3
-    if excess <= 0:
-        return jnp.full_like(value, jnp.inf)
+    own, excess = jnp.asarray(freedom - units - 1, value.dtype), jnp.asarray(freedom - units - 3, value.dtype)
+    infinite, excess = excess <= 0, jnp.maximum(excess, 1)
     # where the estimate is negative its variance is taken at zero information
     alone = jnp.maximum(jnp.diagonal(value), 0)
     noise = units / precision
@@ -160,18 +222,15 @@ def _direct_variance(value: Array, precision: Array, units: int, freedom: int) -
     spread = alone[:, None] / precision + alone / precision[:, None] + noise[:, None] / precision
     between = (own + 2) * (value**2 + spread) + own * (alone + noise)[:, None] * (alone + noise)
     between = between / (own + 1) / excess + spread
-    return jnp.where(jnp.eye(len(value), dtype=bool), diagonal, between)
+    return jnp.where(infinite, jnp.inf, jnp.where(jnp.eye(len(value), dtype=bool), diagonal, between))
 
 
-@jax.jit(static_argnums=(1, 2, 3))
-def _shuffled(moments: PairMoments, freedom: int, confidence: float, scalar: bool) -> FisherEstimate:  # noqa: FBT001
+@jax.jit(static_argnums=1)
+def _shuffled(moments: PairMoments, freedom: int) -> tuple[Array, Array, Array, Array]:
+    """Corrected value, error, naive value, and how the variance grows with the information, (K, K)."""
     value, naive = shuffled_value(moments, freedom)
     variance, growth = _shuffled_variance(moments, freedom)
-    error = jnp.sqrt(variance)
-    interval = wilson_interval(value, error, growth, confidence)
-    if scalar:
-        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
-    return FisherEstimate(value, error, interval, naive, "shuffled", confidence)
+    return value, jnp.sqrt(variance), naive, growth
 
 
 def _shuffled_variance(moments: PairMoments, freedom: int) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
@@ -194,62 +253,54 @@ def _shuffled_variance(moments: PairMoments, freedom: int) -> tuple[Float[Array,
     return jnp.maximum(through_slopes, same * null / 2) + through_variances, growth
 
 
-def check_pairs(
-    responses_minus: object, responses_plus: object, separation: object
-) -> tuple[Array, Array, Float[Array, " K"]]:
-    """Two conditions of matching units, (trials, units) or (K, trials, units), and the separations (K,)."""
-    minus = as_responses("responses_minus", responses_minus, (2, 3))
-    plus = as_responses("responses_plus", responses_plus, (2, 3)).astype(minus.dtype)
+def check_pairs(responses_minus: Any, responses_plus: Any, separation: Any) -> tuple[Array, Array, Float[Array, " K"]]:
+    """Two conditions of matching units, (trials, units) or (K, trials, units), and the separations (K,).
+
+    Concrete responses come back in a frame of their own (`in_common_frame`), in which their information is the same.
+    """
+    names = ("responses_minus", "responses_plus")
+    (minus, plus), _ = in_common_frame(names, (responses_minus, responses_plus), (2, 3))
     require(
         minus.ndim == plus.ndim and minus.shape[-1] == plus.shape[-1] and minus.shape[:-2] == plus.shape[:-2],
         f"the conditions must have the same units: responses_minus has shape {minus.shape}, "
         f"responses_plus {plus.shape}",
     )
-    step = jnp.atleast_1d(jnp.asarray(separation, minus.dtype))
+    return minus, plus, check_separation(separation, minus)
+
+
+def check_separation(separation: Any, minus: Array) -> Float[Array, " K"]:
+    """Δθ of each stimulus parameter, above zero."""
+    step = jnp.atleast_1d(as_real("separation", separation, "", "K", dtype=minus.dtype))
     expected = minus.shape[0] if minus.ndim == 3 else 1
     require(step.shape == (expected,), f"separation must be one number per parameter ({expected}), got {step.shape}")
     if not is_traced(step):
-        for number in np.asarray(step):
-            check_scalar("separation", number, minimum=0.0, strict=True)
-    return minus, plus, step
-
-
-def degrees_of_freedom(minus: Array, plus: Array) -> int:
-    """ν of the covariance pooled over all conditions."""
-    parameters = minus.shape[0] if minus.ndim == 3 else 1
-    return parameters * (minus.shape[-2] + plus.shape[-2] - 2)
+        least = float(jnp.min(step))
+        require(least > 0, f"separation must be above 0, got {least:g}")
+        square = float(jnp.min(step**2)) > 0 and bool(jnp.isfinite(jnp.max(step**2)))
+        require(square, f"separation = {least:g} is out of the range of {step.dtype}: measure θ in another unit")
+    return step
 
 
 def _trials(minus: Array, plus: Array) -> str:
     return f"T = {minus.shape[-2]} and {plus.shape[-2]} trials"
 
 
-@jax.jit
-def pair_moments(minus: Array, plus: Array, step: Array) -> PairMoments:
-    """Derivative of the mean, pooled covariance and precision."""
-    minus, plus = (part.reshape(-1, *part.shape[-2:]) for part in (minus, plus))
-    means = [jnp.mean(part, axis=1) for part in (minus, plus)]
-    first, second = (part - mean[:, None] for part, mean in zip((minus, plus), means, strict=True))
-    scatter = jnp.einsum("kti,ktj->ij", first, first) + jnp.einsum("kti,ktj->ij", second, second)
-    freedom = degrees_of_freedom(minus, plus)
-    precision = step**2 / (1 / minus.shape[1] + 1 / plus.shape[1])
-    return PairMoments((means[1] - means[0]) / step[:, None], scatter / freedom, precision)
-
-
-def _shrunk(minus: Array, plus: Array, step: Array, shrinkage: float, confidence: float) -> FisherEstimate:
+def _shrunk(minus: Array, plus: Array, step: Array, shrinkage: Any, confidence: float) -> FisherEstimate:
     """Information with a shrunken covariance; biased, its error from a jackknife."""
-    check_scalar("shrinkage", shrinkage, minimum=0.0, strict=True)
-    require(float(shrinkage) <= 1, f"shrinkage must be at most 1, got {shrinkage}")
+    share = check_share("shrinkage", shrinkage)
+    require(share > 0, f"shrinkage must be above 0, got {share:g}")
     check_blocks((minus, plus), _BLOCKS)
-    arrays = (minus, plus, step, jnp.asarray(shrinkage, minus.dtype))
-    return block_jackknife(arrays, _shrunk_values, _BLOCKS, confidence, f"direct, shrinkage {shrinkage:g} (biased)")
+    arrays = (minus, plus, step, jnp.asarray(share, minus.dtype))
+    found = block_jackknife(arrays, _shrunk_values, _BLOCKS, confidence)
+    of = "linear Fisher information, less what shrinkage hides"
+    return FisherEstimate(*found, f"direct, shrinkage {share:g} (biased)", confidence, of)
 
 
 def _shrunk_values(minus: Array, plus: Array, step: Array, shrinkage: Array) -> tuple[Array, Array]:
     moments = pair_moments(minus, plus, step)
-    own = jnp.diagonal(moments.covariance)
-    target = (1 - shrinkage) * moments.covariance + shrinkage * jnp.diag(own)
+    slope, covariance, _ = active_units(moments.slope, moments.covariance)
+    target = (1 - shrinkage) * covariance + shrinkage * jnp.diag(jnp.diagonal(covariance))
     factor = jax.scipy.linalg.cho_factor(target, lower=True)
-    naive = moments.slope @ jax.scipy.linalg.cho_solve(factor, moments.slope.T)
+    naive = slope @ jax.scipy.linalg.cho_solve(factor, slope.T)
     noise = jnp.trace(jax.scipy.linalg.cho_solve(factor, moments.covariance))
     return scalar_if(minus.ndim == 2, (naive - jnp.diag(noise / moments.precision), naive))

@@ -1,4 +1,7 @@
-"""What an estimator returns, and the checks of data that all estimators share."""
+"""What an estimator returns, and the gate through which responses of trials enter all estimators."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -7,17 +10,48 @@ import scipy.stats
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
+from fisherjax._arrays import as_real, float_type, host_real
 from fisherjax._errors import is_traced, require
-from fisherjax._types import Result, as_float
+from fisherjax._types import Result
 
-_SHOWN = 5  # bad rows that a message lists
+_SHOWN = 5  # bad rows or units that a message lists
+_ROUNDING = 8.0  # a unit whose range is fewer roundings of its values than this is constant
+
+
+class Diagnosis(Result):
+    """What the data say about the assumptions that an interval rests on.
+
+    Statistics of the responses after their mean (given the stimulus) is removed and their covariance made one. Each
+    comes with the probability that Gaussian responses, independent from trial to trial and of one covariance, would
+    show as much; NaN where it cannot be tested (fewer than some three trials per unit).
+    """
+
+    kurtosis: float = eqx.field(static=True)
+    """E|z|⁴/(p(p + 2)) − 1, above 0 for heavy tails (Mardia)"""
+    kurtosis_probability: float = eqx.field(static=True)
+    skewness: float = eqx.field(static=True)
+    """E(z·z̃)³/p, 0 for symmetric responses (Mardia)"""
+    skewness_probability: float = eqx.field(static=True)
+    trial_correlation: float = eqx.field(static=True)
+    """correlation of each trial with the next, the larger one of: mean over directions, along the decoder"""
+    trial_correlation_probability: float = eqx.field(static=True)
+    covariance_probability: float = eqx.field(static=True)
+    """that the conditions have one covariance (Box's M)"""
+    outliers: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    """trials far outside the rest, for each condition"""
+    findings: tuple[str, ...] = eqx.field(static=True)
+    """what was found, in sentences, with the remedy"""
+
+    def __repr__(self) -> str:
+        return f"Diagnosis({'; '.join(self.findings) or 'nothing speaks against it'})"
 
 
 class FisherEstimate(Result):
     """Fisher information estimated from samples, 1/θ²; (K, K) matrices for K stimulus parameters.
 
     `naive` is the plug-in estimate whose bias was removed from `value`. Nothing is clipped: a `value` that
-    is compatible with zero may be negative.
+    is compatible with zero may be negative. `interval_of` says what the interval is meant to hold; `diagnosis` how
+    far the data support what it assumes (None where they were not looked at, as under jit).
     """
 
     value: Float[Array, "*KK"]
@@ -26,6 +60,8 @@ class FisherEstimate(Result):
     naive: Float[Array, "*KK"]
     method: str = eqx.field(static=True, default="direct")
     confidence: float = eqx.field(static=True, default=0.95)
+    interval_of: str = eqx.field(static=True, default="linear Fisher information")
+    diagnosis: Diagnosis | None = None
 
     @property
     def relative_error(self) -> Float[Array, "*KK"]:
@@ -58,33 +94,60 @@ def student_interval(value: Array, error: Array, confidence: float, freedom: int
     return jnp.stack([value - reach, value + reach])
 
 
-def as_responses(name: str, responses: object, ndims: tuple[int, ...] = (2,)) -> Array:
+def as_responses(name: str, responses: Any, ndims: tuple[int, ...] = (2,)) -> Array:
     """Responses as a float array (…, trials, units) without a bad value.
 
     Raises
     ------
+    TypeError
+        If they are not real numbers.
     ValueError
         If there are too many or few axes, fewer than two trials, or a value that is not finite (with its rows).
     """
-    array = as_float(responses)
-    shapes = " or ".join("(" + ", ".join([*["K"] * (n - 2), "trials", "units"]) + ")" for n in ndims)
-    hint = "; one unit is a column, responses[:, None]" if array.ndim == 1 else ""
-    require(array.ndim in ndims, f"{name} must have shape {shapes}, got {array.shape}{hint}")
-    require(
-        array.shape[-2] >= 2,
-        f"{name} has {array.shape[-2]} trial{'s' * (array.shape[-2] != 1)}: a covariance needs at least 2",
-    )
-    require(array.shape[-1] >= 1, f"{name} has no units: shape {array.shape}")
-    if not is_traced(array):
-        finite = np.isfinite(np.asarray(array)).all(axis=-1)
-        rows = np.flatnonzero(~(finite if finite.ndim == 1 else finite.all(axis=0)))
-        if rows.size:
-            shown = ", ".join(map(str, rows[:_SHOWN])) + (", …" if rows.size > _SHOWN else "")
-            raise ValueError(
-                f"{name} holds NaN or infinite values in {rows.size} of {array.shape[-2]} rows (trials {shown}); "
-                "remove those trials"
-            )
+    array = as_real(name, responses, *_shapes(ndims), finite=False, hint=_column_hint(responses))
+    _check_trials(name, array)
     return array
+
+
+def in_common_frame(
+    names: Sequence[str], arrays: Sequence[Any], ndims: tuple[int, ...] = (2,)
+) -> tuple[list[Array], Float[np.ndarray, " p"]]:
+    """Responses of several conditions in one float type, each unit about its mean and in units near its deviation.
+
+    Fisher information does not depend on where a unit's zero lies nor on its unit of measurement; the rounding of
+    single precision does, and so would a test of what never varies. Concrete data are therefore shifted (one mean for
+    all conditions) and scaled (by powers of two) in double precision before they are cut.
+
+    Returns
+    -------
+    arrays
+        As given, for instance (trials, units).
+    scale
+        What each unit was multiplied by: one for traced data, which stay as they are.
+
+    Raises
+    ------
+    ValueError
+        As `as_responses`, and if a unit never varies but for rounding.
+    """
+    if is_traced(list(arrays)):
+        traced = [as_responses(name, part, ndims) for name, part in zip(names, arrays, strict=True)]
+        kind = float_type(*traced)
+        return [part.astype(kind) for part in traced], np.ones(traced[0].shape[-1])
+    own = [host_real(n, part, *_shapes(ndims), finite=False, hint=_column_hint(part)) for n, part in
+           zip(names, arrays, strict=True)]  # fmt: skip
+    for name, part in zip(names, own, strict=True):
+        _check_trials(name, part)
+    units = {part.shape[-1] for part in own}
+    if len(units) > 1:
+        told = ", ".join(f"{name} has shape {part.shape}" for name, part in zip(names, own, strict=True))
+        raise ValueError(f"the conditions must have the same units: {told}")
+    _check_varying(own)
+    rows = np.concatenate([np.asarray(part, np.float64).reshape(-1, part.shape[-1]) for part in own])
+    centre = rows.mean(axis=0)
+    scale = 2.0 ** -np.round(np.log2(np.abs(rows - centre).max(axis=0)))
+    kind = float_type(*own) if all(part.dtype.kind == "f" for part in own) else float_type()
+    return [jnp.asarray((np.asarray(part, np.float64) - centre) * scale, kind) for part in own], scale
 
 
 def check_freedom(units: int, freedom: int, trials: str) -> None:
@@ -104,9 +167,7 @@ def check_invertible(what: str, scatter: Array) -> None:
     matrix = np.asarray(scatter, np.float64)
     variances = np.diagonal(matrix)
     silent = np.flatnonzero(variances <= 0)
-    if silent.size:
-        shown = ", ".join(map(str, silent[:_SHOWN])) + (", …" if silent.size > _SHOWN else "")
-        raise ValueError(f"{what} is singular: units {shown} never vary (given the stimulus); leave them out")
+    require(silent.size == 0, f"{what} is singular: units {_listed(silent)} never vary (given the stimulus); {_LEAVE}")
     scale = np.sqrt(variances)
     least = float(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0])
     tolerance = 10 * len(matrix) * float(jnp.finfo(scatter.dtype).eps)
@@ -115,3 +176,47 @@ def check_invertible(what: str, scatter: Array) -> None:
         f"{what} is singular to rounding (least eigenvalue of the correlation matrix {least:.1e}): some units are "
         "sums of others; read out fewer units or principal components",
     )
+
+
+_LEAVE = "leave them out"
+
+
+def _shapes(ndims: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(" ".join([*["K"] * (count - 2), "trials", "units"]) for count in ndims)
+
+
+def _column_hint(responses: Any) -> str:
+    flat = getattr(responses, "ndim", None) == 1
+    return "one unit is a column, responses[:, None]" if flat else ""
+
+
+def _check_trials(name: str, array: Any) -> None:
+    count = array.shape[-2]
+    require(count >= 2, f"{name} has {count} trial{'s' * (count != 1)}: a covariance needs at least 2")
+    require(array.shape[-1] >= 1, f"{name} has no units: shape {array.shape}")
+    if is_traced(array):
+        return
+    finite = np.isfinite(np.asarray(array)).all(axis=-1)
+    rows = np.flatnonzero(~(finite if finite.ndim == 1 else finite.all(axis=0)))
+    require(
+        rows.size == 0,
+        f"{name} holds NaN or infinite values in {rows.size} of {count} rows (trials {_listed(rows)}); "
+        "remove those trials",
+    )
+
+
+def _check_varying(arrays: Sequence[np.ndarray]) -> None:
+    """Refuse a unit that is constant in every condition but for the rounding of its own values."""
+    silent = np.ones(arrays[0].shape[-1], bool)
+    for part in arrays:
+        conditions = part.reshape(-1, *part.shape[-2:])
+        span = np.ptp(np.asarray(conditions, np.float64), axis=1)
+        kind = np.finfo(part.dtype)
+        rounding = _ROUNDING * float(kind.eps) * np.abs(conditions).max(axis=1).astype(np.float64)
+        silent &= (span <= np.maximum(rounding, float(kind.tiny))).all(axis=0)
+    where = np.flatnonzero(silent)
+    require(where.size == 0, f"units {_listed(where)} never vary (given the stimulus); {_LEAVE}")
+
+
+def _listed(items: np.ndarray) -> str:
+    return ", ".join(map(str, items[:_SHOWN])) + (", …" if items.size > _SHOWN else "")

@@ -1,16 +1,30 @@
 """Fisher information from samples and their exact derivatives in the stimulus."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import require
+from fisherjax._arrays import as_real, host_real
+from fisherjax._errors import check_confidence, is_traced, require
 from fisherjax.numerics import full_precision
 
-from ._estimate import FisherEstimate, as_responses, check_freedom, check_invertible, scalar_if, wilson_interval
+from ._diagnosis import diagnose
+from ._estimate import (
+    FisherEstimate,
+    check_freedom,
+    check_invertible,
+    in_common_frame,
+    scalar_if,
+    wilson_interval,
+)
+from ._interval import matched_interval
+from ._moments import without_silent
+from ._outliers import without_outliers
+
+_PRIOR_TRIALS = 30  # that the Gaussian variance of an inverse covariance counts for, beside the observed one
 
 
 class PathMoments(NamedTuple):
@@ -23,7 +37,7 @@ class PathMoments(NamedTuple):
 
 
 @full_precision
-def pathwise(responses: object, derivatives: object, *, confidence: float = 0.95) -> FisherEstimate:
+def pathwise(responses: Any, derivatives: Any, *, robust: bool = False, confidence: float = 0.95) -> FisherEstimate:
     r"""Linear Fisher information from responses and their derivatives at fixed randomness, bias removed.
 
     For r_i = g(θ, ε_i) and r′_i = ∂g/∂θ at the same ε_i, with m the mean of r′, D̂ its covariance, S that of
@@ -35,8 +49,10 @@ def pathwise(responses: object, derivatives: object, *, confidence: float = 0.95
     This is the limit of `direct` at common random numbers and a vanishing step: no step to choose, and far
     less noise. Unbiased for Gaussian r. The standard error comes from each trial's influence
     ψ_i = 2aᵀ(r′_i − m) − [(aᵀz_i)² − Î], a = S⁻¹m, z_i the centred response, corrected for its own bias at
-    p not far below n (leave-one-out derivatives, leverages of the responses); the interval is Wilson's. For
-    strongly non-Gaussian responses prefer the error of `jackknife`.
+    p not far below n (leave-one-out derivatives, leverages of the responses). The interval is that of a noncentral F
+    distribution with this variance and the part of it that the covariance causes, which gives it the lopsidedness of
+    an inverse covariance; off the diagonal of a Fisher matrix Wilson's. For strongly non-Gaussian responses prefer
+    `jackknife`.
 
     Invalid where a sample is not differentiable in θ: counts, thresholds, θ-dependent thinning. There use
     `direct` with common random numbers.
@@ -47,8 +63,10 @@ def pathwise(responses: object, derivatives: object, *, confidence: float = 0.95
         r (trials, units), all at one stimulus.
     derivatives
         r′ (trials, units), or (trials, K, units) for K stimulus parameters.
+    robust
+        Whether trials far outside the rest are set aside first, as in `direct`.
     confidence
-        Coverage of the interval.
+        Coverage of the interval, between 0 and 1.
 
     Returns
     -------
@@ -66,25 +84,47 @@ def pathwise(responses: object, derivatives: object, *, confidence: float = 0.95
     Bias: Kanitscheider et al. (2015), PLoS Comput. Biol. 11, e1004218, with n₀ = n/D; moments of the
     inverse Wishart distribution: von Rosen (1988), Scand. J. Statist. 15, 97–109.
     """
+    confidence = check_confidence(confidence)
     values, slopes, scalar = check_paths(responses, derivatives)
+    method = "pathwise"
+    if robust:
+        require(not is_traced(values), "robust needs concrete responses: call this outside of jit, grad and vmap")
+        kept = without_outliers([np.asarray(values, np.float64)])[0]
+        values, slopes = values[kept], slopes[kept]
+        method += f", {int((~kept).sum())} of {len(kept)} trials set aside"
     check_freedom(values.shape[1], values.shape[0] - 1, f"T = {values.shape[0]} trials")
     moments = path_moments(values, slopes)
     check_invertible("the covariance of the responses", moments.scatter)
-    return _pathwise(values, slopes, confidence, scalar)
+    diagnosis = None
+    if not is_traced((values, slopes)):
+        diagnosis = diagnose([np.asarray(values, np.float64)], np.asarray(moments.slope))
+    value, variance, naive, growth, through_covariance = _pathwise(values, slopes)
+    error, interval = jnp.sqrt(variance), wilson_interval(value, jnp.sqrt(variance), growth, confidence)
+    freedom, units = len(values) - 1, values.shape[1]
+    for own in range(len(value)):
+        numbers = (part[own, own] for part in (value, variance, through_covariance))
+        interval = interval.at[:, own, own].set(matched_interval(*numbers, freedom, units, confidence))
+    if scalar:
+        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
+    return FisherEstimate(value, error, interval, naive, method, confidence, diagnosis=diagnosis)
 
 
 def path_value(moments: PathMoments) -> tuple[Float[Array, "*batch K K"], Float[Array, "*batch K K"]]:
     """Corrected and naive information."""
-    freedom, units = moments.trials - 1, moments.slope.shape[-1]
-    lower = jnp.linalg.cholesky(moments.scatter / freedom)
-    eye = jnp.broadcast_to(jnp.eye(units, dtype=lower.dtype), lower.shape)
+    freedom = moments.trials - 1
+    silent = jnp.diagonal(moments.scatter, axis1=-2, axis2=-1) <= 0  # in a part of the trials; costs the unit there
+    units = jnp.sum(~silent, axis=-1).astype(moments.scatter.dtype)[..., None, None]
+    eye = jnp.eye(silent.shape[-1], dtype=moments.scatter.dtype)
+    lower = jnp.linalg.cholesky((moments.scatter + jnp.where(silent[..., None], eye, 0)) / freedom)
+    slope = jnp.where(silent[..., None, :], 0, moments.slope)
     # one solve for both terms: XLA's CPU threads can wait for each other in two batched ones at once
-    right = jnp.concatenate([jnp.swapaxes(moments.slope, -1, -2), eye], axis=-1)
+    right = jnp.concatenate([jnp.swapaxes(slope, -1, -2), jnp.broadcast_to(eye, lower.shape)], axis=-1)
     whitened = jax.lax.linalg.triangular_solve(lower, right, left_side=True, lower=True)
     slope, root = jnp.split(whitened, [moments.slope.shape[-2]], axis=-1)
     naive = jnp.swapaxes(slope, -1, -2) @ slope
     inverse = jnp.swapaxes(root, -1, -2) @ root
-    noise = jnp.einsum("...ij,...klij->...kl", inverse, moments.slope_scatter / freedom) / moments.trials
+    spread = jnp.where(silent[..., None, None, :, None] | silent[..., None, None, None, :], 0, moments.slope_scatter)
+    noise = jnp.einsum("...ij,...klij->...kl", inverse, spread / freedom) / moments.trials
     return (freedom - units - 1) / freedom * (naive - noise), naive
 
 
@@ -95,25 +135,26 @@ def path_values(responses: Array, rows: Array) -> tuple[Array, Array]:
     return scalar_if(scalar, path_value(path_moments(responses, slopes)))
 
 
-def check_paths(responses: object, derivatives: object) -> tuple[Array, Array, bool]:
+def check_paths(responses: Any, derivatives: Any) -> tuple[Array, Array, bool]:
     """Responses (n, p), derivatives (n, K, p), and whether the stimulus is a scalar."""
-    raw = jnp.asarray(responses)
-    if not jnp.issubdtype(raw.dtype, jnp.floating):
-        raise TypeError(
-            f"responses of type {raw.dtype} have no derivative in the stimulus, so that a pathwise estimate is "
-            "meaningless; use fisher.direct on responses to two stimuli"
-        )
-    values = as_responses("responses", raw)
-    slopes = jnp.asarray(derivatives).astype(values.dtype)
+    if not is_traced((responses, derivatives)):
+        raw = host_real("responses", responses, finite=False)
+        given = getattr(responses, "dtype", raw.dtype)
+        if not jnp.issubdtype(given, jnp.floating):
+            raise TypeError(
+                f"responses of type {given} have no derivative in the stimulus, so that a pathwise estimate is "
+                "meaningless; use fisher.direct on responses to two stimuli"
+            )
+    (values,), scale = in_common_frame(["responses"], [responses])
+    shape = f"{values.shape[0]} {values.shape[1]}"
+    like = f"{values.shape[0]} K {values.shape[1]}"
+    if is_traced(derivatives):
+        slopes = as_real("derivatives", derivatives, shape, like).astype(values.dtype)
+    else:
+        own = host_real("derivatives", derivatives, shape, like, hint="one for each response")
+        slopes = as_real("derivatives", own * scale, dtype=values.dtype)
     scalar = slopes.ndim == 2
-    slopes = slopes[:, None] if scalar else slopes
-    require(
-        slopes.ndim == 3 and slopes.shape[::2] == values.shape,
-        f"derivatives must have shape {values.shape} or ({values.shape[0]}, K, {values.shape[1]}), like responses; "
-        f"got {slopes.shape}",
-    )
-    check_finite("derivatives", slopes)
-    return values, slopes, scalar
+    return values, slopes[:, None] if scalar else slopes, scalar
 
 
 @jax.jit
@@ -121,8 +162,9 @@ def path_moments(values: Float[Array, "n p"], slopes: Float[Array, "n K p"]) -> 
     """Sufficient statistics of one set of samples."""
     mean = jnp.mean(slopes, axis=0)
     centred, deviations = values - jnp.mean(values, axis=0), slopes - mean
+    scatter = without_silent(centred.T @ centred, len(values) * jnp.mean(values**2, axis=0))
     slope_scatter = jnp.einsum("nki,nlj->klij", deviations, deviations)
-    return PathMoments(len(values), mean, centred.T @ centred, slope_scatter)
+    return PathMoments(len(values), mean, scatter, slope_scatter)
 
 
 class _Whitened(NamedTuple):
@@ -133,20 +175,17 @@ class _Whitened(NamedTuple):
     mean: Float[Array, "K p"]  # m
 
 
-@jax.jit(static_argnums=(2, 3))
-def _pathwise(values: Array, slopes: Array, confidence: float, scalar: bool) -> FisherEstimate:  # noqa: FBT001
+@jax.jit
+def _pathwise(values: Array, slopes: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Corrected value, variance, naive value, growth of the variance, and the part of it that the covariance causes."""
     white = _whiten(values, slopes)
     trials, units = values.shape
     shrink = (trials - units - 2) / (trials - 1)
     naive = white.mean @ white.mean.T
     noise = jnp.einsum("nki,nli->kl", white.derivatives, white.derivatives) / (trials - 1)
     value = shrink * (naive - noise / trials)
-    variance, growth = _variance(white)
-    error = jnp.sqrt(variance)
-    interval = wilson_interval(value, error, growth, confidence)
-    if scalar:
-        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
-    return FisherEstimate(value, error, interval, naive, "pathwise", confidence)
+    variance, growth, through_covariance = _variance(white)
+    return value, variance, naive, growth, through_covariance
 
 
 def _whiten(values: Array, slopes: Array) -> _Whitened:
@@ -160,8 +199,8 @@ def _whiten(values: Array, slopes: Array) -> _Whitened:
     return _Whitened(responses, derivatives.reshape(slopes.shape), mean)
 
 
-def _variance(white: _Whitened) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
-    """Variance of the estimate from the influence of each trial, and how it grows with the information.
+def _variance(white: _Whitened) -> tuple[Float[Array, "K K"], Float[Array, "K K"], Float[Array, "K K"]]:
+    """Variance of the estimate from the influence of each trial, how it grows with the information, and the part of S.
 
     Influence has two parts, through m and through S. In-sample, the first would be too large where D and S
     are independent and too small where r′ follows r; derivatives predicted from the other trials know no
@@ -186,9 +225,12 @@ def _variance(white: _Whitened) -> tuple[Float[Array, "K K"], Float[Array, "K K"
     left = _left_out(white, leverage)
     mean_variance = _mean_variance(left, shrink * naive, white.derivatives)
     inflation = 1 + 2 / max(freedom - units - 3, 1)
+    # a variance from few trials is itself uncertain (by 14/n of its square): the Gaussian one stands for more trials
+    gaussian = 2 * jnp.maximum(shrink * naive, 0) ** 2 / max(freedom - units - 3, 1)
+    spread_variance = (trials * spread_variance + _PRIOR_TRIALS * gaussian) / (trials + _PRIOR_TRIALS)
     variance = jnp.maximum(inflation * mean_variance + covariance, 0.25 * mean_variance) + spread_variance
     growth = 4 * shrink / (units * trials) * jnp.diag(jnp.diagonal(jnp.mean(left.size, axis=0)))
-    return variance, growth
+    return variance, growth, spread_variance
 
 
 class _LeftOut(NamedTuple):

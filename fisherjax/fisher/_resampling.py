@@ -1,21 +1,26 @@
 """Errors of any estimator by resampling trials: jackknife over blocks and bootstrap, each one jitted call."""
 
 import functools
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from fisherjax._errors import check_integer, check_key, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_confidence, check_integer, check_key, is_traced, require, suggest
 from fisherjax._types import Key
 from fisherjax.numerics import full_precision
 
 from ._blocks import Values, batch_length, block_jackknife, check_blocks
-from ._direct import check_pairs, degrees_of_freedom, direct_value, pair_moments, shuffled_value
-from ._estimate import FisherEstimate, as_responses, check_freedom, normal_interval, scalar_if
+from ._diagnosis import diagnose
+from ._direct import check_pairs, diagnosis_of_pairs, kept_trials, take_kept
+from ._estimate import Diagnosis, FisherEstimate, as_responses, check_freedom, normal_interval, scalar_if
+from ._moments import degrees_of_freedom, direct_value, pair_moments, shuffled_value
+from ._outliers import without_outliers
 from ._pathwise import check_paths, path_values
 
 
@@ -24,13 +29,16 @@ def jackknife(
     *data: object,
     estimator: str | Callable[..., Any] | None = None,
     num_blocks: int = 10,
+    robust: bool = False,
     confidence: float = 0.95,
 ) -> FisherEstimate:
-    """Estimate from all trials, with the standard error from estimates that leave out one block each.
+    """Estimate with bias and standard error from estimates that leave out one block of trials each.
 
-    Assumes nothing about the distribution of the responses, so it is the default for network outputs. With
+    Assumes nothing about the distribution of the responses, so it is the default for network outputs, and the remedy
+    for heavy tails and skewness: those bias an estimate too, and what of that is of order 1/T is removed. With
     few trials per unit it is conservative: by 1/(1 − p/T) for Gaussian responses (the inverse covariance
-    changes by more than in proportion when a block is left out).
+    changes by more than in proportion when a block is left out). A unit that never varies in the trials that are
+    left counts as absent from them.
 
     Parameters
     ----------
@@ -41,13 +49,15 @@ def jackknife(
         ``"direct"``, ``"shuffled"``, ``"pathwise"``, or a function of the data that returns a number or a
         FisherEstimate. By default ``"direct"`` for three arguments and ``"pathwise"`` for two.
     num_blocks
-        Blocks B ≥ 2 of consecutive trials. If B does not divide the trials, the last few are in every estimate.
+        Blocks B ≥ 2 of consecutive trials. If B does not divide the trials, the last few count for the value alone.
+    robust
+        Whether trials far outside the rest are set aside first, as in `direct`; for the named estimators.
     confidence
         Coverage of the interval, Student's with B − 1 degrees of freedom.
 
     Returns
     -------
-    FisherEstimate; its value is that of the estimator on all trials.
+    FisherEstimate; `naive` is the plug-in estimate of all trials.
 
     Raises
     ------
@@ -58,9 +68,11 @@ def jackknife(
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 11; Künsch (1989), Ann. Statist. 17.
     """
-    num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
-    name, values, arrays = _prepare(data, estimator, left_out=num_blocks)
-    return block_jackknife(arrays, values, num_blocks, confidence, f"{name}, jackknife of {num_blocks} blocks")
+    num_blocks, confidence = check_integer("num_blocks", num_blocks, minimum=2), check_confidence(confidence)
+    prepared = _prepare(data, estimator, robust=robust, left_out=num_blocks)
+    found = block_jackknife(prepared.arrays, prepared.values, num_blocks, confidence, corrected=True)
+    method = f"{prepared.name}, jackknife of {num_blocks} blocks"
+    return FisherEstimate(*found, method, confidence, prepared.interval_of, prepared.diagnosis)
 
 
 @full_precision
@@ -70,6 +82,7 @@ def bootstrap(
     estimator: str | Callable[..., Any] | None = None,
     num_resamples: int = 1000,
     paired: bool | None = None,
+    robust: bool = False,
     confidence: float = 0.95,
 ) -> FisherEstimate:
     """Estimate from all trials, with the standard error from data sets drawn again with replacement.
@@ -87,6 +100,8 @@ def bootstrap(
     paired
         Whether the same trials are drawn from every array (responses with their derivatives) or others from
         each (two conditions). Known for the named estimators, required for a function of several arrays.
+    robust
+        As for `jackknife`.
     confidence
         Coverage of the interval, value ± z · error.
 
@@ -97,55 +112,113 @@ def bootstrap(
     TypeError
         If `key` is not a JAX key.
     """
-    num_resamples = check_integer("num_resamples", num_resamples, minimum=2)
+    num_resamples, confidence = check_integer("num_resamples", num_resamples, minimum=2), check_confidence(confidence)
     key = check_key("key", key)
-    name, values, arrays = _prepare(data, estimator, left_out=None)
+    prepared = _prepare(data, estimator, robust=robust, left_out=None)
     if paired is None:
         require(
-            name in {"direct", "shuffled", "pathwise"} or sum(np.ndim(part) > 1 for part in arrays) == 1,
+            prepared.name in _NAMED or sum(np.ndim(part) > 1 for part in prepared.arrays) == 1,
             "paired must be given for an estimator of your own: True draws the same trials from every array",
         )
-        paired = name == "pathwise"
-    return _bootstrap(arrays, key, values, num_resamples, paired, confidence, f"{name}, {num_resamples} resamples")
+        paired = prepared.name == "pathwise"
+    elif not isinstance(paired, bool):
+        raise TypeError(f"paired must be True or False, got {paired!r}")
+    value, error, naive, resolved = _bootstrap(prepared.arrays, key, prepared.values, num_resamples, paired)
+    if not is_traced(resolved):
+        share = float(jnp.min(resolved)) / num_resamples
+        if share < 1:
+            warnings.warn(
+                f"in {1 - share:.1%} of the resamples the estimate cannot be computed (too few different trials for "
+                "the units); the error is that of the others",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    interval = normal_interval(value, error, confidence)
+    method = f"{prepared.name}, {num_resamples} resamples"
+    return FisherEstimate(value, error, interval, naive, method, confidence, prepared.interval_of, prepared.diagnosis)
+
+
+class _Prepared(NamedTuple):
+    """An estimator and its data, checked."""
+
+    name: str
+    values: Values  # (corrected, naive) of the arrays
+    arrays: tuple[Array, ...]
+    interval_of: str
+    diagnosis: Diagnosis | None
 
 
 def _prepare(
-    data: tuple[object, ...], estimator: str | Callable[..., Any] | None, *, left_out: int | None
-) -> tuple[str, Values, tuple[Array, ...]]:
-    """Name, function (value, naive) and checked arrays of an estimator."""
+    data: tuple[Any, ...], estimator: str | Callable[..., Any] | None, *, robust: bool, left_out: int | None
+) -> _Prepared:
     if estimator is None:
         require(
             len(data) in {2, 3}, f"give (responses, derivatives) or two conditions and Δθ, not {len(data)} arguments"
         )
         estimator = "direct" if len(data) == 3 else "pathwise"
     if callable(estimator):
-        arrays = tuple(jnp.asarray(part) for part in data)
-        for index, part in enumerate(arrays):
-            if part.ndim > 1:
-                as_responses(f"argument {index}", part, tuple(range(2, max(3, part.ndim + 1))))
-        if left_out is not None:
-            check_blocks(arrays, left_out)
-        return getattr(estimator, "__name__", "estimator"), _function_values(estimator), arrays
-    require(estimator in _NAMED, f"estimator must be a function or one of {', '.join(_NAMED)}; got {estimator!r}")
+        require(not robust, "robust is for the named estimators; set trials aside before you call your own")
+        return _prepare_function(data, estimator, left_out)
+    if estimator not in _NAMED:
+        hint = suggest(estimator, _NAMED)
+        raise ValueError(f"estimator must be a function or one of {', '.join(_NAMED)}; got {estimator!r}{hint}")
     values, count = _NAMED[estimator]
     require(len(data) == count, f"estimator {estimator!r} takes {count} arguments, got {len(data)}")
     if estimator == "pathwise":
-        responses, slopes, scalar = check_paths(*data)
-        arrays = (responses, slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0))
-        kept = _kept(responses.shape[-2], left_out) - 1
-    else:
-        minus, plus, step = check_pairs(*data)
-        arrays = (minus, plus, step[0] if minus.ndim == 2 else step)
-        kept = degrees_of_freedom(minus, plus) - sum(
-            part.shape[-2] - _kept(part.shape[-2], left_out) for part in (minus, plus)
-        )
+        return _prepare_paths(data, robust, left_out)
+    minus, plus, step = check_pairs(*data)
+    name, told = estimator, ""
+    if robust:
+        require(minus.ndim == 2, "robust takes one stimulus parameter, not several")
+        minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
+    _check_parts((minus, plus), left_out)
+    if estimator == "direct":
+        lost = [part.shape[-2] - _kept(part.shape[-2], left_out) for part in (minus, plus)]
+        _check_freedom(minus, degrees_of_freedom(minus, plus) - sum(lost), (minus, plus), left_out)
+    moments = pair_moments(minus, plus, step)
+    diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, gaussian=False)
+    of = "linear Fisher information" + " of units taken as independent" * (estimator == "shuffled")
+    arrays = (minus, plus, step[0] if minus.ndim == 2 else step)
+    return _Prepared(name + told, values, arrays, of, diagnosis)
+
+
+def _prepare_paths(data: tuple[Any, ...], robust: bool, left_out: int | None) -> _Prepared:  # noqa: FBT001
+    responses, slopes, scalar = check_paths(*data)
+    name, diagnosis = "pathwise", None
+    if not is_traced((responses, slopes)):
+        if robust:
+            kept = without_outliers([np.asarray(responses, np.float64)])[0]
+            responses, slopes = responses[kept], slopes[kept]
+            name += f", {int((~kept).sum())} of {len(kept)} trials set aside"
+        mean = np.asarray(jnp.mean(slopes, axis=0))
+        diagnosis = diagnose([np.asarray(responses, np.float64)], mean, gaussian=False)
+    arrays = (responses, slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0))
+    _check_parts(arrays, left_out)
+    _check_freedom(responses, _kept(len(responses), left_out) - 1, (responses,), left_out)
+    return _Prepared(name, path_values, arrays, "linear Fisher information", diagnosis)
+
+
+def _prepare_function(data: tuple[Any, ...], estimator: Callable[..., Any], left_out: int | None) -> _Prepared:
+    require(len(data) > 0, "data must be at least one array of trials")
+    arrays = tuple(as_real(f"data (argument {index})", part) for index, part in enumerate(data))
+    for index, part in enumerate(arrays):
+        if part.ndim > 1:
+            as_responses(f"data (argument {index})", part, (part.ndim,))
+    require(any(part.ndim > 1 for part in arrays), "data must hold an array (trials, units)")
+    _check_parts(arrays, left_out)
+    name = getattr(estimator, "__name__", "estimator")
+    return _Prepared(name, _function_values(estimator), arrays, f"what {name} estimates", None)
+
+
+def _check_parts(arrays: tuple[Array, ...], left_out: int | None) -> None:
     if left_out is not None:
         check_blocks(arrays, left_out)
-    if estimator != "shuffled":
-        without = "" if left_out is None else f" when one of {left_out} blocks is left out"
-        trials = " and ".join(str(part.shape[-2]) for part in arrays if part.ndim > 1)
-        check_freedom(arrays[0].shape[-1], kept, f"T = {trials} trials{without}")
-    return estimator, values, arrays
+
+
+def _check_freedom(responses: Array, freedom: int, parts: tuple[Array, ...], left_out: int | None) -> None:
+    without = "" if left_out is None else f" when one of {left_out} blocks is left out"
+    trials = " and ".join(str(part.shape[-2]) for part in parts)
+    check_freedom(responses.shape[-1], freedom, f"T = {trials} trials{without}")
 
 
 def _kept(trials: int, blocks: int | None) -> int:
@@ -180,16 +253,16 @@ _NAMED: dict[str, tuple[Values, int]] = {
 }
 
 
-@jax.jit(static_argnums=(2, 3, 4, 5, 6))
+@jax.jit(static_argnums=(2, 3, 4))
 def _bootstrap(
     arrays: tuple[Array, ...],
     key: Key,
     values: Values,
     num_resamples: int,
     paired: bool,  # noqa: FBT001
-    confidence: float,
-    method: str,
-) -> FisherEstimate:
+) -> tuple[Array, Array, Array, Array]:
+    """Value, error, naive value, and in how many resamples the estimate could be computed."""
+
     def resampled(index: Array) -> Array:
         drawn = []
         for place, part in enumerate(arrays):
@@ -203,5 +276,8 @@ def _bootstrap(
 
     value, naive = values(*arrays)
     samples = jax.lax.map(resampled, jnp.arange(num_resamples), batch_size=batch_length(arrays, num_resamples))
-    error = jnp.std(samples, axis=0, ddof=1)
-    return FisherEstimate(value, error, normal_interval(value, error, confidence), naive, method, confidence)
+    resolved = jnp.isfinite(samples)
+    count = jnp.sum(resolved, axis=0).astype(value.dtype)
+    mean = jnp.sum(jnp.where(resolved, samples, 0), axis=0) / count
+    error = jnp.sqrt(jnp.sum(jnp.where(resolved, (samples - mean) ** 2, 0), axis=0) / (count - 1))
+    return value, error, naive, count

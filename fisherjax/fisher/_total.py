@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fisherjax._errors import check_confidence
 from fisherjax.numerics import full_precision
 
 from ._blocks import block_jackknife, check_blocks, without_block
@@ -39,6 +40,7 @@ def gaussian_total(responses: object, derivatives: object, *, confidence: float 
     ValueError, TypeError
         As `pathwise`.
     """
+    confidence = check_confidence(confidence)
     warnings.warn(
         "the Gaussian total is exact for Gaussian responses only; for others it is neither the Fisher information "
         "nor a bound. `pathwise` bounds it from below for any distribution",
@@ -52,7 +54,9 @@ def gaussian_total(responses: object, derivatives: object, *, confidence: float 
     rows = slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0)
     check_blocks((values, rows), _BLOCKS)
     method = f"Gaussian total, jackknife of {_BLOCKS} blocks"
-    return block_jackknife((values, rows), _corrected, _BLOCKS, confidence, method)
+    found = block_jackknife((values, rows), _corrected, _BLOCKS, confidence)
+    of = "information of Gaussian responses with these moments"
+    return FisherEstimate(*found, method, confidence, of)
 
 
 def _covariance_term(values: Array, rows: Array) -> Array:

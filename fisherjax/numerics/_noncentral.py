@@ -4,23 +4,32 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optimistix as optx
-from jax.scipy.special import betainc, gammaln, xlogy
+from jax.scipy.special import betainc, gammaincc, gammaln, xlogy
 from jaxtyping import Array, Float
+
+from fisherjax._types import Scalar
 
 _TERMS = 65
 _WIDTH = 9.0  # standard deviations of the Poisson weights that are kept
 _STEPS = 100
 _TOLERANCE = 1e-7  # of the root of the noncentrality
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 
 
 def noncentral_f_cdf(
-    x: Float[Array, ""], numerator: float | int, denominator: float | int, noncentrality: Float[Array, ""]
+    x: Float[Array, ""],
+    numerator: Scalar,
+    denominator: Scalar,
+    noncentrality: Float[Array, ""],
 ) -> Float[Array, ""]:
     """P(X ≤ x) for a noncentral F variable, Σ_j Poisson(j; λ/2) I_y(d₁/2 + j, d₂/2), y = d₁x/(d₁x + d₂).
 
     For a large noncentrality the sum over j becomes a trapezoid rule on a coarser grid, whose error is
-    beyond rounding because the weights are a smooth bump many grid steps wide.
+    beyond rounding because the weights are a smooth bump many grid steps wide. Where the sum would lose the
+    digits of the float type (λ above 10³ in single, 10⁵ in double precision) the root of the noncentral χ² is
+    taken as normal, right to some 1e-4 there.
 
     Parameters
     ----------
@@ -31,6 +40,18 @@ def noncentral_f_cdf(
     ----------
     Johnson, Kotz & Balakrishnan (1995), Continuous Univariate Distributions 2, eq. 30.10.
     """
+    largest = 1e3 if x.dtype == jnp.float32 else 1e5
+    numerator, denominator = (jnp.asarray(part, x.dtype) for part in (numerator, denominator))
+    series = _series(x, numerator, denominator, jnp.minimum(noncentrality, largest))
+    root = jnp.sqrt(jnp.maximum(noncentrality, largest))
+    points = jnp.maximum(root + (numerator - 1) / (2 * root) + jnp.asarray(_NODES, x.dtype), 0)
+    # P(χ′² ≤ d₁x χ²/d₂)
+    scaled = points**2 * denominator / jnp.maximum(numerator * x, jnp.finfo(x.dtype).tiny)
+    normal = jnp.asarray(_WEIGHTS / math.sqrt(2 * math.pi), x.dtype) @ gammaincc(denominator / 2, scaled / 2)
+    return jnp.where(noncentrality <= largest, series, normal)
+
+
+def _series(x: Array, numerator: Array, denominator: Array, noncentrality: Array) -> Float[Array, ""]:
     mean = noncentrality / 2
     reach = _WIDTH * jnp.sqrt(mean)
     low = jnp.floor(jnp.maximum(mean - reach - 10, 0))
@@ -44,29 +65,32 @@ def noncentral_f_cdf(
 
 
 def noncentrality_interval(
-    x: Float[Array, ""], numerator: float | int, denominator: float | int, confidence: float
+    x: Float[Array, ""], numerator: Scalar, denominator: Scalar, confidence: float
 ) -> Float[Array, "2"]:
     """Two-sided confidence interval for the noncentrality behind an observed noncentral F variable.
 
-    Each end is the λ ≥ 0 at which the observed value is the (1 ± confidence)/2 quantile; 0 where no λ is.
+    Each end is the λ ≥ 0 at which the observed value is the (1 ± confidence)/2 quantile; 0 where no λ is. The
+    search is bounded whatever the numbers; an end that it does not reach, or of an x that is not finite, is NaN.
 
     Parameters
     ----------
     x, numerator, denominator
         Observed value and degrees of freedom.
     confidence
-        Coverage, for instance 0.95.
+        Coverage, strictly between 0 and 1.
 
     References
     ----------
     Steiger (2004), Beyond the F test, Psychological Methods 9, 164–182.
     """
     x = jax.lax.stop_gradient(x)
+    numerator, denominator = (jax.lax.stop_gradient(jnp.asarray(part, x.dtype)) for part in (numerator, denominator))
     central = noncentral_f_cdf(x, numerator, denominator, jnp.zeros_like(x))
-    # mean and spread of the noncentrality that x suggests, generous
-    scale = numerator * x + 20
-    upper = scale + 20 * (jnp.sqrt(2 * scale) + scale * math.sqrt(2 / denominator) + scale / denominator)
-    solver = optx.Bisection(rtol=_TOLERANCE, atol=_TOLERANCE, expand_if_necessary=True)
+    # λ at which even the largest χ² that can be met leaves x below: a bracket by construction
+    wide = math.sqrt(-2 * math.log((1 - confidence) / 4)) + 1
+    most = (jnp.sqrt(denominator) + wide) ** 2 / denominator
+    upper = jnp.sqrt(numerator * x * most) + wide + 10
+    solver = optx.Bisection(rtol=_TOLERANCE, atol=_TOLERANCE)
 
     def end(quantile: Array) -> Array:
         crossed = central > quantile
@@ -74,10 +98,11 @@ def noncentrality_interval(
         def excess(root: Array, _: None) -> Array:
             value = quantile - noncentral_f_cdf(x, numerator, denominator, root**2)
             # where the interval ends at zero the solver gets a root that it finds
-            return jnp.where(crossed, value, root - jnp.sqrt(upper) / 2)
+            return jnp.where(crossed, value, root - upper / 2)
 
-        options = {"lower": jnp.zeros_like(x), "upper": jnp.sqrt(upper)}
-        solution = optx.root_find(excess, solver, jnp.sqrt(upper) / 2, options=options, max_steps=_STEPS, throw=False)
-        return jnp.where(crossed, solution.value**2, 0)
+        options = {"lower": jnp.zeros_like(x), "upper": upper}
+        solution = optx.root_find(excess, solver, upper / 2, options=options, max_steps=_STEPS, throw=False)
+        found = jnp.where(solution.result == optx.RESULTS.successful, solution.value**2, jnp.nan)
+        return jnp.where(jnp.isfinite(x), jnp.where(crossed, found, 0), jnp.nan)
 
     return jax.vmap(end)(jnp.asarray([(1 + confidence) / 2, (1 - confidence) / 2], x.dtype))
