@@ -25,8 +25,9 @@ class _Gated(RecurrentNetwork):
 class GRU(_Gated):
     r"""Gated recurrent unit, h ← (1 − z) n + z h.
 
-    r, z = σ(W_{r,z} h + drive_{r,z}) and n = tanh(drive_n + r ∘ (W_n h + c)), with drive = W_in u + b. The three gates r, z, n stand below one another in the weights (3N, ·) and in b (3N,). The bias
-    c (N,), inside the product with the reset gate, is `candidate_bias`; it is there if "recurrent" is among the biases.
+    r, z = σ(W_{r,z} h + drive_{r,z}) and n = tanh(drive_n + r ∘ (W_n h + c)), with drive = W_in u + b. The three gates
+    r, z, n stand below one another in the weights (3N, ·) and in b (3N,). The bias c (N,), inside the product with the
+    reset gate, is `candidate_bias`; it is there if "recurrent" is among the biases.
     This is the GRU of torch (W_hh, W_ih, b = b_ih + (b_hr, b_hz, 0), c = b_hn), of cuDNN, of Keras (`reset_after`),
     Flax and Equinox (`bias`, `bias_n`). Constraints hold for each gate alike.
 

@@ -1,5 +1,6 @@
 """Tasks for recurrent networks, generated on the fly from a key."""
 
+from ._batch import TaskBatch
 from ._integration import ContextIntegration, Integrator, PerceptualDecision, SineWave
 from ._memory import Adding, CopyMemory, DelayedMatch, FlipFlop
 from ._registry import (
@@ -13,7 +14,7 @@ from ._registry import (
     perceptual_decision,
     sine_wave,
 )
-from ._task import Task, TaskBatch, choice_accuracy, explained_variance, sign_accuracy, weighted_mean
+from ._task import Task, choice_accuracy, explained_variance, sign_accuracy, weighted_mean
 
 __all__ = [
     "TASKS",

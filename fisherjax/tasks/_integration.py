@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._errors import check_integer, check_scalar, require, told
 from fisherjax._types import Key
 
+from ._batch import TaskBatch, checked_outputs
 from ._task import (
     Loss,
     Task,
-    TaskBatch,
     choice_accuracy,
     explained_variance,
     one_hot,
@@ -51,6 +51,8 @@ class Integrator(Task):
 
     def __check_init__(self) -> None:
         check_integer("num_integrals", self.num_integrals, minimum=1)
+        if not isinstance(self.periodic, bool):
+            raise TypeError(f"periodic must be True or False, got {told(self.periodic)}")
         check_scalar("spread", self.spread, minimum=0.0, strict=True)
         check_scalar("correlation_steps", self.correlation_steps, minimum=0.0, strict=True)
 
@@ -146,6 +148,8 @@ class _Evidence(Task):
     response: eqx.AbstractVar[int]
 
     def __check_init__(self) -> None:
+        if not isinstance(self.coherences, tuple):
+            raise TypeError(f"coherences must be a tuple of numbers, got {told(self.coherences)}")
         require(len(self.coherences) > 0, "coherences must hold at least one number")
         for coherence in self.coherences:
             check_scalar("coherences", coherence, minimum=0.0, strict=True)
@@ -214,7 +218,8 @@ class PerceptualDecision(_Evidence):
 
     def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
         """Share of right answers."""
-        return choice_accuracy(outputs, batch._replace(mask=1 - batch.targets[..., 0]))
+        outputs, batch = checked_outputs(outputs, batch)
+        return choice_accuracy(outputs, batch._replace(mask=batch.mask * (1 - batch.targets[..., 0])))
 
 
 class ContextIntegration(_Evidence):

@@ -5,13 +5,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._errors import check_integer, check_scalar, check_share
 from fisherjax._types import Key
 
+from ._batch import TaskBatch, checked_outputs
 from ._task import (
     Loss,
     Task,
-    TaskBatch,
     choice_accuracy,
     one_hot,
     sign_accuracy,
@@ -43,7 +43,7 @@ class FlipFlop(Task):
 
     def __check_init__(self) -> None:
         check_integer("num_bits", self.num_bits, minimum=1)
-        check_probability("pulse_probability", self.pulse_probability)
+        check_share("pulse_probability", self.pulse_probability)
 
     @property
     def num_inputs(self) -> int:
@@ -188,6 +188,7 @@ class Adding(Task):
 
     def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
         """Share of sums within the tolerance."""
+        outputs, batch = checked_outputs(outputs, batch)
         right = jnp.all(jnp.abs(outputs - batch.targets) < self.tolerance, axis=-1).astype(outputs.dtype)
         return weighted_mean(right, batch.mask)
 
@@ -268,8 +269,3 @@ class DelayedMatch(Task):
     def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
         """Share of right answers."""
         return choice_accuracy(outputs, batch)
-
-
-def check_probability(name: str, value: float) -> None:
-    check_scalar(name, value)
-    require(0 <= value <= 1, f"{name} must be within [0, 1], got {value:g}")

@@ -2,7 +2,8 @@
 
 import abc
 import dataclasses
-from typing import Literal, NamedTuple, TypeVar
+import warnings
+from typing import Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -10,20 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_key, require
+from fisherjax._arrays import as_real, check_finite
+from fisherjax._errors import check_integer, check_key, is_traced, require
 from fisherjax._types import Key
+
+from ._batch import TaskBatch, checked_outputs
 
 Loss = Literal["mse", "cross-entropy"]
 
 T = TypeVar("T", bound="Task")
-
-
-class TaskBatch(NamedTuple):
-    """Trials, time first."""
-
-    inputs: Float[Array, "T batch I"]
-    targets: Float[Array, "T batch O"]
-    mask: Float[Array, "T batch"]  # weight of every moment in the loss; 0 where the output does not matter
 
 
 class Task(eqx.Module):
@@ -134,31 +130,59 @@ def _draw(task: Task, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
 
 
 def explained_variance(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
-    """R² = 1 − Σ (y − target)² / Σ (target − mean)², over the moments that count."""
+    """R² = 1 − Σ (y − target)² / Σ (target − mean)², over the moments that count.
+
+    Targets that are constant, to rounding, have no variance to explain: NaN, with a RuntimeWarning.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If outputs and targets do not match, or are not finite where the mask counts them.
+    """
+    outputs, batch = checked_outputs(outputs, batch)
     weights = batch.mask[..., None]
-    total = jnp.sum(weights) * 1.0
+    total = jnp.sum(weights)
     mean = jnp.sum(weights * batch.targets, axis=(0, 1)) / jnp.where(total > 0, total, 1)
     residual = jnp.sum(weights * (outputs - batch.targets) ** 2)
     spread = jnp.sum(weights * (batch.targets - mean) ** 2)
-    return 1 - residual / jnp.where(spread > 0, spread, 1)
+    rounding = (8 * jnp.finfo(spread.dtype).eps) ** 2 * jnp.sum(weights * batch.targets**2)
+    varies = spread > rounding
+    if not is_traced(varies) and not bool(varies):
+        warnings.warn(
+            "explained_variance: all targets are equal, so that R² is undefined", RuntimeWarning, stacklevel=2
+        )
+    return jnp.where(varies, 1 - residual / jnp.where(varies, spread, 1), jnp.nan)
 
 
 def sign_accuracy(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
-    """Share of the outputs with the sign of their target, over the moments that count."""
+    """Share of outputs with the sign of their target, over the moments that count; raises as `explained_variance`."""
+    outputs, batch = checked_outputs(outputs, batch)
     right = (outputs * batch.targets > 0).astype(outputs.dtype).mean(axis=-1)
     return weighted_mean(right, batch.mask)
 
 
 def choice_accuracy(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
-    """Share of moments at which the largest output is that of the target, over the moments that count."""
+    """Share of moments that count at which the largest output is that of the target; raises as `explained_variance`."""
+    outputs, batch = checked_outputs(outputs, batch)
     right = (jnp.argmax(outputs, axis=-1) == jnp.argmax(batch.targets, axis=-1)).astype(outputs.dtype)
     return weighted_mean(right, batch.mask)
 
 
 def weighted_mean(values: Float[Array, "T batch"], weights: Float[Array, "T batch"]) -> Float[Array, ""]:
-    """Σ w v / Σ w."""
-    total = jnp.sum(weights)
-    return jnp.sum(values * weights) / jnp.where(total > 0, total, 1)
+    """Σ w v / Σ w; values of weight zero may be anything, NaN included. Zero where nothing has weight.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or a weight is negative or not finite.
+    """
+    values = as_real("values", values, "T trials", finite=False)
+    shape = " ".join(map(str, values.shape))
+    weights = as_real("weights", weights, shape, dtype=values.dtype, minimum=0.0)
+    counts, total = weights > 0, jnp.sum(weights)
+    if not is_traced((values, weights)):
+        check_finite("values", jnp.where(counts, values, 0))
+    return jnp.sum(jnp.where(counts, values, 0) * weights) / jnp.where(total > 0, total, 1)
 
 
 def uniform_integers(key: Key, shape: tuple[int, ...], low: int, high: int) -> Array:

@@ -11,15 +11,15 @@ import jax
 import numpy as np
 import optax
 
-from fisherjax._errors import check_callable, check_integer, check_key
+from fisherjax._errors import check_callable, check_instance, check_integer, check_key, told
 from fisherjax._types import Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.numerics import Devices, digest, on_devices, progress_bar, stop_if_requested
 from fisherjax.tasks import Task
 
 from ._result import Training, TrainingProgress
-from ._run import Goal, Run
-from ._setup import check_widths, held_out_trials, loop_settings, training_goal
+from ._run import Run
+from ._setup import Goal, check_widths, checked_rates, held_out_trials, loop_settings, task_trials, training_goal
 from ._streams import as_stream
 
 
@@ -39,6 +39,7 @@ def fit(
     weight_penalty: Scalar = 0.0,
     accumulate: int = 1,
     trainable: tuple[str, ...] | None = None,
+    batch_first: bool | None = None,
     held_out: tuple[Any, ...] | None = None,
     evaluate_every: int = 50,
     keep_best: bool = True,
@@ -54,7 +55,8 @@ def fit(
 ) -> Training:
     """Train a network by stochastic gradient descent through time.
 
-    Minimises Σ mask · ℓ(output, target) / Σ mask + penalties over fresh batches. The constraints of the network
+    Minimises Σ mask · ℓ(output, target) / Σ mask + penalties over fresh batches; what the mask leaves out may be
+    anything, NaN included, in targets, inputs and, for the penalty on rates, states. The constraints of the network
     hold at every step, because they are part of how its weights are built. Steps run in compiled chunks of
     `evaluate_every`; after each, the held-out trials are evaluated, progress is shown, the callback is called.
     For a curriculum, call it again with ``training.network`` and the harder task.
@@ -65,7 +67,8 @@ def fit(
         Where to start. With process or observation noise, training runs with noise.
     task
         A `Task`; or arrays (inputs (T, n, I), targets (T, n, O)[, mask (T, n)]) of n trials; or any iterable of
-        batches of that form, which ends the training when it ends.
+        batches of that form, which ends the training when it ends. Its batches may differ in trials and steps: smaller
+        ones are filled up under the mask. The mask is the weight of every moment, at least 0.
     key
         JAX random key: batches, noise and held-out trials.
     num_steps
@@ -84,11 +87,14 @@ def fit(
     loss
         "mse" or "cross-entropy"; the task's own by default, "mse" for arrays and iterables.
     rate_penalty, weight_penalty
-        Factors of the mean squared rate and of the summed squared weights.
+        Factors of the mean squared rate, over the moments that the mask counts, and of the summed squared weights.
     accumulate
         Batches per step whose gradients are averaged, one at a time.
     trainable
         Names of the parameters to train; the network's own choice by default.
+    batch_first
+        Whether trials come first in the arrays given, (n, T, ·), those of `held_out` too. By default time does, and a
+        mask that would be padding only with trials first is asked about; False does not ask.
     held_out
         Trials (inputs, targets[, mask]) for evaluation; 256 fresh ones of a `Task` by default, none for data.
     evaluate_every
@@ -100,7 +106,7 @@ def fit(
     target_accuracy, target_loss
         Stop as soon as held-out accuracy or loss is as good.
     callback
-        Called with a `TrainingProgress` after each chunk; training stops if it returns True.
+        Called with a `TrainingProgress` after each chunk; training stops if it returns True, or raises.
     checkpoint
         File (.npz) to write every `checkpoint_every` steps and at the end. If it exists, the run goes on from there,
         to the same bits as if it had never stopped; a checkpoint of another run is refused. `num_steps` may be
@@ -117,18 +123,20 @@ def fit(
 
     Returns
     -------
-    `Training`. A run that is interrupted (Ctrl-C) returns what is trained; one whose loss stops being finite warns,
-    says at which step, and returns the last good state.
+    `Training`. A run that is interrupted (Ctrl-C) returns what is trained. So does one in which something goes wrong
+    after a step was made: an iterable that raises or yields what cannot be trained on, a callback that raises, a loss
+    that stops being finite (then the last good state). It warns, and `stopped` says what happened and where. A
+    checkpoint that cannot be written is told in a warning, and training goes on.
 
     Raises
     ------
     ValueError
-        If a number is out of range, widths of network and task differ, or the checkpoint is of another run or broken.
+        If a number is out of range, data are not finite where they count, widths of network and task differ, or the
+        checkpoint is of another run or broken.
     TypeError
         If `task` or `key` is of the wrong kind.
     """
-    if not isinstance(network, RecurrentNetwork):
-        raise TypeError(f"network must be a RecurrentNetwork such as networks.RNN, got a {type(network).__name__}")
+    check_instance("network", network, RecurrentNetwork, "such as networks.RNN(2, 64, 1, key=key)")
     key = check_key("key", key)
     data_key, trial_key, noise_key, evaluation_key = jax.random.split(key, 4)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
@@ -139,9 +147,21 @@ def fit(
         network, task, optimiser, learning_rate, max_gradient_norm, loss, (rate_penalty, weight_penalty),
         accumulate, unroll,
     )  # fmt: skip
-    stream = as_stream(task, data_key, batch_size, trial_steps)
-    trials = held_out_trials(task, held_out, trial_key, trial_steps)
+    if trial_steps is not None:
+        trial_steps = check_integer("trial_steps", trial_steps, minimum=1)
+    rate = 1e-3 if learning_rate is None else learning_rate
+    checked_rates(rate, num_steps, network.initial_state.dtype)
+    for name, value in (("batch_first", batch_first), ("keep_best", keep_best), ("progress", progress)):
+        if not isinstance(value, bool | np.bool_) and not (name == "batch_first" and value is None):
+            raise TypeError(f"{name} must be True or False, got {told(value)}")
+    place = None if checkpoint is None else _checkpoint_path(checkpoint)
+    widths = (network.num_inputs, network.num_outputs)
+    layout = {"batch_first": batch_first, "classes": settings.loss.kind == "cross-entropy"}
+    stream = as_stream(task, data_key, batch_size, trial_steps, widths, **layout)
+    trials = held_out_trials(task, held_out, trial_key, trial_steps, **layout)
     check_widths(network, task, stream, trials)
+    if isinstance(task, Task) and held_out is not None:
+        task_trials(task, data_key, 2, trial_steps, classes=layout["classes"])
     goal = training_goal(num_steps, task, trials, patience, target_accuracy, target_loss)
     if callback is not None:
         check_callable("callback", callback)
@@ -153,10 +173,10 @@ def fit(
         settings,
         trainable=trainable,
         keys=(noise_key, evaluation_key),
-        learning_rate=1e-3 if learning_rate is None else learning_rate,
+        learning_rate=rate,
     )
     saver = None
-    if checkpoint is not None:
+    if place is not None:
         described = {
             "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
             "task": repr(task) if isinstance(task, Task) else type(task).__name__,
@@ -172,7 +192,7 @@ def fit(
             "trainable": tuple(network.trainable if trainable is None else trainable),
             "held_out": "" if trials is None else digest(trials),
         }
-        saver = _Saver(npz_path(checkpoint), described, checkpoint_every)
+        saver = _Saver(place, described, checkpoint_every)
         saver.begin(run)
     with on_devices(devices):
         stopped = _loop(run, goal, evaluate_every, callback, saver, show=progress)
@@ -189,11 +209,23 @@ class _Saver(NamedTuple):
     def begin(self, run: Run) -> None:
         """Go on from the checkpoint, or write a first one: what cannot be saved must say so now, not after hours."""
         if not run.restore(self.path, self.described):
-            self.save(run)
+            run.save(self.path, self.described)
 
-    def save(self, run: Run) -> None:
-        """Write a checkpoint."""
-        run.save(self.path, self.described)
+    def save(self, run: Run) -> bool:
+        """Write a checkpoint; False, with a warning, if it fails: a full disk is no reason to lose what is trained."""
+        try:
+            run.save(self.path, self.described)
+        except OSError as error:
+            message = f"the checkpoint of step {run.state.step} could not be written ({error}); training goes on"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            return False
+        return True
+
+
+def _checkpoint_path(checkpoint: Any) -> Path:
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise TypeError(f"checkpoint must be the path of a file, got {told(checkpoint)}")
+    return npz_path(checkpoint)
 
 
 def _loop(
@@ -206,33 +238,58 @@ def _loop(
     show: bool,
 ) -> str:
     """Chunks until something says stop; returns what."""
-    saved = run.state.step
+    begun = saved = run.state.step
     stopped = run.reason_to_stop(goal)
-    with progress_bar("training", goal.num_steps, enabled=show) as advance:
+    with progress_bar(f"training, {run.stream.sizes}", goal.num_steps, enabled=show) as advance:
         advance(run.state.step)
         try:
             while not stopped:
                 stop_if_requested()
-                start, begun = run.state.step, time.perf_counter()
+                start, clock = run.state.step, time.perf_counter()
                 run.advance(goal.num_steps, chunk)
-                speed = (run.state.step - start) / (time.perf_counter() - begun)
+                speed = (run.state.step - start) / (time.perf_counter() - clock)
                 report = run.report(speed)
                 advance(
                     run.state.step - start,
                     f"loss {report.loss:.4g} · lr {report.learning_rate:.2g} · {speed:.0f} steps/s",
                 )
                 stopped = run.reason_to_stop(goal)
-                answer = None if callback is None else callback(report)
-                if isinstance(answer, bool | np.bool_) and answer:
-                    stopped = stopped or "callback"
-                if saver is not None and (stopped or run.state.step - saved >= saver.every):
-                    saver.save(run)
+                stopped = stopped or _asked(callback, report)
+                if saver is not None and (stopped or run.state.step - saved >= saver.every) and saver.save(run):
                     saved = run.state.step
         except KeyboardInterrupt:
             stopped = "interrupted"
             if saver is not None:
                 saver.save(run)
-    if stopped.startswith("non-finite"):
-        message = f"training stopped: {stopped}; the last good state is returned (a smaller learning_rate may help)"
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        except Exception as error:
+            # whatever it is, the state is that before or after a chunk, and hours may lie in it
+            if run.state.step == begun:
+                raise
+            stopped = f"failed after step {run.state.step}: {type(error).__name__}: {error}"
+            if saver is not None and run.state.step > saved:
+                saver.save(run)
+    _warn_of(stopped, run)
     return stopped
+
+
+def _asked(callback: Callable[[TrainingProgress], object] | None, report: TrainingProgress) -> str:
+    """Why the callback ends the training; empty if it does not."""
+    if callback is None:
+        return ""
+    try:
+        answer = callback(report)
+    except Exception as error:
+        # a user's function may raise anything
+        return f"callback failed at step {report.step}: it raised {type(error).__name__}: {error}"
+    return "callback" if isinstance(answer, bool | np.bool_) and answer else ""
+
+
+def _warn_of(stopped: str, run: Run) -> None:
+    """Say what went wrong, if something did."""
+    if stopped.startswith("non-finite"):
+        message = f"training stopped: {stopped}; the last good state is returned ({run.advice()})"
+    elif stopped.startswith(("the data failed", "callback failed", "failed after")):
+        message = f"training stopped after {run.state.step} steps: {stopped}; the network trained so far is returned"
+    else:
+        return
+    warnings.warn(message, RuntimeWarning, stacklevel=4)

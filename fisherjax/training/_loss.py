@@ -30,7 +30,8 @@ def batch_loss(
     """Loss of a batch with its penalties.
 
     Σ mask · ℓ / Σ mask, with ℓ the mean squared error over outputs or the cross-entropy; plus `rate_penalty` times
-    the mean squared rate, plus `weight_penalty` times Σ W² over recurrent, input and read-out weights.
+    Σ mask · r² / Σ mask, r² being the mean over units, so that steps that pad a trial do not count; plus
+    `weight_penalty` times Σ W² over recurrent, input and read-out weights.
     """
     network = resolved(network)
     batch = spread(batch, None, "batch")
@@ -38,7 +39,8 @@ def batch_loss(
     states, outputs = run(network, batch.inputs, key=noise_key, unroll=settings.unroll, reverse_mode=True)
     loss = output_loss(outputs, batch, settings.kind)
     if settings.rate_penalty:
-        loss = loss + settings.rate_penalty * jnp.mean(network.rates(states) ** 2)
+        square = jnp.mean(network.rates(states) ** 2, axis=-1)
+        loss = loss + settings.rate_penalty * weighted_mean(square, batch.mask)
     if settings.weight_penalty:
         matrices = (network.recurrent_weights, network.input_weights, network.output_weights)
         loss = loss + settings.weight_penalty * sum(jnp.sum(matrix**2) for matrix in matrices)
@@ -52,7 +54,8 @@ def output_loss(outputs: Float[Array, "T batch O"], batch: TaskBatch, kind: str)
         f"targets must have the shape of the outputs {outputs.shape}, got {batch.targets.shape}",
     )
     counts = batch.mask[..., None] > 0
-    batch = batch._replace(targets=jnp.where(counts, batch.targets, 0))
+    # both sides: the slope of what is not counted must be zero, not zero times NaN
+    outputs, batch = jnp.where(counts, outputs, 0), batch._replace(targets=jnp.where(counts, batch.targets, 0))
     if kind == "mse":
         return weighted_mean(jnp.mean((outputs - batch.targets) ** 2, axis=-1), batch.mask)
     with jax.numpy_dtype_promotion("standard"):

@@ -51,7 +51,9 @@ class Training(Result):
         Step of `network`.
     stopped
         Why it ended: "finished", "target reached", "no improvement", "callback", "interrupted", "data exhausted",
-        or "non-finite loss at step k".
+        "non-finite loss at step k", or what went wrong in the data, a callback or elsewhere after some steps.
+    data
+        Sizes as they were read, "64 steps × 20 trials": of given arrays all trials, else of one batch.
     """
 
     network: RecurrentNetwork
@@ -60,11 +62,13 @@ class Training(Result):
     num_steps: int
     best_step: int
     stopped: str
+    data: str = ""
 
     def __repr__(self) -> str:
         last = len(self.history.held_out_loss) - 1
         held_out = f", held-out loss {self.history.held_out_loss.min():.4g}" if last >= 0 else ""
-        return f"Training({self.stopped} after {self.num_steps} steps{held_out}, network={self.network!r})"
+        data = f", trained on {self.data}" if self.data else ""
+        return f"Training({self.stopped} after {self.num_steps} steps{held_out}{data}, network={self.network!r})"
 
 
 class TrainingProgress(NamedTuple):

@@ -18,16 +18,8 @@ from fisherjax.tasks import Task, TaskBatch
 from ._checkpoint import Checkpoint, check_same_run
 from ._loop import LoopSettings, LoopState, StepRecord, evaluate_network, run_chunk, start_loop
 from ._result import Training, TrainingHistory, TrainingProgress
+from ._setup import Goal, schedule_values
 from ._streams import Stream
-
-
-class Goal(NamedTuple):
-    """When training ends."""
-
-    num_steps: int
-    patience: int | None
-    accuracy: float | None
-    loss: float | None
 
 
 class RunState(NamedTuple):
@@ -87,11 +79,6 @@ class Run:
             return
         numbers = np.arange(state.step, state.step + chunk)
         rates = self.rates(numbers)
-        if self.settings.scales and not np.isfinite(rates[:count]).all():
-            first = int(numbers[~np.isfinite(rates)][0])
-            raise ValueError(
-                f"learning_rate must be finite, its schedule gives {rates[first - state.step]} at step {first}"
-            )
         padded = jax.tree.map(lambda part: _grouped(part, count, chunk, batches), items)
         loop, record = run_chunk(
             state.loop, self.fixed, self.stream.rule, padded, numbers, np.nan_to_num(rates, nan=1.0),
@@ -116,7 +103,7 @@ class Run:
             if goal.patience is not None and state.since_best >= goal.patience:
                 return "no improvement"
         if state.exhausted:
-            return "data exhausted"
+            return self.stream.problem or "data exhausted"
         return "finished" if state.step >= goal.num_steps else ""
 
     def report(self, speed: float) -> TrainingProgress:
@@ -147,7 +134,19 @@ class Run:
             num_steps=state.step,
             best_step=state.best_step if best else state.step,
             stopped=stopped,
+            data=self.stream.sizes,
         )
+
+    def advice(self) -> str:
+        """What may have made the loss not finite, in words."""
+        step, batches = self.state.bad_step, self.settings.accumulate
+        for position in range(step * batches, (step + 1) * batches):
+            problem = self.stream.problem_at(position)
+            if problem:
+                return f"the data of that step are to blame: {problem}"
+        if step == 0:
+            return "no step was made before it: look at the size of the inputs and of the initial weights"
+        return "a smaller learning_rate may help"
 
     @property
     def history(self) -> TrainingHistory:
@@ -216,8 +215,7 @@ class Run:
         if not self.settings.scales:
             return np.full(len(numbers), np.nan, dtype)
         if callable(self.learning_rate):
-            with jax.numpy_dtype_promotion("standard"):
-                return np.asarray(jax.vmap(self.learning_rate)(jnp.asarray(numbers))).astype(dtype)
+            return schedule_values(self.learning_rate, numbers, dtype)
         return np.full(len(numbers), float(self.learning_rate), dtype)
 
     def optimiser_fingerprint(self) -> str:

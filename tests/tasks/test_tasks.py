@@ -122,7 +122,7 @@ def test_context_chooses_the_stream(key):
     ("build", "error", "message"),
     [
         (lambda key: tasks.flip_flop(bits=2), TypeError, "no setting 'bits'"),
-        (lambda key: tasks.flip_flop(pulse_probability=1.5), ValueError, r"within \[0, 1\]"),
+        (lambda key: tasks.flip_flop(pulse_probability=1.5), ValueError, "pulse_probability must be between 0 and 1"),
         (lambda key: tasks.flip_flop(num_bits=0), ValueError, "num_bits must be at least 1"),
         (lambda key: tasks.copy_memory.batch(key, 4, 5), ValueError, "num_steps must be at least 7"),
         (lambda key: tasks.flip_flop.batch(0, 4, 5), TypeError, "write jax.random.key"),
