@@ -84,10 +84,13 @@ def default_of(kind: type[eqx.Module], field: dataclasses.Field[Any]) -> Any:
 
 
 def _check_itself(module: eqx.Module) -> None:
-    """Make the record again by its constructor, if its fields are all that takes, else run its `__check_init__`."""
+    """Make the record again, where its fields are all that its constructor takes; else run its `__check_init__`."""
     kind = type(module)
+    names = {field.name for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
     arguments = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
-    if {*arguments} <= {field.name for field in dataclasses.fields(kind)}:  # pyright: ignore[reportArgumentType]
+    hints = typing.get_type_hints(kind.__init__)
+    # a constructor may keep an argument in another form, which it would not take again
+    if all(name in names and _fits(getattr(module, name), hints.get(name, Any)) for name in arguments):
         kind(**{name: getattr(module, name) for name in arguments})
     elif hasattr(module, "__check_init__"):
         module.__check_init__()  # pyright: ignore[reportAttributeAccessIssue]

@@ -236,7 +236,7 @@ def test_weights_whose_shapes_no_network_has(key, tmp_path):
     weights = read_weights(save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz"))
     direction = ".parametrizations.weight.original1"
     for name, array, message in (
-        ("conv_bias.1", np.zeros((10**5, 8, 8), np.float32), "needs"),
+        ("conv_bias.1", np.zeros((10**5, 8, 8), np.float32), "lacks skip_area.1"),
         ("inp_conv" + direction, np.zeros(3), r"inp_conv.*must have four axes, got shape \(3,\)"),
         ("conv_bias.0", np.zeros(3), r"conv_bias.0 must have three axes, got shape \(3,\)"),
         ("out_fc" + direction, np.array(1.0), r"out_fc.*must have two axes, got shape \(\)"),

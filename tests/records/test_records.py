@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import fisherjax
-from fisherjax import fisher, networks, numerics
+from fisherjax import _records, datasets, fisher, networks, numerics, optimize, tasks
 from fisherjax._record_names import FUNCTIONS, RECORDS, STORED_AS, record_class, stored_name
 from fisherjax._types import Result
-from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity import FreeFamily, GainMatrix, WithFractions
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint, SearchState
 
 MAKING_ONLY = {"Result", "Problem"}  # never in a file, as are classes whose name begins with an underscore
@@ -207,6 +207,29 @@ def test_what_is_saved_is_loaded(tmp_path, key):
     assert GainMatrix.load(batch.save(tmp_path / "batch")).gains.shape == (3, 2, 2)
     function = GainMatrix.load(gain_matrix().save(tmp_path / "gains"))
     assert isinstance(function.gains, jax.Array)
+
+
+def test_records_whose_constructors_change_what_they_are_given(tmp_path, key):
+    """A dictionary that becomes pairs, a name that becomes an object, a list that becomes a tuple."""
+    for number, record in enumerate(
+        [
+            networks.MultiRegion(
+                {"a": networks.Region(4, dale=0.5), "b": networks.Region(2)},
+                (networks.Projection("a", "b", {"E->E": 0.2}), networks.Projection("b", "a", 0.5)),
+            ),
+            networks.RNN(1, 3, 1, key=key, nonlinearity="relu", constraints=(networks.dale(0.5),)),
+            networks.RNN(1, 3, 1, key=key, nonlinearity=jax.nn.gelu, constraints=(networks.low_rank(2),)),
+            networks.Architecture((8, 8, 1), 3, [2, 2]),
+            datasets.Preprocessing((8, 8, 1), mean=[0.5], std=[0.25]),
+            WithFractions(FreeFamily(num_populations=2)),
+            optimize.LogFisher(4, nonlinearity="erf", readout=[0]),
+            tasks.PerceptualDecision(coherences=(0.1, 0.2)),
+            eqx.filter_vmap(lambda key: networks.RNN(1, 3, 1, key=key))(jax.random.split(key, 2)),
+        ]
+    ):
+        stored = _records.record_bytes(record)
+        (tmp_path / f"{number}.npz").write_bytes(stored)
+        assert _records.record_bytes(_records.read_record(tmp_path / f"{number}.npz")) == stored
 
 
 def test_what_cannot_be_saved_is_named(tmp_path):
