@@ -30,7 +30,8 @@ from fisherjax import (
 from fisherjax.connectivity import GainMatrix
 
 PACKAGES = {
-    "connectivity": cn, "datasets": datasets, "dmft": dmft, "dynamics": dynamics, "fisher": fisher, "geometry": geometry,
+    "connectivity": cn, "datasets": datasets, "dmft": dmft, "dynamics": dynamics, "fisher": fisher,
+    "geometry": geometry,
     "meanfield": meanfield, "networks": networks, "optimize": optimize, "simulate": simulate, "tasks": tasks,
     "training": training,
 }  # fmt: skip
@@ -83,6 +84,10 @@ def patterns(key, x):
     return np.asarray(x * jax.random.normal(key, (6, N)))
 
 
+def distances(states):
+    return np.linalg.norm(states[:, None] - states, axis=-1)
+
+
 PLAN = networks.Architecture((6, 6, 1), 3, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3)
 
 
@@ -117,6 +122,11 @@ def cifar_archive(label_bytes):
         member.size = len(record)
         archive.addfile(member, io.BytesIO(record))
     return buffer.getvalue()
+
+
+def measured(key, x):
+    outputs, targets = x * jax.random.normal(key, (2, 4, 3, 2))
+    return outputs, tasks.TaskBatch(outputs, targets, jnp.ones((4, 3)))
 
 
 def labels():
@@ -259,8 +269,8 @@ ENTRIES = {
     ),
     "fisher.gaussian_total": lambda k, x: fisher.gaussian_total(samples(k, x), samples(k, 1.1 * x)),
     "fisher.simulated_continuous_curve": lambda k, x: fisher.simulated_continuous_curve(
-        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise_std=0.3 * x, num_units=N, num_trials=20, num_draws=2,
-        key=k, dt=0.1,
+        gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise_std=0.3 * x, num_units=N, num_trials=20,
+        num_draws=2, key=k, dt=0.1,
     ),
     "fisher.simulated_convolutional_information": lambda k, x: fisher.simulated_convolutional_information(
         convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x, at=[3], key=k, num_trials=20
@@ -320,8 +330,8 @@ ENTRIES = {
 }  # fmt: skip
 HOST_ONLY = {
     # build or describe what others compute with, or compute in NumPy
-    "connectivity": "block circulant feedforward_chain generalized_toeplitz homogeneous population_index "
-    "population_sizes symmetric_toeplitz toeplitz weight_initializer",
+    "connectivity": "block check_gain_matrix circulant feedforward_chain generalized_toeplitz homogeneous "
+    "population_index population_sizes symmetric_toeplitz toeplitz weight_initializer",
     "dmft": "as_structure covariance_rows",
     "meanfield": "input_parameters overlap_steps",
     "fisher": "channel_means cramer_rao sensitivity_index",
@@ -344,6 +354,65 @@ HOST_ONLY = {
 }
 
 HOST_ENTRIES = {
+    "connectivity.block": lambda k, x: cn.block(np.array([[0.7, 0.3], [0.4, 0.5]]) * x, np.array([0.5, 0.5])),
+    "connectivity.circulant": lambda k, x: cn.circulant(np.array([0.5, 0.2]) * x),
+    "connectivity.feedforward_chain": lambda k, x: cn.feedforward_chain(
+        0.9 * x, num_populations=3, recurrent=0.2 * x, feedback=0.1 * x
+    ),
+    "connectivity.generalized_toeplitz": lambda k, x: cn.generalized_toeplitz(
+        np.array([0.1, 0.5, 0.9]) * x, np.ones(2), np.ones(2)
+    ),
+    "connectivity.homogeneous": lambda k, x: cn.homogeneous(0.7 * x, 2),
+    "connectivity.population_index": lambda k, x: cn.population_index(gain(x), N),
+    "connectivity.population_sizes": lambda k, x: cn.population_sizes(gain(x), N),
+    "connectivity.symmetric_toeplitz": lambda k, x: cn.symmetric_toeplitz(np.array([0.5, 0.2]) * x),
+    "connectivity.toeplitz": lambda k, x: cn.toeplitz(np.array([0.1, 0.5, 0.9]) * x),
+    "connectivity.weight_initializer": lambda k, x: cn.weight_initializer(gain(x)),
+    "dmft.as_structure": lambda k, x: dmft.as_structure(gain(x), np.array([0.1, 0.2]) * x),
+    "meanfield.input_parameters": lambda k, x: meanfield.input_parameters(gain(x), 0.3 * x, np.array([1.0, 0.5]) * x),
+    "meanfield.overlap_steps": lambda k, x: meanfield.overlap_steps(
+        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
+        noise_std=0.1 * x, num_steps=STEPS,
+    ),
+    "simulate.drawn_network": lambda k, x: simulate.drawn_network(
+        gain(x), N, noise_std=0.1 * x, nonlinearity="tanh", key=k, dtype=jnp.float32
+    ),
+    "geometry.class_neighbours": lambda k, x: geometry.class_neighbours(
+        distances(patterns(k, x)), np.array([0, 1, 0, 1, 0, 1]), 2
+    ),
+    "geometry.near_isometry": lambda k, x: geometry.near_isometry(
+        distances(patterns(k, x)), distances(patterns(k, 2 * x))
+    ),
+    "geometry.neighbours_kept": lambda k, x: geometry.neighbours_kept(
+        distances(patterns(k, x)), distances(patterns(k, 2 * x)), 2
+    ),
+    "geometry.participation_ratio": lambda k, x: geometry.participation_ratio(patterns(k, x)),
+    "geometry.shepard": lambda k, x: geometry.shepard(distances(patterns(k, x)), distances(patterns(k, 2 * x))),
+    "geometry.sparse_pairs": lambda k, x: geometry.sparse_pairs(patterns(k, x), 2, key=k, amplitude=0.5 * x),
+    "geometry.starting_overlap": lambda k, x: geometry.starting_overlap(
+        gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")
+    ),
+    "fisher.cramer_rao": lambda k, x: fisher.cramer_rao(
+        np.array([[0.1, 0.2, 0.3], [0.4, 0.6, 0.5], [0.9, 0.7, 0.8]]), np.array([0.2, 0.5, 0.8]), np.full(3, 50.0 * x)
+    ),
+    "fisher.sensitivity_index": lambda k, x: fisher.sensitivity_index(np.array([1.0, 4.0]) * x, 0.1 * x),
+    "dynamics.attractor_manifold": lambda k, x: dynamics.attractor_manifold(contraction(x), patterns(k, x)),
+    "dynamics.classify": lambda k, x: dynamics.classify(np.array([0.5, 1.2]) * x),
+    "dynamics.components_for_variance": lambda k, x: dynamics.components_for_variance(
+        dynamics.principal_components(samples(k, x)), 0.9
+    ),
+    "dynamics.convolution_matrix": lambda k, x: dynamics.convolution_matrix(
+        x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
+    ),
+    "dynamics.jacobian_product": lambda k, x: dynamics.jacobian_product(
+        convolutional(k, x), convolutional(k, x).initial_state()
+    ),
+    "dynamics.modes": lambda k, x: dynamics.modes(np.asarray(weights(k, x))),
+    "dynamics.participation_ratio": lambda k, x: dynamics.participation_ratio(samples(k, x)),
+    "dynamics.time_constants": lambda k, x: dynamics.time_constants(np.array([0.5, 0.9]) * x),
+    "fisher.channel_means": lambda k, x: fisher.channel_means(
+        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), step=3
+    ),
     "datasets.cifar10": lambda k, x: datasets.cifar10(
         written("cifar.tar", cifar_archive(1)), split="test", num_images=1
     ),
@@ -367,10 +436,70 @@ HOST_ENTRIES = {
     ),
     "datasets.shapes": lambda k, x: datasets.shapes(2, key=k, size=8, noise_std=0.1 * x),
     "datasets.whiten": lambda k, x: datasets.whiten(pictures(k, x), datasets.fit_whitening(pictures(k, x))),
+    "networks.angle_network": lambda k, x: networks.angle_network(key=k, size=9, hidden=3),
+    "networks.architecture": lambda k, x: networks.architecture("R2-8", num_classes=3),
+    "networks.as_convolution": lambda k, x: networks.as_convolution(x * jax.random.normal(k, (2, 2, 3, 3)), 1),
+    "networks.as_rate_network": lambda k, x: networks.as_rate_network(recurrent(k, x), np.ones(2) * x, channel=1),
+    "networks.convolve": lambda k, x: networks.convolve(
+        jnp.asarray(pictures(k, x)), x * jax.random.normal(k, (3, 3, 1, 2)), 1
+    ),
+    "networks.dale": lambda k, x: networks.dale(0.8 * x),
+    "networks.dale, signs": lambda k, x: networks.dale(signs=np.array([1, -1, 0])),
+    "networks.decode_angle": lambda k, x: networks.decode_angle(x * jax.random.normal(k, (3, 2))),
+    "networks.fold_batch_norm": lambda k, x: networks.fold_batch_norm(networks.FeedforwardCNN(PLAN, key=k)),
+    "networks.low_rank": lambda k, x: networks.low_rank(2),
+    "networks.mask": lambda k, x: networks.mask(
+        recurrent=np.ones((3, 3)), input=np.ones((3, 2)), output=np.ones((2, 3))
+    ),
+    "networks.trainable_filter": lambda k, x: networks.trainable_filter(recurrent(k, x), ("input", "output")),
+    "tasks.explained_variance": lambda k, x: tasks.explained_variance(*measured(k, x)),
+    "tasks.sign_accuracy": lambda k, x: tasks.sign_accuracy(*measured(k, x)),
+    "tasks.choice_accuracy": lambda k, x: tasks.choice_accuracy(*measured(k, x)),
+    "tasks.weighted_mean": lambda k, x: tasks.weighted_mean(x * jnp.ones((4, 3)), x * jnp.ones((4, 3))),
+    "training.anneal": lambda k, x: training.anneal(
+        convolutional(k, x), pictures(k, x), labels(), key=k, steps_per_level=1, batch_size=2, offset_steps=2
+    ),
+    "training.augment": lambda k, x: training.augment(
+        jnp.asarray(pictures(k, x)), jnp.eye(4) * 1.0, key=k, augmentation=training.Augmentation(flip=True, crop=1)
+    ),
+    "training.fine_tune": lambda k, x: training.fine_tune(
+        convolutional(k, x), pictures(k, x), labels(), key=k, num_steps=1, batch_size=2, learning_rate=1e-3 * x
+    ),
+    "training.fit, arrays": lambda k, x: training.fit(
+        recurrent(k, x), tuple(x * jax.random.normal(k, (4, 6, 2)) for _ in range(2)), key=k, num_steps=3,
+        batch_size=4, evaluate_every=3, target_loss=0.1 * x, patience=3, rate_penalty=0.1 * x, weight_penalty=0.1 * x,
+        held_out=tuple(x * jax.random.normal(k, (4, 6, 2)) for _ in range(2)), loss="mse", batch_first=False,
+    ),
+    "training.fit_recurrence": lambda k, x: training.fit_recurrence(
+        convolutional(k, x), pictures(k, x), key=k, num_steps=1, penalty=10.0 * x, batch_size=2
+    ),
+    "training.respond_to_gratings": lambda k, x: training.respond_to_gratings(networks.angle_network(key=k, size=9)),
+    "training.train_cordsnet": lambda k, x: training.train_cordsnet(
+        PLAN, pictures(k, x), labels(), key=k, steps=training.StageSteps(1, 1, 1, 1, 1), noise_std=0.1 * x
+    ),
+    "training.train_feedforward": lambda k, x: training.train_feedforward(
+        PLAN, pictures(k, x), labels(), key=k, num_steps=1
+    ),
+    "training.train_linear": lambda k, x: training.train_linear(
+        convolutional(k, x), pictures(k, x), labels(), key=k, num_steps=1
+    ),
 }  # fmt: skip
 """Valid calls of functions in `HOST_ONLY`, for the wrong calls."""
 
 ACCEPTED = {
+    ("connectivity.block", "fractions", "none"),
+    ("dmft.as_structure", "gain", "number"),
+    ("meanfield.input_parameters", "input_pattern", "none"),
+    ("simulate.drawn_network", "dtype", "none"),
+    ("fisher.sensitivity_index", "information", "axes"),  # elementwise
+    ("dynamics.jacobian", "inputs", "none"),  # zero, for a network
+    ("dynamics.linearize", "inputs", "none"),
+    ("dynamics.principal_components", "states", "axes"),  # leading axes are samples
+    ("dynamics.participation_ratio", "states", "axes"),  # leading axes are batches
+    ("dynamics.sample_states", "inputs", "axes"),
+    ("dynamics.time_constants", "eigenvalues", "axes"),
+    ("dynamics.time_constants", "eigenvalues", "complex"),  # they are
+    ("dynamics.classify", "eigenvalues", "complex"),
     ("datasets.gratings", "angles", "axes"),  # any shape
     ("datasets.grating_moments", "angles", "axes"),
     ("datasets.grey", "images", "axes"),  # leading axes are batches
@@ -378,6 +507,20 @@ ACCEPTED = {
     ("datasets.normalize_contrast", "images", "axes"),
     ("datasets.read_responses", "period", "infinite"),  # a line
     ("geometry.pairwise_distances", "states", "axes"),  # leading axes are batches
+    ("geometry.participation_ratio", "states", "axes"),
+    ("networks.run", "inputs", "axes"),  # leading axes are batches
+    ("networks.run", "key", "none"),  # no noise
+    ("networks.respond", "images", "axes"),
+    ("networks.respond", "key", "none"),
+    ("networks.feedforward_pass", "images", "axes"),
+    ("networks.convolve", "maps", "axes"),
+    ("networks.decode_angle", "output", "axes"),
+    ("networks.as_rate_network", "inputs", "none"),  # zero
+    ("networks.mask", "recurrent", "none"),  # no mask of those weights
+    ("networks.mask", "input", "none"),
+    ("networks.mask", "output", "none"),
+    ("training.fit", "max_gradient_norm", "infinite"),  # no limit
+    ("training.fit, arrays", "max_gradient_norm", "infinite"),
     ("geometry.distance_correlation", "key", "none"),  # no resamples, no key
 }
 """(entry, argument, how it was spoiled) that is no mistake; "*" for every way."""

@@ -149,10 +149,12 @@ def _stability(run: _Run) -> Found:
         growth,
         onset=plan.blank_steps,
     )
-    sizes = np.where(along.converged, np.abs(along.eigenvalues), np.nan)
-    radius = float(np.nanmax(sizes)) if along.converged.any() else float("nan")
+    known = along.spectral_radius[np.isfinite(along.spectral_radius)]
+    radius = float(known.max()) if len(known) else float("nan")
+    missing = f"; at {len(times) - len(known)} more it has not converged" if len(known) < len(times) else ""
     text = [
-        f"At {len(times)} times of the response to one image the Jacobian's spectral radius is at most {radius:.4f}."
+        f"At {len(known)} times of the response to one image the Jacobian's spectral radius is at most {radius:.4f}"
+        f"{missing}."
     ]
     facts: dict[str, Any] = {"largest_spectral_radius": radius, "steps": along.steps}
     arrays: dict[str, Any] = {"trajectory_eigenvalues": along.eigenvalues, "trajectory_steps": along.steps}
@@ -167,8 +169,10 @@ def _stability(run: _Run) -> Found:
         facts |= {"globally_stable": bounds.globally_stable, "locally_stable": bounds.locally_stable}
         arrays |= {"singular": bounds.singular, "symmetric": bounds.symmetric}
     if growth is not None:
-        text.append(f"A perturbation at the onset grows at most {growth.growth.max():.3f}-fold.")
-        facts["largest_growth"] = float(growth.growth.max())
+        largest = float(growth.growth.max())  # NaN if one has not converged: it may be the largest
+        much = "by what has not converged" if np.isnan(largest) else f"at most {largest:.3f}-fold"
+        text.append(f"A perturbation at the onset grows {much}.")
+        facts["largest_growth"] = largest
         arrays |= {"growth": growth.growth, "growth_steps": growth.steps}
     caption = (
         "Bounds that hold for every image; leading eigenvalues of every area if all its units were active; those of "

@@ -15,7 +15,7 @@ from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
 
-HEADER = ("point", "kind", "growing", "largest λ", "slowest τ (steps)", "q", "candidates")
+HEADER = ("point", "kind", "growing", "largest λ", "slowest τ (steps)", "q", "candidates", "stays", "elsewhere")
 
 _TRIALS = 128
 
@@ -50,7 +50,7 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
             session.folder / "fixed_points.png", found, components, states, graph, step=network
         )
         page = _interactive(session.folder / "state_space.html", components, states, found, network)
-    rows = _rows(found)
+    rows = _rows(found, graph)
     session.write_table(HEADER, rows)
     facts = {
         "kinds": {kind: found.kind.count(kind) for kind in dict.fromkeys(found.kind)},
@@ -58,8 +58,10 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
         "converged": int(found.converged.sum()),
         "slow_points": len(found.slow_points),
         "participation_ratio": float(dynamics.participation_ratio(states.reshape(-1, network.state_size))),
-        "components_for_90_percent": dynamics.components_for_variance(components, 0.9),
-        "transitions": [[str(a), str(b), edge["probability"]] for a, b, edge in graph.edges(data=True)],
+        "components_for_90_percent": _components(components),
+        "transitions": [
+            [str(a), str(b), edge["probability"], edge["standard_error"]] for a, b, edge in graph.edges(data=True)
+        ],
     }
     session.write_results(facts)
     session.write_arrays(points=found.points, eigenvalues=found.eigenvalues, speed=found.speed)
@@ -74,7 +76,8 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
     ]
     caption = (
         "Trajectories and fixed points along principal components (black: stable; lines: directions of growth); "
-        f"where one step of noise of {command.noise_std:g} per unit leads; eigenvalues."
+        f"where one step of noise of {command.noise_std:g} per unit leads (elsewhere: to no stable point of these); "
+        "eigenvalues."
     )
     section = Section("Fixed points", text, [Figure(figure, caption), Table(HEADER, rows)])
     write_report(session, "Fixed points", [section])
@@ -107,8 +110,24 @@ def _interactive(path: Path, components: Any, states: Any, found: Any, step: Any
         return None
 
 
-def _rows(found: dynamics.FixedPoints) -> list[list[object]]:
-    constants, _ = dynamics.time_constants(found.eigenvalues)
+def _components(components: dynamics.PrincipalComponents) -> int:
+    """How many components hold nine tenths of the variance; none where the states do not vary."""
+    varies = bool(np.isfinite(np.asarray(components.explained)).all())
+    return dynamics.components_for_variance(components, 0.9) if varies else 0
+
+
+def _share(graph: Any, source: int, target: object) -> str:
+    """The probability of an edge with its standard error, or that no trial took it."""
+    if not graph.has_edge(source, target):
+        return "0"
+    edge = graph.edges[source, target]
+    return f"{edge['probability']:.3f} ± {edge['standard_error']:.3f}"
+
+
+def _rows(found: dynamics.FixedPoints, graph: Any) -> list[list[object]]:
+    known = np.isfinite(found.eigenvalues).all(axis=1)  # of a Jacobian that is not finite there are none
+    constants = np.full(found.eigenvalues.shape, np.nan)
+    constants[known] = dynamics.time_constants(found.eigenvalues[known])[0]
     return [
         [
             index,
@@ -118,6 +137,8 @@ def _rows(found: dynamics.FixedPoints) -> list[list[object]]:
             float(np.max(np.abs(constants[index]))),
             f"{found.speed[index]:.0e}",
             int(found.basin[index]),
+            _share(graph, index, index),
+            _share(graph, index, "elsewhere"),
         ]
         for index, kind in enumerate(found.kind)
     ]

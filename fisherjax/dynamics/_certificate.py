@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_scalar, require
+from fisherjax._errors import check_instance, check_scalar, require
 from fisherjax._types import Result, Scalar
 from fisherjax.networks import ConvolutionalRNN
 from fisherjax.numerics import full_precision
 
-from ._convolution_spectrum import convolution_bounds
+from ._convolution_spectrum import certified_bounds, convolution_bounds
+from ._pictures import NETWORK
 
 
 class StabilityCertificate(Result):
@@ -49,7 +50,7 @@ class StabilityCertificate(Result):
 
 @full_precision
 def stability_certificate(network: ConvolutionalRNN) -> StabilityCertificate:
-    """Certify the stability of every area of a network.
+    """Certify the stability of every area of a network, with bounds in float64 that allow for their rounding.
 
     Raises
     ------
@@ -57,9 +58,8 @@ def stability_certificate(network: ConvolutionalRNN) -> StabilityCertificate:
         If the network has feedback, or a leak above one.
     """
     _check_network(network)
-    bounds = [convolution_bounds(one.weights, shape[:2]) for one, shape in _areas(network)]
-    singular = np.array([float(one.singular) for one in bounds])
-    symmetric = np.array([float(one.symmetric) for one in bounds])
+    bounds = [certified_bounds(one.weights, shape[:2]) for one, shape in _areas(network)]
+    singular, symmetric = (np.array(column) for column in zip(*bounds, strict=True))
     alpha = np.array(network.architecture.alpha)
     contraction = 1 - alpha * (1 - singular)
     square = (1 - alpha) ** 2 + 2 * alpha * (1 - alpha) * np.maximum(symmetric, 0) + (alpha * singular) ** 2
@@ -78,6 +78,7 @@ def spectral_penalty(network: ConvolutionalRNN, *, limit: Scalar = 1.0) -> Float
     ValueError
         If the limit is negative.
     """
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
     check_scalar("limit", limit, minimum=0.0)
     terms = [
         jax.nn.relu(convolution_bounds(one.weights, shape[:2]).singular - jnp.asarray(limit, network.leak.dtype)) ** 2
@@ -91,7 +92,6 @@ def _areas(network: ConvolutionalRNN) -> list[tuple]:
 
 
 def _check_network(network: ConvolutionalRNN) -> None:
-    if not isinstance(network, ConvolutionalRNN):
-        raise TypeError(f"network must be a ConvolutionalRNN, got a {type(network).__name__}")
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
     require(not network.architecture.feedback, "a network with feedback is no chain of areas: nothing is certified")
     require(float(network.leak) <= 1, f"leak must be at most 1, got {float(network.leak):g}")

@@ -1,20 +1,22 @@
 """Eigenvalues and singular values of a convolution as a linear map of maps: exact, or bounded."""
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from fisherjax._errors import check_choice, check_integer, require
-from fisherjax._types import Result, as_float
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_choice, check_integer, require, told
+from fisherjax._types import Result
 from fisherjax.networks import convolve
 from fisherjax.numerics import full_precision
 
 Padding = Literal["circular", "zero"]
 
+_MARGIN = 8  # times ε and the number of terms that are added: more than rounding takes off a bound
 _LARGEST_DENSE = 8192  # units of a map beyond which its matrix is not written down
 
 
@@ -67,7 +69,7 @@ def convolution_spectrum(
         more than 8192 units (use `arnoldi` or `convolution_bounds`).
     """
     kernel = _checked(weights)
-    height, width = (check_integer("shape", side, minimum=1) for side in shape)
+    height, width = _sides(shape)
     check_choice("padding", padding, ("circular", "zero"))
     if padding == "circular":
         require(min(height, width) >= kernel.shape[2], f"shape {(height, width)} is smaller than the kernel, "
@@ -93,13 +95,14 @@ def convolution_matrix(
         If the weights are no square convolution, or there are more than 8192 units.
     """
     kernel = _checked(weights)
-    units = kernel.shape[0] * shape[0] * shape[1]
+    height, width = _sides(shape)
+    units = kernel.shape[0] * height * width
     require(
         units <= _LARGEST_DENSE,
-        f"a map of {shape[0]} × {shape[1]} × {kernel.shape[0]} has {units} units, more than {_LARGEST_DENSE}: its "
+        f"a map of shape {height} × {width} × {kernel.shape[0]} has {units} units, more than {_LARGEST_DENSE}: its "
         "matrix is not written down; use arnoldi, or convolution_bounds",
     )
-    return _matrix(kernel, shape[0], shape[1])
+    return _matrix(kernel, height, width)
 
 
 class ConvolutionBounds(NamedTuple):
@@ -121,7 +124,8 @@ def convolution_bounds(
     A zero-padded convolution is a circular one on a torus that is (side − 1)/2 longer per axis, restricted to maps
     that vanish on the margin and read out off the margin. Restriction can lower neither bound's left side below the
     truth: σ_max and the largest eigenvalue of the symmetric part of the torus, which are maxima over its frequencies,
-    bound those of A. (A torus of n + side − 1 is usually quoted; half the margin is enough.)
+    bound those of A. (A torus of n + side − 1 is usually quoted; half the margin is enough.) They are computed in the
+    float type of the weights and hold but for its rounding; `stability_certificate` allows for that.
 
     Parameters
     ----------
@@ -140,7 +144,7 @@ def convolution_bounds(
     Sedghi, Gupta & Long (2019), The singular values of convolutional layers, ICLR, for circular padding.
     """
     kernel = _checked(weights)
-    height, width = (check_integer("shape", side, minimum=1) for side in shape)
+    height, width = _sides(shape)
     return _bounds(kernel, height, width)
 
 
@@ -175,11 +179,34 @@ def _matrix(kernel: Array, height: int, width: int) -> Array:
         return convolve(impulses, jnp.transpose(kernel, (2, 3, 1, 0))).reshape(units, units).T
 
 
+def certified_bounds(weights: Array, shape: tuple[int, int]) -> tuple[float, float]:
+    """`convolution_bounds` in float64 on the host, raised by what its own rounding can take off."""
+    kernel = np.asarray(weights, np.float64)
+    channels, margin = kernel.shape[0], kernel.shape[2] // 2
+    height, width = (side + margin for side in shape)
+    offsets = np.arange(-margin, margin + 1)
+    down, across = (np.exp(2j * np.pi * np.outer(np.arange(n), offsets) / n) for n in (height, width))
+    largest, symmetric = 0.0, -np.inf
+    for row in down[: height // 2 + 1]:  # a row of frequencies at a time, for the memory
+        symbols = np.einsum("a,xb,oiab->xoi", row, across, kernel, optimize=True)
+        adjoint = symbols.conj().swapaxes(-1, -2)
+        largest = max(largest, float(np.linalg.norm(symbols, 2, axis=(1, 2)).max()))
+        symmetric = max(symmetric, float(np.linalg.eigvalsh((symbols + adjoint) / 2).max()))
+    rounding = _MARGIN * channels * kernel.shape[2] ** 2 * np.finfo(np.float64).eps * largest
+    return largest + rounding, symmetric + rounding
+
+
+def _sides(shape: Any) -> tuple[int, int]:
+    if not isinstance(shape, tuple | list) or len(shape) != 2:
+        raise TypeError(f"shape must be the height and width of the maps, got {told(shape)}")
+    height, width = (check_integer("shape", side, minimum=1) for side in shape)
+    return height, width
+
+
 def _checked(weights: Array | np.ndarray) -> Array:
-    kernel = as_float(weights)
+    kernel = as_real("weights", weights, "C C side side")
+    require(kernel.size > 0, f"weights must hold at least one channel, got shape {kernel.shape}")
     require(
-        kernel.ndim == 4 and kernel.shape[0] == kernel.shape[1] and kernel.shape[2] == kernel.shape[3],
-        f"weights must be (C, C, side, side), got {kernel.shape}",
+        kernel.shape[2] % 2 == 1, f"weights must have an odd side, so that a kernel has a middle; got {kernel.shape[2]}"
     )
-    require(kernel.shape[2] % 2 == 1, f"the side of the kernel must be odd, got {kernel.shape[2]}")
     return kernel

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from fisherjax._errors import check_integer, check_key, require
+from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, Kernels, convolve, respond
 from fisherjax.numerics import Spectrum, Target, arnoldi, full_precision, largest_symmetric
+
+from ._pictures import NETWORK, as_picture, as_times
 
 
 class TrajectorySpectrum(Result):
@@ -37,8 +39,11 @@ class TrajectorySpectrum(Result):
 
     @property
     def spectral_radius(self) -> Float[np.ndarray, " times"]:
-        """Largest |λ| at every time; below one the step is locally stable there."""
-        return np.nanmax(np.abs(self.eigenvalues), axis=1)
+        """Largest |λ| at every time; below one the step is locally stable there. NaN where it has not converged."""
+        size = np.where(np.isnan(self.eigenvalues), -1, np.abs(self.eigenvalues))
+        # of pairs that are missing one may be the largest
+        known = self.converged[np.arange(len(size)), size.argmax(axis=1)] & ~np.isnan(self.eigenvalues[:, 0])
+        return np.where(known, size.max(axis=1), np.nan)
 
 
 @full_precision
@@ -84,10 +89,17 @@ def trajectory_spectrum(
     TypeError
         If `key` is not a JAX key.
     """
-    key = check_key("key", key)
-    phases = {"blank_steps": blank_steps, "image_steps": image_steps, "offset_steps": offset_steps}
-    response = respond(network, image, areas="all", at=at, **phases)
-    drive, size = network.drive(jnp.asarray(image)), network.architecture.num_units
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    key, picture = check_key("key", key), as_picture("image", image, network)
+    phases = _phases(network, blank_steps, image_steps, offset_steps)
+    times = as_times("at", at, sum(phases.values()))
+    check_choice("which", which, get_args(Target))
+    if num_eigenvalues is not None:
+        check_integer("num_eigenvalues", num_eigenvalues, minimum=1, maximum=network.architecture.num_units)
+    if tolerance is not None:
+        check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
+    response = respond(network, picture, areas="all", at=times, **phases)
+    drive, size = network.drive(picture), network.architecture.num_units
     found = []
     for index, step in enumerate(response.recorded):
         state = tuple(area[index] for area in response.activity)
@@ -122,6 +134,10 @@ def jacobian_product(
     network: ConvolutionalRNN, state: AreaState, drive: Drive | None = None
 ) -> Callable[[Array], Array]:
     """V (N,) ↦ J v, J the Jacobian of one step at a state (maps of every area, flattened area by area)."""
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    check_instance("state", state, tuple, "maps of every area, as networks.respond(…).state")
+    if drive is not None:
+        check_instance("drive", drive, Drive, "as network.drive(image) makes one")
     # arrays as arguments, not in a closure: the next state compiles nothing
     return jax.tree_util.Partial(_jacobian_vector, network, state, drive)
 
@@ -148,7 +164,9 @@ def recurrent_spectrum(
     TypeError
         If `key` is not a JAX key.
     """
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
     key = check_key("key", key)
+    check_choice("which", which, get_args(Target))
     wanted = check_integer("num_eigenvalues", num_eigenvalues, minimum=1)
     found = []
     for area, (kernel, shape) in enumerate(
@@ -167,6 +185,18 @@ def _convolved(kernel: Array, blank: Array, vector: Array) -> Array:
     return convolve(vector.reshape(blank.shape), kernel).reshape(-1)
 
 
+def _phases(
+    network: ConvolutionalRNN, blank_steps: int | None, image_steps: int | None, offset_steps: int
+) -> dict[str, int]:
+    """Lengths of the phases, those of the architecture by default."""
+    plan = network.architecture
+    blank = plan.blank_steps if blank_steps is None else check_integer("blank_steps", blank_steps, minimum=0)
+    shown = plan.image_steps if image_steps is None else check_integer("image_steps", image_steps, minimum=0)
+    after = check_integer("offset_steps", offset_steps, minimum=0)
+    require(blank + shown + after > 0, "blank_steps + image_steps + offset_steps must be positive")
+    return {"blank_steps": blank, "image_steps": shown, "offset_steps": after}
+
+
 class TransientGrowth(Result):
     """How much a perturbation of the state can grow, and how the worst one looks.
 
@@ -175,7 +205,8 @@ class TransientGrowth(Result):
     steps
         k, steps after the perturbation (times,).
     growth
-        Largest ‖δr(t₀ + k)‖/‖δr(t₀)‖ (times,): σ_max of the product of the Jacobians on the way.
+        Largest ‖δr(t₀ + k)‖/‖δr(t₀)‖ (times,): σ_max of the product of the Jacobians on the way; NaN where Lanczos's
+        method has not converged, of which a warning tells.
     perturbation
         δr(t₀) of unit norm that grows most by the last of these times, maps of every area.
     """
@@ -221,22 +252,25 @@ def transient_growth(
     TypeError
         If `key` is not a JAX key.
     """
-    key = check_key("key", key)
-    phases = {"blank_steps": blank_steps, "image_steps": image_steps, "offset_steps": offset_steps}
-    whole = respond(network, image, **phases)
-    total = len(whole.logits)
-    begin = whole.onset if start is None else check_integer("start", start, minimum=0)
-    spans = [check_integer("steps", one, minimum=1) for one in steps]
-    require(bool(spans) and begin + spans[-1] <= total and spans == sorted(set(spans)), "steps must rise, and start + "
-            f"steps must stay within the {total} steps of the response, got {begin} + {list(steps)}")  # fmt: skip
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    key, picture = check_key("key", key), as_picture("image", image, network)
+    phases = _phases(network, blank_steps, image_steps, offset_steps)
+    onset, total = phases["blank_steps"], sum(phases.values())
+    offset = onset + phases["image_steps"]
+    begin = onset if start is None else check_integer("start", start, minimum=0, maximum=total - 1)
+    spans = as_times("steps", steps, total)
+    require(
+        begin + spans[-1] <= total,
+        f"start + steps must stay within the {total} steps of the response, got {begin} + {list(spans)}",
+    )
     if begin:
-        before = respond(network, image, areas="all", at=(begin,), **phases)
+        before = respond(network, picture, areas="all", at=(begin,), **phases)
         state = tuple(area[0] for area in before.activity)
     else:
         state = network.initial_state()
     flat, unravel = ravel_pytree(state)
-    drive = network.drive(jnp.asarray(image))
-    shown = jnp.asarray([whole.onset <= begin + k < whole.offset for k in range(spans[-1])])
+    drive = network.drive(picture)
+    shown = jnp.asarray([onset <= begin + k < offset for k in range(spans[-1])])
     growth, worst = [], np.asarray(flat)
     for index, span in enumerate(spans):
         # as many steps as the longest stretch has, so that all share a program
@@ -244,7 +278,7 @@ def transient_growth(
         gram = jax.tree_util.Partial(_gram, network, state, drive, shown, moving)
         first = np.asarray(jax.random.normal(jax.random.fold_in(key, index), flat.shape))
         square, worst = largest_symmetric(gram, first)
-        growth.append(max(square, 0.0) ** 0.5)
+        growth.append(np.maximum(square, 0.0) ** 0.5)  # NaN where it has not converged
     shape = tuple(np.asarray(area) for area in unravel(jnp.asarray(worst, flat.dtype)))
     return TransientGrowth(np.asarray(spans), np.asarray(growth), shape)
 

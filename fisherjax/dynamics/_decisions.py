@@ -1,5 +1,6 @@
 """Decisions of a convolutional recurrent network through time, in noise, and its way back when the image is gone."""
 
+import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -7,11 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+from scipy.special import softmax
 
-from fisherjax._errors import check_integer, check_key, check_scalar, require
+from fisherjax._arrays import as_class_numbers, as_real, host_real
+from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_share, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import ConvolutionalRNN, respond
 from fisherjax.numerics import full_precision
+
+from ._pictures import NETWORK, as_pictures
+from ._shares import share_error
 
 _BATCH = 256
 
@@ -22,12 +28,13 @@ class Decisions(Result):
     Parameters
     ----------
     accuracy
-        Share of images whose largest logit is that of their class (T,).
+        Share of images whose largest logit is that of their class (T,); of m logits that tie for it, each counts as
+        the decision in one case of m.
     confidence
         Mean over images of the largest probability (T,).
     reaction_time
-        Steps after the onset from which on confidence stays above the threshold until the last step (n,); NaN where
-        it does not.
+        Steps after the onset from which on confidence stays above the threshold, with one logit the largest, until the
+        last step (n,); NaN where it does not.
     decision
         The class of the largest logit at that time, or at the last step (n,).
     decided_accuracy
@@ -65,23 +72,19 @@ def decisions(
     Raises
     ------
     ValueError
-        If shapes do not match, labels are out of range, or a number is.
+        If shapes do not match or are empty, logits are not finite, labels are out of range, or a number is.
+    TypeError
+        If logits are no real numbers, or labels no classes.
     """
-    scores, classes = np.asarray(logits), np.asarray(labels)
-    require(scores.ndim == 3, f"logits must be (T, n, K), got {scores.shape}")
+    scores = host_real("logits", logits, "T n K")
+    require(scores.size > 0, f"logits must hold at least one step, image and class, got shape {scores.shape}")
     steps, count, num_classes = scores.shape
-    require(classes.shape == (count,), f"labels must be ({count},), got {classes.shape}")
-    require(
-        classes.dtype.kind in "iu" and int(classes.min()) >= 0 and int(classes.max()) < num_classes,
-        f"labels must be integers within 0…{num_classes - 1}",
-    )
-    check_scalar("threshold", threshold, minimum=0.0, strict=True)
-    require(float(threshold) < 1, f"threshold must be below 1, got {threshold}")
-    begin = check_integer("onset", onset, minimum=0)
-    require(begin < steps, f"onset must be within the {steps} steps, got {begin}")
-    probabilities = np.asarray(jax.nn.softmax(scores, axis=-1))
-    confidence, chosen = probabilities.max(axis=-1), scores.argmax(axis=-1)
-    above = confidence[begin:] > float(threshold)
+    classes = np.asarray(as_class_numbers("labels", labels, count, num_classes))
+    limit = check_share("threshold", threshold, strict=True)
+    begin = check_integer("onset", onset, minimum=0, maximum=steps - 1)
+    confidence, chosen = softmax(scores.astype(np.float64), axis=-1).max(axis=-1), scores.argmax(axis=-1)
+    largest = scores == scores.max(axis=-1, keepdims=True)
+    above = (confidence[begin:] > limit) & (largest[begin:].sum(axis=-1) == 1)
     # the number of steps at the end that are all above the threshold
     standing = np.cumprod(above[::-1], axis=0).sum(axis=0)
     decided = standing > 0
@@ -89,12 +92,18 @@ def decisions(
     decision = chosen[begin + first, np.arange(count)]
     right = (decision == classes)[decided]
     return Decisions(
-        (chosen == classes).mean(axis=1),
-        confidence.mean(axis=1).astype(float),
+        np.mean([_right(each, classes) for each in scores], axis=1),
+        confidence.mean(axis=1),
         np.where(decided, first + 1.0, np.nan),
         decision,
         float(right.mean()) if len(right) else float("nan"),
     )
+
+
+def _right(scores: Float[np.ndarray, "n K"], classes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Whether the largest logit is that of the class; 1/m of m that tie, 0 where one is not a number."""
+    largest = scores == scores.max(axis=-1, keepdims=True)
+    return largest[np.arange(len(classes)), classes] / np.maximum(largest.sum(axis=-1), 1)
 
 
 class Robustness(Result):
@@ -105,7 +114,8 @@ class Robustness(Result):
     noise_std
         Standard deviations (levels,).
     accuracy, standard_error
-        Share of right decisions at the last step, and its binomial standard error (levels,).
+        Share of right decisions at the last step, ties by halves, and its standard error, which is not 0 where all
+        are right or none: half of Wilson's interval of one standard error to either side (levels,).
     """
 
     noise_std: Float[np.ndarray, " levels"]
@@ -138,29 +148,44 @@ def robustness(
     where
         "input" or "state".
 
+    Warns
+    -----
+    RuntimeWarning
+        If logits are not finite: those images count as wrong.
+
     Raises
     ------
     ValueError
-        If `where` is misspelt, a level is negative, or shapes do not match.
+        If `where` is misspelt, a level is negative, there is no image, or shapes do not match.
     TypeError
-        If `key` is not a JAX key.
+        If `key` is not a JAX key, or an argument does not hold real numbers.
     """
-    require(where in {"input", "state"}, f"where must be 'input' or 'state', got {where!r}")
-    levels = [float(level) for level in noise_std]
-    require(bool(levels) and min(levels) >= 0, f"noise_std must be levels of at least 0, got {levels}")
-    key, pictures, classes = check_key("key", key), jnp.asarray(images), np.asarray(labels)
-    require(classes.shape == (len(pictures),), f"labels must be ({len(pictures)},), got {classes.shape}")
-    shares = []
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    check_choice("where", where, ("input", "state"))
+    levels = as_real("noise_std", noise_std, "levels", minimum=0.0)
+    require(levels.size > 0, "noise_std must hold at least one level")
+    key, pictures = check_key("key", key), as_pictures("images", images, network)
+    plan = network.architecture
+    classes = np.asarray(as_class_numbers("labels", labels, len(pictures), plan.num_classes))
+    counts = []
     for index, level in enumerate(levels):
-        right = 0
+        right, broken = 0.0, 0
         for begin in range(0, len(pictures), _BATCH):
             batch = pictures[begin : begin + _BATCH]
             draw = jax.random.fold_in(jax.random.fold_in(key, index), begin)
-            found = _noisy_logits(network, batch, draw, jnp.asarray(level, batch.dtype), where)
-            right += int(np.sum(np.argmax(np.asarray(found), axis=-1) == classes[begin : begin + _BATCH]))
-        shares.append(right / len(pictures))
-    accuracy = np.array(shares)
-    return Robustness(np.array(levels), accuracy, np.sqrt(accuracy * (1 - accuracy) / len(pictures)))
+            scores = np.asarray(_noisy_logits(network, batch, draw, level.astype(batch.dtype), where))
+            broken += int(np.sum(~np.isfinite(scores).all(axis=-1)))
+            right += float(np.sum(_right(scores, classes[begin : begin + _BATCH])))
+        counts.append(right)
+        if broken:
+            warnings.warn(
+                f"at noise_std {float(level):g} the logits of {broken} of {len(pictures)} images are not finite: they "
+                "count as wrong",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    errors = [share_error(count, len(pictures)) for count in counts]
+    return Robustness(np.asarray(levels, float), np.array(counts) / len(pictures), np.array(errors))
 
 
 def _noisy_logits(network: ConvolutionalRNN, images: Array, key: Key, level: Array, where: str) -> Array:
@@ -179,9 +204,9 @@ class Relaxation(Result):
         Root mean square over units of r − r before the image, at the offset and after every step since (steps + 1, n).
     time_constant
         Steps in which the distance falls to 1/e over the last half of the way, by least squares on its logarithm (n,);
-        negative where it grows, NaN where it is at rounding.
+        NaN where it does not fall, or is at rounding.
     returned
-        Whether the last distance is below a hundredth of that at the offset (n,).
+        Whether the last distance is below a hundredth of that at the offset, or at rounding (n,).
     """
 
     distance: Float[np.ndarray, "steps n"]
@@ -198,18 +223,23 @@ def relaxation(
 ) -> Relaxation:
     """How all areas go back to the state before the image once it is gone.
 
+    Warns
+    -----
+    RuntimeWarning
+        If after some images the distance does not fall: there is no time constant.
+
     Raises
     ------
     ValueError
         If images are not (n, height, width, colours), there are less than four steps, or there is no blank phase.
     """
     after = check_integer("offset_steps", offset_steps, minimum=4)
-    plan = network.architecture
-    require(np.ndim(images) == 4, f"images must be (n, height, width, colours), got {np.shape(images)}")
+    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    plan, pictures = network.architecture, as_pictures("images", images, network)
     onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
     require(onset > 0, "relaxation needs blank_steps > 0: the baseline is the state before the image")
     at = (onset, *range(offset, offset + after + 1))
-    found = respond(network, images, offset_steps=after, areas="all", at=at)
+    found = respond(network, pictures, offset_steps=after, areas="all", at=at)
     squares = sum(jnp.sum((area[1:] - area[0]) ** 2, axis=(2, 3, 4)) for area in found.activity)
     distance = np.sqrt(np.asarray(squares, float) / plan.num_units)
     late = distance[-(after // 2) :]
@@ -218,7 +248,17 @@ def relaxation(
         np.asarray(sum(jnp.sum(area[0] ** 2, axis=(1, 2, 3)) for area in found.activity)) / plan.num_units
     )
     floor = np.finfo(np.asarray(found.logits).dtype).eps * np.maximum(distance[0], baseline)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = steps @ np.log(late) / (steps @ steps)
-        constant = np.where((late > floor).all(axis=0), -1 / slope, np.nan)
-    return Relaxation(distance, constant, distance[-1] < distance[0] / 100)
+    moving = (late > floor).all(axis=0) & np.isfinite(late).all(axis=0)
+    slope = steps @ np.log(np.where(moving, late, 1)) / (steps @ steps)
+    # over the time that is looked at it must fall by more than the rounding of states
+    falling = slope * len(late) < -floor / np.where(moving, late[-1], 1)
+    stuck = int(np.sum(~falling & ~(late[-1] <= floor)))
+    if stuck:
+        warnings.warn(
+            f"after {stuck} of {len(pictures)} images the network does not return: there the distance to the baseline "
+            "does not fall, and time_constant is NaN",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    constant = np.where(moving & falling, -1 / np.where(moving & falling, slope, 1), np.nan)
+    return Relaxation(distance, constant, (distance[-1] < distance[0] / 100) | (distance[-1] <= floor))

@@ -19,6 +19,7 @@ from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states, 
 _FEWEST_POINTS = 5
 _CHAIN_SHARE = 0.9  # of the points that the longest path must hold
 _LONGEST_GAP = 0.25  # of the curve, beyond which points are islands
+_EDGE = 1e-7
 _RESOLVED = 100  # times √ε of the points' size: a shorter curve is one point seen several times
 
 
@@ -62,7 +63,8 @@ def attractor_manifold(
     """Tell whether points lie on a line or ring attractor.
 
     A curve is found as the longest path of the minimum spanning tree of the points: it must hold nearly all of them
-    and have no large gap, and be longer than the rounding of points found several times. A ring is a curve whose ends are neighbours. It is an attractor if at each point the mode
+    and have no large gap, and be longer than the rounding of points found several times. A ring is a curve whose ends
+    are neighbours. It is an attractor if at each point the mode
     nearest to neutral has |λ − 1| ≤ `marginal` and points along the curve, and the others decay. The test is one of
     shape, for a sample of points that covers the curve; it is no proof.
 
@@ -119,8 +121,9 @@ def attractor_manifold(
 def _longest_path(cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """Rows along the longest path of the minimum spanning tree, the lengths of its edges, whether its ends meet."""
     distances = squareform(pdist(cloud))
-    # an edge of length zero would be no edge to the sparse graph
-    tree = minimum_spanning_tree(np.maximum(distances, 1e-12 * float(distances.max()) or 1.0))
+    farthest = float(distances.max())
+    # SciPy takes an edge below 1e-8 for none: lengths in units of the longest, and none of zero
+    tree = minimum_spanning_tree(np.maximum(distances / (farthest or 1.0), _EDGE))
     along = dijkstra(tree, directed=False)
     first = int(np.argmax(along[0]))
     last = int(np.argmax(along[first]))

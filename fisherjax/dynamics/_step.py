@@ -3,25 +3,18 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, require
+from fisherjax._errors import check_callable, require, told
+from fisherjax._functions import output_of
 from fisherjax.networks import RecurrentNetwork, resolved
 
 Convention: TypeAlias = Literal["discrete", "continuous"]
 StepFunction: TypeAlias = Callable[..., Any]
 
 CONVENTIONS = ("discrete", "continuous")
-
-_NOT_TRACED = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
 
 
 def prepared(step: StepFunction) -> StepFunction:
@@ -86,31 +79,12 @@ def check_step(name: str, step: StepFunction, states: Float[Array, "K N"], input
         require(size == expected, f"{name} must have {expected} numbers per state, as step has; got {size}")
         given = width if inputs is None else inputs.shape[1]
         require(given == width, f"inputs must have {width} numbers, as step takes; got {given}")
-    moved: Any = _traced(step, states, inputs)
+    first = () if inputs is None else (inputs[0],)
+    hint = "it needs inputs, which are not given"
+    moved: Any = output_of("step", lambda x, u=None: apply(step, x, u), states[0], *first, hint=hint)
     shape, dtype = getattr(moved, "shape", None), getattr(moved, "dtype", None)
     if shape is None:
-        raise TypeError(f"step must return the next state, one array of shape {(size,)}, got a {type(moved).__name__}")
+        raise TypeError(f"step must return the next state, one array of shape {(size,)}, got {told(moved)}")
     require(shape == (size,), f"step must map a state {(size,)} to one of its shape, got {shape}")
     if dtype != states.dtype:
         raise TypeError(f"step must return the float type of its state, {states.dtype}, but it returns {dtype}")
-
-
-def _traced(step: StepFunction, states: Array, inputs: Array | None) -> Any:
-    """Shape and type of one step."""
-    first = None if inputs is None else inputs[0]
-    called = f"step(state) with a state of shape {states.shape[1:]}"
-    if first is not None:
-        called = f"step(state, inputs) with shapes {states.shape[1:]} and {first.shape}"
-    try:
-        return jax.eval_shape(lambda x, u: apply(step, x, u), states[0], first)
-    except _NOT_TRACED as error:
-        raise TypeError(
-            "step cannot be traced by JAX, because it asks for the numbers of its state while it is compiled: use "
-            "jax.numpy instead of NumPy or math, and jnp.where or jax.lax.cond instead of if"
-        ) from error
-    except Exception as error:
-        text = str(error)
-        missing = inputs is None and "missing" in text and "argument" in text
-        hint = "; it needs inputs, which were not given" if missing else ""
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{called} raised {type(error).__name__}: {text}{hint}") from error

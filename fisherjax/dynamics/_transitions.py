@@ -86,7 +86,8 @@ def transition_graph(
     known = points if isinstance(points, FixedPoints) else None
     require(
         known is None or known.convention == "discrete",
-        "points are those of a velocity, and transition_graph iterates a map: for a velocity give one step of an integrator, and fixed points of that",
+        "points are those of a velocity, and transition_graph iterates a map: give one step of an integrator, and "
+        "fixed points of that",
     )
     states = as_states("points", known.points if known is not None else points)
     given = as_inputs(known.inputs if known is not None and inputs is None else inputs, len(states), states.dtype)

@@ -1,6 +1,7 @@
 """Fisher information about a parameter of the image through the response of a convolutional recurrent network."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, require
+from fisherjax._arrays import check_finite
+from fisherjax._errors import (
+    check_callable,
+    check_confidence,
+    check_instance,
+    check_integer,
+    check_key,
+    check_scalar,
+    is_traced,
+    require,
+    told,
+)
+from fisherjax._functions import output_of
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, respond
 from fisherjax.numerics import full_precision
@@ -20,6 +33,8 @@ from ._respond import sample_paths
 
 ImageOf = Callable[[Any], Array]
 
+_SINGULAR = 1e-7  # least eigenvalue of a correlation, per channel, that float32 resolves
+_JUMP = 1e-4  # of the image: a smaller step in it is rounding
 _ROWS, _LARGEST = 16, 2**27  # channels whose derivatives are taken together, and numbers that they may fill
 
 
@@ -31,7 +46,7 @@ class ConvolutionalInformation(Result):
     steps
         Steps done before each reading (times,).
     information
-        I = μ'ᵀ Σ⁻¹ μ' (times,), in 1/(unit of the parameter)².
+        I = μ'ᵀ Σ⁻¹ μ' (times,), in 1/(unit of the parameter)²; NaN where Σ is singular to rounding.
     slope
         μ' (times, channels).
     covariance
@@ -85,33 +100,105 @@ def convolutional_information(
     observation_noise_std
         s_o of independent noise added to every mean.
 
+    Warns
+    -----
+    RuntimeWarning
+        If a covariance is singular to rounding, so that the information is not resolved.
+
     Raises
     ------
     ValueError
-        If there is no noise at all, a number is out of range, or the image has the wrong shape.
+        If there is no noise at all, a number is out of range, the image has the wrong shape or jumps at `value`.
+    TypeError
+        If `network` is none, or `image_of` gives no image.
     """
-    check_callable("image_of", image_of)
-    check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
     steps, read = _readings(network, at, area)
+    check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
+    process, observed = float(network.noise_std), float(np.asarray(observation_noise_std))
     require(
-        float(network.noise_std) > 0 or float(np.asarray(observation_noise_std)) > 0,
+        process > 0 or observed > 0,
         "without noise the information is infinite: give the network noise_std, or observation_noise_std",
     )
-    dtype = network.leak.dtype
-    parameter, observed = jnp.asarray(value, dtype), jnp.asarray(observation_noise_std, dtype)
-    found = [_linearised(network, image_of, parameter, observed, jnp.asarray(step), steps[-1], read) for step in steps]
-    slope, covariance = (np.stack([np.asarray(pair[part]) for pair in found]) for part in (0, 1))
-    weighted = np.linalg.solve(covariance, slope[..., None])[..., 0]
-    return ConvolutionalInformation(
-        np.asarray(steps), np.sum(slope * weighted, axis=-1).astype(float), slope, covariance, read
+    parameter = check_image_of(network, image_of, value)
+    parts = [_linearised(network, image_of, parameter, jnp.asarray(step), steps[-1], read) for step in steps]
+    slope, propagated = (np.stack([np.asarray(pair[part], np.float64) for pair in parts]) for part in (0, 1))
+    # squares of small σ leave float32
+    covariance = process**2 * propagated + observed**2 * np.eye(slope.shape[1])
+    information = np.array([_information(s, c) for s, c in zip(slope, covariance, strict=True)])
+    lost = int(np.isnan(information).sum())
+    if lost:
+        warnings.warn(
+            f"at {lost} of {len(steps)} times the covariance is singular to rounding: the information is NaN there; "
+            "add observation_noise_std",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return ConvolutionalInformation(np.asarray(steps), information, slope, covariance, read)
+
+
+def _information(slope: Float[np.ndarray, " channels"], covariance: Float[np.ndarray, "channels channels"]) -> float:
+    """μ'ᵀ Σ⁻¹ μ', NaN where Σ is singular beside the float32 that it came from."""
+    scale = np.sqrt(np.diagonal(covariance))
+    if not np.all(scale > 0) or not np.isfinite(covariance).all():
+        return float("nan")
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    if values[0] <= _SINGULAR * len(values):
+        return float("nan")
+    return float(np.sum((vectors.T @ (slope / scale)) ** 2 / values))
+
+
+def check_image_of(network: ConvolutionalRNN, image_of: ImageOf, value: Scalar) -> Float[Array, ""]:
+    """The parameter as an array, after a look at the image there: its size, its type, whether it jumps.
+
+    Raises
+    ------
+    TypeError
+        If `image_of` is no function, cannot be traced, or gives anything but floats.
+    ValueError
+        If the image has another size, is not finite, or jumps at the value.
+    """
+    check_callable("image_of", image_of)
+    check_scalar("value", value)
+    parameter, shape = jnp.asarray(value, network.leak.dtype), network.architecture.image_shape
+    given: Any = output_of("image_of", image_of, parameter)
+    found = getattr(given, "shape", None)
+    require(
+        found == shape,
+        f"image_of must return an image of shape {shape}, got {told(given) if found is None else found}",
+    )
+    if not jnp.issubdtype(given.dtype, jnp.floating):
+        raise TypeError(f"image_of must return floats, which have a derivative, got {given.dtype}")
+    if not is_traced(value):
+        _check_smooth(image_of, parameter)
+    return parameter
+
+
+def _check_smooth(image_of: ImageOf, value: Array) -> None:
+    """Refuse an image that is not finite, or whose change is another than its derivative says however near."""
+    image, slope = (np.asarray(part, np.float64) for part in jax.jvp(image_of, (value,), (jnp.ones_like(value),)))
+    check_finite("image_of(value)", image)
+    check_finite("the derivative of image_of", slope)
+    eps = float(jnp.finfo(value.dtype).eps)
+    step = eps ** (1 / 3) * max(abs(float(value)), 1.0)
+    excess = []
+    for near in (step, step / 8):
+        low, high = (np.asarray(image_of(value + jnp.asarray(s * near, value.dtype)), np.float64) for s in (-1, 1))
+        excess.append(np.linalg.norm(high - low - 2 * near * slope))
+    # what a kink or a curve leaves shrinks with the step, a jump does not
+    size = max(np.linalg.norm(image), np.linalg.norm(high), np.linalg.norm(low))
+    jumps = excess[1] > 0.5 * excess[0] and excess[1] > _JUMP * size
+    require(
+        not jumps,
+        f"image_of jumps near {float(value):g}: its derivative does not say how it changes, and the information "
+        "about a parameter would be wrong; smooth the image, or measure with fisher.estimate(method='common')",
     )
 
 
 @eqx.filter_jit
 def _linearised(
-    network: ConvolutionalRNN, image_of: ImageOf, value: Array, observed: Array, step: Array, length: int, area: int
+    network: ConvolutionalRNN, image_of: ImageOf, value: Array, step: Array, length: int, area: int
 ) -> tuple[Array, Array]:
-    """μ' and Σ of the means after `step` ≤ `length` steps; compiled once for all times."""
+    """μ' and Σ/σ² of the means after `step` ≤ `length` steps; compiled once for all times."""
     shapes, alphas = network.architecture.area_shapes, network.architecture.alpha
     kicks = tuple(jnp.zeros((length, *shape), value.dtype) for shape in shapes)
 
@@ -127,11 +214,11 @@ def _linearised(
     units = jnp.eye(len(found), dtype=found.dtype)
     together = max(1, min(_ROWS, len(units), _LARGEST // (length * network.architecture.num_units)))
     rows = jax.lax.map(lambda unit: back(unit)[0], units, batch_size=together)
-    covariance = observed**2 * units
+    covariance = jnp.zeros_like(units)
     for alpha, part in zip(alphas, rows, strict=True):
         flat = part.reshape(len(found), -1)
         product = jnp.matmul(flat, flat.T, precision=jax.lax.Precision.HIGHEST)
-        covariance += 2 * alpha * network.noise_std**2 * product
+        covariance += 2 * alpha * product
     return slope, covariance
 
 
@@ -185,12 +272,12 @@ def simulated_convolutional_information(
     TypeError
         If `key` is not a JAX key.
     """
-    check_callable("image_of", image_of)
     steps, read = _readings(network, at, area)
     trials = check_integer("num_trials", num_trials, minimum=2)
+    key, confidence = check_key("key", key), check_confidence(confidence)
     require(float(network.noise_std) > 0, "without noise the information is infinite: give the network noise_std")
-    parameter = jnp.asarray(value, network.leak.dtype)
-    values, slopes = _paths(network, image_of, parameter, check_key("key", key), trials, tuple(steps), read)
+    parameter = check_image_of(network, image_of, value)
+    values, slopes = _paths(network, image_of, parameter, key, trials, tuple(steps), read)
     return tuple(pathwise(values[:, time], slopes[:, time], confidence=confidence) for time in range(len(steps)))
 
 
@@ -211,8 +298,11 @@ def _paths(
 
 def _readings(network: ConvolutionalRNN, at: Sequence[int], area: int) -> tuple[list[int], int]:
     """Steps and the area to read, checked."""
+    check_instance("network", network, ConvolutionalRNN, "such as networks.load_cordsnet makes one")
     plan = network.architecture
     total = plan.blank_steps + plan.image_steps
+    if isinstance(at, str | bytes) or not isinstance(at, Iterable):
+        raise TypeError(f"at must be a list of steps, got {told(at)}")
     steps = [check_integer("at", step, minimum=1) for step in at]
     require(
         bool(steps) and steps == sorted(set(steps)) and steps[-1] <= total,
@@ -228,7 +318,10 @@ def channel_means(
     network: ConvolutionalRNN, image_of: ImageOf, *, step: int, area: int = -1
 ) -> Callable[[Any, Key], Float[Array, " channels"]]:
     """The noisy response (s, key) ↦ means over space of one area after so many steps, for `estimate`."""
+    check_instance("network", network, ConvolutionalRNN, "such as networks.load_cordsnet makes one")
+    check_callable("image_of", image_of)
     plan = network.architecture
+    check_integer("area", area, minimum=-plan.depth, maximum=plan.depth - 1)
     last = check_integer("step", step, minimum=1)
     require(last <= plan.blank_steps + plan.image_steps, f"step must be within the response, got {last}")
     blank = min(last, plan.blank_steps)

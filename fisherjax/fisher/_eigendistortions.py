@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_callable, check_key
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_callable, check_key, require, told
+from fisherjax._functions import output_of
 from fisherjax._types import Key, Result
 from fisherjax.numerics import full_precision, largest_symmetric
 
@@ -50,15 +52,21 @@ def eigendistortions(
     Raises
     ------
     TypeError
-        If `key` is not a JAX key.
+        If `key` is not a JAX key, or `response` does not map the image to floats.
+    ValueError
+        If the image is none, or not finite.
 
     References
     ----------
     Berardino, Ballé, Laparra & Simoncelli (2017), Eigen-distortions of hierarchical representations, NeurIPS.
     """
     check_callable("response", response)
-    most_key, least_key = jax.random.split(check_key("key", key))
-    picture = jnp.asarray(image)
+    key, picture = check_key("key", key), as_real("image", image, "height width colours")
+    require(picture.size > 0, f"image must hold at least one pixel, got shape {picture.shape}")
+    seen: Any = output_of("response", response, picture)
+    if not jnp.issubdtype(getattr(seen, "dtype", jnp.dtype(int)), jnp.floating):
+        raise TypeError(f"response must return an array of floats, which has a slope, got {told(seen)}")
+    most_key, least_key = jax.random.split(key)
 
     product = jax.tree_util.Partial(_squared_slope, response, picture)
 
@@ -69,9 +77,13 @@ def eigendistortions(
     # the smallest of JᵀJ is the largest of λ_max − JᵀJ
     shift = jnp.asarray(largest, picture.dtype)
     rest, least = largest_symmetric(jax.tree_util.Partial(_shifted, product, shift), start(least_key))
+    # λ_max less nearly λ_max keeps no digits: ‖J v‖² of the direction itself does
+    if np.isfinite(rest):
+        _, moved = jax.jvp(response, (picture,), (jnp.asarray(least.reshape(picture.shape), picture.dtype),))
+        rest = float(jnp.sum(moved**2))
     return (
-        Eigendistortion(most.reshape(picture.shape), largest),
-        Eigendistortion(least.reshape(picture.shape), max(largest - rest, 0.0)),
+        Eigendistortion(most.reshape(picture.shape), float(largest)),
+        Eigendistortion(least.reshape(picture.shape), float(rest)),
     )
 
 

@@ -1,5 +1,6 @@
 """Leading eigenvalues and singular values of maps that are too large to write down."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -10,7 +11,8 @@ import numpy as np
 import scipy.sparse.linalg
 from jaxtyping import Array, Bool, Complex, Float
 
-from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require, told
+from fisherjax._functions import output_of
 from fisherjax._types import Key, Result, Scalar
 
 Product = Callable[[Any], Any]
@@ -85,6 +87,11 @@ def arnoldi(
     -------
     `Spectrum`. Pairs that ARPACK did not reach are returned too where there are any, not converged.
 
+    Warns
+    -----
+    RuntimeWarning
+        If pairs are missing or have not converged; a missing one may be the leading one.
+
     Raises
     ------
     ValueError
@@ -101,12 +108,12 @@ def arnoldi(
     count = min(6, size) if num_eigenvalues is None else check_integer("num_eigenvalues", num_eigenvalues, minimum=1)
     require(count <= size, f"num_eigenvalues must be at most the size {size}, got {count}")
     check_choice("which", which, tuple(_CODES))
+    key = check_key("key", key)
     apply = _Product(product, size)
     accuracy = residual_tolerance(tolerance, apply.dtype)
     restarts = check_integer("max_restarts", max_restarts, minimum=1)
-    start = np.asarray(jax.random.normal(check_key("key", key), (size,)), np.float64)
-    apply(start)
     kept = _subspace(subspace, count, size)
+    start = np.asarray(jax.random.normal(key, (size,)), np.float64)
     if size <= _DENSE or kept >= size - 1:
         found: Any = np.linalg.eig(np.stack([apply(column) for column in np.eye(size)], axis=1))
         values, vectors = found
@@ -118,7 +125,15 @@ def arnoldi(
     residuals = np.array([
         np.linalg.norm(image - value * vector) for image, value, vector in zip(images, values, vectors.T, strict=True)
     ])  # fmt: skip
-    return Spectrum(values, vectors, residuals, residuals <= accuracy * np.maximum(np.abs(values), 1), calls)
+    converged = residuals <= accuracy * np.maximum(np.abs(values), 1)
+    if int(converged.sum()) < count:
+        warnings.warn(
+            f"only {int(converged.sum())} of {count} eigenvalues have converged: use more max_restarts or a larger "
+            "subspace or tolerance",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return Spectrum(values, vectors, residuals, converged, calls)
 
 
 @eqx.filter_jit
@@ -132,13 +147,20 @@ class _Product:
     def __init__(self, product: Product, size: int):
         self.product, self.size, self.calls = product, size, 0
         self.dtype = jnp.zeros(()).dtype
+        check_product(product, jax.ShapeDtypeStruct((size,), self.dtype))
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
         found = np.asarray(_applied(self.product, jnp.asarray(vector.reshape(-1), self.dtype)), np.float64)
         self.calls += 1
-        require(found.shape == (self.size,), f"product must return ({self.size},), got {found.shape}")
         require(bool(np.isfinite(found).all()), "product returned numbers that are not finite")
         return found
+
+
+def check_product(product: Product, vector: Any) -> None:
+    """Refuse a product that does not map vectors to vectors of their length."""
+    found: Any = output_of("product", product, vector)
+    shape = getattr(found, "shape", None)
+    require(shape == vector.shape, f"product must return {vector.shape}, got {told(found) if shape is None else shape}")
 
 
 def _operator(apply: _Product) -> Any:
@@ -149,6 +171,8 @@ def _restarted(
     apply: _Product, start: np.ndarray, count: int, code: str, kept: int, tolerance: float, restarts: int
 ) -> tuple[np.ndarray, np.ndarray]:
     # a tenth of the tolerance: ARPACK's test is an estimate, ours is of the pair itself
+    if not np.any(apply(start)):  # ARPACK has no word for the zero map
+        return np.zeros(count, complex), np.eye(len(start), count, dtype=complex)
     options: Any = {"k": count, "which": code, "v0": start, "ncv": kept, "maxiter": restarts, "tol": tolerance / 10}
     try:
         found: Any = scipy.sparse.linalg.eigs(_operator(apply), **options)
@@ -186,11 +210,20 @@ def _leading(values: np.ndarray, vectors: np.ndarray, count: int, which: str) ->
 
 
 def largest_symmetric(product: Product, start: np.ndarray) -> tuple[float, np.ndarray]:
-    """Largest eigenvalue and its eigenvector of a symmetric map, by Lanczos's method (ARPACK)."""
+    """Largest eigenvalue and its eigenvector of a symmetric map, by Lanczos's method (ARPACK).
+
+    NaN with a RuntimeWarning if it has not converged.
+    """
     apply = _Product(product, len(start))
     if len(start) <= _DENSE:
         values, vectors = np.linalg.eigh(np.stack([apply(column) for column in np.eye(len(start))], axis=1))
         return float(values[-1]), vectors[:, -1]
-    operator = _operator(apply)
-    values, vectors = scipy.sparse.linalg.eigsh(operator, k=1, which="LA", v0=start.astype(np.float64))
+    first = start.astype(np.float64)
+    if not np.any(apply(first)):
+        return 0.0, first / np.linalg.norm(first)
+    try:
+        values, vectors = scipy.sparse.linalg.eigsh(_operator(apply), k=1, which="LA", v0=first)
+    except scipy.sparse.linalg.ArpackNoConvergence:
+        warnings.warn("Lanczos's method has not converged: the eigenvalue is NaN", RuntimeWarning, stacklevel=2)
+        return float("nan"), np.full(first.shape, np.nan)
     return float(values[0]), vectors[:, 0]

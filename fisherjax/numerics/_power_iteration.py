@@ -1,5 +1,6 @@
 """The dominant eigenvalue of a linear map by repeated products, whichever its sign, real or a complex pair."""
 
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -8,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from fisherjax._errors import check_callable, check_integer
-from fisherjax._types import Result, Scalar, as_float
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_callable, check_integer, is_traced, require
+from fisherjax._types import Result, Scalar
 
-from ._krylov import Product, residual_tolerance
+from ._krylov import Product, check_product, residual_tolerance
 
 
 class PowerIteration(Result):
@@ -62,10 +64,15 @@ def power_iteration(
     max_steps
         Products after which `converged` is False.
 
+    Warns
+    -----
+    RuntimeWarning
+        If it has not converged, outside of jit and vmap.
+
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range, `start` is zero, or the product has another shape.
 
     Notes
     -----
@@ -74,8 +81,21 @@ def power_iteration(
     """
     check_callable("product", product)
     max_steps = check_integer("max_steps", max_steps, minimum=2)
-    vector = as_float(start)
-    return _iterated(product, vector, jnp.asarray(residual_tolerance(tolerance, vector.dtype), vector.dtype), max_steps)
+    vector = as_real("start", start, "N")
+    require(
+        is_traced(vector) or bool(jnp.any(vector != 0)), "start must not be zero: no product of it is anything else"
+    )
+    accuracy = jnp.asarray(residual_tolerance(tolerance, vector.dtype), vector.dtype)
+    check_product(product, vector)
+    result = _iterated(product, vector, accuracy, max_steps)
+    if not is_traced(result) and not bool(result.converged):
+        warnings.warn(
+            f"power_iteration has not converged in {int(result.num_steps)} steps: the residual is "
+            f"{float(result.residual):.3g}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return result
 
 
 @eqx.filter_jit

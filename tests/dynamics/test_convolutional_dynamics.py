@@ -147,7 +147,7 @@ def test_penalty_is_zero_when_certified_and_has_its_gradient(network):
         (lambda n, x, k: stability_certificate(None), TypeError, "must be a ConvolutionalRNN"),
         (lambda n, x, k: trajectory_spectrum(n, x, at=(300,), key=k), ValueError, "within 1…200"),
         (lambda n, x, k: trajectory_spectrum(n, x, at=(3,), key=1), TypeError, "key"),
-        (lambda n, x, k: growth_of(n, x, steps=(201,), key=k), ValueError, r"got 100 \+ \[201\]"),
+        (lambda n, x, k: growth_of(n, x, steps=(101,), key=k), ValueError, r"got 100 \+ \[101\]"),
         (lambda n, x, k: growth_of(n, x, steps=(4, 2), key=k), ValueError, "steps must rise"),
         (lambda n, x, k: spectral_penalty(n, limit=-1.0), ValueError, "limit"),
     ],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fisherjax.dynamics import decisions, relaxation, robustness
+from fisherjax.dynamics._shares import share_error
 from fisherjax.networks import Architecture, ConvolutionalRNN, respond
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2), blank_steps=4, image_steps=20, alpha=0.2)
@@ -45,7 +46,8 @@ def test_robustness(key):
         found = robustness(network, images, labels, key=key, noise_std=levels, where=where)
         assert found.accuracy[0] == 1
         assert found.accuracy[1] > found.accuracy[2]
-        np.testing.assert_allclose(found.standard_error**2, found.accuracy * (1 - found.accuracy) / 300)
+        np.testing.assert_allclose(found.standard_error, [share_error(round(300 * a), 300) for a in found.accuracy])
+        assert found.standard_error[0] > 1e-3  # all of 300 are right, which is not certainty
     again = robustness(network, images, labels, key=key, noise_std=(0.0, 0.01, 100.0), where="state")
     np.testing.assert_array_equal(again.accuracy, found.accuracy)
 
@@ -65,18 +67,53 @@ def test_relaxation_of_an_unconnected_network(key):
     assert not relaxation(network, images, offset_steps=4).returned.any()
 
 
+def test_ties_are_no_decisions():
+    """Equal logits: the chance level, whatever the class; above a low threshold a tie of two does not count."""
+    found = decisions(np.zeros((2, 3, 4)), [0, 0, 0])
+    np.testing.assert_allclose(found.accuracy, 0.25)
+    tied = decisions(np.array([[[5.0, 5.0, 0.0]], [[5.0, 5.0, 0.0]]]), [0], threshold=0.4)
+    np.testing.assert_allclose(tied.accuracy, 0.5)
+    assert np.isnan(tied.reaction_time).all()
+
+
+def test_images_whose_logits_are_not_numbers_count_as_wrong(key):
+    network = ConvolutionalRNN(PLAN, key=key)
+    broken = eqx.tree_at(lambda n: n.readout.bias, network, jnp.full(3, jnp.nan))
+    with pytest.warns(RuntimeWarning, match="the logits of 2 of 2 images are not finite"):
+        found = robustness(broken, np.zeros((2, 4, 4, 1)), [0, 1], key=key, noise_std=(0.0,))
+    assert found.accuracy.tolist() == [0]
+
+
+def test_a_network_that_does_not_return_has_no_time_constant(key):
+    """Perfect memory, α(1 − leak W) = 0: r stays where the image left it."""
+    network = ConvolutionalRNN(PLAN, key=key, recurrent_gain=0.0, leak=1.0)
+    hold = jnp.zeros_like(network.recurrent[0].direction).at[0, 0, 1, 1].set(1).at[1, 1, 1, 1].set(1)
+    network = eqx.tree_at(lambda n: (n.recurrent[0].direction, n.recurrent[0].scale), network, (hold, jnp.ones(2)))
+    images = jnp.abs(jax.random.normal(key, (2, 4, 4, 1)))
+    with pytest.warns(RuntimeWarning, match="after 2 of 2 images the network does not return"):
+        found = relaxation(network, images, offset_steps=10)
+    assert np.isnan(found.time_constant).all()
+    assert not found.returned.any()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda n, x, k: decisions(np.zeros((3, 2)), [0, 1]), r"must be \(T, n, K\)"),
-        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0]), r"labels must be \(2,\)"),
-        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 2]), "within 0…1"),
-        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 1], threshold=1.0), "below 1"),
-        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 1], onset=3), "onset must be within"),
-        (lambda n, x, k: robustness(n, x, [0], key=k, noise_std=(0.1,), where="weights"), "'input' or 'state'"),
+        (lambda n, x, k: decisions(np.zeros((3, 2)), [0, 1]), r"logits must have shape \(T, n, K\)"),
+        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0]), "labels must be one label for each of 2"),
+        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 2]), "labels must be class numbers from 0 to 1"),
+        (
+            lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 1], threshold=1.0),
+            "threshold must be strictly between 0 and 1",
+        ),
+        (lambda n, x, k: decisions(np.zeros((3, 2, 2)), [0, 1], onset=3), "onset must be at most 2"),
+        (
+            lambda n, x, k: robustness(n, x, [0], key=k, noise_std=(0.1,), where="weights"),
+            "where must be one of 'input', 'state'",
+        ),
         (lambda n, x, k: robustness(n, x, [0], key=k, noise_std=(-0.1,)), "at least 0"),
-        (lambda n, x, k: robustness(n, x, [0, 1], key=k, noise_std=(0.1,)), r"labels must be \(1,\)"),
-        (lambda n, x, k: relaxation(n, x[0]), r"images must be \(n, height, width, colours\)"),
+        (lambda n, x, k: robustness(n, x, [0, 1], key=k, noise_std=(0.1,)), "labels must be one label for each of 1"),
+        (lambda n, x, k: relaxation(n, x[0]), r"images must have shape \(n, 4, 4, 1\)"),
         (lambda n, x, k: relaxation(n, x, offset_steps=2), "offset_steps"),
     ],
 )

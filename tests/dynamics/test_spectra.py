@@ -13,6 +13,8 @@ from fisherjax.dynamics import (
     convolution_spectrum,
     power_iteration,
 )
+from fisherjax.dynamics._convolution_spectrum import certified_bounds
+from fisherjax.numerics import largest_symmetric
 
 
 def loop_matrix(weights, height, width, *, circular):
@@ -121,7 +123,10 @@ def test_arnoldi_finds_what_the_dense_solver_finds(key, which, size):
 
 def test_arnoldi_says_when_it_has_not_converged(key):
     matrix = np.diag(1 + 1e-9 * np.arange(200.0)) + np.triu(np.random.default_rng(1).normal(size=(200, 200)), 1)
-    found = arnoldi(lambda v: jnp.asarray(matrix) @ v, 200, key=key, num_eigenvalues=4, max_restarts=1, tolerance=1e-12)
+    with pytest.warns(RuntimeWarning, match="only 0 of 4 eigenvalues have converged"):
+        found = arnoldi(
+            lambda v: jnp.asarray(matrix) @ v, 200, key=key, num_eigenvalues=4, max_restarts=1, tolerance=1e-12
+        )
     assert not found.converged.any()
 
 
@@ -153,6 +158,35 @@ def test_power_iteration(matrix, expected):
         np.testing.assert_allclose(np.linalg.norm(vector), 1)
 
 
+def test_maps_that_vanish_have_zero_eigenvalues(key):
+    """ARPACK itself refuses the zero map; a start of zero would converge to anything's eigenvalue zero."""
+    found = arnoldi(lambda v: 0 * v, 100, key=key, num_eigenvalues=3)
+    np.testing.assert_array_equal(found.eigenvalues[:3], 0)
+    assert found.converged.all()
+    largest, vector = largest_symmetric(lambda v: 0 * v, np.ones(100))
+    assert largest == 0
+    np.testing.assert_allclose(np.linalg.norm(vector), 1)
+    with pytest.raises(ValueError, match="start must not be zero"):
+        power_iteration(lambda v: 2 * v, np.zeros(3))
+    matrix = jnp.asarray(np.random.default_rng(4).normal(size=(30, 30)))
+    with pytest.warns(RuntimeWarning, match="power_iteration has not converged in 2 steps"):
+        power_iteration(lambda v: matrix @ v, jax.random.normal(key, (30,)), max_steps=2)
+
+
+def test_certified_bounds_hold_in_float32_too():
+    """Those of the certificate are computed in float64 from the weights as they are, and never below the truth."""
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        weights = rng.normal(size=(3, 3, 1, 1)).astype(np.float32)  # the bound is exact where a kernel has no extent
+        singular, symmetric = certified_bounds(jnp.asarray(weights), (3, 4))
+        matrix = weights[:, :, 0, 0].astype(float)
+        assert 0 <= singular - np.linalg.norm(matrix, 2) < 1e-12
+        assert 0 <= symmetric - np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1] < 1e-12
+    weights = rng.normal(size=(2, 2, 3, 3))
+    usual = convolution_bounds(weights, (5, 6))
+    np.testing.assert_allclose(certified_bounds(jnp.asarray(weights), (5, 6)), usual, rtol=1e-10)
+
+
 def test_power_iteration_compiles_once_and_says_when_it_stops(key):
     matrix = jnp.asarray(np.random.default_rng(4).normal(size=(30, 30)))
     run = jax.jit(lambda m, v: power_iteration(lambda x: m @ x, v, max_steps=2))
@@ -170,8 +204,8 @@ def test_power_iteration_compiles_once_and_says_when_it_stops(key):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda k: convolution_spectrum(np.ones((2, 3, 3, 3)), (4, 4)), ValueError, r"must be \(C, C, side, side\)"),
-        (lambda k: convolution_spectrum(np.ones((2, 2, 2, 2)), (4, 4)), ValueError, "must be odd, got 2"),
+        (lambda k: convolution_spectrum(np.ones((2, 3, 3, 3)), (4, 4)), ValueError, r"shape \(C, C, side, side\)"),
+        (lambda k: convolution_spectrum(np.ones((2, 2, 2, 2)), (4, 4)), ValueError, "odd side.*got 2"),
         (lambda k: convolution_spectrum(np.ones((2, 2, 5, 5)), (4, 4)), ValueError, "smaller than the kernel"),
         (lambda k: convolution_spectrum(np.ones((2, 2, 3, 3)), (4, 4), padding="same"), ValueError, "padding"),
         (lambda k: convolution_matrix(np.ones((64, 64, 3, 3)), (56, 56)), ValueError, "200704 units.*arnoldi"),

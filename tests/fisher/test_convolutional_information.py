@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from fisherjax import fisher
-from fisherjax.networks import Architecture, ConvolutionalRNN
+from fisherjax.networks import Architecture, ConvolutionalRNN, in_precision
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=3, image_steps=6, alpha=(0.3, 0.4, 0.3, 0.5))
 
@@ -137,3 +137,56 @@ def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path)
         found = fisher.Eigendistortion.load(tmp_path / "old.npz")
         np.testing.assert_array_equal(found.direction, kept.direction)
         assert found.information == kept.information
+
+
+@pytest.mark.parametrize(
+    ("image_of", "error", "message"),
+    [
+        (lambda s: jnp.where(s > 0.4, 1.0, 0.0) * grating(0.3), ValueError, "image_of jumps near 0.4"),
+        (lambda s: jnp.round(10 * s) / 10 * grating(0.3), None, ""),  # flat here
+        (lambda s: jnp.sin(1e3 * s) * grating(0.3), None, ""),  # fast, and smooth
+        (lambda s: jnp.nan * s * grating(0.3), ValueError, r"image_of\(value\) must be finite"),
+        (lambda s: grating(s)[:3], ValueError, r"image_of must return an image of shape \(4, 4, 1\), got \(3, 4, 1\)"),
+        (lambda s: jnp.ones((4, 4, 1), int), TypeError, "image_of must return floats"),
+        (lambda s: np.sin(s) * grating(0.3), TypeError, "image_of cannot be traced by JAX.*use jax.numpy"),
+        (lambda s: grating(s, 2), TypeError, "image_of, called with shape.*raised TypeError"),
+        (3, TypeError, "image_of must be a function"),
+    ],
+    ids=["jump", "flat", "fast", "nan", "size", "integers", "numpy", "arguments", "number"],
+)
+def test_images_that_have_no_derivative_are_refused(as_user, network, image_of, error, message):
+    from fisherjax.fisher._convolutional import check_image_of
+
+    if error is None:
+        assert float(check_image_of(network, image_of, 0.4)) == pytest.approx(0.4)
+        return
+    with pytest.raises(error, match=message):
+        fisher.convolutional_information(network, image_of, 0.4, at=(5,))
+
+
+def test_noise_too_small_for_float32_squares_keeps_its_information(network):
+    """I is proportional to 1/σ², also where σ² is no number of float32: the covariance is put together in float64."""
+    small = [in_precision(each, jnp.float32) for each in (network, network.replaced(noise_std=1e-25))]
+
+    def image_of(angle):
+        return jnp.cos(2 * jnp.linspace(-1.5, 1.5, 16, dtype=jnp.float32) + angle).reshape(4, 4, 1)
+
+    usual, tiny = (fisher.convolutional_information(each, image_of, 0.4, at=(9,)).information[0] for each in small)
+    np.testing.assert_allclose(tiny * 1e-50, usual * 1e-4, rtol=1e-5)
+
+
+def test_a_singular_covariance_has_no_information(network):
+    from fisherjax.fisher._convolutional import _information
+
+    assert np.isnan(_information(np.ones(2), np.ones((2, 2))))
+    assert np.isnan(_information(np.ones(2), np.diag([1.0, 0.0])))
+    np.testing.assert_allclose(_information(np.array([1.0, 2.0]), np.diag([1e-30, 1e30])), 1e30)
+
+
+def test_least_noticeable_distortion_is_measured_and_not_a_difference(key):
+    """J with singular values 1 and 1e-10: λ_max − λ_max (1 − 1e-20) has no digit, ‖J v‖² has all of them."""
+    scales = jnp.asarray([1.0, 1e-10])
+    _, least = fisher.eigendistortions(lambda image: scales * image[0, :, 0], jnp.zeros((1, 2, 1)), key=key)
+    np.testing.assert_allclose(least.information, 1e-20, rtol=1e-3)
+    most, least = fisher.eigendistortions(lambda image: 0 * image.reshape(-1), jnp.zeros((9, 9, 1)), key=key)
+    assert most.information == least.information == 0
