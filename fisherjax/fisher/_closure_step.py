@@ -159,7 +159,8 @@ def _judged(
     missed = (skewness_slope * jerk + skewness * fourth * slope.mean) / 6
     signal = 2 * jnp.sum(back.T * missed, axis=1)
     share = (jnp.abs(noise) + jnp.abs(signal)) / jnp.where(information > 0, information, 1)
-    neglected = validity.neglected + jnp.max(jnp.nan_to_num(share, nan=0.0, posinf=jnp.inf))
+    added = jnp.max(jnp.nan_to_num(share, nan=0.0, posinf=jnp.inf))
+    neglected = validity.neglected + jnp.where(validity.failed, 0, added)
     silent = (network.noise_std == 0) & (network.observation_noise_std == 0)
     broken = ~(_finite(moments) & _finite(change)) | ~(silent | _finite(lower))
     return Validity(pair, neglected, validity.failed | broken | (neglected > LIMIT))

@@ -97,7 +97,10 @@ def cramer_rao(
     mean = errors.mean(axis=1, keepdims=True)
     silent = np.ptp(errors, axis=1) <= 8 * np.finfo(values.dtype).eps * np.abs(values).max(axis=1)
     if silent.any():
-        warn(f"estimates never vary at stimuli {np.flatnonzero(silent)[:5].tolist()}: their efficiency is NaN")
+        warn(
+            f"estimates never vary at stimuli {np.flatnonzero(silent)[:5].tolist()}: their efficiency is NaN",
+            stacklevel=4,
+        )
     centred = jnp.asarray(np.where(silent[:, None], 0, errors - mean), theta.dtype)
     bias = jnp.asarray(mean[:, 0], theta.dtype)
     variance = jnp.sum(centred**2, axis=1) / (trials - 1)

@@ -104,7 +104,7 @@ def warn_if_not_finite(curve: FisherCurve, reason: str) -> FisherCurve:
     """Return the curve, NaN from its first failure on; warn of the time at which that is, and why it happens."""
     step = None if is_traced(curve.total) else curve.first_non_finite()
     if step is not None:
-        warn(f"Fisher information is not finite from time {step:g} on: {reason}", stacklevel=5)
+        warn(f"Fisher information is not finite from time {step:g} on: {reason}")
     return curve if step is None and not is_traced(curve.total) else _ended(curve)
 
 
@@ -128,6 +128,6 @@ def _ended(curve: FisherCurve) -> FisherCurve:
     )
 
 
-def warn(message: str, *, stacklevel: int = 4) -> None:
+def warn(message: str, *, stacklevel: int = 5) -> None:
     """A RuntimeWarning at the line that called a public function."""
     warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)

@@ -61,9 +61,12 @@ def gaussian_information(
     check_choice("form", form, (*FORMS, "diagonal-decoder"))
     slope, matrix = _checked(mean_slope, covariance, invertible=form in {"linear", "total"})
     rows = slope.reshape(-1, slope.shape[-1])
+    require(
+        form != "total" or covariance_slope is not None,
+        "form='total' needs covariance_slope, the derivative of the covariance",
+    )
     change = None
-    if form == "total":
-        require(covariance_slope is not None, "form='total' needs covariance_slope, the derivative of the covariance")
+    if covariance_slope is not None:
         size = slope.shape[-1]
         shape = f"{size} {size}" if slope.ndim == 1 else f"{len(rows)} {size} {size}"
         change = as_real("covariance_slope", covariance_slope, shape, dtype=slope.dtype).reshape(-1, size, size)

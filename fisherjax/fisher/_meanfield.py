@@ -134,7 +134,8 @@ def _curve(order: Trajectory, by_population: Array, stimulus: object) -> FisherC
     if np.ndim(stimulus) == 0:  # pyright: ignore[reportArgumentType]
         by_population = by_population[..., 0, 0]
     curve = FisherCurve(order.times, by_population, jnp.sum(by_population, axis=1))
+    if not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity)).any():
+        return curve  # `propagate` has told from where on, and is NaN from there
     return warn_if_not_finite(
-        curve,
-        "the variance of the states left the float range, or D/V did; lower the gains, raise noise_std, or use float64",
+        curve, "D/V left the float range; lower the gains, raise noise_std, or measure the stimulus in another unit"
     )

@@ -182,6 +182,84 @@ def test_second_call_does_not_recompile(small_network):
     assert _closure._closure_curve._cache_size() == size
 
 
+DEFAULT_OPTIMUM = cn.toeplitz([2.6, 0.7, 0.6, 0.0, 1.0, 0.0, 0.0, 0.7, 3.1])
+
+
+def optimum_network(draw, units=60):
+    weights = cn.sample_weights(DEFAULT_OPTIMUM, units, key=jax.random.key(draw), dtype=jnp.float32)
+    return weights, (cn.population_index(DEFAULT_OPTIMUM, units) == 0).astype(float)
+
+
+@pytest.mark.parametrize("theta", [0.1, 1.0])
+def test_a_closure_ends_where_what_it_leaves_out_matters(theta):
+    """Without that it says 1.5 and 20 times too much at t = 10 and 60, and is finite after it was NaN."""
+    weights, vector = optimum_network(0)
+    settings = {"stimulus": theta, "noise_std": 0.1, "num_steps": 30, "input_vector": vector}
+    with pytest.warns(RuntimeWarning, match=r"not finite from time [0-9]+ on: there the closure is beyond its limit"):
+        curve = fisher.closure_curve(weights.astype(float), **settings)
+    finite = np.isfinite(np.asarray(curve.total))
+    last = int(finite.sum())
+    assert 3 <= last < 20
+    assert np.all(finite[:last])
+    assert not np.any(finite[last:])
+    assert np.all(np.asarray(curve.model_error)[:last] <= 0.1)
+    measured = fisher.simulated_curve(
+        weights, num_trials=9_000, key=jax.random.key(1), **{**settings, "num_steps": last}
+    )
+    distance = np.abs(np.asarray(curve.total)[:last] / np.asarray(measured.total) - 1)
+    error = np.asarray(measured.standard_error) / np.asarray(measured.total)
+    assert np.all(distance < 0.02 + 3 * np.asarray(curve.model_error)[:last] + 3 * error)
+
+
+def test_gradients_of_steps_before_the_end_are_finite():
+    weights, vector = optimum_network(0)
+
+    def early(weights, num_steps):
+        curve = fisher.closure_curve(
+            weights, stimulus=1.0, noise_std=0.1, num_steps=num_steps, input_vector=vector, third_cumulants=False
+        )
+        return jnp.log(curve.total[2])
+
+    long, short = (jax.grad(early)(weights.astype(float), steps) for steps in (30, 3))
+    np.testing.assert_allclose(long, short, rtol=1e-9, atol=1e-12)
+
+
+def test_a_linear_network_leaves_nothing_out(small_network):
+    curve = fisher.closure_curve(
+        small_network, stimulus=1.0, noise_std=0.3, num_steps=6, input_vector=np.ones(30), nonlinearity="identity"
+    )
+    assert np.all(np.asarray(curve.model_error) == 0)
+
+
+def test_moments_end_as_the_curve_does():
+    weights, vector = optimum_network(0)
+    network = networks.RateNetwork(weights.astype(float), vector, noise_std=0.1)
+    with pytest.warns(RuntimeWarning, match="moments are not finite from time"):
+        moments = fisher.closure_moments(network, stimulus=1.0, num_steps=20)
+    finite = np.isfinite(np.asarray(moments.mean)).all(axis=1)
+    assert finite[0]
+    assert not np.any(finite[int(finite.sum()) :])
+
+
+def test_a_silent_network_has_moments(small_network):
+    network = networks.RateNetwork(small_network, np.ones(30), noise_std=0.0)
+    moments = fisher.closure_moments(network, stimulus=0.5, num_steps=3)
+    assert np.all(np.isfinite(moments.mean))
+    assert np.max(np.abs(moments.covariance)) < 1e-30
+
+
+def test_observation_noise_in_closure_and_simulation(small_network):
+    """Without process noise too, where it is all there is."""
+    settings = {"stimulus": 0.5, "num_steps": 3, "input_vector": np.ones(30), "observation_noise_std": 0.4}
+    for noise_std in (0.2, 0.0):
+        predicted = fisher.closure_curve(small_network, noise_std=noise_std, **settings)
+        measured = fisher.simulated_curve(
+            small_network, noise_std=noise_std, num_trials=3000, key=jax.random.key(2), **settings
+        )
+        distance = np.abs(np.asarray(measured.total - predicted.total))
+        assert np.all(distance < 3 * np.asarray(measured.standard_error) + 0.01 * np.asarray(predicted.total))
+
+
 def test_overflow_is_reported(small_network):
     with pytest.warns(RuntimeWarning, match="not finite from time"):
         fisher.closure_curve(
@@ -201,11 +279,14 @@ def test_overflow_is_reported(small_network):
         ({"form": "diagonal"}, "form must be one of"),
         ({"num_steps": 0}, "num_steps must be at least 1"),
         ({"input_vector": np.ones(3)}, "input_vector must have shape"),
+        ({"third_cumulants": "no"}, "third_cumulants must be True or False"),
+        ({"gain_matrix": np.eye(2)}, "gain_matrix must be a GainMatrix"),
+        ({"noise_std": np.nan}, "noise_std must be finite"),
         ({"stimulus": [0.1, 0.2]}, "stimulus must have shape"),
         ({"mehler_order": 0}, "mehler_order must be at least 1"),
     ],
 )
 def test_bad_input(small_network, change, message, as_user):
     settings = {"stimulus": 0.1, "noise_std": 0.2, "num_steps": 2, "input_vector": np.ones(30), **change}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         fisher.closure_curve(small_network, **settings)

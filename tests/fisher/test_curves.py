@@ -190,7 +190,7 @@ def test_curve_helpers(tmp_path):
 
 def test_a_curve_that_overflows_says_when(key):
     settings = {"stimulus": 1.0, "noise_std": 0.1, "nonlinearity": "identity"}
-    with pytest.warns(RuntimeWarning, match=r"not finite from time [0-9]+ on: .*lower the gains"):
+    with pytest.warns(RuntimeWarning, match=r"not known from time [0-9]+ on: .*lower the gains"):
         fisher.meanfield_curve(cn.homogeneous(1e3), num_steps=60, **settings)
     with pytest.warns(RuntimeWarning, match="unstable weights"):
         fisher.simulated_curve(
@@ -201,6 +201,34 @@ def test_a_curve_that_overflows_says_when(key):
             input_vector=np.ones(4),
             form="independent",
             **settings,
+        )
+
+
+def test_what_broke_stays_broken_though_tanh_would_hide_it(key):
+    """States of 1e300² are infinite at t = 2, and tanh(∞) = 1 would go on from there."""
+    weights = np.diag([1e300, 0.5, 0.5, 0.5])
+    broken = fisher.FisherCurve(jnp.arange(1.0, 4), jnp.ones((3, 1)), jnp.array([1.0, jnp.nan, 2.0]))
+    from fisherjax.fisher._curve import warn_if_not_finite
+
+    with pytest.warns(RuntimeWarning, match="not finite from time 2 on: because"):
+        ended = warn_if_not_finite(broken, "because")
+    assert np.isfinite(ended.total).tolist() == [True, False, False]
+    assert np.isfinite(ended.by_population[:, 0]).tolist() == [True, False, False]
+    with pytest.warns(RuntimeWarning, match="not finite from time"):
+        curve = fisher.simulated_curve(
+            weights, stimulus=1.0, noise_std=0.1, num_steps=4, num_trials=40, key=key, input_vector=np.ones(4),
+            form="independent", nonlinearity="relu",
+        )  # fmt: skip
+    finite = np.isfinite(np.asarray(curve.total))
+    assert not np.any(finite[int(np.argmin(finite)) :])
+
+
+def test_a_worthless_number_is_told(key):
+    """In a chaotic network derivatives at fixed noise diverge: after some steps their error is all there is."""
+    weights = cn.sample_weights(cn.homogeneous(4.0), 12, key=key)
+    with pytest.warns(RuntimeWarning, match="standard error exceeds the information itself, first at time"):
+        fisher.simulated_curve(
+            weights, stimulus=0.1, noise_std=0.1, num_steps=25, num_trials=60, key=key, input_vector=np.ones(12)
         )
 
 
@@ -244,7 +272,7 @@ BAD = [
         "needs more trials than units",
     ),
     (lambda: fisher.simulated_curve(WEIGHTS, key=KEY, **PULSE | {"noise_std": 0.0}), "noise_std is 0"),
-    (lambda: fisher.simulated_curve(WEIGHTS[:3], key=KEY, **PULSE), "weights must be square"),
+    (lambda: fisher.simulated_curve(WEIGHTS[:3], key=KEY, **PULSE), r"weights must have shape \(N, N\)"),
     (lambda: fisher.simulated_curve(WEIGHTS, key=KEY, **PULSE | {"input_vector": np.ones(3)}), "input_vector must"),
     (lambda: fisher.simulated_curve(WEIGHTS, key=KEY, **PULSE | {"num_steps": 0}), "num_steps must be at least 1"),
     (lambda: fisher.simulated_curve(WEIGHTS * np.nan, key=KEY, **PULSE), "weights must be finite"),
