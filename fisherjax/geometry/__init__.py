@@ -3,21 +3,11 @@
 from fisherjax.numerics import participation_ratio
 
 from ._comparison import GeometryComparison, GeometryCurve, compare_geometry
-from ._distances import (
-    initial_patterns,
-    pairwise_distances,
-    predicted_correlation,
-    predicted_distances,
-    starting_overlap,
-)
-from ._measures import (
-    NearIsometry,
-    class_neighbours,
-    linear_probe,
-    near_isometry,
-    neighbours_kept,
-    sparse_pairs,
-)
+from ._distances import pairwise_distances, predicted_distances, starting_overlap
+from ._expected import predicted_correlation
+from ._measures import NearIsometry, class_neighbours, near_isometry, neighbours_kept
+from ._patterns import initial_patterns, sparse_pairs
+from ._probe import linear_probe
 from ._shepard import DistanceCorrelation, ShepardDiagram, distance_correlation, shepard
 
 __all__ = [

@@ -1,24 +1,28 @@
 """The geometry of many stimuli through time, simulated in several networks and predicted, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
-from fisherjax._errors import check_integer, check_key, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, check_scalar, require, told
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, sample_weights
 from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices, full_precision, on_devices, progress_bar
+from fisherjax.numerics import Devices, as_nonlinearity, device_mesh, full_precision, on_devices, progress_bar
 from fisherjax.simulate import check_allocation
 
 from ._correlations import Reference, bootstrap_excess, correlations, generator, intervals, reference
-from ._distances import PredictedDistances, pairwise_distances
-from ._measures import linear_probe, near_isometry, nearest
-from ._shepard import monotone_fit, stress
+from ._distances import pairwise_distances
+from ._expected import ExpectedDistances
+from ._inputs import check_structure, varies
+from ._measures import isometry, nearest, same_class, shared
+from ._probe import label_folds, probe
+from ._shepard import monotone_fit, stress, warn_unresolved
 from ._steps import Step, predicted_steps, simulated_steps
 
 _SHOWN = 5  # times whose distances are kept by default
@@ -67,7 +71,7 @@ class GeometryComparison(Result):
 @full_precision
 def compare_geometry(
     gain_matrix: GainMatrix,
-    patterns: Float[Array | np.ndarray, "S N"],
+    patterns: Shaped[Array | np.ndarray, "S N"],
     *,
     noise_std: Scalar,
     num_steps: int,
@@ -98,12 +102,13 @@ def compare_geometry(
         σ, at least 0.
     num_steps, num_trials, num_draws
         Steps T; noisy trials over which each state is averaged; networks. Theory predicts the mean of a squared
-        distance, noise included, and Pearson's correlation with the scatter of finitely many units; its rank
-        correlations and neighbours are those of the mean distances, which single noisy trials do not reach.
+        distance, noise included, and Pearson's correlation with the scatter of finitely many units
+        (`predicted_correlation`); its rank correlations, stress, stretches and neighbours are those of the mean
+        distances, which one network and single noisy trials do not reach.
     key
         JAX random key: weights, noise, resamples.
     labels
-        (S,), whole numbers: adds class neighbourhoods and a linear probe.
+        (S,), whole numbers or text: adds class neighbourhoods and a linear probe.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
     kept_times
@@ -132,17 +137,26 @@ def compare_geometry(
     TypeError
         If `key` is not a JAX key.
     """
+    check_structure(gain_matrix)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     num_trials = check_integer("num_trials", num_trials, minimum=1)
     num_draws = check_integer("num_draws", num_draws, minimum=1)
     num_resamples = check_integer("num_resamples", num_resamples, minimum=0)
-    weight_key, noise_key, resample_key = jax.random.split(check_key("key", key), 3)
-    original = pairwise_distances(patterns)
-    stimuli, units = np.shape(patterns)
-    num_neighbours = min(check_integer("num_neighbours", num_neighbours, minimum=1), stimuli - 1)
+    check_scalar("noise_std", noise_std, minimum=0.0)
+    confidence = check_confidence(confidence)
+    progress = check_flag("progress", progress)
+    phi = as_nonlinearity(nonlinearity)
+    device_mesh(devices)
+    key = check_key("key", key)
+    states = as_real("patterns", patterns, "stimuli units")
+    stimuli, units = states.shape
+    num_neighbours = min(check_integer("num_neighbours", num_neighbours, minimum=1), max(stimuli - 1, 1))
     chosen = _times(kept_times, num_steps)
+    classes = None if labels is None else label_folds(labels, stimuli)
     check_allocation("states", (num_draws * (num_trials + 2), stimuli, units), np.dtype(np.float32))
-    known = _known(np.asarray(original, np.float64), num_neighbours, labels)
+    original = pairwise_distances(patterns)
+    known = _known(np.asarray(original), num_neighbours, classes)
+    weight_key, noise_key, resample_key = jax.random.split(key, 3)
     stimulus_key, network_key = jax.random.split(resample_key)
     excess = bootstrap_excess(num_resamples, stimuli, stimulus_key) if num_resamples else None
     networks = [
@@ -150,14 +164,14 @@ def compare_geometry(
             sample_weights(gain_matrix, units, key=k, dtype=jnp.float32),
             np.zeros(units),
             noise_std=noise_std,
-            nonlinearity=nonlinearity,
+            nonlinearity=phi,
         )
         for k in jax.random.split(weight_key, num_draws)
     ]
     measured, theory = [], []
     simulated, predicted = [], []
-    steps = simulated_steps(networks, jnp.asarray(patterns).astype(jnp.float32), noise_key, num_steps, num_trials)
-    overlaps = predicted_steps(gain_matrix, patterns, noise_std, num_steps, num_trials, nonlinearity)
+    steps = simulated_steps(networks, states.astype(jnp.float32), noise_key, num_steps, num_trials)
+    overlaps = predicted_steps(gain_matrix, states, original, noise_std, num_steps, num_trials, phi)
     with on_devices(devices), progress_bar("following stimuli", num_steps, enabled=progress) as advance:
         for time, (step, expected) in enumerate(zip(steps, overlaps, strict=True), start=1):
             squares = [np.asarray(square) for square in step.squares]
@@ -168,6 +182,7 @@ def compare_geometry(
                 predicted.append(np.asarray(expected.mean))
             advance()
     draws = generator(network_key).integers(num_draws, size=(num_resamples, num_draws))
+    warn_unresolved(np.array([summary.values["pearson"] for summary in measured]))
     return GeometryComparison(
         original=np.asarray(original),
         kept_times=np.asarray(chosen),
@@ -188,8 +203,10 @@ class _Summary(NamedTuple):
 def _times(kept: Sequence[int] | None, num_steps: int) -> list[int]:
     if kept is None:
         return sorted({round(num_steps ** (index / (_SHOWN - 1))) for index in range(_SHOWN)})
+    if isinstance(kept, str | bytes) or not isinstance(kept, Iterable):
+        raise TypeError(f"kept_times must be times, whole numbers within 1…{num_steps}, got {told(kept)}")
     chosen = sorted({check_integer("kept_times", time, minimum=1) for time in kept})
-    require(len(chosen) > 0 and chosen[-1] <= num_steps, f"kept_times must be within 1…{num_steps}, got {list(kept)}")
+    require(len(chosen) > 0 and chosen[-1] <= num_steps, f"kept_times must be within 1…{num_steps}, got {chosen}")
     return chosen
 
 
@@ -197,19 +214,18 @@ class _Known(NamedTuple):
     """What does not change from time to time and from network to network."""
 
     reference: Reference
-    near: Bool[np.ndarray, "S S"]
-    labels: np.ndarray | None
+    near: Float[np.ndarray, "S S"]
+    num_neighbours: int
+    classes: tuple[Int[np.ndarray, " S"], Int[np.ndarray, " S"]] | None  # class number and fold
     order: Int[np.ndarray, " pairs"]  # by original distance
 
 
-def _known(original: Float[np.ndarray, "S S"], num_neighbours: int, labels: object) -> _Known:
+def _known(
+    original: Float[np.ndarray, "S S"], num_neighbours: int, classes: tuple[np.ndarray, np.ndarray] | None
+) -> _Known:
     known = reference(original)
-    classes = None if labels is None else np.asarray(labels)
-    require(
-        classes is None or classes.shape == original.shape[:1],
-        f"labels must have shape ({len(original)},), one per stimulus",
-    )
-    return _Known(known, nearest(original, num_neighbours), classes, np.argsort(known.distances))
+    near = nearest(original, num_neighbours)
+    return _Known(known, near, num_neighbours, classes, np.argsort(known.distances))
 
 
 def _summarise(
@@ -220,50 +236,50 @@ def _summarise(
 ) -> _Summary:
     """Measures of every network, averaged, and the correlations of each network and resample."""
     original, near = known.reference.distances, known.near
-    count = int(near[0].sum())
     rows: list[dict[str, float]] = []
     samples = []
     for index, square in enumerate(squares):
         distances = np.sqrt(square.ravel()[known.reference.places])
         (pearson, spearman, kendall), resampled = correlations(known.reference, distances, excess)
-        isometry = near_isometry(original, distances)
-        close = nearest(square, count)
+        stretch = isometry(original, distances)
+        close = nearest(square, known.num_neighbours)
         row = {
             "pearson": pearson,
             "spearman": spearman,
             "kendall": kendall,
-            "smallest_stretch": float(isometry.smallest),
-            "largest_stretch": float(isometry.largest),
-            "neighbours": float(np.sum(near & close) / near.sum()),
+            "smallest_stretch": float(stretch.smallest),
+            "largest_stretch": float(stretch.largest),
+            "neighbours": shared(near, close),
         }
         if step is not None:
             row["participation_ratio"] = float(step.participation[index])
-        if known.labels is not None:
-            row["class_neighbours"] = float(np.mean((known.labels[:, None] == known.labels)[close]))
+        if known.classes is not None:
+            codes, folds = known.classes
+            row["class_neighbours"] = same_class(close, codes)
             if step is not None:
-                row["probe_accuracy"] = float(linear_probe(step.means[index], known.labels))
+                row["probe_accuracy"] = float(probe(step.means[index], codes, folds))
         rows.append(row)
         samples.append(resampled)
     values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0, dtype=np.float64))
-    ordered = mean[known.order]
-    values["stress"] = stress(ordered, monotone_fit(ordered))
+    mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0))
+    ordered = mean[known.order].astype(np.float64)
+    values["stress"] = stress(ordered, monotone_fit(ordered)) if varies(mean) else np.nan
     return _Summary(values, np.stack(samples))
 
 
-def _attenuated(known: _Known, summary: _Summary, expected: PredictedDistances) -> _Summary:
+def _attenuated(known: _Known, summary: _Summary, expected: ExpectedDistances) -> _Summary:
     """Pearson's correlation as one network of finite size shows it; see `predicted_correlation`."""
-    mean, scatter = (np.asarray(part, np.float64).ravel()[known.reference.places] for part in expected)
-    spread = np.var(mean)
-    factor = np.sqrt(spread / (spread + np.mean(scatter))) if spread > 0 else 0.0
+    mean = np.asarray(expected.mean, np.float64).ravel()[known.reference.places]
+    spread, scatter = np.var(mean), float(expected.scatter)
+    factor = np.sqrt(spread / (spread + scatter)) if spread > 0 else np.nan
     return summary._replace(values=summary.values | {"pearson": summary.values["pearson"] * float(factor)})
 
 
-def _curve(found: list[_Summary], draws: Int[np.ndarray, "B draws"] | None, confidence: float) -> GeometryCurve:
-    values = {name: np.array([one.values[name] for one in found]) for name in found[0].values}
+def _curve(summaries: list[_Summary], draws: Int[np.ndarray, "B draws"] | None, confidence: float) -> GeometryCurve:
+    values = {name: np.array([summary.values[name] for summary in summaries]) for name in summaries[0].values}
     if draws is not None and len(draws):
         # the same resampled stimuli in all networks; networks are drawn as well
         index = np.arange(len(draws))[:, None]
-        samples = np.stack([one.samples[draws, index].mean(axis=1) for one in found])
+        samples = np.stack([summary.samples[draws, index].mean(axis=1) for summary in summaries])
         values |= intervals(samples, confidence)
-    return GeometryCurve(times=np.arange(1.0, len(found) + 1), **values)
+    return GeometryCurve(times=np.arange(1.0, len(summaries) + 1), **values)

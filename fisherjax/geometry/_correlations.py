@@ -10,6 +10,8 @@ from scipy.stats import rankdata
 from fisherjax._errors import require
 from fisherjax._types import Key
 
+from ._inputs import varies
+
 KINDS = ("pearson", "spearman", "kendall")
 _BINS = 512  # of ranks, for Kendall's τ and its influence; τ is that of the binned ranks (τ-b)
 
@@ -29,9 +31,10 @@ class Reference(NamedTuple):
 def reference(original: Matrix) -> Reference:
     """Prepare the original distances (S, S)."""
     index = np.flatnonzero(np.triu(np.ones(original.shape, bool), 1))
-    distances = np.asarray(original, np.float64).ravel()[index]
-    require(distances.size >= 3, f"distances of at least three pairs are needed, got {distances.size}")
-    require(bool(np.ptp(distances) > 0), "original distances must vary, but all are equal")
+    distances = original.ravel()[index]
+    require(distances.size >= 3, f"original must hold at least three pairs, got {distances.size}")
+    require(varies(distances), "original must vary: all its distances are equal")
+    distances = distances.astype(np.float64)
     ranks = rankdata(distances) - 1
     return Reference(index, index % len(original), distances, (_standard(distances), _standard(ranks)), _binned(ranks))
 
@@ -42,17 +45,17 @@ def correlations(
     """Pearson, Spearman and Kendall correlation of latent distances with the original ones.
 
     The second result holds them for data sets in which stimulus s comes 1 + excess[b, s] times, to first order.
-    Distances that are all equal correlate 0 with anything.
+    Correlations of distances that are all equal are NaN.
     """
-    if not np.ptp(distances) > 0:
-        return np.zeros(3), np.zeros((0 if excess is None else len(excess), 3))
+    if not varies(distances):
+        return np.full(3, np.nan), np.full((0 if excess is None else len(excess), 3), np.nan)
     ranks = rankdata(distances) - 1
-    found = [_pearson(x, _standard(y)) for x, y in zip(known.scores, (distances, ranks), strict=True)]
-    found.append(_kendall(known.bins, _binned(ranks)))
-    value = np.array([number for number, _ in found])
+    kinds = [_pearson(x, _standard(y)) for x, y in zip(known.scores, (distances, ranks), strict=True)]
+    kinds.append(_kendall(known.bins, _binned(ranks)))
+    value = np.array([number for number, _ in kinds])
     if excess is None:
         return value, np.zeros((0, 3))
-    return value, np.clip(value + _resampled(known, [influence for _, influence in found], excess), -1, 1)
+    return value, np.clip(value + _resampled(known, [influence for _, influence in kinds], excess), -1, 1)
 
 
 def _resampled(known: Reference, influences: list[np.ndarray], excess: Float[np.ndarray, "B S"]) -> np.ndarray:

@@ -15,7 +15,9 @@ from fisherjax.networks import RateNetwork
 from fisherjax.numerics import centred_gram, coarse_nonlinearity, dimension_of_gram, spread
 from fisherjax.simulate import noisy_step
 
-from ._distances import PredictedDistances, distances_of_overlaps, squares_of_gram, starting_overlap
+from ._distances import squares_of_gram, starting_overlap
+from ._expected import ExpectedDistances, expected_step
+from ._scatter import no_fluctuation
 
 
 class Step(NamedTuple):
@@ -33,14 +35,14 @@ def simulated_steps(
     states = [jnp.broadcast_to(patterns[:, None], (len(patterns), num_trials, patterns.shape[1])) for _ in networks]
     waiting = None
     for time in range(num_steps):
-        found = []
+        measured = []
         for index, network in enumerate(networks):
             step_key = jax.random.fold_in(jax.random.fold_in(key, time), index)
             states[index], *measures = _advance(network, states[index], step_key)
-            found.append(measures)
+            measured.append(measures)
         if waiting is not None:
             yield waiting
-        waiting = Step(*(list(column) for column in zip(*found, strict=True)))
+        waiting = Step(*(list(column) for column in zip(*measured, strict=True)))
     if waiting is not None:
         yield waiting
 
@@ -50,22 +52,27 @@ def _advance(network: RateNetwork, states: Float[Array, "S n N"], key: Key) -> t
     states = spread(noisy_step(network, spread(states, "batch"), key), "batch")
     means = jnp.mean(states, axis=1)
     gram = centred_gram(means)
-    return states, *spread((squares_of_gram(gram), means, dimension_of_gram(gram)))
+    return states, *spread((squares_of_gram(means, gram), means, dimension_of_gram(gram)))
 
 
 def predicted_steps(
     gain_matrix: GainMatrix,
     patterns: Array | np.ndarray,
+    original: Array,
     noise_std: Scalar,
     num_steps: int,
     num_trials: int,
     nonlinearity: object,
-) -> Iterator[PredictedDistances]:
+) -> Iterator[ExpectedDistances]:
     """What the mean-field theory expects at each time."""
     phi = coarse_nonlinearity(nonlinearity)
     start = starting_overlap(gain_matrix, patterns, phi)
-    units = patterns.shape[1]
+    stimuli, units = patterns.shape
+    fluctuation, distances = no_fluctuation(gain_matrix, stimuli), original.astype(start.dtype)
     for variance, overlap in overlap_steps(
         gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi
     ):
-        yield distances_of_overlaps(gain_matrix, variance, overlap, units, num_trials)
+        expected, fluctuation = expected_step(
+            gain_matrix, phi, distances, fluctuation, variance, overlap, units, num_trials
+        )
+        yield expected

@@ -9,7 +9,7 @@ from ._checkpoint import (
     write_checkpoint,
 )
 from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
-from ._dimension import centred_gram, dimension_of_gram, participation_ratio
+from ._dimension import centred_gram, dimension_of_gram, less_first, magnitude, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
 from ._krylov import Spectrum, Target, arnoldi, largest_symmetric
@@ -60,7 +60,9 @@ __all__ = [
     "interpolate",
     "kolmogorov_rule",
     "largest_symmetric",
+    "less_first",
     "lobatto_rule",
+    "magnitude",
     "noncentral_f_cdf",
     "noncentrality_interval",
     "numerical_abscissa",

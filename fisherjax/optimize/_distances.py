@@ -3,11 +3,11 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_integer, check_scalar, require
-from fisherjax._types import Scalar, as_float
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_instance, check_integer, check_scalar, require
+from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.geometry import pairwise_distances, predicted_correlation
 from fisherjax.numerics import Nonlinearity, coarse_nonlinearity
@@ -38,7 +38,9 @@ class DistancesKept(eqx.Module):
     Raises
     ------
     ValueError
-        If there are fewer than three patterns, or a number is out of range.
+        If there are fewer than three patterns, all are equally far apart, or a number is out of range.
+    TypeError
+        If an argument is not of its kind.
     """
 
     overlap: Float[Array, "S S"]
@@ -52,7 +54,7 @@ class DistancesKept(eqx.Module):
 
     def __init__(
         self,
-        patterns: object,
+        patterns: Shaped[Array | np.ndarray, "S n"],
         step: int = 10,
         *,
         noise_std: Scalar = 0.1,
@@ -62,9 +64,8 @@ class DistancesKept(eqx.Module):
         nonlinearity: object = "tanh",
     ):
         """Validate, and keep only overlaps and distances."""
-        states = as_float(patterns)
-        require(states.ndim == 2 and len(states) >= 3, f"patterns must have shape (S ≥ 3, n), got {states.shape}")
-        check_finite("patterns", states)
+        states = as_real("patterns", patterns, "stimuli units")
+        require(len(states) >= 3, f"patterns must hold at least three stimuli, got shape {states.shape}")
         check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
         self.step = check_integer("step", step, minimum=1)
         self.num_units = check_integer("num_units", num_units, minimum=1)
@@ -73,13 +74,16 @@ class DistancesKept(eqx.Module):
         self.nonlinearity = coarse_nonlinearity(nonlinearity)
         response = self.nonlinearity(states)
         self.overlap = response @ response.T / states.shape[1]
-        self.original = pairwise_distances(states)
+        self.original = pairwise_distances(patterns).astype(states.dtype)
         self.noise_std = jnp.asarray(noise_std, states.dtype)
         pairs = np.triu_indices(len(states), 1)
-        require(bool(np.ptp(np.asarray(self.original)[pairs]) > 0), "patterns must have distances that differ")
+        distances = np.asarray(self.original)[pairs]
+        spread, rounding = np.ptp(distances), 32 * np.finfo(distances.dtype).eps * distances.max()
+        require(bool(spread > rounding), "patterns must have distances that differ, but all are equal")
 
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
         """The correlation at T, the value to maximise."""
+        check_instance("gain_matrix", gain_matrix, GainMatrix)
         count = gain_matrix.num_populations
         require(self.population < count, f"population must be below {count}, got {self.population}")
         dtype = gain_matrix.gains.dtype

