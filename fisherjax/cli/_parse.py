@@ -45,7 +45,7 @@ def parse(arguments: Sequence[str]) -> Command:
         entries = read_toml(command.config, "--config")
         if "config" in entries:
             raise UsageError(f"{source}: config cannot name another file")
-        changed = with_entries(COMMANDS[words[0]], entries, source)
+        changed = with_entries(COMMANDS[words[0]], entries, source)  # pyright: ignore[reportArgumentType]
         try:
             check_limits(changed)
         except UsageError as error:

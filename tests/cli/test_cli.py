@@ -14,14 +14,7 @@ from fisherjax.fisher import meanfield_curve
 FILES = {"manifest.json", "results.json", "arrays.npz", "table.csv", "report.html"}
 
 
-@pytest.fixture(autouse=True)
-def _isolated(monkeypatch, tmp_path_factory, as_user):
-    """Compiled programs go to a temporary home, and the session's settings are put back."""
-    import jax
-
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-    yield
-    jax.config.update("jax_compilation_cache_dir", None)
+pytestmark = pytest.mark.usefixtures("as_user")
 
 
 def python(code):

@@ -80,7 +80,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     np.testing.assert_array_equal(again.recurrent[1].direction, network.recurrent[1].direction)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert main(["convnet", "train", *FAST, "--out", str(folder), "--resume", "--learning-rate", "0.1"]) == 2
-    assert "learning_rate = 0.002, this run has 0.1" in capsys.readouterr().err
+    assert "--learning-rate = 0.002, this run has 0.1" in capsys.readouterr().err
 
 
 def test_published_checkpoints_run(tmp_path, capsys):

@@ -2,12 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from processes import ended, signalled
 
 from fisherjax.cli import main
 from fisherjax.numerics import read_checkpoint
@@ -17,26 +16,24 @@ OPTIMIZE = ["optimize", "--populations", "2", "--population-size", "8", "--resta
 OPTIMIZE += ["--refine-steps", "10", "--units", "60", "--draws", "2", "--trials", "20", "--images", "12"]
 
 
-def start(words, cache, blocks="unlimited"):
-    """A run that may write no file of more than so many blocks of 512 bytes."""
+def start(command, cache, blocks="unlimited"):
+    """A process that may write no file of more than so many blocks of 512 bytes."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(cache)}
-    command = ["sh", "-c", f'ulimit -f {blocks}; exec "$0" -m fisherjax "$@"', sys.executable, *words]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *command]
+    return subprocess.Popen(limited, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def fisherjax(*words):
+    return [sys.executable, "-m", "fisherjax", *words]
 
 
 def test_sigterm_keeps_a_checkpoint_and_has_its_own_code(tmp_path):
     """Resumed, the run finds what one without a break finds."""
     words = [*OPTIMIZE, "--generations", "300", "--seed", "4"]
     folder = tmp_path / "out"
-    process = start([*words, "--out", str(folder)], tmp_path)
-    end = time.monotonic() + 120
-    while not (folder / "checkpoint.npz").exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    output, error = process.communicate()
-    assert process.returncode == 75, error
+    command = signalled("SIGTERM", folder / "checkpoint.npz", 0, *fisherjax(*words, "--out", str(folder))[1:])
+    ((output, error, code),) = ended([start(command, tmp_path)])
+    assert code == 75, error
     assert error.strip().splitlines()[-1] == "fisherjax: terminated; what was finished is in the output folder"
     assert f"--out {folder} --resume" in output
     assert not (folder / "results.json").exists()
@@ -56,9 +53,9 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     folder = tmp_path / "out"
     assert main(["curve", "--steps", "2", "--out", str(folder)]) == 0
     before = (folder / "fisher.png").read_bytes()
-    process = start(["curve", "--steps", "3", "--force", "--out", str(folder)], tmp_path, blocks=16)
-    _, error = process.communicate()
-    assert process.returncode == 74
+    process = start(fisherjax("curve", "--steps", "3", "--force", "--out", str(folder)), tmp_path, blocks=16)
+    ((_, error, code),) = ended([process])
+    assert code == 74
     last = error.strip().splitlines()[-1]
     assert last == f"fisherjax: {folder / 'fisher.png'}: File too large; what was written before is kept"
     assert (folder / "fisher.png").read_bytes() == before
@@ -70,9 +67,8 @@ def test_a_disk_that_fills_up_during_a_search_leaves_the_last_checkpoint(tmp_pat
     """No file of more than 4 KiB: the checkpoint grows beyond that."""
     folder = tmp_path / "out"
     words = [*OPTIMIZE, "--generations", "600", "--out", str(folder)]
-    process = start(words, tmp_path, blocks=8)
-    _, error = process.communicate()
-    assert process.returncode == 74, error
+    ((_, error, code),) = ended([start(fisherjax(*words), tmp_path, blocks=8)])
+    assert code == 74, error
     last = error.strip().splitlines()[-1]
     assert last == f"fisherjax: {folder / 'checkpoint.npz'}: File too large; what was written before is kept"
     assert "Warning" not in error
@@ -98,9 +94,9 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_computed(tmp_pa
 
 def test_a_cpu_stands_for_a_few_devices_only(tmp_path):
     """In a process of its own, where JAX has not counted them yet."""
-    process = start(["curve", "--devices", "10000000", "--out", str(tmp_path / "out")], tmp_path)
-    _, error = process.communicate()
-    assert process.returncode == 2, error
+    process = start(fisherjax("curve", "--devices", "10000000", "--out", str(tmp_path / "out")), tmp_path)
+    ((_, error, code),) = ended([process])
+    assert code == 2, error
     assert error.startswith("fisherjax: --devices 10000000, but there are 64: cpu")
 
 

@@ -35,7 +35,7 @@ def test_resume_goes_on(trained, capsys):
     assert "finished after 60 steps" in capsys.readouterr().out
     assert len(np.load(trained / "arrays.npz")["loss"]) == 60
     assert main([*words, "--steps", "70", "--learning-rate", "0.1"]) == 2
-    assert "learning_rate = 0.002, this run has 0.1" in capsys.readouterr().err
+    assert "--learning-rate = 0.002, this run has 0.1" in capsys.readouterr().err
 
 
 def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):

@@ -1,7 +1,6 @@
 """Work divided among devices and processes: results are those of one device."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax.sharding import Mesh
+from processes import PATIENCE, ended, free_port
 
 from fisherjax import connectivity, networks, numerics, simulate
 
@@ -18,21 +18,16 @@ SCRIPT = Path(__file__).parent / "sharded.py"
 
 def start(num_devices, *words):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={num_devices}"
+    # on a busy machine eight threads on two cores may keep each other waiting for longer than XLA's forty seconds
+    patient = f"--xla_cpu_collective_call_terminate_timeout_seconds={PATIENCE}"
+    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={num_devices} {patient}"
     command = [sys.executable, str(SCRIPT), *(str(word) for word in words)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
-
-
 def test_eight_devices():
-    process = start(8)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    ((output, _, code),) = ended([start(8)])
+    assert code == 0, output
     assert output.endswith("8 devices, 1 processes\n")
 
 
@@ -42,9 +37,8 @@ def test_two_processes():
         start(1, index, 2, port, "simulate, 13", "simulate, rows", "closure", "geometry", "optimise")
         for index in range(2)
     ]
-    for process in processes:
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
+    for output, _, code in ended(processes):
+        assert code == 0, output
         assert output.count("WRONG") == 0
         assert "2 devices, 2 processes\n" in output
 
