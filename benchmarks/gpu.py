@@ -27,13 +27,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.gpu", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--largest", type=int, default=SIZES[-1], help="largest number of units")
     largest = parser.parse_args().largest
-    rows = []
+    rows, right = _checks()  # first what is right, then how fast; written as it is measured
+    _write(rows)
     for units in [size for size in SIZES if size <= largest] or [largest]:
         rows += _simulation(units)
+        _write(rows)
     rows += _closure(min(largest, 2048))
+    _write(rows)
     rows += _optimiser()
-    checks, right = _checks()
-    rows += checks
     _write(rows)
     return int(not right)
 
