@@ -1,6 +1,5 @@
 """Information that decoders reach on trials they were not trained on: lower bounds that need no inverse bias."""
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from fisherjax._errors import check_choice, check_confidence, check_key, check_s
 from fisherjax._types import Key
 from fisherjax.numerics import fit_parameters, full_precision
 
-from ._direct import check_pairs, direct, kept_trials, take_kept
+from ._direct import check_pairs, diagnosis_of_pairs, direct_interval, kept_trials, take_kept
 from ._estimate import FisherEstimate, check_freedom, check_invertible
-from ._moments import active_units, pair_moments, without_silent
+from ._moments import active_units, degrees_of_freedom, pair_moments, without_silent
 
 METHODS = ("held-out", "diagonal", "early-stopped", "neural")
 _DESCENT_STEPS = 400
@@ -107,10 +106,16 @@ def decoder(
     training = [parts[:-1] for parts in conditions]
     validation = [parts[-1] for parts in conditions]
     statistic = _train(method, training, step, fit_key)
-    numbers = [statistic(part)[:, None] for part in validation]
-    found = direct(*numbers, step[0], confidence=confidence)
+    numbers = check_pairs(*(statistic(part)[:, None] for part in validation), step[0])
+    moments = pair_moments(*numbers)
+    check_invertible("the variance of the decoder's output", moments.covariance)
+    # many responses show more of what is wrong than a few numbers that the decoder makes of them
+    diagnosis = diagnosis_of_pairs(minus, plus, pair_moments(minus, plus, step).slope)
+    if diagnosis is not None and math.isnan(diagnosis.kurtosis):
+        diagnosis = diagnosis_of_pairs(*numbers[:2], moments.slope)
+    found = direct_interval(moments, degrees_of_freedom(*numbers[:2]), confidence, scalar=True)
     of = "what this decoder reaches, a lower bound of the information"
-    return dataclasses.replace(found, method=f"{method} decoder{told}", interval_of=of)
+    return FisherEstimate(*found, f"{method} decoder{told}", confidence, of, diagnosis)
 
 
 def _divide(trials: Array, key: Key, share: float, parts: int) -> list[Array]:

@@ -127,13 +127,20 @@ def direct(
             check_freedom(minus.shape[-1], int(freedom), f"{_trials(minus, plus)}, which are correlated")
         method += f", blocks of {codes.length} trials" if codes.length else ", labelled blocks"
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, dependent=codes is not None)
+    found = direct_interval(moments, freedom, confidence, scalar=single)
+    return FisherEstimate(*found, method, confidence, diagnosis=diagnosis)
+
+
+def direct_interval(
+    moments: PairMoments, freedom: Scalar, confidence: float, *, scalar: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Value, error, interval and naive value of the direct estimate; a scalar's interval is exact for Gaussian data."""
     value, error, naive = _direct(moments, freedom)
-    if not single:
-        interval = normal_interval(value, error, confidence)
-    else:
-        value, error, naive, precision = value[0, 0], error[0, 0], naive[0, 0], moments.precision[0]
-        interval = noncentral_f_interval(naive, precision, freedom, minus.shape[-1], confidence)
-    return FisherEstimate(value, error, interval, naive, method, confidence, diagnosis=diagnosis)
+    if not scalar:
+        return value, error, normal_interval(value, error, confidence), naive
+    value, error, naive, precision = value[0, 0], error[0, 0], naive[0, 0], moments.precision[0]
+    interval = noncentral_f_interval(naive, precision, freedom, moments.slope.shape[1], confidence)
+    return value, error, interval, naive
 
 
 @full_precision
