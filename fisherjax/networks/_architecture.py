@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_choice, check_integer, require, told
+from fisherjax._errors import check_choice, check_flag, check_integer, require, told
 from fisherjax._types import Result
 
 ImageShape = tuple[int, int, int]
@@ -107,10 +107,8 @@ class Architecture(Result):
         self.stem_kernel = check_integer("stem_kernel", stem_kernel, minimum=1)
         require(self.stem_kernel % 2 == 1, f"stem_kernel must be odd, got {stem_kernel}")
         self.stem_stride = check_integer("stem_stride", stem_stride, minimum=1)
-        for name, value in (("stem_pooling", stem_pooling), ("feedback", feedback)):
-            if not isinstance(value, bool | np.bool_):
-                raise TypeError(f"{name} must be True or False, got {told(value)}")
-        self.stem_pooling, self.feedback = bool(stem_pooling), bool(feedback)
+        self.stem_pooling = check_flag("stem_pooling", stem_pooling)
+        self.feedback = check_flag("feedback", feedback)
         self._check_maps()
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int8
 
 from fisherjax._arrays import as_mask, host_real
-from fisherjax._errors import check_integer, check_share, require, told
+from fisherjax._errors import check_flag, check_integer, check_share, require
 from fisherjax._types import Key, Scalar
 
 from ._pattern import Constraint, Pattern, Role, Shape
@@ -90,9 +90,7 @@ def dale(ratio: Scalar | None = None, *, signs: object = None, output: bool = Fa
         If the ratio is outside [0, 1], a sign is not −1, 0 or 1, or not exactly one of `ratio` and `signs` is given.
     """
     require((ratio is None) != (signs is None), "dale needs either a ratio or the signs of all units")
-    if not isinstance(output, bool | np.bool_):
-        raise TypeError(f"output must be True or False, got {told(output)}")
-    output = bool(output)
+    output = check_flag("output", output)
     if signs is not None:
         vector = host_real("signs", signs, "units")
         require(

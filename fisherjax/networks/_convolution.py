@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_flag, check_integer, require
 from fisherjax._types import Key, Result
 
 Maps = Float[Array, "*batch height width channels"]
@@ -85,7 +87,16 @@ def convolve(
     kernel as large as the map. Instead the first is a convolution with a kernel flipped beforehand, the second a
     product over blocks of images that stay in the cache.
     """
-    return _in_reverse(maps, kernel, stride) if reverse_mode else _plain(maps, kernel, stride)
+    maps, kernel = as_real("maps", maps, "... height width channels"), as_real("kernel", kernel, "side side in out")
+    require(
+        maps.shape[-1] == kernel.shape[2],
+        f"kernel must have {maps.shape[-1]} input channels like the maps, got {kernel.shape[2]}",
+    )
+    require(kernel.shape[0] % 2 == 1, f"kernel must have an odd side, got {kernel.shape[0]}")
+    stride = check_integer("stride", stride, minimum=1)
+    return (
+        _in_reverse(maps, kernel, stride) if check_flag("reverse_mode", reverse_mode) else _plain(maps, kernel, stride)
+    )
 
 
 def _plain(maps: Array, kernel: Array, stride: int) -> Array:
@@ -174,7 +185,9 @@ def draw_convolution(key: Key, num_in: int, num_out: int, side: int, stride: int
 
 def as_convolution(weights: Float[Array, "out in side side"], stride: int = 1) -> Convolution:
     """Given weights, normalised: v = w and g = ‖w‖₂."""
-    return Convolution(_norm(weights), weights, stride)
+    weights = as_real("weights", weights, "out in side side")
+    require(weights.shape[-1] % 2 == 1, f"weights must have an odd side, got {weights.shape[-1]}")
+    return Convolution(_norm(weights), weights, check_integer("stride", stride, minimum=1))
 
 
 def _norm(direction: Array) -> Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_key, check_scalar
+from fisherjax._errors import check_instance, check_key, check_scalar
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.numerics import standard_normal
 
@@ -108,9 +108,7 @@ class ConvolutionalRNN(Result):
         leak: Scalar = 0.0,
     ):
         """Draw the weights and validate."""
-        if not isinstance(architecture, Architecture):
-            raise TypeError(f"architecture must be an Architecture, got a {type(architecture).__name__}; "
-                            "networks.architecture('R4-32') makes one")  # fmt: skip
+        check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
         for name, value in (("recurrent_gain", recurrent_gain), ("noise_std", noise_std), ("leak", leak)):
             check_scalar(name, value, minimum=0.0)
         plan, keys = architecture, iter(jax.random.split(check_key("key", key), 4 * architecture.depth + 3))

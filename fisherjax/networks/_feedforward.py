@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._errors import check_instance, check_integer
 from fisherjax._types import Key, Result
 
 from ._architecture import Architecture
@@ -36,6 +37,7 @@ class BatchNorm(Result):
 
     def __init__(self, num_channels: int):
         """The identity."""
+        check_integer("num_channels", num_channels, minimum=1)
         self.scale, self.variance = jnp.ones(num_channels), jnp.ones(num_channels)
         self.shift, self.mean = jnp.zeros(num_channels), jnp.zeros(num_channels)
 
@@ -89,6 +91,7 @@ class FeedforwardCNN(Result):
         ValueError
             If the architecture has feedback.
         """
+        check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
         if architecture.feedback:
             raise ValueError("a feed-forward network has no feedback; add it to the recurrent one")
         self.weights = ConvolutionalRNN(architecture, key=key, recurrent_gain=2**0.5)
@@ -130,7 +133,7 @@ def fold_batch_norm(cnn: FeedforwardCNN) -> ConvolutionalRNN:
     -------
     A `ConvolutionalRNN` that holds the weights and biases; as a recurrent network it is not trained yet.
     """
-    weights = cnn.weights
+    weights = check_instance("cnn", cnn, FeedforwardCNN).weights
     feedforward, recurrent, biases = [], [], []
     for area, (height, width, channels) in enumerate(weights.architecture.area_shapes):
         first_gain, first_offset = cnn.drive_norms[area].affine()
@@ -158,6 +161,7 @@ class FeedforwardPass(NamedTuple):
 
 def feedforward_pass(network: ConvolutionalRNN, images: Maps) -> FeedforwardPass:
     """One pass of a folded network: x_j = ρ(W_j * V_j * u_j + b_j)."""
+    check_instance("network", network, ConvolutionalRNN)
     drives, currents = [], []
 
     def through(area: int, source: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_key, check_scalar, is_traced, require, told
+from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, is_traced, require, told
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.numerics import standard_normal
 
@@ -200,6 +200,7 @@ def trainable_filter(network: N, names: Sequence[str] | None = None) -> N:
     ValueError
         If a name is not that of one of its parameters, or the network has no such parameter.
     """
+    check_instance("network", network, RecurrentNetwork)
     names = network.trainable if names is None else check_names(type(network), names)
     spec = jax.tree.map(lambda _: False, network)
     for name in names:

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from fisherjax._errors import check_choice, check_instance, check_integer, check_share, require, told
+from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_share, require, told
 from fisherjax._types import Key
 
 from ._constraints import ratio_signs
@@ -40,8 +40,7 @@ class Region(eqx.Module):
         check_integer("num_units", self.num_units, minimum=1)
         if self.dale is not None:
             check_share("dale", self.dale)
-        if not isinstance(self.autapses, bool | np.bool_):
-            raise TypeError(f"autapses must be True or False, got {told(self.autapses)}")
+        check_flag("autapses", self.autapses)
 
     @property
     def signs(self) -> np.ndarray:

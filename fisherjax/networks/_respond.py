@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_integer, check_key, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require, told
 from fisherjax._types import Key, Result
 from fisherjax.numerics import Devices, on_devices, spread
 
@@ -119,7 +120,7 @@ def respond(
     TypeError
         If `key` is not a JAX key.
     """
-    plan = network.architecture
+    plan = check_instance("network", network, ConvolutionalRNN).architecture
     shown_images = as_images(network, images)
     blank = plan.blank_steps if blank_steps is None else check_integer("blank_steps", blank_steps, minimum=0)
     shown = plan.image_steps if image_steps is None else check_integer("image_steps", image_steps, minimum=0)
@@ -127,7 +128,8 @@ def respond(
     total = blank + shown + after
     require(total > 0, "blank_steps + image_steps + offset_steps must be positive")
     chosen = _chosen_areas(areas, plan.depth)
-    steps = _recorded_steps(at, total) if chosen else []
+    steps = _recorded_steps(at, total)
+    steps = steps if chosen else []
     if remat_every is not None:
         remat_every = check_integer("remat_every", remat_every, minimum=1)
     bounds = np.cumsum([0, blank, shown, after]).tolist()
@@ -136,8 +138,8 @@ def respond(
         for begin, end in itertools.pairwise(bounds)
     )
     if initial_state is not None:
-        _check_state(initial_state, shown_images.shape[:-3], plan.area_shapes)
-    options = _Options(chosen, at is None, remat_every, bool(reverse_mode))
+        initial_state = _checked_state(initial_state, shown_images.shape[:-3], plan.area_shapes, network.leak.dtype)
+    options = _Options(chosen, at is None, remat_every, check_flag("reverse_mode", reverse_mode))
     key = None if key is None else check_key("key", key)
     with on_devices(devices):
         logits, activity, state = _run(network, shown_images, initial_state, key, phases, options)
@@ -234,6 +236,8 @@ def _chosen_areas(areas: Sequence[int] | str, depth: int) -> tuple[int, ...]:
     if isinstance(areas, str):
         require(areas == "all", f"areas must be 'all' or numbers of areas, got {areas!r}")
         return tuple(range(depth))
+    if not isinstance(areas, list | tuple | range | np.ndarray):
+        raise TypeError(f"areas must be 'all' or numbers of areas, got {told(areas)}")
     chosen = tuple(check_integer("areas", area, minimum=0) for area in areas)
     for area in chosen:
         require(area < depth, f"areas must be within 0…{depth - 1}, got {area}")
@@ -243,16 +247,24 @@ def _chosen_areas(areas: Sequence[int] | str, depth: int) -> tuple[int, ...]:
 def _recorded_steps(at: Sequence[int] | None, total: int) -> list[int]:
     if at is None:
         return list(range(1, total + 1))
+    if isinstance(at, str) or not isinstance(at, list | tuple | range | np.ndarray):
+        raise TypeError(f"at must be a list of steps, got {told(at)}")
     steps = [check_integer("at", step, minimum=1) for step in at]
     require(bool(steps) and steps == sorted(set(steps)), f"at must name steps in rising order, got {list(at)}")
     require(steps[-1] <= total, f"at must be within 1…{total}, got {steps[-1]}")
     return steps
 
 
-def _check_state(state: AreaState, batch: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> None:
+def _checked_state(
+    state: AreaState, batch: tuple[int, ...], shapes: tuple[tuple[int, ...], ...], dtype: Any
+) -> AreaState:
+    if not isinstance(state, list | tuple):
+        raise TypeError(f"initial_state must hold maps of {len(shapes)} areas, got {told(state)}")
     require(len(state) == len(shapes), f"initial_state must hold {len(shapes)} areas, got {len(state)}")
-    for area, (maps, shape) in enumerate(zip(state, shapes, strict=True)):
-        found = np.shape(maps)
-        require(
-            found in {shape, (*batch, *shape)}, f"initial_state of area {area} must be {(*batch, *shape)}, got {found}"
+    return tuple(
+        as_real(
+            f"initial_state of area {area}", maps, " ".join(map(str, shape)), " ".join(map(str, (*batch, *shape))),
+            dtype=dtype,
         )
+        for area, (maps, shape) in enumerate(zip(state, shapes, strict=True))
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, check_integer, check_key, require
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require
 from fisherjax._types import Key
 
 from ._recurrent import RecurrentNetwork
@@ -68,7 +68,7 @@ def run(
         inputs.ndim >= 2 and inputs.shape[-1] == network.num_inputs,
         f"inputs must have shape ({'trials, T' if batch_first else 'T, …'}, {network.num_inputs}), got {inputs.shape}",
     )
-    if batch_first:
+    if check_flag("batch_first", batch_first):
         require(inputs.ndim == 3, f"inputs with batch_first must be (trials, T, inputs), got {inputs.shape}")
         inputs = jnp.swapaxes(inputs, 0, 1)
     require(len(inputs) > 0, f"inputs must have at least one step, got shape {inputs.shape}")
@@ -78,8 +78,9 @@ def run(
         fits = initial_state.shape[:-1] in {(), batch}
         require(fits, f"initial_state must have shape ({size},) or {(*batch, size)}, got {initial_state.shape}")
     unroll = check_integer("unroll", unroll, minimum=1)
+    reverse_mode = check_flag("reverse_mode", reverse_mode)
     key = None if key is None else check_key("key", key)
-    states, outputs = _run(network, inputs, initial_state, key, unroll, bool(reverse_mode))
+    states, outputs = _run(network, inputs, initial_state, key, unroll, reverse_mode)
     return (jnp.swapaxes(states, 0, 1), jnp.swapaxes(outputs, 0, 1)) if batch_first else (states, outputs)
 
 

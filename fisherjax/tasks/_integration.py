@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require, told
+from fisherjax._errors import check_flag, check_integer, check_scalar, require, told
 from fisherjax._types import Key
 
 from ._batch import TaskBatch, checked_outputs
@@ -51,8 +51,7 @@ class Integrator(Task):
 
     def __check_init__(self) -> None:
         check_integer("num_integrals", self.num_integrals, minimum=1)
-        if not isinstance(self.periodic, bool):
-            raise TypeError(f"periodic must be True or False, got {told(self.periodic)}")
+        check_flag("periodic", self.periodic)
         check_scalar("spread", self.spread, minimum=0.0, strict=True)
         check_scalar("correlation_steps", self.correlation_steps, minimum=0.0, strict=True)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_key, check_scalar
+from fisherjax._errors import check_instance, check_integer, check_key, check_scalar
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.datasets import grating_angles, gratings
 from fisherjax.networks import AngleNetwork, angle_network
@@ -79,6 +79,7 @@ def _loss(
 
 def respond_to_gratings(network: AngleNetwork) -> Callable[[Array, Key], Float[Array, "2"]]:
     """The network's noisy response to a grating as a function of angle and key, for `fisher.estimate`."""
+    check_instance("network", network, AngleNetwork, "networks.angle_network(key=key)")
 
     def respond(angle: Array, key: Key) -> Float[Array, "2"]:
         return network(gratings(angle, key=key, size=network.size))

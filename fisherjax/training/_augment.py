@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require
-from fisherjax._types import Key, as_float
+from fisherjax._arrays import as_class_numbers, as_real
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_scalar, require
+from fisherjax._types import Key
 
 
 class Augmentation(NamedTuple):
@@ -44,11 +45,13 @@ def augment(
 
     Raises
     ------
-    ValueError
-        If the crop is negative or the mixup is.
+    TypeError, ValueError
+        If `augmentation` is none, the crop is negative or the mixup is, or images and targets do not fit.
     """
-    check_integer("crop", augmentation.crop, minimum=0)
-    check_scalar("mixup", augmentation.mixup, minimum=0.0)
+    check_augmentation(augmentation)
+    images, targets = as_real("images", images, "n height width colours"), as_real("targets", targets, "n classes")
+    require(len(images) == len(targets), f"there are {len(images)} images but {len(targets)} targets")
+    key = check_key("key", key)
     flip_key, crop_key, share_key, partner_key = jax.random.split(key, 4)
     if augmentation.flip:
         mirrored = jax.random.bernoulli(flip_key, 0.5, (len(images), 1, 1, 1))
@@ -67,36 +70,35 @@ def augment(
     return images, targets
 
 
+def check_augmentation(augmentation: Augmentation) -> None:
+    """Refuse what is no `Augmentation`, or one whose numbers are out of range."""
+    check_instance("augmentation", augmentation, Augmentation, "for instance training.Augmentation(flip=True)")
+    check_flag("augmentation: flip", augmentation.flip)
+    check_integer("augmentation: crop", augmentation.crop, minimum=0)
+    check_scalar("augmentation: mixup", augmentation.mixup, minimum=0.0)
+
+
 def _mixed(one: Array, other: Array, share: Array) -> Array:
     return share * one + (1 - share) * other
 
 
 def class_probabilities(labels: object, num_classes: int, num_images: int) -> Float[Array, "n K"]:
-    """Labels as probabilities: integers as ones in their class, probabilities (n, K) as they are.
+    """Labels as probabilities: class numbers as ones in their class, probabilities (n, K) as they are.
 
     Raises
     ------
+    TypeError
+        If labels are neither class numbers nor probabilities.
     ValueError
         If a label is out of range, there are not as many as images, or probabilities are negative or sum to another
         number than one.
     """
-    array = np.asarray(labels)
-    require(array.ndim in {1, 2}, f"labels must be integers (n,) or probabilities (n, K), got shape {array.shape}")
-    require(len(array) == num_images, f"there are {num_images} images but {len(array)} labels")
-    if array.ndim == 1:
-        require(
-            array.dtype.kind in "iu",
-            f"labels (n,) must be integers, got {array.dtype}; probabilities have shape (n, {num_classes})",
-        )
-        lowest, highest = int(array.min()), int(array.max())
-        require(
-            lowest >= 0 and highest < num_classes,
-            f"labels must be within 0…{num_classes - 1}, the classes of the network, got {lowest}…{highest}",
-        )
-        return jax.nn.one_hot(array, num_classes)
-    require(array.shape[1] == num_classes, f"labels must have {num_classes} columns, got {array.shape[1]}")
+    rows = isinstance(labels, list | tuple) and any(isinstance(row, list | tuple) or np.ndim(row) for row in labels)
+    if not rows and getattr(labels, "ndim", 1) != 2:
+        return jax.nn.one_hot(as_class_numbers("labels", labels, num_images, num_classes), num_classes)
+    soft = as_real("labels", labels, f"{num_images} {num_classes}", dtype=jnp.zeros(()).dtype)
     require(
-        bool(array.min() >= 0 and np.allclose(array.sum(axis=1), 1, atol=1e-4)),
+        bool(jnp.min(soft) >= 0) and bool(jnp.all(jnp.abs(jnp.sum(soft, axis=1) - 1) < 1e-4)),
         "labels (n, K) must be probabilities: not negative, of sum one",
     )
-    return as_float(array).astype(jnp.zeros(()).dtype)
+    return soft

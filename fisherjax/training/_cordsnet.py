@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, require, told
 from fisherjax._types import Key, Scalar
 from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
 
@@ -28,6 +28,7 @@ def labelled(architecture: Architecture, images: object, labels: object) -> Labe
     ValueError
         If images are not (n, height, width, colours) of its sizes or not floats, or labels do not fit.
     """
+    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
     array = architecture.check_images(images)
     require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colours), got {array.shape}")
     targets = class_probabilities(labels, architecture.num_classes, len(array))
@@ -62,7 +63,9 @@ def train_feedforward(
     TypeError
         If `key` is not a JAX key.
     """
-    weight_key, loop_key = jax.random.split(key)
+    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+    check_integer("num_steps", num_steps, minimum=1)
+    weight_key, loop_key = jax.random.split(check_key("key", key))
     return _descend(
         "feed-forward", FeedforwardCNN(architecture, key=weight_key), FeedforwardObjective(), architecture,
         (images, labels), loop_key, num_steps, options,
@@ -94,12 +97,15 @@ def fit_recurrence(
     penalty
         Factor of the last term.
     """
+    check_instance("folded", folded, ConvolutionalRNN, "networks.fold_batch_norm makes one")
     check_scalar("penalty", penalty, minimum=0.0)
-    weight_key, loop_key = jax.random.split(key)
+    check_integer("num_steps", num_steps, minimum=1)
+    weight_key, loop_key = jax.random.split(check_key("key", key))
+    images = folded.architecture.check_images(images)
     plan = folded.architecture
     fresh = ConvolutionalRNN(plan, key=weight_key, recurrent_gain=_FIRST_GAIN)
     network = eqx.tree_at(lambda n: n.recurrent, folded, fresh.recurrent)
-    classes = jnp.full((len(jnp.asarray(images)), plan.num_classes), 1 / plan.num_classes)
+    classes = jnp.full((len(images), plan.num_classes), 1 / plan.num_classes)
     found, history = _descend(
         "recurrence", RecurrenceFit(network, folded), RecurrenceObjective(float(penalty)), plan, (images, classes),
         loop_key, num_steps, options,
@@ -169,6 +175,7 @@ def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: object, labels:
 
     A folded network (one that `fold_batch_norm` returned) is to be evaluated by `networks.feedforward_pass`.
     """
+    check_instance("network", network, (ConvolutionalRNN, FeedforwardCNN))
     plan = network.weights.architecture if isinstance(network, FeedforwardCNN) else network.architecture
     data = labelled(plan, images, labels)
     correct = 0.0
@@ -194,8 +201,8 @@ def _train_recurrent(
     options: dict[str, Any],
     **settings: Any,
 ) -> tuple[ConvolutionalRNN, StageHistory]:
-    if not isinstance(network, ConvolutionalRNN):
-        raise TypeError(f"network must be a ConvolutionalRNN, got a {type(network).__name__}")
+    check_instance("network", network, ConvolutionalRNN)
+    key = check_key("key", key)
     if "return_penalty" in settings:
         check_scalar("return_penalty", settings["return_penalty"], minimum=0.0)
         settings["return_penalty"] = float(settings["return_penalty"])
@@ -226,7 +233,12 @@ def _descend(
     options = dict(options)
     validation = options.pop("validation", None)
     if validation is not None:
-        validation = labelled(plan, *validation)
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise TypeError(f"validation must be a pair of images and labels, got {told(validation)}")
+        try:
+            validation = labelled(plan, *validation)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from error
     data = labelled(plan, *pair)
     return descend(title, model, objective, data, key=key, num_steps=num_steps, validation=validation, **options)
 

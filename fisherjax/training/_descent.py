@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -12,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_integer, check_key, check_scalar, require
+from fisherjax._errors import as_path, check_flag, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar, npz_path
 from fisherjax.numerics import (
     check_settings,
@@ -24,7 +25,7 @@ from fisherjax.numerics import (
     write_checkpoint,
 )
 
-from ._augment import Augmentation, augment
+from ._augment import Augmentation, augment, check_augmentation
 
 _EVALUATED_AT_ONCE = 256
 
@@ -142,6 +143,8 @@ def descend(
     check_scalar("learning_rate", learning_rate, minimum=0.0, strict=True)
     check_scalar("max_gradient_norm", max_gradient_norm, minimum=0.0, strict=True)
     every = check_integer("evaluate_every", -(-total // 10) if evaluate_every is None else evaluate_every, minimum=1)
+    if augmentation is not None:
+        check_augmentation(augmentation)
     run = _Run(objective, _adam(float(learning_rate), total, float(max_gradient_norm)), augmentation or Augmentation())
     settings = {
         "title": title,
@@ -156,12 +159,13 @@ def descend(
         "data": digest(data),
         "validation": "" if validation is None else digest(validation),
     }
+    progress = check_flag("progress", progress)
     start = digest(model)
     leaves, tree = jax.tree.flatten(run.begin(model))
     losses: list[np.ndarray] = []
     evaluations: list[tuple[int, float, float]] = []
     done = 0
-    path = None if checkpoint is None else npz_path(checkpoint)
+    path = None if checkpoint is None else npz_path(as_path("checkpoint", checkpoint))
     saved = None if path is None else _restored(path, settings, start)
     if saved is not None:
         model, leaves, losses = saved.model, list(saved.optimiser), [saved.history.loss]
@@ -187,8 +191,17 @@ def descend(
             if path is not None:
                 kept = tuple(jax.tree.leaves(optimiser))
                 found = StageCheckpoint(model, kept, _history(losses, evaluations), settings, start)
-                write_checkpoint(found, path)
+                _write(found, path, done)
     return model, _history(losses, evaluations)
+
+
+def _write(checkpoint: StageCheckpoint, path: Path, done: int) -> None:
+    """Write a checkpoint; a full disk is no reason to lose what is trained."""
+    try:
+        write_checkpoint(checkpoint, path)
+    except OSError as error:
+        message = f"the checkpoint of step {done} could not be written ({error}); training goes on"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 class _Run(NamedTuple):

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import optax
 
-from fisherjax._errors import check_callable, check_instance, check_integer, check_key, told
+from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key
 from fisherjax._types import Key, Scalar, npz_path
-from fisherjax.networks import RecurrentNetwork
-from fisherjax.numerics import Devices, digest, on_devices, progress_bar, stop_if_requested
+from fisherjax.networks import RecurrentNetwork, trainable_filter
+from fisherjax.numerics import Devices, device_mesh, digest, on_devices, progress_bar, stop_if_requested
 from fisherjax.tasks import Task
 
 from ._result import Training, TrainingProgress
@@ -139,6 +139,7 @@ def fit(
     check_instance("network", network, RecurrentNetwork, "such as networks.RNN(2, 64, 1, key=key)")
     key = check_key("key", key)
     data_key, trial_key, noise_key, evaluation_key = jax.random.split(key, 4)
+    trainable_filter(network, trainable)  # refuses names that it does not know
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     batch_size = check_integer("batch_size", batch_size, minimum=1)
     evaluate_every = check_integer("evaluate_every", evaluate_every, minimum=1)
@@ -151,10 +152,9 @@ def fit(
         trial_steps = check_integer("trial_steps", trial_steps, minimum=1)
     rate = 1e-3 if learning_rate is None else learning_rate
     checked_rates(rate, num_steps, network.initial_state.dtype)
-    for name, value in (("batch_first", batch_first), ("keep_best", keep_best), ("progress", progress)):
-        if not isinstance(value, bool | np.bool_) and not (name == "batch_first" and value is None):
-            raise TypeError(f"{name} must be True or False, got {told(value)}")
-    place = None if checkpoint is None else _checkpoint_path(checkpoint)
+    keep_best, progress = check_flag("keep_best", keep_best), check_flag("progress", progress)
+    batch_first = None if batch_first is None else check_flag("batch_first", batch_first)
+    place = None if checkpoint is None else npz_path(as_path("checkpoint", checkpoint))
     widths = (network.num_inputs, network.num_outputs)
     layout = {"batch_first": batch_first, "classes": settings.loss.kind == "cross-entropy"}
     stream = as_stream(task, data_key, batch_size, trial_steps, widths, **layout)
@@ -163,6 +163,7 @@ def fit(
     if isinstance(task, Task) and held_out is not None:
         task_trials(task, data_key, 2, trial_steps, classes=layout["classes"])
     goal = training_goal(num_steps, task, trials, patience, target_accuracy, target_loss)
+    device_mesh(devices)  # refuses what are no devices
     if callback is not None:
         check_callable("callback", callback)
     run = Run(
@@ -220,12 +221,6 @@ class _Saver(NamedTuple):
             warnings.warn(message, RuntimeWarning, stacklevel=2)
             return False
         return True
-
-
-def _checkpoint_path(checkpoint: Any) -> Path:
-    if not isinstance(checkpoint, str | os.PathLike):
-        raise TypeError(f"checkpoint must be the path of a file, got {told(checkpoint)}")
-    return npz_path(checkpoint)
 
 
 def _loop(

@@ -1,14 +1,13 @@
 """All steps of training a convolutional recurrent network, one after another."""
 
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from fisherjax._errors import check_integer, check_key, check_scalar
+from fisherjax._errors import as_path, check_instance, check_integer, check_key, check_scalar
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN, fold_batch_norm
 
@@ -17,6 +16,7 @@ from ._cordsnet import (
     anneal,
     fine_tune,
     fit_recurrence,
+    labelled,
     stage_file,
     train_feedforward,
     train_linear,
@@ -99,12 +99,13 @@ def train_cordsnet(
     ----------
     Soo, Battista, Radmard & Wang (2024), Recurrent neural network dynamical systems for biological vision, NeurIPS.
     """
-    counts = StageSteps() if steps is None else steps
+    counts = StageSteps() if steps is None else check_instance("steps", steps, StageSteps, "training.StageSteps()")
+    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
     for name, count in counts._asdict().items():
         check_integer(name, count, minimum=1)
     check_scalar("noise_std", noise_std, minimum=0.0)
     keys = jax.random.split(check_key("key", key), 5)
-    place = None if folder is None else Path(folder)
+    place = None if folder is None else as_path("folder", folder)
 
     def settings(name: str) -> dict[str, Any]:
         return {**options, "checkpoint": stage_file(place, name)}
@@ -137,8 +138,12 @@ def train_directly(
     **options: Any,
 ) -> ConvolutionalTraining:
     """Train the rectified recurrent network from random weights; parameters as in `train_cordsnet`."""
+    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+    place = None if folder is None else as_path("folder", folder)
+    check_integer("num_steps", num_steps, minimum=1)
+    check_scalar("noise_std", noise_std, minimum=0.0)
     weight_key, loop_key = jax.random.split(check_key("key", key))
-    place = None if folder is None else Path(folder)
+    labelled(architecture, images, labels)
     start = ConvolutionalRNN(architecture, key=weight_key, noise_std=noise_std)
     settings = {**options, "checkpoint": stage_file(place, "direct")}
     network, history = fine_tune(start, images, labels, key=loop_key, num_steps=num_steps, **settings)

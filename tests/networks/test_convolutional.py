@@ -267,7 +267,7 @@ def test_architectures_that_cannot_be(as_user, build, message):
         (lambda n, x: respond(n, x, initial_state=(x, x, x)), ValueError, "must hold 2 areas, got 3"),
         (lambda n, x: respond(n, x, initial_state=(x, x)), ValueError, "initial_state of area 0"),
         (lambda n, x: respond(n, x, key=0), TypeError, "key"),
-        (lambda n, x: ConvolutionalRNN("R8", key=jax.random.key(0)), TypeError, "must be an Architecture, got a str"),
+        (lambda n, x: ConvolutionalRNN("R8", key=jax.random.key(0)), TypeError, "must be an Architecture, got 'R8'"),
         (lambda n, x: ConvolutionalRNN(n.architecture, key=jax.random.key(0), noise_std=-1), ValueError, "noise_std"),
     ],
 )

@@ -243,12 +243,16 @@ def test_labels():
         (np.zeros((2, 4, 4)), [0, 1], r"images must be \(…, 4, 4, 1\).*got \(2, 4, 4\)"),
         (np.zeros((4, 4, 1)), [0], r"images must be \(n, height, width, colours\), got \(4, 4, 1\)"),
         (np.zeros((2, 4, 4, 1), np.uint8), [0, 1], "floats, got uint8; standardise"),
-        (np.zeros((2, 4, 4, 1)), [0, 3], r"within 0…2, the classes of the network, got 0…3"),
-        (np.zeros((2, 4, 4, 1)), [-1, 0], "got -1…0"),
-        (np.zeros((2, 4, 4, 1)), [0, 1, 2], "2 images but 3 labels"),
-        (np.zeros((2, 4, 4, 1)), [0.0, 1.0], "must be integers, got float64"),
+        (np.zeros((2, 4, 4, 1)), [0, 3], "labels must be class numbers from 0 to 2, got 0 to 3"),
+        (np.zeros((2, 4, 4, 1)), [-1, 0], "got -1 to 0"),
+        (np.zeros((2, 4, 4, 1)), [0, 1, 2], r"labels must be one label for each of 2, got shape \(3,\)"),
+        (np.zeros((2, 4, 4, 1)), [0.5, 1.0], "labels must be classes"),
+        (np.zeros((2, 4, 4, 1)), [0, np.nan], "labels must be finite"),
+        (np.full((2, 4, 4, 1), np.nan), [0, 1], "images must be finite, but 32 of its 32"),
+        (np.zeros((2, 4, 4, 1)), np.full((2, 3), np.nan), "labels must be finite"),
+        (np.zeros((2, 4, 4, 1)), [[0.5, 0.5, 0.0], [1.0]], "labels must be rectangular"),
         (np.zeros((2, 4, 4, 1)), np.ones((2, 3)), "probabilities: not negative, of sum one"),
-        (np.zeros((2, 4, 4, 1)), np.ones((2, 2)) / 2, "must have 3 columns, got 2"),
+        (np.zeros((2, 4, 4, 1)), np.ones((2, 2)) / 2, r"labels must have shape \(2, 3\), got \(2, 2\)"),
     ],
 )
 def test_data_that_do_not_fit(as_user, key, images, labels, message):
@@ -260,8 +264,14 @@ def test_a_loss_that_is_not_finite(as_user, bars, key):
     images, labels = bars
     broken = images.copy()
     broken[3] = np.nan
-    with pytest.raises(ValueError, match="feed-forward: the loss is not finite at step"):
+    with pytest.raises(ValueError, match="images must be finite, but 16 of its 960 entries are NaN"):
         training.train_feedforward(TINY, broken, labels, key=key, num_steps=4, batch_size=16)
+    with pytest.raises(ValueError, match=r"validation.*images must be finite"):
+        training.train_feedforward(
+            TINY, images, labels, key=key, num_steps=4, batch_size=16, validation=(broken, labels)
+        )
+    with pytest.raises(ValueError, match="fine-tune: the loss is not finite at step"):
+        training.fine_tune(ConvolutionalRNN(TINY, key=key), 1e200 * images, labels, key=key, num_steps=2)
     with pytest.raises(TypeError, match="network must be a ConvolutionalRNN"):
         training.fine_tune(None, images, labels, key=key, num_steps=1)
     with pytest.raises(ValueError, match="has no feedback"):
