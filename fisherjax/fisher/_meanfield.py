@@ -131,6 +131,9 @@ def check_noise(noise_std: Scalar, observation_noise_std: Scalar) -> None:
 
 
 def _curve(order: Trajectory, by_population: Array, stimulus: object) -> FisherCurve:
+    # of the operator too: it goes on from variances that have left their range
+    known = jnp.isfinite(order.sensitivity).reshape(len(order.times), -1).all(axis=1)
+    by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)
     if np.ndim(stimulus) == 0:  # pyright: ignore[reportArgumentType]
         by_population = by_population[..., 0, 0]
     curve = FisherCurve(order.times, by_population, jnp.sum(by_population, axis=1))

@@ -140,22 +140,20 @@ def _with_limit(
             f"saturation was not seen: ε = {noise:.2g} ± {noise_error:.1g} is not above 0 by more than its error, so "
             f"that `limit` is NaN ({known}, at {confidence:.0%}); more trials or units would tell"
         )
-    limits = (
-        1 / noise if resolved else math.nan,
-        noise_error / noise**2 if resolved else math.nan,
-        (1 / high if high > 0 else math.nan, 1 / low if resolved else math.nan),
-    )
+    ends = (1 / high if high > 0 else math.nan, 1 / low if resolved else math.nan)
     return InformationScaling(
-        sizes,
-        value,
-        error,
-        fit[0],
-        fit_error[0],
-        fit[1],
-        fit_error[1],
-        *(jnp.asarray(part, value.dtype) for part in limits),
-        jnp.asarray(resolved),
-        confidence,
+        num_units=sizes,
+        value=value,
+        standard_error=error,
+        information_per_unit=fit[0],
+        information_per_unit_error=fit_error[0],
+        limiting_noise=fit[1],
+        limiting_noise_error=fit_error[1],
+        limit=jnp.asarray(1 / noise if resolved else math.nan, fit.dtype),
+        limit_error=jnp.asarray(noise_error / noise**2 if resolved else math.nan, fit.dtype),
+        limit_interval=jnp.asarray(ends, fit.dtype),
+        resolved=jnp.asarray(resolved),
+        confidence=confidence,
     )
 
 

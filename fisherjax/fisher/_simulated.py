@@ -1,6 +1,5 @@
 """Fisher information measured in simulated trajectories of given networks."""
 
-import math
 from typing import Any
 
 import jax
@@ -91,8 +90,8 @@ def simulated_curve(
     Returns
     -------
     FisherCurve with standard errors: over blocks of trials (jackknife) for one draw, over draws for several. In a
-    chaotic network derivatives at fixed noise grow without end while that of the mean does not, and so does the error:
-    from the time on at which it exceeds the value, a warning says so.
+    chaotic network derivatives at fixed noise grow without end, and the error with them: a warning says from where on
+    it exceeds the value.
 
     Raises
     ------
@@ -122,7 +121,7 @@ def simulated_curve(
         for draw in draws
     ]
     theta = pulse(networks[0], stimulus)
-    values, errors = [], []
+    pairs = []
     for index, network in enumerate(networks):
         moments = sensitivity_moments(
             network,
@@ -135,14 +134,11 @@ def simulated_curve(
             progress=progress,
             devices=devices,
         )
-        value, error = information_with_error(moments, sizes)
-        values.append(value)
-        errors.append(error)
-    curve = mean_curve(jnp.stack(values), form, scalar=theta.ndim == 0, errors=jnp.stack(errors))
-    reason = "states or their derivatives left the float range (unstable weights?), or a covariance is singular"
-    curve = warn_if_not_finite(curve, reason)
-    _warn_of_errors(curve, num_blocks)
-    return curve
+        pairs.append(information_with_error(moments, sizes))
+    values, errors = (jnp.stack(parts) for parts in zip(*pairs, strict=True))
+    curve = mean_curve(values, form, scalar=theta.ndim == 0, errors=errors)
+    curve = warn_if_not_finite(curve, "states or derivatives left the float range (unstable weights?)")
+    return _warn_of_errors(curve, num_blocks)
 
 
 def _check_trials(num_trials: int, num_blocks: int, form: str, units: int) -> tuple[int, int]:
@@ -160,15 +156,13 @@ def _check_trials(num_trials: int, num_blocks: int, form: str, units: int) -> tu
         f"the linear form inverts an N × N covariance and needs more trials than units: num_trials={num_trials} "
         f"leaves {kept} degrees of freedom for N={units}; raise num_trials or use form='independent'",
     )
-    # one unit at a time has the correction (ν − 2)/ν
     require(kept > 2, f"num_trials={num_trials} leaves {kept} degrees of freedom when a block is left out, too few")
     return num_trials, num_blocks
 
 
-def _warn_of_errors(curve: FisherCurve, num_blocks: int) -> None:
-    """Say where a measured value has no error, or one that leaves nothing of it."""
+def _warn_of_errors(curve: FisherCurve, num_blocks: int) -> FisherCurve:
+    """Return the curve; say where a value (of a matrix, on the diagonal) has no error, or one that exceeds it."""
     steps = curve.total.shape[0]
-    # of a Fisher matrix the diagonal: other entries may well be zero
     value, error = (
         np.asarray(part).reshape(steps, -1)[:, :: 1 + (curve.total.shape[-1] if curve.total.ndim == 3 else 1)]
         for part in (curve.total, curve.standard_error)
@@ -186,6 +180,7 @@ def _warn_of_errors(curve: FisherCurve, num_blocks: int) -> None:
             "values there say little (trajectories that diverge, or information that is nearly gone); raise "
             "num_trials, or use closure_curve"
         )
+    return curve
 
 
 @full_precision
@@ -276,7 +271,7 @@ def information_with_error(moments: SensitivityMoments, sizes: tuple[int, ...]) 
     at_once = 1 if moments.scatter.ndim == 4 else blocks
     left_out = 1 - jnp.eye(blocks, dtype=moments.count.dtype)
     parts = jax.lax.map(lambda keep: _estimate(moments.pooled(keep), sizes), left_out, batch_size=at_once)
-    return _estimate(moments.pooled(), sizes), jnp.std(parts, axis=0) * math.sqrt(blocks - 1)
+    return _estimate(moments.pooled(), sizes), jnp.std(parts, axis=0) * (blocks - 1) ** 0.5
 
 
 def _estimate(moments: SensitivityMoments, sizes: tuple[int, ...]) -> Float[Array, "T groups K K"]:
