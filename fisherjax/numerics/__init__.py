@@ -18,8 +18,9 @@ from ._linear import Identity, ThresholdLinear
 from ._lyapunov import solve_discrete_lyapunov
 from ._mixture import kolmogorov_rule
 from ._noncentral import noncentral_f_cdf, noncentrality_interval
-from ._nonlinearity import Nonlinearity, TwoPointMoments
+from ._nonlinearity import Drift, Nonlinearity, TwoPointMoments
 from ._normal import standard_normal, threefry_words
+from ._piecewise import PiecewiseSmooth
 from ._power_iteration import PowerIteration, power_iteration
 from ._precision import full_precision
 from ._progress import progress_bar
@@ -31,6 +32,7 @@ from ._stop import forget_stop, request_stop, stop_if_requested, stop_requested
 __all__ = [
     "AXES",
     "Devices",
+    "Drift",
     "Erf",
     "ErfMixture",
     "Fit",
@@ -38,6 +40,7 @@ __all__ = [
     "LobattoRule",
     "Logistic",
     "Nonlinearity",
+    "PiecewiseSmooth",
     "PowerIteration",
     "SmoothFunction",
     "Spectrum",

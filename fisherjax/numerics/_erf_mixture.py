@@ -10,7 +10,7 @@ import numpy as np
 
 from ._arctan import arctan
 from ._mixture import kolmogorov_rule
-from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
+from ._nonlinearity import Drift, Moments, Nonlinearity, TwoPointMoments
 from ._shifted import shifted_cumulant
 
 _SHIFTED_NODES = 97  # poles at ±iπ/2 (tanh), ±iπ (logistic): relative error below 1e-13 at any mean and variance
@@ -106,6 +106,31 @@ class ErfMixture(Nonlinearity):
             slope_third=-pairs.sum(cubed * mean),
         )
 
+    def drift(self, variance: Moments, noise_variance: Moments) -> Drift:
+        """All three without cancellation.
+
+        With A = (Δ + v²)(Δ + w²), s = A − Δ², S as above, and m, p the mean and the product of v² and w², a pair has
+        V S^(−1/2) / A · {(Δm + p)(Δ + C) / (√s (√s + √S)) − (m + Δ)}, −(m + V) S^(−3/2), (2Vm + p + V²) S^(−3/2).
+        """
+        pairs = self._pairs(jnp.result_type(variance, noise_variance))
+        variance, noise_variance = variance[..., None], noise_variance[..., None]
+        total = 2 * variance - noise_variance
+        one_point = pairs.one_point(variance)
+        root_one, root_two = jnp.sqrt(one_point), jnp.sqrt(one_point + noise_variance * total)
+        gained = (variance * pairs.mean + pairs.product) * total / (root_one * (root_one + root_two))
+        outside = noise_variance / (root_two * (one_point + variance**2))
+        cubed = root_two**-3
+        slope = pairs.sum((pairs.mean + noise_variance) * cubed)
+        aligned = pairs.sum((noise_variance * (2 * pairs.mean + noise_variance) + pairs.product) * cubed)
+        return Drift(
+            spread=pairs.sum(outside * (gained - pairs.mean - variance)),
+            slope_overlap=-slope,
+            aligned=aligned,
+            spread_size=pairs.sum(outside * (gained + pairs.mean + variance)),
+            slope_overlap_size=slope,
+            aligned_size=aligned,
+        )
+
     def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
         scales, weights = self.tail_components()
         mean, variance = jnp.broadcast_arrays(mean, variance)
@@ -155,13 +180,15 @@ class _Pairs(NamedTuple):
 
 
 class Erf(ErfMixture):
-    """φ(x) = erf(√π x / 2), of unit slope at the origin."""
+    """φ(x) = erf(√π s x / 2), of slope s at the origin, by default 1."""
+
+    slope: float = eqx.field(static=True, default=1.0)
 
     def __call__(self, x: Moments) -> Moments:
-        return jax.lax.erf(x * (math.sqrt(math.pi) / 2))
+        return jax.lax.erf(x * (self.slope * math.sqrt(math.pi) / 2))
 
     def components(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([np.sqrt(2 / np.pi)]), np.array([1.0])
+        return np.array([np.sqrt(2 / np.pi) / self.slope]), np.array([1.0])
 
 
 class Tanh(ErfMixture):

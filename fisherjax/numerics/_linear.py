@@ -1,6 +1,7 @@
 """Nonlinearities with corners or none: identity and threshold-linear, with closed-form moments."""
 
 import functools
+import math
 
 import equinox as eqx
 import jax
@@ -9,8 +10,12 @@ import numpy as np
 from jax.scipy.stats import norm
 
 from ._nonlinearity import Moments, Nonlinearity
+from ._piecewise import PiecewiseSmooth
 
 _ANGLES, _ANGLE_WEIGHTS = np.polynomial.legendre.leggauss(96)
+
+# of (sin ϑ − ϑ cos ϑ)/ϑ³ in powers of ϑ², highest first: (−1)^k (2k + 2)/(2k + 3)!
+_SINE_GAP = tuple((-1) ** k * (2 * k + 2) / math.factorial(2 * k + 3) for k in range(7, -1, -1))
 
 
 class Identity(Nonlinearity):
@@ -78,6 +83,15 @@ class ThresholdLinear(Nonlinearity):
     def overlap(self, variance_a: Moments, variance_b: Moments, covariance: Moments) -> Moments:
         return _ramp_overlap(self.threshold, *jnp.broadcast_arrays(variance_a, variance_b, covariance))
 
+    def spread(self, variance: Moments, noise_variance: Moments) -> Moments:
+        if self.threshold:
+            return self._by_pieces.spread(variance, noise_variance)
+        return _ramp_spread(*jnp.broadcast_arrays(variance, noise_variance))
+
+    @property
+    def _by_pieces(self) -> PiecewiseSmooth:
+        return PiecewiseSmooth(self, tuple(sorted({(0.0, 1.0), (self.threshold, 1.0)})), (self.threshold,))
+
     def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
         above, variance = jnp.broadcast_arrays(mean - self.threshold, variance)
         means = [_ramp(above, variance), _step(above, variance)]
@@ -110,6 +124,24 @@ class ThresholdLinear(Nonlinearity):
         first, second = place * step + density, (place**2 + 1) * step + place * density
         third = (place**3 + 3 * place) * step + (place**2 + 2) * density
         return jnp.where(positive, deviation**3 * (third - 3 * first * second + 2 * first**3), 0)
+
+
+def _ramp_spread(variance: Moments, noise_variance: Moments) -> Moments:
+    """Δ/2 − E[φφ] of max(x, 0), written in the angle ϑ of the pair, cos ϑ = C/Δ, without a difference at small ϑ.
+
+    E[φφ] = Δ/(2π) (sin ϑ + (π − ϑ) cos ϑ), so that what is left is Δ/(2π) {π (1 − cos ϑ) − (sin ϑ − ϑ cos ϑ)}.
+    """
+    safe = jnp.where(variance > 0, variance, 1)
+    share = jnp.clip(noise_variance / safe, 0, 2)  # 1 − cos ϑ
+    inside = (share > 0) & (share < 2)
+    angle = 2 * jnp.arcsin(jnp.sqrt(jnp.where(inside, share, 1) / 2))
+    angle = jnp.where(inside, angle, jnp.where(share > 0, np.pi, 0))
+    small = angle < 0.5
+    square = jnp.where(small, angle, 0) ** 2
+    series = jnp.where(small, angle, 0) ** 3 * jnp.polyval(jnp.asarray(_SINE_GAP, square.dtype), square)
+    wide = jnp.where(small, 1, angle)
+    gap = jnp.where(small, series, jnp.sin(wide) - wide * jnp.cos(wide))
+    return jnp.where(variance > 0, variance * (share / 2 - gap / (2 * np.pi)), 0)
 
 
 def _density(x: Moments, variance: Moments) -> Moments:

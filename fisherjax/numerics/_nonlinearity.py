@@ -1,6 +1,7 @@
 """What a nonlinearity must offer: its values, and its Gaussian moments with exact derivatives."""
 
 import abc
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -19,6 +20,20 @@ class TwoPointMoments(NamedTuple):
     curvature_value: Moments  # E[φ″(a) φ(b)]
     curvature_overlap: Moments  # E[φ″(a) φ″(b)]
     slope_third: Moments  # E[φ′(a) φ‴(b)]
+
+
+class Drift(NamedTuple):
+    """How moments of a pair change with Δ while V = Δ − C stays, and the size of the terms they were computed from.
+
+    Value over size times rounding is what a recursion that adds them up knows of them.
+    """
+
+    spread: Moments  # d/dΔ of E[φ²] − E[φ(a) φ(b)], which is E[φ′² + φφ″] − E[φ′(a)φ′(b)] − E[φ″(a)φ(b)]
+    slope_overlap: Moments  # d/dΔ of κ = E[φ′(a) φ′(b)], which is E[φ″(a)φ″(b)] + E[φ′(a)φ‴(b)]
+    aligned: Moments  # κ + 2 C dκ/dΔ
+    spread_size: Moments
+    slope_overlap_size: Moments
+    aligned_size: Moments
 
 
 class Nonlinearity(eqx.Module):
@@ -73,6 +88,30 @@ class Nonlinearity(eqx.Module):
     def second_moment_slope(self, variance: Moments) -> Moments:
         """D E[φ(x)²] / dΔ = E[φ′² + φ φ″]."""
         return jax.jvp(self.second_moment, (variance,), (jnp.ones_like(variance),))[1]
+
+    @property
+    def accuracy(self) -> float:
+        """Relative error of the moments in double precision."""
+        return 1e-14
+
+    @property
+    def largest_variance(self) -> float:
+        """Up to which variance the moments hold; by default as far as the float type reaches."""
+        return math.inf
+
+    def drift(self, variance: Moments, noise_variance: Moments) -> Drift:
+        """Derivatives in Δ at fixed V, which subclasses compute without differences of large numbers where they can."""
+        pair, slope = self.two_point(variance, noise_variance), self.second_moment_slope(variance)
+        slope_overlap = pair.curvature_overlap + pair.slope_third
+        size, twice = jnp.abs(pair.curvature_overlap) + jnp.abs(pair.slope_third), 2 * (variance - noise_variance)
+        return Drift(
+            spread=slope - pair.slope_overlap - pair.curvature_value,
+            slope_overlap=slope_overlap,
+            aligned=pair.slope_overlap + twice * slope_overlap,
+            spread_size=jnp.abs(slope) + jnp.abs(pair.slope_overlap) + jnp.abs(pair.curvature_value),
+            slope_overlap_size=size,
+            aligned_size=jnp.abs(pair.slope_overlap) + jnp.abs(twice) * size,
+        )
 
     def two_point(self, variance: Moments, noise_variance: Moments) -> TwoPointMoments:
         """Moments of φ, φ′, φ″ and φ‴ over a pair with variances Δ and covariance Δ − V."""

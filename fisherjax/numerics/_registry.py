@@ -1,13 +1,22 @@
 """From what a user writes for a nonlinearity to the object that computes with it."""
 
+import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+
+from fisherjax._errors import suggest, told
 
 from ._erf_mixture import Erf, Logistic, Tanh
 from ._linear import Identity, ThresholdLinear
 from ._nonlinearity import Nonlinearity
+from ._piecewise import PiecewiseSmooth
+from ._regularity import regularity
 from ._smooth import SmoothFunction
 
 _BY_NAME: dict[str, Callable[[], Nonlinearity]] = {
@@ -17,42 +26,70 @@ _BY_NAME: dict[str, Callable[[], Nonlinearity]] = {
     "threshold-linear": ThresholdLinear,
     "logistic": Logistic,
     "identity": Identity,
-    "softplus": lambda: SmoothFunction(jax.nn.softplus),
+    "softplus": lambda: PiecewiseSmooth(jax.nn.softplus),
 }
+
+# what else these are called; said, not accepted: one thing has one name
+_ALSO_CALLED = {
+    "sigmoid": "logistic", "expit": "logistic", "linear": "identity", "id": "identity", "none": "identity",
+    "rectified-linear": "relu", "rectifier": "relu", "rectify": "relu", "ramp": "relu", "hyperbolic-tangent": "tanh",
+    "error-function": "erf", "threshold_linear": "threshold-linear",
+}  # fmt: skip
+
+# functions whose moments are known in closed form; the error function without a factor has slope 2/√π
+_KNOWN: tuple[tuple[tuple[Any, ...], Callable[[], Nonlinearity]], ...] = (
+    ((jnp.tanh, np.tanh, jax.lax.tanh, jax.nn.tanh, math.tanh), Tanh),
+    ((jax.nn.relu,), ThresholdLinear),
+    ((jax.nn.sigmoid, jax.lax.logistic, jax.scipy.special.expit, scipy.special.expit), Logistic),
+    ((jax.lax.erf, jax.scipy.special.erf, scipy.special.erf, math.erf), lambda: Erf(2 / math.sqrt(math.pi))),
+    ((jax.nn.identity,), Identity),
+)
 
 _COARSE_NODES = 8
 
 
 def as_nonlinearity(nonlinearity: Any) -> Nonlinearity:
-    """Turn a name, a smooth function or a `Nonlinearity` into a `Nonlinearity`.
+    """Turn a name, a function or a `Nonlinearity` into a `Nonlinearity`.
 
     Parameters
     ----------
     nonlinearity
         One of ``"tanh"``, ``"erf"``, ``"relu"``, ``"threshold-linear"``, ``"logistic"``,
-        ``"identity"``, ``"softplus"``; or an elementwise smooth function that JAX can differentiate; or a
-        `Nonlinearity`, for instance ``ThresholdLinear(0.5)``.
+        ``"identity"``, ``"softplus"``; or an elementwise continuous function that JAX can differentiate, which may have
+        up to twelve kinks; or a `Nonlinearity`, for instance ``ThresholdLinear(0.5)``.
 
     Raises
     ------
     ValueError
-        If the name is not known.
+        If the name is not known; if the function jumps, is not a number somewhere, or grows or varies too quickly.
     TypeError
-        If it is neither a name nor callable.
+        If it is neither a name nor a function of single numbers that JAX can differentiate.
     """
     if isinstance(nonlinearity, Nonlinearity):
         return nonlinearity
     if isinstance(nonlinearity, str):
-        if nonlinearity not in _BY_NAME:
-            raise ValueError(f"nonlinearity must be one of {', '.join(_BY_NAME)} or a function; got {nonlinearity!r}")
-        return _BY_NAME[nonlinearity]()
-    if not callable(nonlinearity):
-        kind = type(nonlinearity).__name__
-        raise TypeError(f"nonlinearity must be a name or a function, got {nonlinearity!r} of type {kind}")
-    return SmoothFunction(nonlinearity)  # pyright: ignore[reportArgumentType]
+        return _named(nonlinearity)
+    for functions, make in _KNOWN:
+        if any(nonlinearity is function for function in functions):
+            return make()
+    if inspect.isclass(nonlinearity) or not callable(nonlinearity):
+        hint = f"; write {nonlinearity.__name__}()" if inspect.isclass(nonlinearity) else ""
+        raise TypeError(f"nonlinearity must be a name or a function, got {told(nonlinearity)}{hint}")
+    seen = regularity(nonlinearity)
+    if seen is None:
+        return SmoothFunction(nonlinearity)
+    return PiecewiseSmooth(nonlinearity, *seen)
 
 
 def coarse_nonlinearity(nonlinearity: Any) -> Nonlinearity:
     """The same nonlinearity with moments to 2e-9 instead of rounding, at a quarter of the cost, where there is one."""
     phi = as_nonlinearity(nonlinearity)
     return type(phi)(num_nodes=_COARSE_NODES) if isinstance(phi, Tanh | Logistic) else phi
+
+
+def _named(name: str) -> Nonlinearity:
+    if name in _BY_NAME:
+        return _BY_NAME[name]()
+    also = _ALSO_CALLED.get(name.lower().replace(" ", "-"))
+    hint = f"; did you mean {also!r}?" if also else suggest(name, _BY_NAME)
+    raise ValueError(f"nonlinearity must be one of {', '.join(_BY_NAME)} or a function; got {told(name)}{hint}")

@@ -17,6 +17,7 @@ import numpy as np
 from fisherjax._errors import check_callable, check_integer
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
+from ._regularity import regularity
 from ._shifted import derivative, shifted_cumulant, shifted_mean
 
 _REACH = 9.0  # standard deviations; the tail beyond holds 1e-19 of the mass
@@ -45,9 +46,26 @@ class SmoothFunction(Nonlinearity):
     def __check_init__(self) -> None:
         check_callable("nonlinearity", self.function)
         check_integer("num_nodes", self.num_nodes, minimum=9)
+        seen = regularity(self.function)
+        if seen is not None and not seen.smooth:
+            steepest = min(seen.breaks, key=_width)[0]
+            what = f"has a kink at {seen.kinks[0]:.6g}" if seen.kinks else f"is steep at {steepest:.6g}"
+            raise ValueError(
+                f"nonlinearity must be smooth for SmoothFunction, but it {what}; give the function itself for the "
+                "nonlinearity, which is then integrated piece by piece"
+            )
 
     def __call__(self, x: Moments) -> Moments:
         return self.function(x)
+
+    @property
+    def accuracy(self) -> float:
+        return 1e-10
+
+    @property
+    def largest_variance(self) -> float:
+        """Features of size one are resolved up to here by the inner rule."""
+        return min(1e4, (self.num_nodes / 60) ** 2)
 
     def mean(self, variance: Moments) -> Moments:
         return _one_point(self.function, (0,), variance)
@@ -88,6 +106,10 @@ class SmoothFunction(Nonlinearity):
 
     def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
         return shifted_cumulant(self.function, _GRADED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
+
+
+def _width(place_and_width: tuple[float, float]) -> float:
+    return place_and_width[1]
 
 
 def _graded_nodes(scale: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -139,7 +161,7 @@ def _pair(
     covariance: Moments,
 ) -> Moments:
     """E[φ^(i)(a) φ^(j)(b)], conditional on the part common to a and b."""
-    common_a, common_b, sign, private_a, private_b = _split(variance_a, variance_b, covariance)
+    common_a, common_b, sign, private_a, private_b = split_pair(variance_a, variance_b, covariance)
     outer, outer_weights = _graded_nodes(jnp.maximum(common_a, common_b))
     inner, inner_weights = _uniform_nodes(num_nodes, outer.dtype)
 
@@ -193,7 +215,7 @@ def _spread_jvp(function, num_nodes, i, j, primals, tangents):
     return moment(i, j, *primals), by_variance * tangents[0] + by_noise * tangents[1]
 
 
-def _split(
+def split_pair(
     variance_a: Moments, variance_b: Moments, covariance: Moments
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]:
     """Standard deviations of the common and the private parts of a pair, and the sign of its correlation."""
