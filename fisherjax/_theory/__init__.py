@@ -1,9 +1,11 @@
 """What the theories of discrete and of continuous time share; not public."""
 
-from ._crossing import crossing, ordered_below, unless_silent
+from fisherjax.connectivity import check_gain_matrix
+
+from ._crossing import crossing, ordered_below, told, unless_silent
 from ._fixed_point import fixed_point, variance_from_above
 from ._records import REGIMES, PhaseDiagram, Point, TwoTimeCorrelation, diagram_of, grid_of, symmetric
-from ._structure import Structure, as_structure, check_gain_matrix
+from ._structure import Structure, as_structure
 
 __all__ = [
     "REGIMES",
@@ -19,6 +21,7 @@ __all__ = [
     "grid_of",
     "ordered_below",
     "symmetric",
+    "told",
     "unless_silent",
     "variance_from_above",
 ]

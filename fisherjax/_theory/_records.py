@@ -1,8 +1,10 @@
 """Results that discrete and continuous time share: regimes, diagrams of them, correlations between two times."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
@@ -77,6 +79,16 @@ class Point(NamedTuple):
 def diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiagram:
     """The diagram of its rows."""
     state = Point(*(jnp.stack(parts) for parts in zip(*rows, strict=True)))
+    missing = np.argwhere(~np.asarray(state.converged))
+    if len(missing):
+        row, column = missing[0]
+        warnings.warn(
+            f"no stationary state was found at {len(missing)} of {state.converged.size} points, the first at gain "
+            f"{float(gains[column]):g} and noise_std {float(noise_stds[row]):g}: the activity grows without bound, or "
+            "numbers left the range of the float type; these points are NaN, their regime is -1",
+            RuntimeWarning,
+            stacklevel=4,
+        )
     return PhaseDiagram(
         gains=gains,
         noise_stds=noise_stds,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, check_finite
-from fisherjax._errors import check_instance, check_scalar
+from fisherjax._errors import check_scalar
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 
@@ -43,10 +43,3 @@ def as_structure(gain: Scalar | GainMatrix, noise_std: Any) -> Structure:
     noise_std = as_real("noise_std", noise_std, "", str(populations), dtype=total_gain.dtype, minimum=0.0)
     check_finite("the square of noise_std", noise_std**2)
     return Structure(total_gain, jnp.broadcast_to(noise_std, (populations,)))
-
-
-def check_gain_matrix(value: Any) -> GainMatrix:
-    """Return `value` if it is a `GainMatrix`; TypeError otherwise, with how to make one."""
-    return check_instance(
-        "gain_matrix", value, GainMatrix, "make one with connectivity.homogeneous(gain) or GainMatrix(gains)"
-    )

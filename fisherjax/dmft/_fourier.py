@@ -88,10 +88,10 @@ def power_spectrum(
     num_lags = check_integer("num_lags", num_lags, minimum=16)
     check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
     max_iterations = check_integer("max_iterations", max_iterations, minimum=1)
-    start = autocorrelation(gain, noise_std=noise_std, nonlinearity=phi)
-    length = start.lags[-1] if max_lag is None else jnp.asarray(max_lag).astype(start.lags.dtype)
     if max_lag is not None:
         check_scalar("max_lag", max_lag, minimum=0.0, strict=True)
+    start = autocorrelation(gain, noise_std=noise_std, nonlinearity=phi)
+    length = start.lags[-1] if max_lag is None else jnp.asarray(max_lag).astype(start.lags.dtype)
     shape = jnp.exp(-jnp.linspace(0, 1, num_lags) * length / start.relaxation_time)[:, None]
     static = jnp.atleast_1d(start.static_variance)
     guess = static + 0.9 * (jnp.atleast_1d(start.variance) - static) * shape

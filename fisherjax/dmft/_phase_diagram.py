@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fisherjax._errors import check_flag
 from fisherjax._theory import PhaseDiagram, Point, Structure, check_gain_matrix, diagram_of, grid_of
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule, progress_bar
@@ -42,6 +43,7 @@ def phase_diagram(
         If a grid is not one-dimensional, not finite or negative.
     """
     phi = as_nonlinearity(nonlinearity)
+    check_flag("progress", progress)
     columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
     base = GainMatrix(jnp.ones((1, 1), columns.dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)
     total_gain, rule = base.variance_gain, lobatto_rule(NUM_NODES)

@@ -18,6 +18,7 @@ NUM_NODES = 97
 _REACH = 14.0  # relaxation times that are solved for: the linear tail beyond is exact to e^{−28} relative to Δ₀
 _RELAXATIONS = 60
 _GRADING = 0.5  # the moments change within 1/√Δ₀ of zero lag
+_LARGEST = 1e10  # variance: beyond, λ is uncertain by more than a few 10⁻⁴ of it
 _DEEPEST = 1e-6  # lowest decay rate whose interval is still resolved
 
 
@@ -55,6 +56,7 @@ def steady_state(
     eps = jnp.finfo(radius.dtype).eps
     slowest = 1 / jnp.sqrt(jnp.maximum(1 - radius, eps))
     reached = moving.residual <= jnp.maximum(tolerance, 100 * eps * moving.relaxation_time**2)
+    reached &= jnp.max(moving.variance) <= _LARGEST
     converged = jnp.where(fixed, jnp.all(jnp.isfinite(resting)), moving.converged & reached)
 
     def chosen(at_rest: Array, in_motion: Array) -> Array:

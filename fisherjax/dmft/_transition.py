@@ -11,6 +11,7 @@ from fisherjax._theory import (
     check_gain_matrix,
     crossing,
     ordered_below,
+    told,
     unless_silent,
     variance_from_above,
 )
@@ -48,7 +49,7 @@ def critical_gain(
     -------
     Scalar, differentiable in the noise and in the structure. NaN where there is no such gain: for a nonlinearity
     whose activity grows without bound first, or that never becomes chaotic within 150 + 150 σ times the gain below
-    which no network can.
+    which no network can, or where the noise is too weak to be resolved (σ below 10⁻⁵); a RuntimeWarning says so.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def _vanishing_growth(
 ) -> Float[Array, ""]:
     phi = as_nonlinearity(nonlinearity)
     shape = GainMatrix(jnp.ones((1, 1))) if gain_matrix is None else check_gain_matrix(gain_matrix)
-    return _critical(as_structure(shape, noise_std), lobatto_rule(NUM_NODES), phi, local=local)
+    return told(_critical(as_structure(shape, noise_std), lobatto_rule(NUM_NODES), phi, local=local))
 
 
 @jax.jit(static_argnums=2, static_argnames="local")

@@ -10,6 +10,7 @@ from fisherjax._theory import (
     check_gain_matrix,
     crossing,
     ordered_below,
+    told,
     unless_silent,
     variance_from_above,
 )
@@ -44,7 +45,7 @@ def critical_gain(
     -------
     Scalar, differentiable in the noise and in the structure. NaN where there is no such gain: for a nonlinearity
     whose activity grows without bound first, or that never becomes chaotic within 10⁴ + 10⁴ σ times the gain below
-    which no network can.
+    which no network can; a RuntimeWarning says so.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def critical_gain(
     phi = as_nonlinearity(nonlinearity)
     shape = GainMatrix(jnp.ones((1, 1))) if gain_matrix is None else check_gain_matrix(gain_matrix)
     check_scalar("noise_std", noise_std, minimum=0.0)
-    return _critical(shape, as_structure(shape, noise_std).noise_std[0], phi)
+    return told(_critical(shape, as_structure(shape, noise_std).noise_std[0], phi))
 
 
 @jax.jit(static_argnums=2)

@@ -79,8 +79,14 @@ def overlap_steps(
 
     Parameters and errors are those of `pattern_overlaps`. The next step is on its way while the caller works.
     """
+    # not in the generator, which would check only when the first step is asked for
     phi, start, noise = _checked(gain_matrix, initial_overlap, noise_std, nonlinearity)
-    count = check_integer("num_steps", num_steps, minimum=1)
+    return _stepped(gain_matrix, phi, start, noise, check_integer("num_steps", num_steps, minimum=1))
+
+
+def _stepped(
+    gain_matrix: GainMatrix, phi: Nonlinearity, start: Array, noise: Array, count: int
+) -> Iterator[tuple[Float[Array, "P S"], Float[Array, "P S S"]]]:
     pairs = _first(gain_matrix, noise, start)
     for step in range(count):
         following = _jitted_step(gain_matrix, noise, phi, pairs) if step + 1 < count else pairs

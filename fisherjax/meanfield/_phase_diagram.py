@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fisherjax._errors import check_flag
 from fisherjax._theory import PhaseDiagram, Point, check_gain_matrix, diagram_of, grid_of
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, progress_bar, spectral_radius
@@ -43,6 +44,7 @@ def phase_diagram(
         If a grid is not one-dimensional, not finite or negative.
     """
     phi = as_nonlinearity(nonlinearity)
+    check_flag("progress", progress)
     columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
     base = GainMatrix(jnp.ones((1, 1), columns.dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)
     total_gain = base.variance_gain
@@ -60,7 +62,9 @@ def _row(phi: Nonlinearity, total_gain: Array, gains: Array, intensity: Array) -
     def one(gain: Array) -> Point:
         scaled = total_gain * gain**2
         state = solve_stationary(scaled, intensity, phi)
-        exponent = jnp.log(spectral_radius(scaled * phi.slope_second_moment(state.variance))) / 2
+        # the gain apart: its square may leave the float range
+        slopes = total_gain * phi.slope_second_moment(state.variance)
+        exponent = jnp.log(gain) + jnp.log(spectral_radius(slopes)) / 2
         pair = phi.two_point(state.variance, state.noise_variance)
         memory = spectral_radius(scaled * pair.slope_overlap)
         active = jnp.max(state.variance) > 1e3 * jnp.finfo(intensity.dtype).eps

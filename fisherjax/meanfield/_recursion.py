@@ -1,17 +1,20 @@
 """Large-N theory of a stimulus pulse: variance, noise variance and sensitivity of every population in time."""
 
+import warnings
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._theory import as_structure, check_gain_matrix
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
+from fisherjax.numerics import Drift, Nonlinearity, TwoPointMoments, as_nonlinearity, full_precision
+
+_RESOLVED = 1e-2  # of D, that rounding may have changed: a bound, which is far from reached
 
 
 class Trajectory(Result):
@@ -45,8 +48,12 @@ class _State(NamedTuple):
     variance: Array
     noise_variance: Array
     variance_slope: Array
-    overlap_slope: Array
+    noise_slope: Array  # ∂V/∂θ, which the difference of ∂Δ/∂θ and ∂C/∂θ would round away
     sensitivity: Array
+    across: Array  # D − R, which their difference would round away after the first step
+    noise_slope_error: Array
+    sensitivity_error: Array
+    across_error: Array
 
 
 @full_precision
@@ -68,8 +75,12 @@ def propagate(
         Δ_p^+ &= σ² + Σ_q G_{pq} E[φ²] \\
         V_p^+ &= σ² + Σ_q G_{pq} (E[φ²] − E[φ(a)φ(b)]) \\
         Δ'^+_p &= Σ_q G_{pq} (E[φ'^2] + E[φφ'']) Δ'_q \\
-        C'^+_p &= Σ_q G_{pq} (κ_q C'_q + E[φ''(a)φ(b)] Δ'_q) \\
-        D_p^+ &= Σ_q G_{pq} \{κ_q D_q + ¼ E[φ''φ''](C'^2_q + Δ'^2_q) + ½ E[φ'φ'''] C'_q Δ'_q\}
+        V'^+_p &= Σ_q G_{pq} (κ_q V'_q + ∂_Δ (E[φ²] − E[φφ])|_V Δ'_q), \quad C' = Δ' − V' \\
+        D_p^+ &= Σ_q G_{pq} \{κ_q (D_q − R_q) + (κ_q + 2 C_q κ'_q) R_q + ¼ E[φ''φ''] V'^2_q + ½ κ'_q C'_q V'_q\}
+
+    with R = C′²/4C and κ′ = ∂κ/∂Δ at fixed V. This is D⁺ = Σ G {κ D + ¼ E[φ″φ″] (C′² + Δ′²) + ½ E[φ′φ‴] C′Δ′} without
+    the differences of large numbers in it where variances are large. What rounding can have done to D is followed too:
+    where it may be more than a hundredth, or a variance is beyond the range of the moments, D is NaN from then on.
 
     Parameters
     ----------
@@ -91,6 +102,12 @@ def propagate(
     -------
     Trajectory over times 1…T.
 
+    Warns
+    -----
+    RuntimeWarning
+        Where D ends: the time, the population and the reason. In double precision tanh and the other mixtures of error
+        functions hold up to variances of 10¹⁵⁰, functions of a user up to 10⁴ at most.
+
     Raises
     ------
     ValueError
@@ -106,7 +123,7 @@ def propagate(
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
     sigma = as_structure(gain_matrix, noise_std).noise_std[0]
-    return _propagate(gain_matrix, phi, theta, pattern, sigma, num_steps)
+    return _told(_propagate(gain_matrix, phi, theta, pattern, sigma, num_steps), phi)
 
 
 @jax.jit(static_argnums=(1, 5))
@@ -121,7 +138,52 @@ def _propagate(
         return following, (state, carried)
 
     _, (states, carried) = jax.lax.scan(step, start, length=num_steps)
-    return Trajectory(jnp.arange(1, num_steps + 1, dtype=theta.dtype), *states, diffusion=carried)
+    known = _known(states, phi)
+    return Trajectory(
+        times=jnp.arange(1, num_steps + 1, dtype=theta.dtype),
+        variance=states.variance,
+        noise_variance=states.noise_variance,
+        variance_slope=states.variance_slope,
+        overlap_slope=states.variance_slope - states.noise_slope,
+        sensitivity=jnp.where(known[:, None, None, None], states.sensitivity, jnp.nan),
+        diffusion=carried,
+    )
+
+
+def _known(states: _State, phi: Nonlinearity) -> Bool[Array, " T"]:
+    """Whether D is resolved in every population, and has been until now."""
+    good = _resolved(states.variance, states.noise_variance, states.sensitivity, states.sensitivity_error, phi)
+    return jnp.cumsum(~jnp.all(good, axis=-1)) == 0
+
+
+def _resolved(
+    variance: Array, noise_variance: Array, sensitivity: Array, error: Array, phi: Nonlinearity
+) -> Bool[Array, "T P"]:
+    diagonal, doubt = (jnp.diagonal(part, axis1=-2, axis2=-1) for part in (sensitivity, error))
+    resolved = jnp.all((doubt <= _RESOLVED * diagonal) & jnp.isfinite(diagonal), axis=-1)
+    return resolved & (variance <= phi.largest_variance) & jnp.isfinite(noise_variance)
+
+
+def _told(order: Trajectory, phi: Nonlinearity) -> Trajectory:
+    """The trajectory, after a warning that says from where on D is not known, and why."""
+    if is_traced(order.sensitivity) or not bool(jnp.any(jnp.isnan(order.sensitivity))):
+        return order
+    step = int(jnp.argmax(jnp.isnan(order.sensitivity).reshape(len(order.times), -1).any(axis=1)))
+    population = int(jnp.argmax(order.variance[step]))
+    variance, dtype = float(order.variance[step, population]), order.variance.dtype
+    reason = (
+        f"the moments of this nonlinearity hold up to {phi.largest_variance:g}"
+        if variance > phi.largest_variance
+        else f"the numbers left the range or the precision of {dtype}"
+    )
+    warnings.warn(
+        f"the sensitivity to the stimulus is not known from time {step + 1} on: in population {population} the "
+        f"variance is {variance:.3g}, and {reason}; lower the gains or the stimulus, raise noise_std"
+        f"{'' if dtype == jnp.float64 else ', or use float64'}",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return order
 
 
 def input_parameters(
@@ -146,37 +208,93 @@ def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, patter
     overlap = total_gain @ response**2
     overlap_slope = 2 * total_gain @ (response[:, None] * sensitivity)
     outer = sensitivity[:, :, None] * sensitivity[:, None, :]
+    active = (overlap > 0)[:, None]
+    share = jnp.where(active, overlap_slope / jnp.where(active, 2 * overlap[:, None], 1), 0)
+    # derivatives less what of them lies along the state
+    beside = sensitivity[None] - response[None, :, None] * share[:, None]
     return _State(
         variance=overlap + noise,
         noise_variance=jnp.broadcast_to(noise, overlap.shape),
         variance_slope=overlap_slope,
-        overlap_slope=overlap_slope,
+        noise_slope=jnp.zeros_like(overlap_slope),
         sensitivity=jnp.einsum("pq,qab->pab", total_gain, outer),
+        across=jnp.einsum("pq,pqa,pqb->pab", total_gain, beside, beside),
+        noise_slope_error=jnp.zeros_like(overlap_slope),
+        sensitivity_error=jnp.zeros((len(overlap), *outer.shape[1:]), outer.dtype),
+        # where one population is driven it is zero but for rounding
+        across_error=(4 * jnp.finfo(outer.dtype).eps) ** 2 * jnp.einsum("pq,qab->pab", total_gain, jnp.abs(outer)),
     )
 
 
 def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: _State, noise: Array) -> tuple[_State, Array]:
     total_gain = gain_matrix.variance_gain
-    variance, noise_variance, variance_slope, overlap_slope, sensitivity = state
-    moments = phi.two_point(variance, noise_variance)
-    kappa = moments.slope_overlap
-    symmetric = overlap_slope[:, :, None] * overlap_slope[:, None, :]
-    symmetric += variance_slope[:, :, None] * variance_slope[:, None, :]
-    cross = variance_slope[:, :, None] * overlap_slope[:, None, :]
-    cross += overlap_slope[:, :, None] * variance_slope[:, None, :]
+    variance, noise_variance = state.variance, state.noise_variance
+    moments, drift = phi.two_point(variance, noise_variance), phi.drift(variance, noise_variance)
+    kappa, by_slope, by_noise = moments.slope_overlap, state.variance_slope, state.noise_slope
+    by_overlap = by_slope - by_noise
+    along = _along(by_overlap, variance - noise_variance)
     source = (
-        kappa[:, None, None] * sensitivity
-        + moments.curvature_overlap[:, None, None] / 4 * symmetric
-        + moments.slope_third[:, None, None] / 4 * cross
+        kappa[:, None, None] * state.across
+        + drift.aligned[:, None, None] * along
+        + moments.curvature_overlap[:, None, None] / 4 * by_noise[:, :, None] * by_noise[:, None, :]
+        + drift.slope_overlap[:, None, None] / 4 * _both_ways(by_overlap, by_noise)
     )
+    next_variance = noise + total_gain @ phi.second_moment(variance)
+    next_noise_variance = noise + total_gain @ phi.spread(variance, noise_variance)
+    next_slope = total_gain @ (phi.second_moment_slope(variance)[:, None] * by_slope)
+    next_noise_slope = total_gain @ (kappa[:, None] * by_noise + drift.spread[:, None] * by_slope)
+    sensitivity = jnp.einsum("pq,qab->pab", total_gain, source)
     following = _State(
-        variance=noise + total_gain @ phi.second_moment(variance),
-        noise_variance=noise + total_gain @ phi.spread(variance, noise_variance),
-        variance_slope=total_gain @ (phi.second_moment_slope(variance)[:, None] * variance_slope),
-        overlap_slope=total_gain @ (kappa[:, None] * overlap_slope + moments.curvature_value[:, None] * variance_slope),
-        sensitivity=jnp.einsum("pq,qab->pab", total_gain, source),
+        variance=next_variance,
+        noise_variance=next_noise_variance,
+        variance_slope=next_slope,
+        noise_slope=next_noise_slope,
+        sensitivity=sensitivity,
+        across=sensitivity - _along(next_slope - next_noise_slope, next_variance - next_noise_variance),
+        **_errors(total_gain, phi, state, moments, drift),
     )
     return following, bare_operator(gain_matrix, kappa, noise_variance, following.noise_variance)
+
+
+def _along(overlap_slope: Array, overlap: Array) -> Float[Array, "P K K"]:
+    """C′C′/4C, the part of D that comes from derivatives along the state itself; nothing where C vanishes."""
+    active = (overlap > 0)[:, None]
+    scaled = jnp.where(active, overlap_slope / jnp.where(active, 2 * jnp.sqrt(jnp.abs(overlap))[:, None], 1), 0)
+    return scaled[:, :, None] * scaled[:, None, :]
+
+
+def _both_ways(first: Array, second: Array) -> Float[Array, "P K K"]:
+    return first[:, :, None] * second[:, None, :] + second[:, :, None] * first[:, None, :]
+
+
+def _errors(
+    total_gain: Array, phi: Nonlinearity, state: _State, moments: TwoPointMoments, drift: Drift
+) -> dict[str, Array]:
+    """What rounding can do to ∂V/∂θ and D: the sizes of all that is added up, times the precision of the moments."""
+    total_gain, state, moments, drift = jax.lax.stop_gradient((total_gain, state, moments, drift))
+    unit = max(phi.accuracy, 4 * float(jnp.finfo(total_gain.dtype).eps))
+    kappa, curvature = jnp.abs(moments.slope_overlap), jnp.abs(moments.curvature_overlap)
+    slope, noise = jnp.abs(state.variance_slope), jnp.abs(state.noise_slope)
+    doubt = state.noise_slope_error + unit * noise
+    noise_slope_error = kappa[:, None] * doubt + unit * drift.spread_size[:, None] * slope
+    overlap = state.variance - state.noise_variance
+    along, overlap_slope = _along(state.variance_slope - state.noise_slope, overlap), slope + noise
+    in_along = unit * jnp.abs(along) + jnp.sqrt(jnp.abs(along) * jnp.abs(_along(doubt, overlap)))
+    sensitivity_error = (
+        kappa[:, None, None] * (state.across_error + unit * jnp.abs(state.across))
+        + unit * drift.aligned_size[:, None, None] * jnp.abs(along)
+        + jnp.abs(drift.aligned)[:, None, None] * in_along
+        + curvature[:, None, None] / 4 * _both_ways(noise, doubt)
+        + drift.slope_overlap_size[:, None, None] / 4 * unit * _both_ways(overlap_slope, noise)
+        + jnp.abs(drift.slope_overlap)[:, None, None] / 4 * _both_ways(overlap_slope, doubt)
+    )
+    total = jnp.einsum("pq,qab->pab", total_gain, sensitivity_error)
+    carried = jnp.einsum("pq,qab->pab", total_gain, kappa[:, None, None] * jnp.abs(state.sensitivity))
+    return {
+        "noise_slope_error": total_gain @ noise_slope_error,
+        "sensitivity_error": total,
+        "across_error": total + unit * carried,
+    }
 
 
 def bare_operator(gain_matrix: GainMatrix, kappa: Array, noise_variance: Array, next_noise_variance: Array) -> Array:

@@ -80,10 +80,13 @@ def solve_stationary(total_gain: Array, noise: Array, phi: Nonlinearity) -> Stat
     residual = jnp.max(jnp.abs(variance - noise - total_gain @ phi.second_moment(variance)))
     residual += jnp.max(jnp.abs(noise_variance - overlap_map(noise_variance, arguments)))
     scale = jnp.max(variance) + noise
-    tolerance = 1e3 * jnp.finfo(residual.dtype).eps * jnp.maximum(scale, 1e-12)
+    eps = float(jnp.finfo(residual.dtype).eps)
+    # without noise the silent state is approached, and reached to rounding of what an active one would be
+    least = jnp.where(jnp.max(noise) > 0, 1e-12, max(1e-12, 1e3 * eps)).astype(residual.dtype)
+    tolerance = 1e3 * eps * jnp.maximum(scale, least)
     # Newton may land on the negative variance that a linear network above threshold has for a root; without noise
     # that root is the silent state, which rounding may put below zero (at the transition, where it is double, far)
-    slack = jnp.where(jnp.max(noise) > 0, tolerance, jnp.sqrt(jnp.finfo(residual.dtype).eps))
+    slack = jnp.where(jnp.max(noise) > 0, tolerance, eps**0.5)
     physical = jnp.all(variance >= -slack) & jnp.all(noise_variance >= -slack)
     converged = jnp.isfinite(residual) & (residual <= tolerance) & physical
     overlap = variance - noise_variance
@@ -103,12 +106,16 @@ def require_convergence(state: StationaryState, what: str) -> None:
 @jax.jit(static_argnums=2)
 def growth_rate(gain_matrix: GainMatrix, variance: Array, phi: Nonlinearity) -> Array:
     """½ ln ρ(G ∘ E[φ′²]), the growth rate of an infinitesimal perturbation."""
-    return jnp.log(spectral_radius(gain_matrix.variance_gain * phi.slope_second_moment(variance))) / 2
+    # of gains relative to the largest, whose squares neither overflow nor vanish
+    largest = jnp.max(gain_matrix.gains)
+    relative = gain_matrix.gains / jnp.where(largest > 0, largest, 1)
+    radius = spectral_radius(relative**2 * gain_matrix.fractions * phi.slope_second_moment(variance))
+    return jnp.log(radius) / 2 + jnp.where(largest > 0, jnp.log(jnp.where(largest > 0, largest, 1)), -jnp.inf)
 
 
 @full_precision
 def lyapunov_exponent(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh") -> Float[Array, ""]:
-    """Largest Lyapunov exponent of the discrete-time network, per step: λ = ½ ln ρ(G ∘ E[φ′_q²]).
+    """Largest Lyapunov exponent of the discrete-time network, per step: λ = ½ ln ρ(G ∘ E[φ′_q²]); −∞ without weights.
 
     Under a transformation (jit, vmap) a network without stationary state gives NaN instead of an error.
 

@@ -92,7 +92,8 @@ def test_transitions_out_of_the_ordinary():
     """Strong noise, activity without bound, and φ that is steepest far from zero."""
     strong = dmft.critical_gain(noise_std=100.0)
     np.testing.assert_allclose(dmft.autocorrelation(strong, noise_std=100.0).lyapunov_exponent, 0, atol=1e-9)
-    assert np.isnan(dmft.critical_gain(noise_std=0.1**0.5, nonlinearity="identity"))
+    with pytest.warns(RuntimeWarning, match="no such gain"):
+        assert np.isnan(dmft.critical_gain(noise_std=0.1**0.5, nonlinearity="identity"))
     shifted = meanfield.critical_gain(noise_std=1.0, nonlinearity=lambda x: jnp.tanh(x - 3))
     exponent = meanfield.lyapunov_exponent(
         connectivity.homogeneous(shifted), noise_std=1.0, nonlinearity=lambda x: jnp.tanh(x - 3)
@@ -339,7 +340,8 @@ def test_phase_diagram():
     np.testing.assert_allclose(diagram.memory[1, 2], one.memory, rtol=1e-8)
     np.testing.assert_allclose(diagram.variance[1, 2, 0], one.variance, rtol=1e-8)
     assert np.all(diagram.memory < 1)
-    linear = dmft.phase_diagram([0.5, 1.5], [0.3], nonlinearity="identity")
+    with pytest.warns(RuntimeWarning, match="at 1 of 2 points, the first at gain 1.5"):
+        linear = dmft.phase_diagram([0.5, 1.5], [0.3], nonlinearity="identity")
     np.testing.assert_array_equal(linear.regime, [[2, -1]])
     assert np.isnan(linear.lyapunov_exponent[0, 1])
 

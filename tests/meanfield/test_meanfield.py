@@ -7,7 +7,7 @@ import pytest
 
 from fisherjax import connectivity as cn
 from fisherjax import meanfield as mf
-from fisherjax.numerics import SmoothFunction, Tanh
+from fisherjax.numerics import SmoothFunction, Tanh, as_nonlinearity
 
 ONE = cn.homogeneous(1.0)
 
@@ -251,3 +251,42 @@ def test_two_times():
     mean = mf.two_time_correlation(2.0, num_steps=80, initial_variance=1.0, nonlinearity="logistic", noise_std=0.1**0.5)
     state = mf.stationary_state(cn.homogeneous(2.0), noise_std=np.sqrt(0.1), nonlinearity="logistic")
     np.testing.assert_allclose(mean.values[-1, -20:-1], state.overlap[0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("gain", [1e3, 1e5])
+def test_information_at_large_gains(gain):
+    """Bits per unit survive: as g → ∞ everything is a function of angles, and D is no difference of large numbers.
+
+    F(2) tends to a limit like 1/g; at 10⁵ it came out 44 thousand times too high, then negative.
+    """
+    order = mf.propagate(cn.homogeneous(gain), stimulus=1.0, noise_std=0.1, num_steps=3)
+    information = order.sensitivity[:, 0, 0, 0] / order.noise_variance[:, 0]
+    np.testing.assert_allclose(information[1], 9.94846 * (1 - 1.416 / gain), rtol=1e-5)
+    assert np.all(np.diff(information) < 0)
+    # D is at least what the derivative along the state alone gives
+    along = order.overlap_slope[:, 0, 0] ** 2 / (4 * order.overlap[:, 0])
+    assert np.all(order.sensitivity[1:, 0, 0, 0] >= along[1:])
+
+
+def test_what_rounding_leaves_nothing_of_is_nan_with_a_word():
+    with pytest.warns(RuntimeWarning, match="not known from time 3 on: in population 0"):
+        order = mf.propagate(cn.homogeneous(1e8), stimulus=1.0, noise_std=0.1, num_steps=4)
+    assert np.all(np.isfinite(order.sensitivity[:2]))
+    assert np.all(np.isnan(order.sensitivity[2:]))
+    own = as_nonlinearity(lambda x: jnp.exp(0.1 * x))
+    with pytest.warns(RuntimeWarning, match="moments of this nonlinearity hold up to"):
+        mf.propagate(cn.homogeneous(100.0), stimulus=1.0, noise_std=0.1, num_steps=2, nonlinearity=own)
+
+
+def test_single_precision_at_moderate_gain():
+    """In float32 the difference of large numbers was 2 % off at g = 30 and negative at 100."""
+    with jax.enable_x64(False):
+        order = mf.propagate(cn.homogeneous(30.0), stimulus=1.0, noise_std=0.1, num_steps=2)
+        information = order.sensitivity[:, 0, 0, 0] / order.noise_variance[:, 0]
+    np.testing.assert_allclose(information[1], 9.48577598, rtol=1e-5)
+
+
+def test_tiny_gains_in_single_precision():
+    with jax.enable_x64(False):
+        exponent = mf.lyapunov_exponent(cn.homogeneous(1e-30), noise_std=1e-3)
+    np.testing.assert_allclose(exponent, np.log(1e-30), rtol=1e-5)
