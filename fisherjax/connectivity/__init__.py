@@ -13,7 +13,7 @@ from ._families import (
     ToeplitzFamily,
     WithFractions,
 )
-from ._gain_matrix import GainMatrix, population_index, population_sizes
+from ._gain_matrix import GainMatrix, check_gain_matrix, population_index, population_sizes
 from ._sampling import sample_weights, spectral_radius, weight_initializer
 from ._structures import (
     block,
@@ -39,6 +39,7 @@ __all__ = [
     "ToeplitzFamily",
     "WithFractions",
     "block",
+    "check_gain_matrix",
     "circulant",
     "feedforward_chain",
     "generalized_toeplitz",

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_instance, check_integer, check_scalar, require
 
 from . import _structures as structures
 from ._gain_matrix import GainMatrix
@@ -38,6 +39,8 @@ class Family(eqx.Module):
 
     def __check_init__(self) -> None:
         check_integer("num_populations", self.num_populations, minimum=1)
+        for name in ("low", "high"):
+            check_scalar(name, getattr(self, name), minimum=0.0)
         require(
             0 <= self.low < self.high,
             f"bounds must have 0 <= low < high, got low={self.low:g}, high={self.high:g}",
@@ -63,6 +66,9 @@ class Family(eqx.Module):
         """Lower and upper bounds, each (num_parameters,)."""
         return np.full(self.num_parameters, self.low), np.full(self.num_parameters, self.high)
 
+    def _checked(self, parameters: Parameters) -> Float[Array, " parameters"]:
+        return as_real("parameters", parameters, str(self.num_parameters))
+
     def _fractions(self, dtype: jnp.dtype) -> Array:
         shares = np.full(self.num_populations, 1 / self.num_populations) if self.fractions is None else self.fractions
         return jnp.asarray(shares, dtype)
@@ -76,7 +82,7 @@ class HomogeneousFamily(Family):
         return 1
 
     def build(self, parameters: Parameters) -> GainMatrix:
-        parameters = jnp.asarray(parameters)
+        parameters = self._checked(parameters)
         return structures.homogeneous(parameters[0], self.num_populations, self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
@@ -91,7 +97,7 @@ class FreeFamily(Family):
         return self.num_populations**2
 
     def build(self, parameters: Parameters) -> GainMatrix:
-        parameters = jnp.asarray(parameters)
+        parameters = self._checked(parameters)
         shape = (self.num_populations, self.num_populations)
         return GainMatrix(parameters.reshape(shape), self._fractions(parameters.dtype))
 
@@ -111,7 +117,7 @@ class TiedFamily(Family):
         return int(self.labels().max()) + 1
 
     def build(self, parameters: Parameters) -> GainMatrix:
-        parameters = jnp.asarray(parameters)
+        parameters = self._checked(parameters)
         labels = self.labels()
         gains = jnp.where(labels >= 0, parameters[np.maximum(labels, 0)], jnp.zeros((), parameters.dtype))
         return GainMatrix(gains, self._fractions(parameters.dtype))
@@ -165,6 +171,9 @@ class BlockFamily(TiedFamily):
     groups: tuple[int, ...] = eqx.field(static=True, default=(0, 0, 1, 1, 1))
 
     def __check_init__(self) -> None:
+        check_instance("groups", self.groups, tuple, "one group per population, such as (0, 0, 1, 1, 1)")
+        for group in self.groups:
+            check_integer("groups", group, minimum=0)
         kinds = sorted(set(self.groups))
         require(
             len(self.groups) == self.num_populations and kinds == list(range(len(kinds))),
@@ -199,7 +208,7 @@ class GeneralizedToeplitzFamily(Family):
         return low, high
 
     def build(self, parameters: Parameters) -> GainMatrix:
-        parameters = jnp.asarray(parameters)
+        parameters = self._checked(parameters)
         count = self.num_populations
         lags, rows, columns = jnp.split(parameters, [2 * count - 1, 3 * count - 2])
         row_scale = jnp.exp(jnp.pad(rows, (1, 0)))
@@ -243,6 +252,8 @@ class WithFractions(Family):
 
     def __init__(self, family: Family, floor: float = 0.02):
         """Wrap `family`."""
+        check_instance("family", family, Family, "such as ToeplitzFamily(5)")
+        check_scalar("floor", floor)
         self.family, self.floor = family, floor
         self.num_populations, self.low, self.high = family.num_populations, family.low, family.high
         self.fractions = None
@@ -262,7 +273,7 @@ class WithFractions(Family):
         return np.concatenate([low, 1e-3 * sticks]), np.concatenate([high, (1 - 1e-3) * sticks])
 
     def build(self, parameters: Parameters) -> GainMatrix:
-        parameters = jnp.asarray(parameters)
+        parameters = self._checked(parameters)
         gains = self.family.build(parameters[: self.family.num_parameters]).gains
         sticks = parameters[self.family.num_parameters :]
         one = jnp.ones(1, parameters.dtype)

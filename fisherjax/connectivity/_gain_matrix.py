@@ -1,12 +1,14 @@
 """The population gain matrix: how strongly, and in what proportion, populations drive each other."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_integer, is_traced, require
-from fisherjax._types import Result, as_float
+from fisherjax._arrays import as_real, host_real
+from fisherjax._errors import check_instance, check_integer, check_scalar, is_traced, require
+from fisherjax._types import Result
 
 
 class GainMatrix(Result):
@@ -38,25 +40,18 @@ class GainMatrix(Result):
 
     def __init__(self, gains: object, fractions: object = None):
         """Validate and convert; `fractions` default to equal shares."""
-        self.gains = as_float(gains)
-        count = self.gains.shape[0] if self.gains.ndim else 0
-        require(
-            self.gains.ndim == 2 and self.gains.shape == (count, count) and count > 0,
-            f"gains must be a square matrix (P, P), got shape {self.gains.shape}",
-        )
-        with jax.ensure_compile_time_eval():
-            # sizes of populations follow from them: they stay concrete inside a jit, unless they are traced themselves
-            shares = np.full(count, 1 / count) if fractions is None else fractions
-            self.fractions = as_float(shares).astype(self.gains.dtype)
-        require(
-            self.fractions.shape == (count,),
-            f"fractions must have one entry per population, ({count},); got shape {self.fractions.shape}",
-        )
-        check_finite("gains", self.gains)
-        check_finite("fractions", self.fractions)
+        self.gains = as_real("gains", gains, "populations populations", hint="one row and one column per population")
+        count = self.gains.shape[0]
+        require(count > 0, "gains must hold at least one population")
         if not is_traced(self.gains):
             lowest = float(np.asarray(self.gains).min())
             require(lowest >= 0, f"gains must be non-negative standard deviations, got a smallest of {lowest:g}")
+        with jax.ensure_compile_time_eval():
+            # sizes of populations follow from them: they stay concrete inside a jit, unless they are traced themselves
+            shares = np.full(count, 1 / count) if fractions is None else fractions
+            self.fractions = as_real(
+                "fractions", shares, str(count), dtype=self.gains.dtype, hint="one share per population"
+            )
         if not is_traced(self.fractions):
             smallest, total = float(np.asarray(self.fractions).min()), float(np.asarray(self.fractions).sum())
             require(
@@ -82,16 +77,24 @@ class GainMatrix(Result):
 
     def scaled(self, factor: float | Float[Array, ""]) -> "GainMatrix":
         """The same structure with all gains multiplied by `factor`."""
-        return GainMatrix(self.gains * factor, self.fractions)
+        check_scalar("factor", factor, minimum=0.0)
+        return GainMatrix(self.gains * as_real("factor", factor, "", dtype=self.gains.dtype), self.fractions)
 
     def permuted(self, order: object) -> "GainMatrix":
         """The same network with its populations in another order."""
-        index = np.asarray(order)
+        index = host_real("order", order, "populations").astype(int)
         require(
             sorted(index.tolist()) == list(range(self.num_populations)),
             f"order must be a permutation of 0…{self.num_populations - 1}, got {index.tolist()}",
         )
         return GainMatrix(self.gains[index][:, index], self.fractions[index])
+
+
+def check_gain_matrix(value: Any) -> GainMatrix:
+    """Return `value` if it is a `GainMatrix`; TypeError otherwise, with how to make one."""
+    return check_instance(
+        "gain_matrix", value, GainMatrix, "make one with connectivity.homogeneous(gain) or GainMatrix(gains)"
+    )
 
 
 def population_sizes(gain_matrix: GainMatrix, num_units: int) -> tuple[int, ...]:
@@ -102,6 +105,7 @@ def population_sizes(gain_matrix: GainMatrix, num_units: int) -> tuple[int, ...]
     ValueError
         If a population would be left without a unit.
     """
+    check_gain_matrix(gain_matrix)
     num_units = check_integer("num_units", num_units, minimum=1)
     if is_traced(gain_matrix.fractions):
         raise ValueError("population sizes need concrete fractions; they are shapes, and cannot be traced")

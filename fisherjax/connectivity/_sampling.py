@@ -8,10 +8,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from fisherjax import numerics
+from fisherjax._arrays import check_float_type
 from fisherjax._errors import check_key, require
 from fisherjax._types import Key, Weights
 
-from ._gain_matrix import GainMatrix, population_index
+from ._gain_matrix import GainMatrix, check_gain_matrix, population_index
 
 
 def sample_weights(
@@ -51,7 +52,7 @@ def sample_weights(
     """
     key = check_key("key", key)
     index = population_index(gain_matrix, num_units)
-    kind = jnp.dtype(gain_matrix.gains.dtype if dtype is None else dtype)
+    kind = gain_matrix.gains.dtype if dtype is None else check_float_type("dtype", dtype)
     deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
     mesh = numerics.device_mesh(devices)
     if mesh is None:
@@ -79,7 +80,11 @@ def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
     Aljadeff, Renfrew & Stern (2015), Eigenvalues of block structured asymmetric random matrices,
     J. Math. Phys. 56, 103502.
     """
-    return jnp.sqrt(numerics.spectral_radius(gain_matrix.variance_gain))
+    gains = check_gain_matrix(gain_matrix).gains
+    # relative to the largest, whose squares neither overflow nor vanish
+    largest = jnp.max(gains)
+    relative = gains / jnp.where(largest > 0, largest, 1)
+    return largest * jnp.sqrt(numerics.spectral_radius(relative**2 * gain_matrix.fractions))
 
 
 def weight_initializer(gain_matrix: GainMatrix) -> Callable[[Key, tuple[int, int], DTypeLike], Float[Array, "from to"]]:
@@ -94,6 +99,7 @@ def weight_initializer(gain_matrix: GainMatrix) -> Callable[[Key, tuple[int, int
     ValueError
         When it is called: if the shape is not square, or as `sample_weights`.
     """
+    check_gain_matrix(gain_matrix)
 
     def draw(key: Key, shape: tuple[int, int], dtype: DTypeLike) -> Float[Array, "from to"]:
         require(shape[0] == shape[1], f"a gain matrix gives square recurrent weights, asked for shape {shape}")

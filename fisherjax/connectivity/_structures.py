@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, require
-from fisherjax._types import as_float
+from fisherjax._arrays import as_real, float_type
+from fisherjax._errors import check_integer, check_scalar, require
 
 from ._gain_matrix import GainMatrix
 
@@ -13,8 +13,8 @@ from ._gain_matrix import GainMatrix
 def homogeneous(gain: object, num_populations: int = 1, fractions: object = None) -> GainMatrix:
     """Every population drives every other with the same gain: g_pq = g. Statistically one population."""
     count = check_integer("num_populations", num_populations, minimum=1)
-    value = jnp.asarray(gain, float) if isinstance(gain, float | int) else jnp.asarray(gain)
-    require(value.ndim == 0, f"gain must be a scalar, got shape {value.shape}")
+    check_scalar("gain", gain, minimum=0.0)
+    value = as_real("gain", gain, "")
     return GainMatrix(jnp.broadcast_to(value, (count, count)), fractions)
 
 
@@ -94,14 +94,19 @@ def feedforward_chain(
 ) -> GainMatrix:
     """A chain p → p + 1 with gain `forward`, `recurrent` gain within and `feedback` gain p + 1 → p."""
     count = check_integer("num_populations", num_populations, minimum=1)
-    forward, recurrent, feedback = (jnp.asarray(x, jnp.result_type(float, x)) for x in (forward, recurrent, feedback))  # pyright: ignore[reportArgumentType]
+    given = {"forward": forward, "recurrent": recurrent, "feedback": feedback}
+    for name, gain in given.items():
+        check_scalar(name, gain, minimum=0.0)
+    arrays = {name: as_real(name, gain, "") for name, gain in given.items()}
+    kind = float_type(*arrays.values())
+    forward, recurrent, feedback = (array.astype(kind) for array in arrays.values())
     within, below, above = (jnp.eye(count, k=k, dtype=forward.dtype) for k in (0, -1, 1))
     return GainMatrix(recurrent * within + forward * below + feedback * above, fractions)
 
 
 def _coefficients(name: str, value: object) -> Float[Array, " count"]:
-    array = as_float(value)
-    require(array.ndim == 1 and array.size > 0, f"{name} must be a non-empty vector, got shape {array.shape}")
+    array = as_real(name, value, "coefficients", minimum=0.0)
+    require(array.size > 0, f"{name} must hold at least one gain")
     return array
 
 

@@ -6,10 +6,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_key, check_scalar, require
+from fisherjax._arrays import as_real, check_float_type
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_scalar, require
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous, population_sizes
-from fisherjax.numerics import progress_bar
+from fisherjax.numerics import as_nonlinearity, progress_bar
 
 from ._continuous import continuous_trajectories
 from ._draw import drawn_network
@@ -60,12 +61,16 @@ def trajectory_autocorrelation(
     ValueError
         If there are more lags than times, or the sizes do not add up.
     """
+    states = as_real("states", states, "T trials units")
     length, _, units = states.shape
     num_lags = check_integer("num_lags", num_lags, minimum=1)
     require(num_lags <= length, f"num_lags must be at most the number of times {length}, got {num_lags}")
-    groups = (units,) if sizes is None else tuple(sizes)
+    groups = (units,)
+    if sizes is not None:
+        check_instance("sizes", sizes, (tuple, list))
+        groups = tuple(check_integer("sizes", size, minimum=1) for size in sizes)
     require(sum(groups) == units, f"sizes must add up to the {units} units, got {sum(groups)}")
-    return _correlate(jnp.asarray(states), num_lags, groups)
+    return _correlate(states, num_lags, groups)
 
 
 @jax.jit(static_argnums=(1, 2))
@@ -148,6 +153,10 @@ def measure_autocorrelation(
         2 * float(max_lag) <= float(duration),
         f"max_lag {float(max_lag):g} must be at most half of duration {float(duration):g}",
     )
+    check_flag("progress", progress)
+    dtype = check_float_type("dtype", dtype)
+    check_scalar("dt", dt, minimum=0.0, strict=True)
+    nonlinearity = as_nonlinearity(nonlinearity)
     matrix = gain if isinstance(gain, GainMatrix) else homogeneous(gain)
     sizes = population_sizes(matrix, num_units)
     steps = np.arange(0, float(duration) + 1e-9, float(spacing))

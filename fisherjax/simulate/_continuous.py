@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_key, check_scalar, is_traced, require
 from fisherjax._types import Key, Scalar
 from fisherjax.networks import RateNetwork
 
+from ._draw import check_network
 from ._memory import check_allocation
 
 _LONGEST = 2**30  # solver steps
@@ -69,14 +70,8 @@ def continuous_trajectories(
     Foster, dos Reis & Strange (2023), High order splitting methods for SDEs satisfying a commutativity
     condition, arXiv:2210.17543 (ShARK).
     """
-    dtype = network.weights.dtype
-    state = jnp.asarray(initial_state).astype(dtype)
-    state = state[None] if state.ndim == 1 else state
-    require(
-        state.ndim == 2 and state.shape[1] == network.num_units,
-        f"initial_state must have shape ({network.num_units},) or (trials, {network.num_units}), got {state.shape}",
-    )
-    check_finite("initial_state", state)
+    dtype, units = check_network(network).weights.dtype, network.num_units
+    state = as_real("initial_state", initial_state, f"{units}", f"trials {units}", dtype=dtype).reshape(-1, units)
     recorded = checked_times(times, dtype)
     check_scalar("dt", dt, minimum=0.0, strict=True)
     check_scalar("rtol", rtol, minimum=0.0, strict=True)
@@ -84,6 +79,8 @@ def continuous_trajectories(
     check_allocation("trajectories", (len(recorded), *state.shape), dtype)
     if float(recorded[-1]) == 0:
         return state[None]
+    if key is not None:
+        key = check_key("key", key)
     noisy = is_traced(network.noise_std) or float(network.noise_std) > 0
     if not noisy:
         return _adaptive(network, state, recorded, jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype))
@@ -100,9 +97,8 @@ def checked_times(times: object, dtype: Any) -> Float[Array, " T"]:
         If they are not one-dimensional, finite, increasing and at least 0.
     """
     require(not is_traced(times), "times must be known numbers, not traced: the steps of the solver end on them")
-    recorded = jnp.asarray(times).astype(dtype)
-    require(recorded.ndim == 1 and recorded.size > 0, f"times must have shape (T,), got {recorded.shape}")
-    check_finite("times", recorded)
+    recorded = as_real("times", times, "T", dtype=dtype)
+    require(recorded.size > 0, "times must hold at least one number")
     concrete = np.asarray(recorded)
     rising = bool(np.all(np.diff(concrete) > 0) and concrete[0] >= 0)
     require(rising, "times must increase from at least 0")
@@ -195,6 +191,7 @@ class FlowStep(eqx.Module):
 
     def __init__(self, network: RateNetwork, dt: Scalar):
         """Refuse a step that is not above 0."""
+        check_network(network)
         check_scalar("dt", dt, minimum=0.0, strict=True)
         self.network, self.dt = network, jnp.asarray(dt).astype(network.weights.dtype)
 

@@ -4,9 +4,17 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
+from fisherjax._errors import check_instance
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix, sample_weights
 from fisherjax.networks import RateNetwork
+
+
+def check_network(network: object) -> RateNetwork:
+    """Return what is a `RateNetwork`; TypeError otherwise, with how to make one."""
+    return check_instance(
+        "network", network, RateNetwork, "make one with networks.RateNetwork(weights, input_vector, noise_std=…)"
+    )
 
 
 def drawn_network(

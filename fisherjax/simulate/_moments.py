@@ -7,18 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_integer, check_key, require
+from fisherjax._errors import check_choice, check_flag, check_integer, check_key, is_traced, require
 from fisherjax._types import Key, Result, Stimulus
 from fisherjax.networks import RateNetwork
 from fisherjax.numerics import Devices, full_precision, on_devices, progress_bar, spread, standard_normal
 
+from ._draw import check_network
 from ._memory import check_allocation, chunk_length, row_shards
 
 _LIVE_ARRAYS = 6  # states, tangents, noise and temporaries that one step keeps alive per trial
 
 
 class SensitivityMoments(Result):
-    """Sample moments of the state x and of its pathwise derivative r′ = dx/dθ, in B blocks of trials.
+    """Sample moments of the read-out x + σ_obs η and of its pathwise derivative r′ = dx/dθ, in B blocks of trials.
 
     Scatters are sums of centred products, per unit, or (N, N) where the covariance was asked for.
     """
@@ -61,10 +62,11 @@ def sensitivity_moments(
     progress: bool = False,
     devices: Devices = None,
 ) -> SensitivityMoments:
-    """Simulate trials together with their exact derivative in the stimulus, and keep only moments.
+    """Simulate trials together with their exact derivative in the stimulus, and keep only moments of what is read out.
 
     Each trial carries x(t) and r′(t) = ∂x(t)/∂θ at fixed noise (forward mode): common random numbers
-    in the limit of a vanishing stimulus difference. Trials are processed in chunks that fit into memory; how
+    in the limit of a vanishing stimulus difference. Where the network has observation noise, it is in the mean and the
+    scatter, as in `trajectories`. Trials are processed in chunks that fit into memory; how
     large these are changes no trial (of a threefry key).
 
     Parameters
@@ -98,10 +100,12 @@ def sensitivity_moments(
     num_trials = check_integer("num_trials", num_trials, minimum=2)
     num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
     check_choice("covariance", covariance, ("diagonal", "full"))
+    check_flag("progress", progress)
     require(
         num_trials >= 2 * num_blocks,
         f"num_trials must be at least two per block, {2 * num_blocks} for num_blocks={num_blocks}; got {num_trials}",
     )
+    check_network(network)
     network.initial_state(stimulus)
     units, dtype = network.num_units, network.weights.dtype
     parameters = max(1, int(np.prod(network.input_vector.shape[1:])))
@@ -116,12 +120,13 @@ def sensitivity_moments(
     sizes = np.array(_split_evenly(num_trials, num_chunks * num_blocks)).reshape(num_chunks, num_blocks)
     theta = jnp.asarray(stimulus).astype(dtype)
     first = np.cumsum(sizes.sum(axis=0)) - sizes.sum(axis=0) + np.cumsum(sizes, axis=0) - sizes
+    noisy = is_traced(network.observation_noise_std) or float(network.observation_noise_std) > 0
     chunks = []
     bar = progress_bar("simulating", num_chunks, enabled=progress)
     with bar as advance, on_devices(devices, num_row_shards=row_shards(network.weights.nbytes, devices)):
         for counts, numbers in zip(sizes, first.astype(np.uint32), strict=True):
             trials = (jnp.asarray(counts), jnp.asarray(numbers))
-            chunks.append(_chunk_moments(network, theta, key, trials, num_steps, int(sizes.max()), full))
+            chunks.append(_chunk_moments(network, theta, key, trials, num_steps, int(sizes.max()), full, noisy))
             if progress:
                 jax.block_until_ready(chunks[-1].count)
             advance()
@@ -140,7 +145,7 @@ def _split_evenly(total: int, parts: int) -> list[int]:
     return [base + (index < extra) for index in range(parts)]
 
 
-@jax.jit(static_argnums=(4, 5, 6))
+@jax.jit(static_argnums=(4, 5, 6, 7))
 def _chunk_moments(
     network: RateNetwork,
     theta: Array,
@@ -149,6 +154,7 @@ def _chunk_moments(
     num_steps: int,
     num_rows: int,
     full: bool,  # noqa: FBT001
+    noisy: bool,  # noqa: FBT001
 ) -> SensitivityMoments:
     """Moments of one chunk of all B blocks.
 
@@ -173,9 +179,14 @@ def _chunk_moments(
         # one product for the states and their derivatives: the weights are read once
         rows = spread(jnp.concatenate([response[None], slope * tangent]), None, None, "batch")
         products = spread(jnp.matmul(rows, weights.T, precision=jax.lax.Precision.HIGHEST), None, None, "batch")
-        noise = standard_normal(jax.random.fold_in(key, index), shape, dtype, rows=numbers)
+        step_key = jax.random.fold_in(key, index)
+        noise = standard_normal(step_key, shape, dtype, rows=numbers)
         following = products[0] + network.sustained_input + network.noise_std * noise
-        return (following, products[1:]), centred(following, products[1:])
+        seen = following
+        if noisy:
+            error = standard_normal(jax.random.fold_in(step_key, 0), shape, dtype, rows=numbers)
+            seen = following + network.observation_noise_std * error
+        return (following, products[1:]), centred(seen, products[1:])
 
     def centred(state: Array, tangent: Array) -> tuple[Array, ...]:
         mean = jnp.sum(mask * state, axis=1) / divisor

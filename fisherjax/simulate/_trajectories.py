@@ -5,12 +5,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
-from fisherjax._errors import check_integer, check_key, is_traced, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_choice, check_flag, check_integer, check_key, is_traced
 from fisherjax._types import Key, Stimulus
 from fisherjax.networks import RateNetwork
 from fisherjax.numerics import Devices, on_devices, spread, standard_normal
 
+from ._draw import check_network
 from ._memory import check_allocation, row_shards
 
 States = Float[Array, "trials N"]
@@ -68,6 +69,9 @@ def trajectories(
     key = check_key("key", key)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     num_trials = check_integer("num_trials", num_trials, minimum=1)
+    check_network(network)
+    check_flag("observed", observed)
+    check_choice("precision", precision, ("float32", "tensorfloat32", "bfloat16"))
     start = _initial_states(network, stimulus, initial_pattern)
     shape = (*start.shape[:-1], num_trials, network.num_units)
     check_allocation("trajectories", (num_steps, *shape), network.weights.dtype)
@@ -94,13 +98,8 @@ def observe(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) ->
 def _initial_states(network: RateNetwork, stimulus: object, initial_pattern: object) -> Array:
     if initial_pattern is None:
         return network.initial_state(stimulus)  # pyright: ignore[reportArgumentType]
-    pattern = jnp.asarray(initial_pattern).astype(network.weights.dtype)
-    require(
-        pattern.ndim in {1, 2} and pattern.shape[-1] == network.num_units,
-        f"initial_pattern must have shape ({network.num_units},) or (S, {network.num_units}), got {pattern.shape}",
-    )
-    check_finite("initial_pattern", pattern)
-    return pattern
+    units = network.num_units
+    return as_real("initial_pattern", initial_pattern, f"{units}", f"patterns {units}", dtype=network.weights.dtype)
 
 
 @jax.jit(static_argnums=(3, 4, 5))

@@ -159,10 +159,10 @@ def test_results_save_and_load(tmp_path, two_populations):
 BAD = [
     (lambda: cn.GainMatrix([[1.0, -0.1], [0.2, 0.3]]), "gains must be non-negative"),
     (lambda: cn.GainMatrix([[1.0, np.nan], [0.2, 0.3]]), "gains must be finite"),
-    (lambda: cn.GainMatrix([[1.0, 2.0]]), "gains must be a square matrix"),
+    (lambda: cn.GainMatrix([[1.0, 2.0]]), "gains must have shape"),
     (lambda: cn.GainMatrix(np.ones((2, 2)), [0.5, 0.6]), "fractions must sum to 1"),
     (lambda: cn.GainMatrix(np.ones((2, 2)), [0.0, 1.0]), "fractions must be positive"),
-    (lambda: cn.GainMatrix(np.ones((2, 2)), [0.2, 0.3, 0.5]), "fractions must have one entry per population"),
+    (lambda: cn.GainMatrix(np.ones((2, 2)), [0.2, 0.3, 0.5]), "fractions must have shape"),
     (lambda: cn.toeplitz([1.0, 2.0]), "coefficients must hold an odd number"),
     (lambda: cn.generalized_toeplitz([1.0, 2.0, 3.0], [1.0], [1.0, 1.0]), "row_scale must have one entry"),
     (lambda: cn.population_sizes(cn.GainMatrix(np.ones((2, 2)), [0.01, 0.99]), 10), "would hold no unit"),

@@ -133,3 +133,26 @@ BAD = [
 def test_bad_input_is_named(call, message, network, key, as_user):
     with pytest.raises(ValueError, match=message):
         call(network, key)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_moments_are_those_of_what_is_read_out(network, key, covariance):
+    """Observation noise adds σ_obs² to every variance, and nothing to derivatives."""
+    noisy = networks.RateNetwork(network.weights, network.input_vector, noise_std=0.2, observation_noise_std=0.5)
+    settings = {"stimulus": 0.7, "num_steps": 2, "num_trials": 4000, "key": key, "covariance": covariance}
+    plain, seen = (simulate.sensitivity_moments(one, **settings).pooled() for one in (network, noisy))
+    np.testing.assert_array_equal(seen.derivative, plain.derivative)
+    variances = [moments.scatter[0] / 3999 for moments in (plain, seen)]
+    if covariance == "full":
+        variances = [jnp.diagonal(part, axis1=1, axis2=2) for part in variances]
+    # 40 variances, each with relative standard error √(2/4000)
+    difference = (variances[1] - variances[0]).mean()
+    assert abs(float(difference) - 0.25) < 4.5 * 0.3 * np.sqrt(2 / 4000 / 40)
+
+
+def test_what_is_no_network_is_said(as_user, key):
+    for wrong in (None, "network", np.eye(3)):
+        with pytest.raises(TypeError, match="network must be a RateNetwork"):
+            simulate.trajectories(wrong, num_steps=1, num_trials=1, key=key)
+        with pytest.raises(TypeError, match="network must be a RateNetwork"):
+            simulate.sensitivity_moments(wrong, stimulus=0.1, num_steps=1, num_trials=20, key=key)
