@@ -152,10 +152,8 @@ def _stability(run: _Run) -> Found:
     known = along.spectral_radius[np.isfinite(along.spectral_radius)]
     radius = float(known.max()) if len(known) else float("nan")
     missing = f"; at {len(times) - len(known)} more it has not converged" if len(known) < len(times) else ""
-    text = [
-        f"At {len(known)} times of the response to one image the Jacobian's spectral radius is at most {radius:.4f}"
-        f"{missing}."
-    ]
+    times_known = f"At {len(known)} times of the response to one image"
+    text = [f"{times_known} the Jacobian's spectral radius is at most {radius:.4f}{missing}."]
     facts: dict[str, Any] = {"largest_spectral_radius": radius, "steps": along.steps}
     arrays: dict[str, Any] = {"trajectory_eigenvalues": along.eigenvalues, "trajectory_steps": along.steps}
     if bounds is None:

@@ -187,7 +187,7 @@ def _convolved(kernel: Array, blank: Array, vector: Array) -> Array:
 
 def _phases(
     network: ConvolutionalRNN, blank_steps: int | None, image_steps: int | None, offset_steps: int
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Lengths of the phases, those of the architecture by default."""
     plan = network.architecture
     blank = plan.blank_steps if blank_steps is None else check_integer("blank_steps", blank_steps, minimum=0)

@@ -203,7 +203,7 @@ def find_fixed_points(
         resolved = 10 * float(np.sqrt(2 * np.median(limit.of(np.maximum(lengths, 1e-300), eps))))
         distances = _distances(arrivals.states[converged & cloud.near(arrivals.states)], cloud.spread, resolved)
     else:
-        distances = (float(unique_distance),) * 2
+        distances = (float(unique_distance), float(unique_distance))
     return _collect(
         step, given, arrivals, cloud, converged, slowed, distances, limit.value,
         effective_marginal(float(marginal), states.dtype), convention,

@@ -127,7 +127,7 @@ def lyapunov_spectrum(
     require(count <= size, f"num_exponents must be at most the state's length {size}, got {count}")
     step, tangent_key = prepared(step), check_key("key", key)
     driven = _driven(inputs, warm_up + num_steps, states.dtype)
-    check_step("initial_state", step, states, None if driven is None else driven[:1])
+    check_step("initial_state", step, states[:1], None if driven is None else driven[:1])
     lengths = (jnp.asarray(warm_up), jnp.asarray(per_block))
     run = follow(step, states, driven, tangent_key, count, *lengths, jnp.asarray(interval))
     while run.coarse:  # never with one step

@@ -155,7 +155,7 @@ def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path)
     ids=["jump", "flat", "fast", "nan", "size", "integers", "numpy", "arguments", "number"],
 )
 def test_images_that_have_no_derivative_are_refused(as_user, network, image_of, error, message):
-    from fisherjax.fisher._convolutional import check_image_of
+    from fisherjax.fisher._image_of import check_image_of
 
     if error is None:
         assert float(check_image_of(network, image_of, 0.4)) == pytest.approx(0.4)
