@@ -32,20 +32,6 @@ Weights: TypeAlias = Float[Array, "units units"]
 R = TypeVar("R", bound="Result")
 
 
-def as_float(value: Any) -> jax.Array:
-    """An array of the value's own float type, or of JAX's default one for whole numbers.
-
-    Raises
-    ------
-    TypeError
-        If the value is complex.
-    """
-    array = jnp.asarray(value)
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise TypeError(f"expected real numbers, got an array of {array.dtype}")
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
-
-
 class Result(eqx.Module):
     """A frozen record of arrays and settings that prints briefly and can be saved and loaded.
 
