@@ -1,9 +1,9 @@
 """Coverage of the stated 95 % intervals on data that are not as the intervals assume, with and without the remedy.
 
 ``python -m benchmarks.coverage [--count 1000] [--missing] [CASE …]`` writes results/coverage.md and .json, case after
-case. Each draws data sets of p = 10 units with linear information 10, T trials in each of two conditions, and asks every estimator; an
-interval is right if it holds what it is said to be of. How often the data sets are warned of is measured through the
-public functions, each asked as a user asks.
+case. Each draws data sets of p = 10 units with linear information 10, T trials in each of two conditions, and asks
+every estimator; an interval is right if it holds what it is said to be of. How often the data sets are warned of is
+measured through the public functions, each asked as a user asks.
 """
 
 import argparse

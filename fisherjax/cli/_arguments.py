@@ -157,6 +157,10 @@ class Estimate(Common):
     """What stands between the cells of a table."""
     decimal: Literal["auto", "point", "comma"] = "auto"
     """Decimal mark of a table."""
+    robust: bool = False
+    """Set trials far outside the rest aside before anything is estimated."""
+    blocks: Annotated[int, Limits(1, 10**9)] | None = None
+    """Length of runs of consecutive trials that may be correlated with one another; they count as fewer."""
     size: Annotated[int, Limits(2, 10**4)] = 21
     """Side of the grating images in pixels; 101 in the original study."""
     training_steps: Count = 4000

@@ -145,7 +145,7 @@ def _check_estimate(command: Estimate, said: Container[str]) -> None:
     if command.responses:
         _belongs(said, study, "belongs to the study of orientations, which does without --responses")
         return
-    files = ("conditions", "separation", "period", "header", "separator", "decimal")
+    files = ("conditions", "separation", "period", "header", "separator", "decimal", "robust", "blocks")
     _belongs(said, files, "belongs to --responses, which names your files")
     pilot = 200  # trials at every angle before more are drawn where they are needed, and after it
     needed = command.angles * (pilot + 100)

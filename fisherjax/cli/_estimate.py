@@ -1,5 +1,7 @@
 """Fisher information from samples: of a user's responses, or of a network trained to read orientations."""
 
+import re
+import warnings
 from typing import Any
 
 import jax
@@ -29,17 +31,12 @@ def _from_files(command: Estimate, session: Session) -> None:
     key, subset_key = jax.random.split(jax.random.key(command.seed))
     with session.stage("estimating"):
         units, trials = minus.shape[-1], len(minus) + len(plus)
-        found: dict[str, fisher.FisherEstimate] = {}
-        if units < trials - 3:
-            found["direct"] = fisher.direct(minus, plus, separation)
-            if min(len(minus), len(plus)) >= 20 and units < 0.9 * trials - 5:
-                found["direct, jackknife error"] = fisher.jackknife(minus, plus, separation)
-        else:
-            found["direct, shrinkage 0.5 (biased)"] = fisher.direct(minus, plus, separation, shrinkage=0.5)
-        found["shuffled (correlations removed)"] = fisher.shuffled(minus, plus, separation)
-        if units < trials // 2 - 4:
-            found["held-out decoder"] = fisher.decoder(minus, plus, separation, key=key)
-        found["early-stopped decoder"] = fisher.decoder(minus, plus, separation, key=key, method="early-stopped")
+        with warnings.catch_warnings():
+            # said once for all estimators, in the words of the command
+            warnings.simplefilter("ignore", fisher.AssumptionWarning)
+            found = _estimates(command, minus, plus, separation, key)
+        findings = _findings(found)
+        print("".join(f"note: {sentence}\n" for sentence in findings), end="")
         scaling = None
         if units >= _FEWEST_UNITS and units < 0.9 * trials - 5:
             scaling = fisher.information_scaling(minus, plus, separation, key=subset_key)
@@ -55,6 +52,7 @@ def _from_files(command: Estimate, session: Session) -> None:
         facts |= {"information_limit_error": scaling.limit_error}
     best = next(iter(found.values()))
     best.save(session.folder / "estimate.npz")
+    facts["diagnosis"] = findings
     facts["sensitivity_index"] = fisher.sensitivity_index(jnp.maximum(best.value, 0), separation)
     session.write_results(facts | {"estimates": {name: one.value for name, one in found.items()}})
     session.write_arrays(**{f"interval_{index}": one.interval for index, one in enumerate(found.values())})
@@ -63,8 +61,41 @@ def _from_files(command: Estimate, session: Session) -> None:
         f"{len(minus)} and {len(plus)} trials of {units} units, stimuli Δθ = {separation:g} apart; bias removed.",
         "The difference between direct and shuffled is what noise correlations do. Decoders are lower bounds.",
         f"Read: {'; '.join(notes)}." if notes else "",
+        f"What the data say about the assumptions: {'; '.join(findings)}." if findings else "",
+        f"Intervals hold: {'; '.join(f'{name}: {one.interval_of}' for name, one in found.items())}.",
     ]
     section = Section("Linear Fisher information", text, [Table(ESTIMATE_HEADER, rows), Figure(figure, "Estimates.")])
     write_report(session, "Fisher information of your responses", [section])
     for row in rows:
         print(f"{row[0]:<34} {row[1]:10.4g} ± {row[2]:.3g}")
+
+
+def _estimates(
+    command: Estimate, minus: Any, plus: Any, separation: float, key: jax.Array
+) -> dict[str, fisher.FisherEstimate]:
+    """Every estimator that the data allow; the first is the one that is saved."""
+    units, trials, robust = minus.shape[-1], len(minus) + len(plus), command.robust
+    found: dict[str, fisher.FisherEstimate] = {}
+    if units < trials - 3:
+        found["direct"] = fisher.direct(minus, plus, separation, robust=robust, blocks=command.blocks)
+        if min(len(minus), len(plus)) >= 20 and units < 0.9 * trials - 5:
+            found["direct, jackknife"] = fisher.jackknife(minus, plus, separation, robust=robust)
+    else:
+        found["direct, shrinkage 0.5 (biased)"] = fisher.direct(minus, plus, separation, shrinkage=0.5)
+    found["shuffled (correlations removed)"] = fisher.shuffled(minus, plus, separation, robust=robust)
+    if units < trials // 2 - 4:
+        found["held-out decoder"] = fisher.decoder(minus, plus, separation, key=key, robust=robust)
+    found["early-stopped decoder"] = fisher.decoder(
+        minus, plus, separation, key=key, method="early-stopped", robust=robust
+    )
+    return found
+
+
+def _findings(found: dict[str, fisher.FisherEstimate]) -> list[str]:
+    """What the diagnoses say, each sentence once, with the options of the command."""
+    sentences = [part for one in found.values() if one.diagnosis is not None for part in one.diagnosis.findings]
+    told = []
+    for sentence in dict.fromkeys(sentences):
+        words = sentence.replace("robust=True", "--robust").replace("use fisher.jackknife", "see the jackknife's line")
+        told.append(re.sub(r"use fisher\.direct with blocks=(\d+)", r"use --blocks \1", words))
+    return told

@@ -166,6 +166,8 @@ def _trial_correlation(residuals: _Residuals) -> tuple[float, float]:
     ):
         pairs = sum(len(part) - 1 for part in parts)
         variance = sum(np.sum(part**2) for part in parts) / sum(map(len, parts))
+        if variance == 0:
+            continue  # no information, no direction
         product = sum(np.sum(part[1:] * part[:-1]) for part in parts)
         # a deviation from its own mean is correlated by −1/T
         correlation = product / (pairs * variance) + len(parts) / (pairs + len(parts))
