@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from calls import ACCEPTED, ENTRIES, HOST_ENTRIES, PACKAGES  # pyright: ignore[reportMissingImports]
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
+POSITIONAL = {"responses_minus", "responses_plus", "separation", "responses", "derivatives"}  # what *data are
 LIBRARY = str(Path(sys.modules["fisherjax"].__file__ or "").parent)
 
 
@@ -188,7 +189,7 @@ def _judged(error: Exception, argument: str) -> tuple[str, str]:
         return f"a {type(error).__name__}", message[:200]
     if not where.startswith(LIBRARY):
         return f"from {Path(where).parent.name}/{Path(where).name}", message[:200]
-    words = {argument, argument.replace("_", " "), argument.rstrip("s")}
+    words = {argument, argument.replace("_", " "), argument.rstrip("s")} | (POSITIONAL if argument == "data" else set())
     if not any(re.search(rf"\b{re.escape(word)}", message) for word in words):
         return "argument not named", message[:200]
     return "named", message[:200]

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import check_finite
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, check_scalar, is_traced, require
 from fisherjax._types import Scalar
-from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity import GainMatrix, check_gain_matrix
 from fisherjax.dmft import Replicas, as_structure, covariance_rows
 from fisherjax.numerics import Nonlinearity, coarse_nonlinearity, full_precision
 from fisherjax.simulate import checked_times, solver_grid
@@ -32,7 +32,7 @@ def continuous_curve(
     settle: Scalar = 0.0,
     num_units: int = 1,
     nonlinearity: object = "tanh",
-    input_pattern: object = None,
+    input_pattern: Any = None,
     dt: Scalar = 0.05,
 ) -> FisherCurve:
     """Large-N Fisher information about a stimulus in ẋ = −x + J φ(x) + θ w u(t) + √2 σ ξ(t), unit by unit.
@@ -78,7 +78,7 @@ def continuous_curve(
     check_choice("protocol", protocol, PROTOCOLS)
     num_units = check_integer("num_units", num_units, minimum=1)
     check_scalar("stimulus", stimulus)
-    dtype = gain_matrix.gains.dtype
+    dtype = check_gain_matrix(gain_matrix).gains.dtype
     intensity, pattern = noise_and_pattern(gain_matrix, noise_std, input_pattern)
     recorded = times_after_onset(times, dtype)
     grid = _grid(recorded, settle, dt, pulse=protocol == "pulse")
@@ -170,16 +170,13 @@ def times_after_onset(times: object, dtype: Any) -> Float[Array, " T"]:
     return recorded
 
 
-def noise_and_pattern(gain_matrix: GainMatrix, noise_std: Any, input_pattern: object) -> tuple[Array, Array]:
+def noise_and_pattern(gain_matrix: GainMatrix, noise_std: Any, input_pattern: Any) -> tuple[Array, Array]:
     """Noise intensity σ² and input strength of every population."""
     count, dtype = gain_matrix.num_populations, gain_matrix.gains.dtype
     intensity = as_structure(gain_matrix, noise_std).intensity
     if not is_traced(intensity):
         lowest = float(np.asarray(intensity).min())
         require(lowest > 0, f"noise_std must be above 0, got {lowest:g}: without it Fisher information is infinite")
-    pattern = (
-        jnp.zeros(count, dtype).at[0].set(1) if input_pattern is None else jnp.asarray(input_pattern).astype(dtype)
-    )
-    require(pattern.shape == (count,), f"input_pattern must have shape ({count},), got {pattern.shape}")
-    check_finite("input_pattern", pattern)
-    return intensity, pattern
+    if input_pattern is None:
+        return intensity, jnp.zeros(count, dtype).at[0].set(1)
+    return intensity, as_real("input_pattern", input_pattern, f"{count}").astype(dtype)

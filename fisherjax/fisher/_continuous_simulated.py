@@ -7,9 +7,10 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_integer, check_key, check_scalar
+from fisherjax._arrays import check_float_type
+from fisherjax._errors import check_choice, check_flag, check_integer, check_key, check_scalar
 from fisherjax._types import Key, Scalar
-from fisherjax.connectivity import GainMatrix, population_index, population_sizes
+from fisherjax.connectivity import GainMatrix, check_gain_matrix, population_index, population_sizes
 from fisherjax.networks import RateNetwork
 from fisherjax.numerics import as_nonlinearity, full_precision, progress_bar
 from fisherjax.simulate import (
@@ -79,6 +80,9 @@ def simulated_continuous_curve(
     check_scalar("stimulus", stimulus)
     check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
     check_scalar("settle", settle, minimum=0.0)
+    check_scalar("dt", dt, minimum=0.0, strict=True)
+    check_gain_matrix(gain_matrix)
+    dtype, progress = check_float_type("dtype", dtype), check_flag("progress", progress)
     _, pattern = noise_and_pattern(gain_matrix, noise_std, input_pattern)
     recorded = times_after_onset(times, dtype)
     sizes = population_sizes(gain_matrix, num_units)

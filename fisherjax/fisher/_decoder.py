@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_confidence, check_key, check_share, require
+from fisherjax._errors import check_choice, check_confidence, check_flag, check_key, check_share, require
 from fisherjax._types import Key
 from fisherjax.numerics import fit_parameters, full_precision
 
@@ -94,7 +94,7 @@ def decoder(
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
     require(minus.ndim == 2, f"responses_minus must have shape (trials, units), got {minus.shape}")
     told = ""
-    if robust:
+    if check_flag("robust", robust):
         minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
     split_key, fit_key = jax.random.split(key)
     parts = 2 if method == "early-stopped" else 1

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_confidence, check_share, is_traced, require
+from fisherjax._errors import check_confidence, check_flag, check_share, is_traced, require
 from fisherjax._types import Scalar
 from fisherjax.numerics import full_precision
 
@@ -106,6 +106,7 @@ def direct(
     confidence = check_confidence(confidence)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
     single = minus.ndim == 2
+    robust = check_flag("robust", robust)
     require(single or not (robust or blocks is not None), "robust and blocks take one stimulus parameter, not several")
     if shrinkage is not None:
         require(not robust and blocks is None, "shrinkage cannot be combined with robust or blocks")
@@ -166,7 +167,7 @@ def shuffled(
     confidence = check_confidence(confidence)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
     method = "shuffled"
-    if robust:
+    if check_flag("robust", robust):
         require(minus.ndim == 2, "robust takes one stimulus parameter, not several")
         minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
         method += told

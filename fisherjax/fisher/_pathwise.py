@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_confidence, is_traced, require
+from fisherjax._errors import check_confidence, check_flag, is_traced, require
 from fisherjax.numerics import full_precision
 
 from ._diagnosis import diagnose
@@ -87,7 +87,7 @@ def pathwise(responses: Any, derivatives: Any, *, robust: bool = False, confiden
     confidence = check_confidence(confidence)
     values, slopes, scalar = check_paths(responses, derivatives)
     method = "pathwise"
-    if robust:
+    if check_flag("robust", robust):
         require(not is_traced(values), "robust needs concrete responses: call this outside of jit, grad and vmap")
         kept = without_outliers([np.asarray(values, np.float64)])[0]
         values, slopes = values[kept], slopes[kept]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_confidence, check_integer, check_key, is_traced, require, suggest
+from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, is_traced, require, suggest
 from fisherjax._types import Key
 from fisherjax.numerics import full_precision
 
@@ -121,8 +121,7 @@ def bootstrap(
             "paired must be given for an estimator of your own: True draws the same trials from every array",
         )
         paired = prepared.name == "pathwise"
-    elif not isinstance(paired, bool):
-        raise TypeError(f"paired must be True or False, got {paired!r}")
+    paired = check_flag("paired", paired)
     value, error, naive, resolved = _bootstrap(prepared.arrays, key, prepared.values, num_resamples, paired)
     if not is_traced(resolved):
         share = float(jnp.min(resolved)) / num_resamples
@@ -157,9 +156,12 @@ def _prepare(
         )
         estimator = "direct" if len(data) == 3 else "pathwise"
     if callable(estimator):
-        require(not robust, "robust is for the named estimators; set trials aside before you call your own")
+        require(
+            not check_flag("robust", robust),
+            "robust is for the named estimators; set trials aside before you call your own",
+        )
         return _prepare_function(data, estimator, left_out)
-    if estimator not in _NAMED:
+    if not isinstance(estimator, str) or estimator not in _NAMED:
         hint = suggest(estimator, _NAMED)
         raise ValueError(f"estimator must be a function or one of {', '.join(_NAMED)}; got {estimator!r}{hint}")
     values, count = _NAMED[estimator]
@@ -168,7 +170,7 @@ def _prepare(
         return _prepare_paths(data, robust, left_out)
     minus, plus, step = check_pairs(*data)
     name, told = estimator, ""
-    if robust:
+    if check_flag("robust", robust):
         require(minus.ndim == 2, "robust takes one stimulus parameter, not several")
         minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
     _check_parts((minus, plus), left_out)
@@ -186,7 +188,7 @@ def _prepare_paths(data: tuple[Any, ...], robust: bool, left_out: int | None) ->
     responses, slopes, scalar = check_paths(*data)
     name, diagnosis = "pathwise", None
     if not is_traced((responses, slopes)):
-        if robust:
+        if check_flag("robust", robust):
             kept = without_outliers([np.asarray(responses, np.float64)])[0]
             responses, slopes = responses[kept], slopes[kept]
             name += f", {int((~kept).sum())} of {len(kept)} trials set aside"
