@@ -97,7 +97,13 @@ def cases(key):
         yield (
             f"estimate, {method}",
             lambda devices, method=method: fisher.estimate(
-                respond, 0.4, key=key, num_trials=101, method=method, separation=0.1, devices=devices
+                respond,
+                0.4,
+                key=key,
+                num_trials=101,
+                method=method,
+                devices=devices,
+                separation=None if method == "pathwise" else 0.1,
             ),
         )
     yield (
