@@ -166,7 +166,12 @@ def test_a_profile_keeps_what_is_finite_and_names_the_rest(key):
         (lambda theta, key: theta * SLOPES, {}, ValueError, "respond returns the same response for every key"),
         (lambda theta: theta * SLOPES, {}, TypeError, r"respond must take \(stimulus, key\)"),
         (lambda theta, key: {"r": SLOPES}, {}, TypeError, r"respond must return one vector \(p,\)"),
-        (lambda theta, key: jax.lax.complex(SLOPES, SLOPES), {}, TypeError, "respond must return real numbers, got complex"),
+        (
+            lambda theta, key: jax.lax.complex(SLOPES, SLOPES),
+            {},
+            TypeError,
+            "respond must return real numbers, got complex",
+        ),
         (smooth, {"separation": 0.1}, ValueError, "separation has no meaning for method='pathwise'"),
         (smooth, {"confidence": 95}, ValueError, "confidence must be strictly between 0 and 1"),
         (
