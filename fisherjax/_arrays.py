@@ -8,6 +8,7 @@ Traced arrays pass with what is known of them, their shape and type.
 """
 
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -172,7 +173,11 @@ def check_finite(name: str, value: Any) -> None:
     """Refuse an array that holds NaN or an infinity."""
     if isinstance(value, Tracer) or _all_finite(value):
         return
-    bad = int(jnp.sum(~jnp.isfinite(value)) if _stays(value) else np.sum(~np.isfinite(np.asarray(value))))
+    bad = int(
+        _where_it_lies(lambda x: jnp.sum(~jnp.isfinite(x)), value)
+        if _stays(value)
+        else np.sum(~np.isfinite(np.asarray(value)))
+    )
     size = np.size(value)
     where = ""
     if np.ndim(value) and not _stays(value):
@@ -285,17 +290,25 @@ def _check_range(name: str, array: Array, minimum: float | None, maximum: float 
     if isinstance(array, Tracer) or array.size == 0:
         return
     if minimum is not None:
-        least = float(jnp.min(array)) if _stays(array) else float(np.min(np.asarray(array)))
+        least = float(_where_it_lies(jnp.min, array)) if _stays(array) else float(np.min(np.asarray(array)))
         require(least >= minimum, f"{name} must be at least {minimum:g}, but its least entry is {least:g}")
     if maximum is not None:
-        most = float(jnp.max(array)) if _stays(array) else float(np.max(np.asarray(array)))
+        most = float(_where_it_lies(jnp.max, array)) if _stays(array) else float(np.max(np.asarray(array)))
         require(most <= maximum, f"{name} must be at most {maximum:g}, but its largest entry is {most:g}")
 
 
 def _all_finite(array: Any) -> bool:
     if isinstance(array, Tracer):
         return True
-    return bool(jnp.all(jnp.isfinite(array)) if _stays(array) else np.isfinite(np.asarray(array)).all())
+    if _stays(array):
+        return bool(_where_it_lies(lambda x: jnp.all(jnp.isfinite(x)), array))
+    return bool(np.isfinite(np.asarray(array)).all())
+
+
+def _where_it_lies(function: Callable[[Array], Array], array: Array) -> Array:
+    """A number of an array that is not brought here; at once, inside of jit too, where it is a known array."""
+    with jax.ensure_compile_time_eval():
+        return function(array)
 
 
 def _stays(array: Any) -> bool:
