@@ -77,7 +77,7 @@ def test_optimize_does_the_whole_loop(tmp_path, capsys):
 
 def test_curve_reads_a_text_table(tmp_path, capsys):
     table = tmp_path / "gains.txt"
-    table.write_text("1.0, 0.5\n0.2 0.9\n")
+    table.write_text("1.0, 0.5\n0.2, 0.9\n")
     out = tmp_path / "curve"
     arguments = ["curve", "--gains", str(table), "--fractions", "0.3", "0.7", "--steps", "3", "--units", "100"]
     assert main([*arguments, "--out", str(out)]) == 0
