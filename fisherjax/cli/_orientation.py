@@ -1,6 +1,7 @@
 """The orientation study: train a network on gratings, sample what its outputs know, and compare the methods."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +26,11 @@ Respond = Callable[[Any, Any], Any]
 
 
 class _Variance(NamedTuple):
-    """Relative bias and spread of estimates over many data sets, by method."""
+    """Relative bias and spread of estimates over many data sets, by method, each with its standard error."""
 
-    bias: dict[str, list[float]]  # along the separations
-    spread: dict[str, list[float]]  # along the separations
-    spread_by_trials: dict[str, list[float]]
+    bias: dict[str, tuple[np.ndarray, np.ndarray]]  # along the separations
+    spread: dict[str, tuple[np.ndarray, np.ndarray]]  # along the separations
+    spread_by_trials: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 class _Found(NamedTuple):
@@ -156,7 +157,12 @@ def _sections(command: Estimate, found: _Found, figures: dict[str, Path]) -> lis
                     "the same number of evaluations, T per condition or 2T in all."
                 )
             ],
-            [Figure(figures["variance"], f"Over {_REPLICATES} independent data sets each, θ = 45°.")],
+            [
+                Figure(
+                    figures["variance"],
+                    f"Over {_REPLICATES} independent data sets each, θ = 45°. Bars: one standard error.",
+                )
+            ],
         ),
     ]
 
@@ -218,18 +224,30 @@ def _variance_study(respond: Respond, key: jax.Array) -> _Variance:
     exact = {trials: np.asarray(_by_derivatives(respond, angle, keys, trials)) for trials in _TRIALS}
     by_step = [differences(step, middle_trials) | {"pathwise": exact[middle_trials]} for step in _SEPARATIONS]
     by_trials = [differences(middle_step, trials) | {"pathwise": exact[trials]} for trials in _TRIALS]
-    truth = np.mean([part.mean() for part in exact.values()])
+    means = np.array([part.mean() for part in exact.values()])
+    truth = float(means.mean())
+    truth_error = math.hypot(*(part.std(ddof=1) / math.sqrt(_REPLICATES) for part in exact.values())) / len(means)
 
-    def along(parts: list[dict[str, np.ndarray]], statistic: Callable[[np.ndarray], float]) -> dict[str, list[float]]:
-        return {name: [statistic(part[name]) for part in parts] for name in parts[0]}
+    def along(
+        parts: list[dict[str, np.ndarray]], statistic: Callable[[np.ndarray], tuple[float, float]]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        pairs = {name: np.array([statistic(part[name]) for part in parts]) for name in parts[0]}
+        return {name: (pair[:, 0], pair[:, 1]) for name, pair in pairs.items()}
 
-    def spread(values: np.ndarray) -> float:
-        return float(values.std() / truth)
+    def bias(values: np.ndarray) -> tuple[float, float]:
+        # an upper bound where the estimates are among those that the truth is the mean of
+        mean, error = values.mean() / truth, values.std(ddof=1) / math.sqrt(len(values))
+        return mean - 1, math.hypot(error, mean * truth_error) / truth
+
+    def spread(values: np.ndarray) -> tuple[float, float]:
+        """Standard deviation, with the error that its jackknife gives whatever the distribution."""
+        count, squares = len(values), (values - values.mean()) ** 2
+        without = np.sqrt((squares.sum() - squares * count / (count - 1)) / (count - 2))
+        error = math.sqrt((count - 1) / count * np.sum((without - without.mean()) ** 2))
+        return values.std(ddof=1) / truth, error / truth
 
     return _Variance(
-        bias=along(by_step, lambda values: float(values.mean() / truth - 1)),
-        spread=along(by_step, spread),
-        spread_by_trials=along(by_trials, spread),
+        bias=along(by_step, bias), spread=along(by_step, spread), spread_by_trials=along(by_trials, spread)
     )
 
 

@@ -25,6 +25,14 @@ from ._probe import label_folds, probe
 from ._shepard import monotone_fit, stress, warn_unresolved
 from ._steps import Step, predicted_steps, simulated_steps
 
+_WITH_ERROR = (
+    "smallest_stretch",
+    "largest_stretch",
+    "neighbours",
+    "participation_ratio",
+    "class_neighbours",
+    "probe_accuracy",
+)
 _SHOWN = 5  # times whose distances are kept by default
 
 
@@ -53,6 +61,13 @@ class GeometryCurve(Result):
     """Bootstrap over stimuli and networks."""
     spearman_interval: Float[np.ndarray, "T 2"] | None = None
     kendall_interval: Float[np.ndarray, "T 2"] | None = None
+    smallest_stretch_error: Float[np.ndarray, " T"] | None = None
+    """One standard error over networks, as those below; none of a prediction or of one network."""
+    largest_stretch_error: Float[np.ndarray, " T"] | None = None
+    neighbours_error: Float[np.ndarray, " T"] | None = None
+    participation_ratio_error: Float[np.ndarray, " T"] | None = None
+    class_neighbours_error: Float[np.ndarray, " T"] | None = None
+    probe_accuracy_error: Float[np.ndarray, " T"] | None = None
 
 
 class GeometryComparison(Result):
@@ -261,6 +276,13 @@ def _summarise(
         rows.append(row)
         samples.append(resampled)
     values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    if len(rows) > 1:
+        root = np.sqrt(len(rows))
+        values |= {
+            f"{name}_error": float(np.std([row[name] for row in rows], ddof=1) / root)
+            for name in _WITH_ERROR
+            if name in rows[0]
+        }
     mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0))
     ordered = mean[known.order].astype(np.float64)
     values["stress"] = stress(ordered, monotone_fit(ordered)) if varies(mean) else np.nan

@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
+from fisherjax._arrays import host_real
+from fisherjax._errors import require
 from fisherjax.dynamics import (
     Decisions,
     Relaxation,
@@ -15,20 +17,22 @@ from fisherjax.dynamics import (
     TrajectorySpectrum,
     TransientGrowth,
 )
-from fisherjax.fisher import ConvolutionalInformation, Eigendistortion
+from fisherjax.fisher import ConvolutionalInformation, Eigendistortion, FisherEstimate
 from fisherjax.networks import Response
 from fisherjax.training import StageHistory
 
+from ._checks import check_axes, check_result, check_results, check_sequence, drawable
 from ._style import COLORS, axes_or_new
 
 
 def stages(
     histories: Mapping[str, StageHistory], ax: Axes | None = None, *, color: str | None = None, label: str = ""
 ) -> Axes:
-    """Validation accuracy over the updates of all stages of training, one after another.
+    """Validation accuracy over the updates of all stages of training, one after another, as a line.
 
     Stages in which nothing is classified leave a gap. With a label, all are drawn in one colour as one course.
     """
+    check_results("histories", histories, StageHistory)
     ax = axes_or_new(ax)
     done = 0
     for index, (name, history) in enumerate(histories.items()):
@@ -36,7 +40,7 @@ def stages(
         known = np.isfinite(history.validation_accuracy)
         if known.any():
             text = (label if index == 0 else None) if label else name
-            ax.plot(done + history.evaluated[known], history.validation_accuracy[known], ".-", color=shade, label=text)
+            ax.plot(done + history.evaluated[known], history.validation_accuracy[known], "-", color=shade, label=text)
         if not label:
             ax.axvspan(done, done + len(history.loss), color=shade, alpha=0.07, linewidth=0)
         done += len(history.loss)
@@ -49,6 +53,7 @@ def stages(
 
 def certificate(found: StabilityCertificate, ax: Axes | None = None) -> Axes:
     """Bounds per area: of the largest singular value and of the symmetric part; below the line is certified."""
+    check_result("found", found, StabilityCertificate)
     ax = axes_or_new(ax)
     areas = np.arange(len(found.singular))
     ax.axhline(1, color="black", linewidth=1)
@@ -65,8 +70,9 @@ def certificate(found: StabilityCertificate, ax: Axes | None = None) -> Axes:
 
 def trajectory_spectrum(found: TrajectorySpectrum, ax: Axes | None = None) -> Axes:
     """|λ| of the leading eigenvalues of the Jacobian over time; unconverged ones are hollow."""
+    check_result("found", found, TrajectorySpectrum)
     ax = axes_or_new(ax)
-    sizes = np.abs(found.eigenvalues)
+    sizes = drawable(ax, np.abs(found.eigenvalues))
     times = np.broadcast_to(found.steps[:, None], sizes.shape)
     sure = found.converged & np.isfinite(sizes)
     ax.axhline(1, color="black", linewidth=1)
@@ -81,16 +87,24 @@ def trajectory_spectrum(found: TrajectorySpectrum, ax: Axes | None = None) -> Ax
 
 
 def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = None) -> Axes:
-    """Accuracy and mean confidence at every step; ticks below are reaction times."""
+    """Accuracy, with a band of one standard error over images, and mean confidence at every step.
+
+    Ticks below are the reaction times of images that are decided.
+    """
+    check_result("found", found, Decisions)
     ax = axes_or_new(ax)
     times = np.arange(1, len(found.accuracy) + 1)
-    ax.plot(times, found.accuracy, color=COLORS[0], label="accuracy")
+    accuracy = drawable(ax, found.accuracy)
+    ax.plot(times, accuracy, color=COLORS[0], label="accuracy")
+    error = np.sqrt(accuracy * (1 - accuracy) / len(found.reaction_time))
+    ax.fill_between(times, accuracy - error, accuracy + error, color=COLORS[0], alpha=0.25, linewidth=0)
     ax.plot(times, found.confidence, color=COLORS[1], label="mean confidence")
     if onset is not None:
         ax.axvline(onset, color="0.6", linewidth=1, linestyle=":", label="image appears")
     known = found.reaction_time[np.isfinite(found.reaction_time)] + (onset or 0)
     if len(known):
-        ax.plot(known, np.full(len(known), -0.04), "|", color=COLORS[2], alpha=0.4, label="reaction times")
+        share = f" ({len(known)} of {len(found.reaction_time)} images)"
+        ax.plot(known, np.full(len(known), -0.04), "|", color=COLORS[2], alpha=0.4, label=f"reaction times{share}")
     ax.set_xlabel("time (steps)")
     ax.set_ylabel("share, probability")
     ax.set_ylim(-0.08, 1.03)
@@ -100,10 +114,10 @@ def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = N
 
 def robustness(found: Robustness, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]) -> Axes:
     """Accuracy against the level of noise, with standard errors."""
+    check_result("found", found, Robustness)
     ax = axes_or_new(ax)
-    ax.errorbar(
-        found.noise_std, found.accuracy, found.standard_error, fmt="o-", color=color, capsize=2, label=label or None
-    )
+    accuracy = drawable(ax, found.accuracy)
+    ax.errorbar(found.noise_std, accuracy, found.standard_error, fmt="o-", color=color, capsize=2, label=label or None)
     ax.set_xlabel("standard deviation of the noise")
     ax.set_ylabel("accuracy")
     ax.set_ylim(0, 1.03)
@@ -114,8 +128,10 @@ def robustness(found: Robustness, ax: Axes | None = None, *, label: str = "", co
 
 def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     """Distance to the state before the image after its offset, one line per image."""
+    check_result("found", found, Relaxation)
     ax = axes_or_new(ax)
-    ax.plot(np.arange(len(found.distance)), found.distance, color=COLORS[0], alpha=min(1, 5 / found.distance.shape[1]))
+    distance = drawable(ax, found.distance, positive=True)
+    ax.plot(np.arange(len(distance)), distance, color=COLORS[0], alpha=min(1, 5 / found.distance.shape[1]))
     ax.set_yscale("log")
     ax.set_xlabel("steps since the image vanished")
     ax.set_ylabel("r.m.s. distance to baseline")
@@ -126,13 +142,18 @@ def convolutional_information(
     theory: ConvolutionalInformation, ax: Axes | None = None, *, measured: Sequence[Any] = (), onset: int | None = None
 ) -> Axes:
     """Fisher information through time: theory as a line, estimates (one per time) as points with error bars."""
+    check_result("theory", theory, ConvolutionalInformation)
+    check_sequence("measured", measured, FisherEstimate)
+    require(
+        len(measured) in {0, len(theory.steps)}, f"measured must be one estimate for each of {len(theory.steps)} times"
+    )
     ax = axes_or_new(ax)
-    ax.plot(theory.steps, theory.information, color=COLORS[0], label="linearised noise")
+    ax.plot(theory.steps, drawable(ax, theory.information), color=COLORS[0], label="linearised noise")
     if measured:
         values, errors = (
             np.array([float(getattr(one, name)) for one in measured]) for name in ("value", "standard_error")
         )
-        ax.errorbar(theory.steps, values, errors, fmt="o", color=COLORS[0], capsize=2, label="simulation")
+        ax.errorbar(theory.steps, drawable(ax, values), errors, fmt="o", color=COLORS[0], capsize=2, label="simulation")
     if onset is not None:
         ax.axvline(onset, color="0.6", linewidth=1, linestyle=":")
     ax.set_xlabel("time (steps)")
@@ -146,11 +167,14 @@ def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, 
 
     Changes of colour are drawn about grey, those of grey images in red and blue about zero.
     """
+    check_result("most", most, Eigendistortion)
+    check_result("least", least, Eigendistortion)
+    picture = host_real("image", image, "height width channels")
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
         axes = plt.subplots(1, 3, figsize=(9, 3))[1]
-    picture = np.asarray(image, float)
+    check_axes(axes, 3)
     low, high = picture.min(), picture.max()
     shown = (picture - low) / ((high - low) or 1)
     axes[0].imshow(shown if shown.shape[-1] == 3 else shown.mean(-1), cmap="gray")
@@ -176,6 +200,7 @@ def class_probabilities(
 
     `image` is the place in the batch; None for a response to one image without batch.
     """
+    check_result("response", response, Response)
     ax = axes_or_new(ax)
     found = np.asarray(response.probabilities)
     found = found if image is None else found[:, image]
@@ -193,6 +218,7 @@ def class_probabilities(
 
 def area_activity(response: Response, ax: Axes | None = None, *, image: int | None = None) -> Axes:
     """Mean of ρ(r) over every recorded area through time, relative to its largest."""
+    check_result("response", response, Response)
     ax = axes_or_new(ax)
     shades = colormaps["viridis"](np.linspace(0, 0.9, max(len(response.areas), 2)))
     for shade, area, maps in zip(shades, response.areas, response.activity, strict=False):
@@ -228,9 +254,10 @@ def spectra(found: Sequence[Any], alpha: Sequence[float], ax: Axes | None = None
 
 def transient_growth(found: TransientGrowth, ax: Axes | None = None) -> Axes:
     """Largest factor by which a perturbation has grown, against the steps since."""
+    check_result("found", found, TransientGrowth)
     ax = axes_or_new(ax)
     ax.axhline(1, color="black", linewidth=1)
-    ax.plot(found.steps, found.growth, "o-", color=COLORS[0])
+    ax.plot(found.steps, drawable(ax, found.growth), "o-", color=COLORS[0])
     ax.set_xlabel("steps since the perturbation")
     ax.set_ylabel("largest growth (σ_max)")
     ax.set_ylim(bottom=0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fisherjax._errors import require
 from fisherjax.dynamics import (
     Decisions,
     Relaxation,
@@ -19,6 +20,7 @@ from fisherjax.networks import Response
 from fisherjax.training import ConvolutionalTraining
 
 from . import _convolutional as panel
+from ._checks import check_path, check_result, check_results, check_sequence
 from ._files import new_figure, write_figure
 from ._style import COLORS, style
 
@@ -27,6 +29,10 @@ def save_convolutional_training(
     path: Path, trained: ConvolutionalTraining, decided: Decisions, bounds: StabilityCertificate, *, onset: int
 ) -> Path:
     """Course of all stages, decisions through time on test images, and stability bounds of every area."""
+    path = check_path(path)
+    check_result("trained", trained, ConvolutionalTraining)
+    check_result("decided", decided, Decisions)
+    check_result("bounds", bounds, StabilityCertificate)
     with style():
         figure, ((course, time, stability),) = new_figure(1, 3, (15, 4.2))
         panel.stages(trained.histories, course)
@@ -38,6 +44,8 @@ def save_convolutional_training(
 
 def save_response(path: Path, picture: Any, response: Response, names: Sequence[str], *, top: int = 5) -> Path:
     """A picture as the network sees it, its most probable classes and the activity of all areas through time."""
+    path = check_path(path)
+    check_result("response", response, Response)
     with style():
         figure, ((seen, classes, areas),) = new_figure(1, 3, (14, 4.2))
         _show(picture, seen)
@@ -58,6 +66,12 @@ def save_stability(
     onset: int,
 ) -> Path:
     """Certified bounds, eigenvalues of every area, those along a response, and transient growth, where there are."""
+    path = check_path(path)
+    if bounds is not None:
+        check_result("bounds", bounds, StabilityCertificate)
+    check_result("along", along, TrajectorySpectrum)
+    if growth is not None:
+        check_result("growth", growth, TransientGrowth)
     with style():
         figure, ((bounded, plane), (time, grown)) = new_figure(2, 2, (11, 8))
         if bounds is None:
@@ -86,6 +100,13 @@ def save_decisions(
     onset: int,
 ) -> Path:
     """Decisions through time, accuracy under noise, and the way back to the baseline, where there are."""
+    path = check_path(path)
+    if decided is not None:
+        check_result("decided", decided, Decisions)
+    check_results("noisy", noisy, Robustness)
+    if back is not None:
+        check_result("back", back, Relaxation)
+    require(decided is not None or bool(noisy) or back is not None, "one of decided, noisy and back must be given")
     panels = [decided is not None, bool(noisy), back is not None]
     with style():
         figure, (axes,) = new_figure(1, sum(panels), (5 * sum(panels), 4.2))
@@ -110,6 +131,12 @@ def save_convolutional_information(
     onset: int,
 ) -> Path:
     """Fisher information about every parameter through time, predicted and measured."""
+    path = check_path(path)
+    check_results("theory", theory, ConvolutionalInformation)
+    for name in theory:
+        require(name in measured, f"measured has no estimates for {name!r}")
+        require(name in units, f"units has none for {name!r}")
+        check_sequence(f"measured[{name!r}]", measured[name], FisherEstimate)
     with style():
         figure, (axes,) = new_figure(1, len(theory), (5 * len(theory), 4.2))
         for ax, (name, found) in zip(axes, theory.items(), strict=True):
@@ -121,6 +148,7 @@ def save_convolutional_information(
 
 def save_eigendistortions(path: Path, image: Any, most: Eigendistortion, least: Eigendistortion) -> Path:
     """An image and its most and least noticeable distortions."""
+    path = check_path(path)
     with style():
         figure, (axes,) = new_figure(1, 3, (10, 3.6))
         panel.eigendistortions(image, most, least, axes)

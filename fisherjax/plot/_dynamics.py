@@ -9,8 +9,11 @@ import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
 
+from fisherjax._arrays import host_real
+from fisherjax._errors import check_integer
 from fisherjax.dynamics import FixedPoints, PrincipalComponents, jacobian, modes
 
+from ._checks import check_path, check_result
 from ._style import COLORS, axes_or_new
 
 
@@ -30,6 +33,13 @@ def state_space(
     Attractors are filled (grey where a mode is marginal), points with growing modes open, in a colour for each
     number of such modes. With the `step` function, short lines show the directions in which saddles are left.
     """
+    check_result("components", components, PrincipalComponents)
+    if fixed_points is not None:
+        check_result("fixed_points", fixed_points, FixedPoints)
+    check_integer("dimensions", dimensions, minimum=2, maximum=3)
+    check_integer("max_trajectories", max_trajectories, minimum=0)
+    if states is not None:
+        host_real("states", states, "steps trials units")
     if ax is None:
         ax = plt.figure().add_subplot(projection=None if dimensions == 2 else "3d")
     chosen = slice(0, dimensions)
@@ -78,6 +88,7 @@ def transition_graph(graph: nx.DiGraph, ax: Axes | None = None, *, positions: An
 
     `positions` (K, 2), for instance principal coordinates, place the nodes; a spring layout otherwise.
     """
+    check_result("graph", graph, nx.DiGraph)
     ax = axes_or_new(ax)
     if positions is None:
         places = nx.spring_layout(graph, seed=0, weight="probability")
@@ -120,6 +131,10 @@ def write_state_space_html(
     ImportError
         If plotly is not installed.
     """
+    target = check_path(path)
+    check_result("components", components, PrincipalComponents)
+    if fixed_points is not None:
+        check_result("fixed_points", fixed_points, FixedPoints)
     try:
         import plotly.graph_objects as go  # noqa: PLC0415
     except ImportError as error:
@@ -150,7 +165,6 @@ def write_state_space_html(
     ]
     axes = dict(zip(("xaxis_title", "yaxis_title", "zaxis_title"), titles, strict=False))
     figure.update_layout(scene=axes, margin={"l": 0, "r": 0, "t": 0, "b": 0})
-    target = Path(path)
     figure.write_html(target, include_plotlyjs=True)
     return target
 

@@ -6,11 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from fisherjax._arrays import host_real
 from fisherjax.connectivity import GainMatrix, spectral_radius
 from fisherjax.fisher import FisherCurve
 from fisherjax.geometry import DistanceCorrelation, GeometryCurve, ShepardDiagram
 from fisherjax.optimize import History
 
+from ._checks import check_axes, check_result, drawable
 from ._style import COLORS, axes_or_new, population_color
 
 _DECADES = 1e-5  # of the total that the logarithmic axis reaches down to
@@ -18,6 +20,7 @@ _DECADES = 1e-5  # of the total that the logarithmic axis reaches down to
 
 def gain_matrix(matrix: GainMatrix, ax: Axes | None = None) -> Axes:
     """Gains as a heat map: rows receive, columns send; the fractions of the populations on the axes."""
+    check_result("matrix", matrix, GainMatrix)
     ax = axes_or_new(ax)
     gains, fractions = np.asarray(matrix.gains), np.asarray(matrix.fractions)
     top = float(gains.max()) or 1.0
@@ -43,8 +46,10 @@ def weight_spectrum(
 
     That is the unit circle in discrete time, and the line Re λ = 1 in continuous time.
     """
+    if matrix is not None:
+        check_result("matrix", matrix, GainMatrix)
+    values = np.linalg.eigvals(host_real("weights", weights, "units units"))
     ax = axes_or_new(ax)
-    values = np.linalg.eigvals(np.asarray(weights))
     ax.scatter(values.real, values.imag, s=3, color=COLORS[0], alpha=0.5, linewidths=0, label="eigenvalues of J")
     angle = np.linspace(0, 2 * np.pi, 400)
     if continuous:
@@ -81,8 +86,9 @@ def fisher_curve(
     """Fisher information over time: theory as lines, measurement as points with one standard error.
 
     Populations keep their colours; the total is black, or `color`. Values that are not positive cannot be
-    shown on the logarithmic axis and are left out.
+    shown on the logarithmic axis; they are gaps, and counted in a corner.
     """
+    check_result("curve", curve, FisherCurve)
     ax = axes_or_new(ax)
     times, prefix = np.asarray(curve.times), f"{label} " if label else ""
     measured = curve.standard_error is not None
@@ -100,7 +106,7 @@ def fisher_curve(
             for index in range(count)
         ]
     for value, error, shade, name in rows:
-        shown = np.where(value > 0, value, np.nan)
+        shown = drawable(ax, value, positive=True)
         if measured:
             bars = None if error is None else np.minimum(np.asarray(error), 0.999 * np.abs(shown))
             ax.errorbar(times, shown, bars, fmt="o", markersize=4, capsize=2, color=shade, label=name)
@@ -108,7 +114,7 @@ def fisher_curve(
             ax.plot(times, shown, "--" if dashed else "-", color=shade, alpha=0.8 if dashed else 1, label=name)
     ax.set_yscale("log")
     # a population that a stimulus has not reached would stretch the axis over empty decades
-    top = float(np.nanmax(np.asarray(curve.total)))
+    top = float(np.max(np.asarray(curve.total), initial=0, where=np.isfinite(curve.total)))
     if top > 0 and ax.get_ylim()[0] < _DECADES * top:
         ax.set_ylim(bottom=_DECADES * top)
     ax.set_xlabel("time (steps)")
@@ -119,17 +125,19 @@ def fisher_curve(
 
 def history(record: History, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
     """How a search got there: the objective, and the spectral radii and the alignment, at every step."""
+    check_result("record", record, History)
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
         axes = tuple(plt.subplots(1, 2, figsize=(9, 3.4))[1])
-    value_axes, spectrum_axes = axes
+    value_axes, spectrum_axes = check_axes(axes, 2)
     steps = np.arange(1, len(record.value) + 1)
-    value_axes.plot(steps, record.value, color=COLORS[0])
+    value_axes.plot(steps, drawable(value_axes, record.value), color=COLORS[0])
     value_axes.set_ylabel("objective")
     # the first generations are far below the rest and would hide what follows
-    low, high = np.quantile(np.asarray(record.value), [0.02, 1.0])
-    value_axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))
+    low, high = np.nanquantile(np.asarray(record.value), [0.02, 1.0])
+    if high > low:
+        value_axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))
     spectrum_axes.plot(steps, record.weight_spectral_radius, color=COLORS[1], label="√ρ(G), radius of the weights")
     if record.diffusion_spectral_radius is not None:
         spectrum_axes.plot(steps, record.diffusion_spectral_radius, color=COLORS[0], label="ρ(A), Fisher diffusion")
@@ -147,6 +155,7 @@ def history(record: History, axes: tuple[Axes, Axes] | None = None) -> tuple[Axe
 
 def shepard(diagram: ShepardDiagram, ax: Axes | None = None) -> Axes:
     """Shepard diagram: latent against original distance of every pair, and the monotone fit."""
+    check_result("diagram", diagram, ShepardDiagram)
     ax = axes_or_new(ax)
     order = np.argsort(diagram.original)
     ax.scatter(diagram.original, diagram.latent, s=3, color=COLORS[0], alpha=0.3, linewidths=0, rasterized=True)
@@ -155,7 +164,10 @@ def shepard(diagram: ShepardDiagram, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("latent distance")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    ax.set_title(f"r = {diagram.pearson:.2f}, stress {diagram.stress:.2f}")
+    resolved = np.isfinite(diagram.pearson)
+    ax.set_title(
+        f"r = {diagram.pearson:.2f}, stress {diagram.stress:.2f}" if resolved else "all latent distances equal"
+    )
     return ax
 
 
@@ -167,15 +179,20 @@ def distance_correlation(
     measured: bool = False,
     color: str | None = None,
 ) -> Axes:
-    """Correlation between original and latent distances over time; points with intervals if measured, else a line."""
+    """Correlation between original and latent distances over time; points with intervals if measured, else a line.
+
+    Points whose interval is not known, since no resamples were asked for, are hollow.
+    """
+    check_result("curve", curve, DistanceCorrelation, GeometryCurve)
     ax = axes_or_new(ax)
+    values = drawable(ax, curve.pearson)
     style = {"color": color or COLORS[0], "markersize": 4, "label": label}
     if measured and curve.pearson_interval is not None:
         low, high = curve.pearson_interval.T
-        reach = np.maximum([curve.pearson - low, high - curve.pearson], 0)
-        ax.errorbar(curve.times, curve.pearson, reach, fmt="o", capsize=2, linewidth=1, **style)
+        reach = np.maximum([values - low, high - values], 0)
+        ax.errorbar(curve.times, values, reach, fmt="o", capsize=2, linewidth=1, **style)
     else:
-        ax.plot(curve.times, curve.pearson, "o" if measured else "-", **style)
+        ax.plot(curve.times, values, "o" if measured else "-", markerfacecolor="none", **style)
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set_ylim(top=1.03)
     ax.set_xlabel("time (steps)")

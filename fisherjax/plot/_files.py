@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
+from fisherjax._errors import require
 from fisherjax._types import write_atomically
 
 
@@ -16,8 +17,11 @@ def new_figure(rows: int, columns: int, size: tuple[float | int, float | int]) -
 
 def write_figure(figure: Any, path: Path) -> Path:
     """Save and close a figure; a reader sees the old file or the whole new one."""
+    known = sorted(figure.canvas.get_supported_filetypes())
+    suffix = path.suffix.removeprefix(".") or "png"
+    require(suffix in known, f"path must end in one of {', '.join(known)}, got {path.name}")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix.removeprefix(".") or "png")
+    figure.savefig(buffer, format=suffix)
     plt.close(figure)
     write_atomically(path, buffer.getvalue())
     return path

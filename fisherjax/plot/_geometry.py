@@ -7,14 +7,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from fisherjax import geometry
+from fisherjax._errors import check_integer
 
 from . import _figures as panel
+from ._checks import check_path, check_result, drawable
 from ._files import new_figure, write_figure
 from ._style import COLORS, style
 
 
 def save_geometry(path: Path, found: geometry.GeometryComparison) -> Path:
     """Shepard diagrams at the kept times, then the correlation of distances over time."""
+    path = check_path(path)
+    check_result("found", found, geometry.GeometryComparison)
     pairs = np.triu_indices(len(found.original), 1)
     order = np.argsort(found.original[pairs])
     with style():
@@ -36,6 +40,9 @@ def save_geometry(path: Path, found: geometry.GeometryComparison) -> Path:
 
 def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: Any, count: int = 5) -> Path:
     """The pairs of images that were stretched and shrunk most at the last kept time, and where they lie."""
+    path = check_path(path)
+    check_result("found", found, geometry.GeometryComparison)
+    count = check_integer("count", count, minimum=1)
     rows, columns = np.triu_indices(len(found.original), 1)
     before, after = (np.asarray(part)[rows, columns] for part in (found.original, found.simulated[-1]))
     stretch = np.where(before > 0, after / np.where(before > 0, before, 1), np.nan)
@@ -69,34 +76,34 @@ def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: A
 
 
 def save_geometry_measures(path: Path, found: geometry.GeometryComparison) -> Path:
-    """Rank correlations, extremes of the stretch, neighbours, and dimension or classes over time."""
+    """Rank correlations, extremes of the stretch, neighbours, and dimension or classes over time.
+
+    Simulation as points with one standard error over networks, or with the interval of its bootstrap; hollow where
+    one network only was simulated and there is none.
+    """
+    path = check_path(path)
+    check_result("found", found, geometry.GeometryComparison)
     measured, theory = found.measured, found.theory
-    panels: list[tuple[str, dict[str, tuple[Any, Any]]]] = [
-        (
-            "rank correlations",
-            {name: (getattr(measured, name), getattr(theory, name)) for name in ("spearman", "kendall")},
-        ),
-        (
-            "stretch / its r.m.s.",
-            {
-                "largest": (measured.largest_stretch, theory.largest_stretch),
-                "smallest": (measured.smallest_stretch, theory.smallest_stretch),
-            },
-        ),
-        ("nearest neighbours kept", {"": (measured.neighbours, theory.neighbours)}),
-        ("participation ratio", {"": (measured.participation_ratio, None)}),
+    panels: list[tuple[str, dict[str, str]]] = [
+        ("rank correlations", {"spearman": "spearman", "kendall": "kendall"}),
+        ("stretch / its r.m.s.", {"largest": "largest_stretch", "smallest": "smallest_stretch"}),
+        ("nearest neighbours kept", {"": "neighbours"}),
+        ("participation ratio", {"": "participation_ratio"}),
     ]
     if measured.class_neighbours is not None:
-        classes = {"neighbours of the same class": (measured.class_neighbours, theory.class_neighbours)}
-        panels.append(("labels", classes | {"linear probe": (measured.probe_accuracy, None)}))
+        panels.append(
+            ("labels", {"neighbours of the same class": "class_neighbours", "linear probe": "probe_accuracy"})
+        )
     with style():
         figure, (axes,) = new_figure(1, len(panels), (3.3 * len(panels), 3.2))
         for ax, (title, curves) in zip(axes, panels, strict=True):
-            for index, (name, (points, line)) in enumerate(curves.items()):
-                ax.plot(measured.times, points, "o", markersize=4, color=COLORS[index], label=name)
+            stretched = title.startswith("stretch")
+            for index, (name, field) in enumerate(curves.items()):
+                points, line = drawable(ax, getattr(measured, field), positive=stretched), getattr(theory, field)
+                _points(ax, measured, field, points, COLORS[index], name)
                 if line is not None:
-                    ax.plot(theory.times, line, color=COLORS[index])
-            if title.startswith("stretch"):
+                    ax.plot(theory.times, drawable(ax, line, positive=stretched), color=COLORS[index])
+            if stretched:
                 ax.set_yscale("log")
             else:
                 ax.set_ylim(bottom=0)
@@ -105,3 +112,14 @@ def save_geometry_measures(path: Path, found: geometry.GeometryComparison) -> Pa
             if len(curves) > 1:
                 ax.legend()
         return write_figure(figure, path)
+
+
+def _points(ax: Any, measured: geometry.GeometryCurve, field: str, values: np.ndarray, color: str, name: str) -> None:
+    """Points with the interval of their bootstrap, else with the standard error over networks, else hollow."""
+    interval, error = getattr(measured, f"{field}_interval", None), getattr(measured, f"{field}_error", None)
+    style: Any = {"markersize": 4, "color": color, "label": name}
+    if interval is None and error is None:
+        ax.plot(measured.times, values, "o", markerfacecolor="none", **style)
+        return
+    reach = error if interval is None else np.maximum([values - interval[:, 0], interval[:, 1] - values], 0)
+    ax.errorbar(measured.times, values, reach, fmt="o", capsize=2, linewidth=1, **style)

@@ -7,8 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
+from fisherjax._arrays import host_real
+from fisherjax._errors import check_instance
 from fisherjax.fisher import CramerRao, FisherEstimate, InformationProfile, InformationScaling
 
+from ._checks import check_result, check_results, drawable
 from ._style import COLORS, axes_or_new
 
 _ERROR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -18,6 +21,7 @@ def information_profile(
     profile: InformationProfile, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]
 ) -> Axes:
     """Information over the stimulus with one standard error; on polar axes, as an orientation (period π)."""
+    check_result("profile", profile, InformationProfile)
     ax = axes_or_new(ax)
     stimuli, value, error = (np.asarray(x) for x in (profile.stimuli, profile.value, profile.standard_error))
     if ax.name == "polar":
@@ -25,20 +29,21 @@ def information_profile(
         stimuli, value, error = (
             np.append(x, y) for x, y in ((stimuli, stimuli[0] + 2 * np.pi), (value, value[0]), (error, error[0]))
         )
-        ax.set_ylim(0, 1.1 * float((value + error).max()))
+        ax.set_ylim(0, 1.1 * float(np.nanmax(value + np.nan_to_num(error))))
     else:
         ax.set_xlabel("stimulus θ")
         ax.set_ylabel("Fisher information (1/θ²)")
-    ax.plot(stimuli, value, color=color, label=label)
+    ax.plot(stimuli, drawable(ax, value), color=color, label=label)
     ax.fill_between(stimuli, value - error, value + error, color=color, alpha=0.3, linewidth=0)
     return ax
 
 
 def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, reference: float | None = None) -> Axes:
     """Several estimates of the same information: points with one standard error, lines for the interval."""
+    check_results("found", found, FisherEstimate)
     ax = axes_or_new(ax)
     for index, (name, one) in enumerate(found.items()):
-        value, error = float(one.value), float(one.standard_error)
+        value, error = float(drawable(ax, one.value)), float(one.standard_error)
         low, high = (float(end) for end in one.interval)
         ax.plot([low, high], [index, index], color="0.7", linewidth=1.2, zorder=1)
         ax.errorbar(value, index, xerr=error, fmt="o", color=COLORS[index % 6], capsize=3, markersize=5, label=name)
@@ -61,12 +66,15 @@ def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | N
     """One-standard-deviation ellipses of a two-dimensional response at several stimuli, along their mean curve."""
     from matplotlib.pyplot import get_cmap  # noqa: PLC0415
 
+    angles = host_real("stimuli", stimuli, "stimuli")
+    count = len(angles)
+    means = host_real("means", means, f"{count} 2")
+    covariances = host_real("covariances", covariances, f"{count} 2 2")
     ax = axes_or_new(ax)
-    means, covariances = np.asarray(means), np.asarray(covariances)
     turn = get_cmap("twilight")
     closed = np.concatenate([means, means[:1]])
     ax.plot(closed[:, 0], closed[:, 1], color="0.6", linewidth=0.9)
-    for angle, mean, covariance in zip(stimuli, means, covariances, strict=True):
+    for angle, mean, covariance in zip(angles, means, covariances, strict=True):
         values, vectors = np.linalg.eigh(covariance)
         tilt = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         color = turn(angle / np.pi % 1)
@@ -90,29 +98,68 @@ def estimator_errors(
     axis_label: str,
     ax: Axes | None = None,
     *,
+    uncertainty: Mapping[str, Any] | None = None,
     floor: Any = None,
 ) -> Axes:
-    """Relative errors of estimators against a setting (step, number of trials), on logarithmic axes."""
+    """Relative errors of estimators against a setting (step, number of trials), on logarithmic axes.
+
+    `uncertainty`, under the same names, is one standard error of each; without it points are hollow.
+    """
+    settings = host_real("values", values, "settings")
+    axes = f"{len(settings)}"
+    check_instance("errors", errors, Mapping, "names of estimators and their errors")
+    known = {name: host_real(f"errors[{name!r}]", error, axes, finite=False) for name, error in errors.items()}
+    bars = {} if uncertainty is None else check_instance("uncertainty", uncertainty, Mapping, "as errors")
+    bars = {name: host_real(f"uncertainty[{name!r}]", bar, axes, finite=False) for name, bar in bars.items()}
     ax = axes_or_new(ax)
-    for index, (name, error) in enumerate(errors.items()):
-        ax.plot(values, np.asarray(error), "o-", markersize=4, color=COLORS[index % 6], label=name)
+    for index, (name, error) in enumerate(known.items()):
+        shown = drawable(ax, error, positive=True)
+        style: Any = {"markersize": 4, "color": COLORS[index % 6], "label": name}
+        if name in bars:
+            # on a logarithmic axis a bar must not reach zero
+            lower = np.minimum(bars[name], 0.999 * shown)
+            ax.errorbar(settings, shown, [lower, bars[name]], fmt="o-", capsize=2, **style)
+        else:
+            ax.plot(settings, shown, "o-", markerfacecolor="none", **style)
     if floor is not None:
-        ax.plot(values, np.broadcast_to(floor, (len(values),)), "--", color="black", linewidth=1, label="√(2/ν)")
+        ax.plot(settings, np.broadcast_to(floor, (len(settings),)), "--", color="black", linewidth=1, label="√(2/ν)")
     ax.set_yscale("log")
     ax.set_yticks(_ERROR_TICKS, [f"{tick:g}" for tick in _ERROR_TICKS])
-    shown = np.concatenate(
-        [np.asarray(error) for error in [*errors.values(), *([floor] if floor is not None else [])]], axis=None
-    )
-    ax.set_ylim(0.8 * float(shown.min()), 1.25 * float(shown.max()))
-    log_ticks(ax, values)
+    every = np.concatenate([np.ravel(part) for part in [*known.values(), *([] if floor is None else [floor])]])
+    every = every[np.isfinite(every) & (every > 0)]
+    if every.size:
+        ax.set_ylim(0.8 * float(every.min()), 1.25 * float(every.max()))
+    log_ticks(ax, list(settings))
     ax.set_xlabel(axis_label)
     ax.set_ylabel("relative error")
     ax.legend()
     return ax
 
 
+def biases(
+    values: Sequence[float | int],
+    found: Mapping[str, tuple[Any, Any]],
+    axis_label: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Relative biases of estimators, each with one standard error, against a setting on a logarithmic axis."""
+    ax = axes_or_new(ax)
+    for index, (name, (bias, error)) in enumerate(found.items()):
+        # side by side: points at the same setting must not hide each other's bars
+        places = np.asarray(values, float) * 1.03 ** (index - (len(found) - 1) / 2)
+        shown = drawable(ax, bias)
+        ax.errorbar(places, shown, error, fmt="o-", markersize=4, capsize=2, color=COLORS[index % 6], label=name)
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    log_ticks(ax, values)
+    ax.set_xlabel(axis_label)
+    ax.set_ylabel("relative bias ± 1 s.e.")
+    ax.legend()
+    return ax
+
+
 def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Axes:
     """Information against the number of units, with the fitted saturation."""
+    check_result("found", found, InformationScaling)
     ax = axes_or_new(ax)
     ax.errorbar(
         found.num_units, found.value, found.standard_error, fmt="o", color=COLORS[0], capsize=2, label="subsets"
@@ -120,12 +167,12 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
     sizes = np.linspace(1, 1.3 * float(found.num_units[-1]), 200)
     ax.plot(
         sizes,
-        found.predict(sizes),
+        drawable(ax, found.predict(sizes)),
         color=COLORS[1],
         label=f"limiting noise ε = {float(found.limiting_noise):.2g} ± {float(found.limiting_noise_error):.1g}",
     )
     ax.plot(sizes, float(found.information_per_unit) * sizes, ":", color="0.5", label="no saturation")
-    ax.set_ylim(0, 1.6 * float(np.max(found.value)))
+    ax.set_ylim(0, 1.6 * float(np.nanmax(found.value)))
     ax.set_xlabel("units read out")
     ax.set_ylabel("Fisher information (1/θ²)")
     ax.legend()
@@ -134,18 +181,19 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
 
 def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
     """A decoder's variance with its error, and the least that its bias allows."""
+    check_result("found", found, CramerRao)
     ax = axes_or_new(ax)
     ax.errorbar(
         found.stimuli,
-        found.variance,
+        drawable(ax, found.variance),
         found.variance_error,
         fmt="o",
         color=COLORS[0],
         markersize=4,
         label="variance of the decoder",
     )
-    ax.plot(found.stimuli, found.bound, color=COLORS[1], label="bound (1 + b′)²/I")
-    ax.set_ylim(0, 1.3 * float(np.max(found.variance)))
+    ax.plot(found.stimuli, drawable(ax, found.bound), color=COLORS[1], label="bound (1 + b′)²/I")
+    ax.set_ylim(0, 1.3 * float(np.nanmax(found.variance)))
     ax.set_xlabel("stimulus θ")
     ax.set_ylabel("variance (θ²)")
     ax.legend()

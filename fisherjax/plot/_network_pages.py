@@ -12,6 +12,7 @@ from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.tasks import TaskBatch
 from fisherjax.training import Training
 
+from ._checks import check_path, check_result
 from ._dynamics import state_space, transition_graph
 from ._files import new_figure, write_figure
 from ._networks import eigenvalues, task_trial, training_history, weight_matrix
@@ -20,6 +21,8 @@ from ._style import style
 
 def save_training(path: Path, trained: Training) -> Path:
     """Loss and accuracy over training, recurrent weights and their eigenvalues."""
+    path = check_path(path)
+    check_result("trained", trained, Training)
     with style():
         figure, ((loss, accuracy), (weights, spectrum)) = new_figure(2, 2, (11, 8))
         training_history(trained.history, (loss, accuracy))
@@ -38,6 +41,9 @@ def save_training(path: Path, trained: Training) -> Path:
 
 def save_trials(path: Path, network: RecurrentNetwork, batch: TaskBatch, *, probabilities: bool = False) -> Path:
     """Three trials of a task with the outputs of a network; as probabilities for a task of choices."""
+    path = check_path(path)
+    check_result("network", network, RecurrentNetwork)
+    check_result("batch", batch, TaskBatch)
     _, outputs = run(network, batch.inputs)
     shown = np.asarray(outputs)
     if probabilities:
@@ -54,6 +60,10 @@ def save_fixed_points(
     path: Path, found: FixedPoints, components: PrincipalComponents, states: Any, graph: nx.DiGraph, step: Any
 ) -> Path:
     """State space in two and three dimensions, the graph between fixed points, eigenvalues at each kind."""
+    path = check_path(path)
+    check_result("found", found, FixedPoints)
+    check_result("components", components, PrincipalComponents)
+    check_result("graph", graph, nx.DiGraph)
     with style():
         figure = plt.figure(figsize=(11, 9))
         flat, space = figure.add_subplot(2, 2, 1), figure.add_subplot(2, 2, 2, projection="3d")

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from fisherjax._arrays import host_real
+from fisherjax._errors import check_choice, check_integer
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.tasks import TaskBatch
 from fisherjax.training import TrainingHistory
 
+from ._checks import check_axes, check_result, drawable
 from ._style import COLORS, axes_or_new
 
 
@@ -21,12 +24,12 @@ def weight_matrix(
     `regions` maps names to slices of the units (`MultiRegion.slices`): lines are drawn between them. Where signs
     are fixed by Dale's law, a strip above the columns says which.
     """
-    ax = axes_or_new(ax)
     signs = None
     if isinstance(weights, RecurrentNetwork):
         signs = weights.recurrent.pattern.signs
         weights = weights.recurrent_weights
-    matrix = np.asarray(weights)
+    matrix = host_real("weights", weights, "to from")
+    ax = axes_or_new(ax)
     top = float(np.quantile(np.abs(matrix), 0.995)) or 1.0
     image = ax.imshow(matrix, cmap="RdBu_r", vmin=-top, vmax=top, interpolation="nearest", aspect="auto")
     if signs is not None:
@@ -48,8 +51,10 @@ def weight_matrix(
 
 def eigenvalues(values: Any, ax: Axes | None = None, *, convention: str = "discrete", label: str = "") -> Axes:
     """Eigenvalues in the complex plane, unstable ones in another colour, with the line between stable and not."""
+    check_choice("convention", convention, ("discrete", "continuous"))
+    real, imaginary = (host_real("values", np.asarray(part(values))) for part in (np.real, np.imag))
+    array = (real + 1j * imaginary).ravel()
     ax = axes_or_new(ax)
-    array = np.asarray(values).ravel()
     unstable = np.abs(array) > 1 if convention == "discrete" else np.real(array) > 0
     for chosen, color, word in ((~unstable, COLORS[0], "decaying"), (unstable, COLORS[1], "growing")):
         if chosen.any():
@@ -71,17 +76,19 @@ def eigenvalues(values: Any, ax: Axes | None = None, *, convention: str = "discr
 
 def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
     """Loss at every step and on held-out trials, and held-out accuracy, over training steps."""
+    check_result("history", history, TrainingHistory)
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
         axes = tuple(plt.subplots(1, 2, figsize=(10, 3.6))[1])
-    left, right = axes
-    left.plot(np.arange(1, len(history.loss) + 1), history.loss, color="0.7", linewidth=0.8, label="training batch")
-    left.plot(history.evaluated, history.held_out_loss, color=COLORS[0], label="held out")
+    left, right = check_axes(axes, 2)
+    loss, held_out = (drawable(left, part, positive=True) for part in (history.loss, history.held_out_loss))
+    left.plot(np.arange(1, len(loss) + 1), loss, color="0.7", linewidth=0.8, label="training batch")
+    left.plot(history.evaluated, held_out, color=COLORS[0], label="held out")
     left.set_yscale("log")
     left.set_ylabel("loss")
     left.legend()
-    right.plot(history.evaluated, history.held_out_accuracy, color=COLORS[2])
+    right.plot(history.evaluated, drawable(right, history.held_out_accuracy), color=COLORS[2])
     right.set_ylabel("held-out accuracy")
     right.set_ylim(top=1.03)
     for ax in axes:
@@ -91,11 +98,16 @@ def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = 
 
 def task_trial(batch: TaskBatch, outputs: Any = None, axes: Any = None, *, trial: int = 0) -> Any:
     """One trial: inputs above, targets (thick, pale; only where they count) and outputs below."""
+    check_result("batch", batch, TaskBatch)
+    steps, trials = np.shape(batch.inputs)[:2]
+    trial = check_integer("trial", trial, minimum=0, maximum=trials - 1)
+    if outputs is not None:
+        outputs = host_real("outputs", outputs, f"{steps} {trials} {np.shape(batch.targets)[2]}", finite=False)
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
         axes = plt.subplots(2, 1, figsize=(6, 4), sharex=True, squeeze=False)[1][:, 0]
-    upper, lower = axes
+    upper, lower = check_axes(axes, 2)
     inputs, targets = np.asarray(batch.inputs)[:, trial], np.asarray(batch.targets)[:, trial]
     counts = np.asarray(batch.mask)[:, trial, None] > 0
     times = np.arange(1, len(inputs) + 1)
@@ -116,4 +128,6 @@ def task_trial(batch: TaskBatch, outputs: Any = None, axes: Any = None, *, trial
 
 def network_trial(network: RecurrentNetwork, batch: TaskBatch, axes: Any = None, *, trial: int = 0) -> Any:
     """One trial of a task with the outputs of a network."""
+    check_result("network", network, RecurrentNetwork)
+    check_result("batch", batch, TaskBatch)
     return task_trial(batch, run(network, batch.inputs)[1], axes, trial=trial)

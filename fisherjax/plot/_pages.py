@@ -13,12 +13,15 @@ from fisherjax.optimize import History
 
 from . import _figures as panel
 from . import _information as sampled
+from ._checks import check_path, check_result, check_results
 from ._files import new_figure, write_figure
-from ._style import COLORS, style
+from ._style import style
 
 
 def save_network(path: Path, gain_matrix: GainMatrix, weights: Any) -> Path:
     """Gains beside the eigenvalues of one network."""
+    path = check_path(path)
+    check_result("gain_matrix", gain_matrix, GainMatrix)
     with style():
         figure, ((left, right),) = new_figure(1, 2, (10, 4.4))
         panel.gain_matrix(gain_matrix, left)
@@ -35,6 +38,11 @@ def save_curves(
     linear: tuple[FisherCurve, FisherCurve] | None = None,
 ) -> Path:
     """Fisher information over time: by population, totals, and in the linear form beside a reference if given."""
+    path = check_path(path)
+    curves = {"theory": theory, "bare": bare, "measured": measured, "reference": reference}
+    for name, curve in curves.items():
+        if curve is not None or name in {"theory", "bare"}:
+            check_result(name, curve, FisherCurve)
     with style():
         columns = 2 if linear is None else 3
         figure, (axes,) = new_figure(1, columns, (5.5 * columns, 4.4))
@@ -62,6 +70,8 @@ def save_curves(
 
 def save_history(path: Path, record: History) -> Path:
     """The search."""
+    path = check_path(path)
+    check_result("record", record, History)
     with style():
         figure, (axes,) = new_figure(1, 2, (10, 3.6))
         panel.history(record, tuple(axes))
@@ -72,6 +82,9 @@ def save_angle_study(
     path: Path, profile: InformationProfile, means: Any, covariances: Any, bound: CramerRao, share: float
 ) -> Path:
     """Information about orientation as a polar curve, the responses it comes from, and the decoder's error."""
+    path = check_path(path)
+    check_result("profile", profile, InformationProfile)
+    check_result("bound", bound, CramerRao)
     with style():
         figure = plt.figure(figsize=(14, 4.8))
         left = figure.add_subplot(1, 3, 1, projection="polar")
@@ -97,21 +110,19 @@ def save_variance_study(
     trials: Sequence[int],
     by_trials: Mapping[str, Any],
 ) -> Path:
-    """Where the variance comes from: the step of the differences, and the number of trials."""
+    """Where the variance comes from: the step of the differences, and the number of trials.
+
+    Deviations and biases by the name of the method, each as (values, standard errors).
+    """
+    path = check_path(path)
     floor = np.sqrt(2 / (2 * np.asarray(trials) - 2.0))
     with style():
         figure, ((left, middle, right),) = new_figure(1, 3, (14, 4.2))
-        for index, (name, bias) in enumerate(biases.items()):
-            left.plot(separations, bias, "o-", markersize=4, color=COLORS[index], label=name)
-        left.axhline(0, color="0.6", linewidth=0.8)
-        sampled.log_ticks(left, separations)
-        left.set_xlabel("separation Δθ")
-        left.set_ylabel("relative bias")
+        sampled.biases(separations, biases, "separation Δθ", left)
         left.set_title("bias of the step")
-        left.legend()
-        sampled.estimator_errors(separations, by_separation, "separation Δθ", middle, floor=floor[len(trials) // 2])
+        _deviations(separations, by_separation, "separation Δθ", middle, floor[len(trials) // 2])
         middle.set_title(f"standard deviation, {trials[len(trials) // 2]} trials")
-        sampled.estimator_errors(trials, by_trials, "trials T", right, floor=floor)
+        _deviations(trials, by_trials, "trials T", right, floor)
         right.set_title(f"standard deviation, Δθ = {separations[len(separations) // 2]:g}")
         return write_figure(figure, path)
 
@@ -123,6 +134,10 @@ def save_estimates(
     reference: float | None = None,
 ) -> Path:
     """Estimates side by side, and how information grows with the units if that was asked."""
+    path = check_path(path)
+    check_results("found", found, FisherEstimate)
+    if scaling is not None:
+        check_result("scaling", scaling, InformationScaling)
     columns = 1 if scaling is None else 2
     with style():
         figure, (axes,) = new_figure(1, columns, (7.0 * columns, 0.5 * len(found) + 2))
@@ -132,6 +147,13 @@ def save_estimates(
         if scaling is not None:
             sampled.information_scaling(scaling, axes[1])
         return write_figure(figure, path)
+
+
+def _deviations(
+    values: Sequence[float | int], found: Mapping[str, tuple[Any, Any]], axis_label: str, ax: Any, floor: Any
+) -> None:
+    deviations, errors = ({name: pair[place] for name, pair in found.items()} for place in (0, 1))
+    sampled.estimator_errors(values, deviations, axis_label, ax, uncertainty=errors, floor=floor)
 
 
 def _unique_legend(ax: Any) -> None:

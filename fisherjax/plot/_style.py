@@ -7,6 +7,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from fisherjax._errors import told
+
 # Okabe & Ito's palette without its yellow, which is too faint for lines: safe for colour-blind readers
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
@@ -37,4 +39,6 @@ def style() -> Iterator[None]:
 
 def axes_or_new(ax: Axes | None) -> Axes:
     """The axes given, or those of a new figure."""
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(f"ax must be Axes of matplotlib, got {told(ax)}; plt.subplots()[1] makes one")
     return plt.subplots()[1] if ax is None else ax

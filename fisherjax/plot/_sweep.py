@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from fisherjax._errors import check_choice, check_instance
+
+from ._checks import check_path, drawable
 from ._files import new_figure, write_figure
 from ._style import axes_or_new, population_color
 
@@ -19,7 +22,8 @@ def sweep(
     Parameters
     ----------
     columns
-        Columns of a table by name, equally long; rows whose `y` is not a number are left out.
+        Columns of a table by name, equally long; rows whose `y` is not a finite number are left out, and counted in a
+        corner. A mean of one row has no error and is hollow.
     x, y
         Names of the columns to draw.
     colour
@@ -27,17 +31,22 @@ def sweep(
     ax
         Where to draw.
     """
+    _check(columns, x, y, colour)
     axes = axes_or_new(ax)
     groups = list(dict.fromkeys(columns[colour])) if colour else [None]
     for index, group in enumerate(groups):
         rows = [i for i in range(len(columns[x])) if colour is None or columns[colour][i] == group]
-        rows = [i for i in rows if isinstance(columns[y][i], int | float)]
+        values = drawable(axes, [_number(columns[y][i]) for i in rows])
+        rows = [i for i, value in zip(rows, values, strict=True) if np.isfinite(value)]
         places = sorted({float(columns[x][i]) for i in rows})
         found = [np.array([columns[y][i] for i in rows if float(columns[x][i]) == place]) for place in places]
         means = [values.mean() for values in found]
-        errors = [values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0 for values in found]
+        errors = [values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan for values in found]
         label = None if group is None else f"{colour} = {group}"
-        axes.errorbar(places, means, errors, color=population_color(index), marker="o", capsize=2, label=label)
+        shade = population_color(index)
+        axes.errorbar(places, means, errors, color=shade, marker="o", capsize=2, label=label)
+        alone = np.isnan(errors)
+        axes.plot(np.array(places)[alone], np.array(means)[alone], "o", color=shade, markerfacecolor="white", zorder=3)
     axes.set_xlabel(x.replace("_", " "))
     axes.set_ylabel(y.replace("_", " "))
     if colour:
@@ -45,8 +54,20 @@ def sweep(
     return axes
 
 
+def _check(columns: Any, x: Any, y: Any, colour: Any) -> None:
+    check_instance("columns", columns, Mapping, "names of columns and their values")
+    for name, column in {"x": x, "y": y, **({} if colour is None else {"colour": colour})}.items():
+        check_choice(name, column, columns)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float | np.number) else np.nan
+
+
 def save_sweep(path: Path, columns: Mapping[str, Sequence[Any]], *, x: str, y: str, colour: str | None = None) -> Path:
     """`sweep` as a file."""
+    path = check_path(path)
+    _check(columns, x, y, colour)
     figure, axes = new_figure(1, 1, (6.0, 4.2))
     sweep(columns, x=x, y=y, colour=colour, ax=axes[0, 0])
     figure.tight_layout()

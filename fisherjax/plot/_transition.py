@@ -7,11 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from fisherjax._arrays import host_real
+from fisherjax._errors import check_integer
 from fisherjax.connectivity import GainMatrix
 from fisherjax.dmft import REGIMES, Autocorrelation, PhaseDiagram
 from fisherjax.dynamics import MeasuredExponent
 from fisherjax.simulate import MeasuredAutocorrelation
 
+from ._checks import check_path, check_result, check_results, drawable
 from ._figures import weight_spectrum
 from ._files import new_figure, write_figure
 from ._style import COLORS, axes_or_new, population_color, style
@@ -21,9 +24,12 @@ _MOST_POINTS = 21
 
 def unit_trajectories(times: Any, states: Any, ax: Axes | None = None, *, num_units: int = 6) -> Axes:
     """States x_i(t) of the first units of one trajectory (T, N)."""
+    places = host_real("times", times, "times")
+    states = host_real("states", states, f"{len(places)} units", finite=False)
+    num_units = check_integer("num_units", num_units, minimum=1)
     ax = axes_or_new(ax)
-    for index in range(min(num_units, np.shape(states)[1])):
-        ax.plot(np.asarray(times), np.asarray(states)[:, index], color=population_color(index), linewidth=1)
+    for index in range(min(num_units, states.shape[1])):
+        ax.plot(places, drawable(ax, states[:, index]), color=population_color(index), linewidth=1)
     ax.set_xlabel("time (time constants)")
     ax.set_ylabel("state of a unit")
     return ax
@@ -33,12 +39,16 @@ def autocorrelation(
     theory: Autocorrelation | None, measured: MeasuredAutocorrelation | None = None, ax: Axes | None = None
 ) -> Axes:
     """Δ(τ): theory as a line, simulation as points with one standard error over networks."""
+    if theory is not None:
+        check_result("theory", theory, Autocorrelation)
+    if measured is not None:
+        check_result("measured", measured, MeasuredAutocorrelation)
     ax = axes_or_new(ax)
     if theory is not None:
         columns = np.asarray(theory.values).reshape(len(theory.lags), -1).T
         for index, column in enumerate(columns):
             name = "theory" if len(columns) == 1 else f"theory, population {index}"
-            ax.plot(np.asarray(theory.lags), column, color=population_color(index), label=name)
+            ax.plot(np.asarray(theory.lags), drawable(ax, column), color=population_color(index), label=name)
     if measured is not None:
         every = max(1, len(measured.lags) // _MOST_POINTS)
         columns = measured.values.reshape(len(measured.lags), -1).T[:, ::every]
@@ -64,11 +74,18 @@ def lyapunov_exponents(
     ax: Axes | None = None,
 ) -> Axes:
     """λ against the gain: theory as a line, simulation as points; the growth of the Jacobian at one moment dashed."""
+    places = host_real("gains", gains, "gains")
+    axes = f"{len(places)}"
+    values = host_real("exponents", exponents, axes, finite=False)
+    if local_growth is not None:
+        local_growth = host_real("local_growth", local_growth, axes, finite=False)
+    if measured is not None:
+        check_results("measured", measured, MeasuredExponent)
     ax = axes_or_new(ax)
     ax.axhline(0, color="black", linewidth=0.8)
-    ax.plot(np.asarray(gains), np.asarray(exponents), color=COLORS[0], label="largest exponent λ, theory")
+    ax.plot(places, drawable(ax, values), color=COLORS[0], label="largest exponent λ, theory")
     if local_growth is not None:
-        ax.plot(np.asarray(gains), np.asarray(local_growth), "--", color="0.5", label="edge of the Jacobian's spectrum")
+        ax.plot(places, drawable(ax, local_growth), "--", color="0.5", label="edge of the Jacobian's spectrum")
     if measured:
         ax.errorbar(
             list(measured), [m.value for m in measured.values()], [m.standard_error for m in measured.values()],
@@ -82,6 +99,7 @@ def lyapunov_exponents(
 
 def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[float, float] | None = None) -> Axes:
     """Memory ρ(M) as a colour over gain and noise, with the lines of chaos and of local expansion; `mark` a point."""
+    check_result("diagram", diagram, PhaseDiagram)
     ax = axes_or_new(ax)
     gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_stds)
     image = ax.pcolormesh(gains, noise, np.asarray(diagram.memory), cmap="cividis", vmin=0, vmax=1, shading="nearest")
@@ -121,6 +139,7 @@ def save_dmft(
     matrix: GainMatrix,
 ) -> Path:
     """Two trajectories (title, times, states), autocorrelation, exponents, phase diagram, eigenvalues of J."""
+    path = check_path(path)
     with style():
         figure, axes = new_figure(2, 3, (15, 8.6))
         for ax, (title, times, states) in zip(axes[0], trajectories, strict=False):

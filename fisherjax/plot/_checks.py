@@ -1,0 +1,125 @@
+"""What pictures ask of their arguments, and how they say that something could not be drawn."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import networkx as nx
+import numpy as np
+from matplotlib.axes import Axes
+
+from fisherjax import (
+    connectivity,
+    dmft,
+    dynamics,
+    fisher,
+    geometry,
+    networks,
+    optimize,
+    simulate,
+    tasks,
+    training,
+)
+from fisherjax._errors import check_instance, require, told
+
+T = TypeVar("T")
+
+_MADE_BY: dict[type, str] = {
+    connectivity.GainMatrix: "connectivity.homogeneous or GainMatrix(gains, fractions)",
+    dmft.Autocorrelation: "dmft.autocorrelation",
+    dmft.PhaseDiagram: "dmft.phase_diagram",
+    dynamics.Decisions: "dynamics.decisions",
+    dynamics.FixedPoints: "dynamics.find_fixed_points",
+    dynamics.MeasuredExponent: "dynamics.measure_lyapunov_exponent",
+    dynamics.PrincipalComponents: "dynamics.principal_components",
+    dynamics.Relaxation: "dynamics.relaxation",
+    dynamics.Robustness: "dynamics.robustness",
+    dynamics.StabilityCertificate: "dynamics.stability_certificate",
+    dynamics.TrajectorySpectrum: "dynamics.trajectory_spectrum",
+    dynamics.TransientGrowth: "dynamics.transient_growth",
+    fisher.ConvolutionalInformation: "fisher.convolutional_information",
+    fisher.CramerRao: "fisher.cramer_rao",
+    fisher.Eigendistortion: "fisher.eigendistortions",
+    fisher.FisherCurve: "fisher.meanfield_curve or fisher.ensemble_curve",
+    fisher.FisherEstimate: "fisher.direct or fisher.estimate",
+    fisher.InformationProfile: "fisher.information_profile",
+    fisher.InformationScaling: "fisher.information_scaling",
+    geometry.DistanceCorrelation: "geometry.distance_correlation",
+    geometry.GeometryComparison: "geometry.compare_geometry",
+    geometry.GeometryCurve: ".measured or .theory of geometry.compare_geometry",
+    geometry.ShepardDiagram: "geometry.shepard",
+    networks.RecurrentNetwork: "networks.RNN",
+    networks.Response: "networks.respond",
+    nx.DiGraph: "dynamics.transition_graph",
+    optimize.History: ".history of optimize.maximize",
+    simulate.MeasuredAutocorrelation: "simulate.measure_autocorrelation",
+    tasks.TaskBatch: "tasks.flip_flop(num_bits=1).batch(key, num_trials, num_steps)",
+    training.ConvolutionalTraining: "training.train_cordsnet",
+    training.StageHistory: ".histories of training.train_cordsnet",
+    training.Training: "training.fit",
+    training.TrainingHistory: ".history of training.fit",
+}
+
+
+def check_result(name: str, value: T, *kinds: type) -> T:
+    """Return `value` if it is of one of these types; otherwise TypeError that says what makes one."""
+    return check_instance(name, value, kinds, f"{' or '.join(_MADE_BY[kind] for kind in kinds)} makes one")
+
+
+def check_results(name: str, values: Any, kind: type) -> Mapping[Any, Any]:
+    """Return results by name."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a dictionary of names and {kind.__name__}s, got {told(values)}")
+    for key, value in values.items():
+        check_result(f"{name}[{key!r}]", value, kind)
+    return values
+
+
+def check_sequence(name: str, values: Any, kind: type) -> Sequence[Any]:
+    """Return a list of results."""
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{name} must be a list of {kind.__name__}s, got {told(values)}")
+    for index, value in enumerate(values):
+        check_result(f"{name}[{index}]", value, kind)
+    return values
+
+
+def check_axes(axes: Any, count: int) -> Any:
+    """Return axes, as many as a picture takes."""
+    chosen = list(np.ravel(np.asarray(axes, dtype=object)))
+    if not all(isinstance(ax, Axes) for ax in chosen):
+        raise TypeError(
+            f"axes must be {count} Axes of matplotlib, got {told(axes)}; plt.subplots(1, {count})[1] makes them"
+        )
+    require(len(chosen) == count, f"axes must be {count} Axes of matplotlib, got {len(chosen)}")
+    return axes
+
+
+def check_path(path: Any) -> Path:
+    """Return the path of a picture."""
+    if not isinstance(path, str | Path):
+        raise TypeError(f"path must be the name of a file, got {told(path)}")
+    return Path(path)
+
+
+def drawable(ax: Axes, values: Any, *, positive: bool = False) -> np.ndarray:
+    """Values with gaps, NaN, where one is not resolved or, on a logarithmic axis, not `positive`.
+
+    How many were left out is said in a corner of the axes.
+    """
+    array = np.asarray(values, float)
+    shown = np.isfinite(array) & (array > 0) if positive else np.isfinite(array)
+    missing = int(np.count_nonzero(~shown))
+    if missing:
+        _say_missing(ax, missing, positive=positive)
+    return np.where(shown, array, np.nan)
+
+
+def _say_missing(ax: Axes, missing: int, *, positive: bool) -> None:
+    note = next((text for text in ax.texts if text.get_gid() == "missing"), None)
+    before = 0 if note is None else int(note.get_text().split()[0])
+    if note is None:
+        note = ax.text(0.99, 0.01, "", transform=ax.transAxes, ha="right", va="bottom", fontsize=6, color="0.4")
+        note.set_gid("missing")
+    why = "not resolved or not above 0" if positive else "not resolved"
+    note.set_text(f"{missing + before} values not drawn: {why}")
