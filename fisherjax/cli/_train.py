@@ -75,7 +75,10 @@ def run_train(command: Train, session: Session) -> None:
     measure = " ".join((type(task).accuracy.__doc__ or "").split()).rstrip(".")
     text = [
         f"{trained.network!r}",
-        f"Trained on {trained.data}: {trained.stopped} after {trained.num_steps} steps; best on held-out trials at step {trained.best_step}.",
+        (
+            f"{trained.stopped} after {trained.num_steps} steps of {trained.data}; best on held-out trials at step "
+            f"{trained.best_step}."
+        ),
         f"Accuracy on {_TEST_TRIALS} fresh trials: {accuracy:.4f} ({measure[:1].lower()}{measure[1:]}).",
     ]
     items = [

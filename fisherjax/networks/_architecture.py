@@ -1,5 +1,6 @@
 """Sizes and time constants of a convolutional recurrent network, checked before anything is drawn."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_choice, check_flag, check_integer, require, told
+from fisherjax._errors import check_choice, check_flag, check_integer, require, suggest, told
 from fisherjax._types import Result
 
 ImageShape = tuple[int, int, int]
@@ -230,6 +231,12 @@ def architecture(name: str = "R8", *, num_classes: int | None = None, **changes:
     Soo, Battista, Radmard & Wang (2024), Recurrent neural network dynamical systems for biological vision, NeurIPS.
     """
     check_choice("name", name, PRESETS)
+    known = [field.name for field in dataclasses.fields(Architecture)]
+    for change in changes:
+        if change not in known:
+            raise TypeError(
+                f"architecture has no setting {change!r}; known are {', '.join(known)}{suggest(change, known)}"
+            )
     image_shape, classes, channels, options = _PRESETS[name]
     settings: dict[str, Any] = {"image_shape": image_shape, "channels": channels, **options, **changes}
     return Architecture(num_classes=classes if num_classes is None else num_classes, **settings)

@@ -143,6 +143,7 @@ class RecurrentNetwork(Result):
 
     def readout(self, state: State, key: Key | None = None) -> Output:
         """W_out r + b_out, with observation noise if there is a key."""
+        state = as_real("state", state, f"... {self.state_size}", finite=False)
         outputs = self.rates(state) @ self.output.value.T
         outputs = outputs if self.output_bias is None else outputs + self.output_bias
         if key is None:

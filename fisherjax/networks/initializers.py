@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax._arrays import host_real
+from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_choice, check_scalar, require, told
 from fisherjax._types import Key, Scalar
 
@@ -49,8 +49,12 @@ class _Plain(Initializer):
 
     def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
         with jax.numpy_dtype_promotion("standard"):
-            drawn = jnp.asarray(self.function(key, shape[::-1], dtype), dtype)
-        return impose(drawn.T, pattern)
+            try:
+                drawn = self.function(key, shape[::-1], dtype)
+            except TypeError as error:
+                raise TypeError("an initializer must be a function of (key, (in, out), dtype)") from error
+        wanted = f"{shape[1]} {shape[0]}"
+        return impose(as_real("the weights (in, out) of an initializer", drawn, wanted, dtype=dtype).T, pattern)
 
 
 class _Gaussian(Initializer):

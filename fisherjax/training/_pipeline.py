@@ -102,7 +102,7 @@ def train_cordsnet(
     counts = StageSteps() if steps is None else check_instance("steps", steps, StageSteps, "training.StageSteps()")
     check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
     for name, count in counts._asdict().items():
-        check_integer(name, count, minimum=1)
+        check_integer(f"steps: {name}", count, minimum=1)
     check_scalar("noise_std", noise_std, minimum=0.0)
     keys = jax.random.split(check_key("key", key), 5)
     place = None if folder is None else as_path("folder", folder)
