@@ -165,7 +165,7 @@ def _wrong_values(argument: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _try(name: str, argument: str, spoiled: str, call: Callable[[], Any]) -> Outcome:
     compiled: list[str] = []
 
-    def count(event: str, _duration: float, **_: Any) -> None:
+    def count(event: str, duration_secs: float, **_: Any) -> None:  # noqa: ARG001
         if event == COMPILED:
             compiled.append(event)
 

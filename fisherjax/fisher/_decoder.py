@@ -106,14 +106,14 @@ def decoder(
     training = [parts[:-1] for parts in conditions]
     validation = [parts[-1] for parts in conditions]
     statistic = _train(method, training, step, fit_key)
-    numbers = check_pairs(*(statistic(part)[:, None] for part in validation), step[0])
-    moments = pair_moments(*numbers)
+    first, second, step = check_pairs(statistic(validation[0])[:, None], statistic(validation[1])[:, None], step[0])
+    moments = pair_moments(first, second, step)
     check_invertible("the variance of the decoder's output", moments.covariance)
     # many responses show more of what is wrong than a few numbers that the decoder makes of them
     diagnosis = diagnosis_of_pairs(minus, plus, pair_moments(minus, plus, step).slope)
     if diagnosis is not None and math.isnan(diagnosis.kurtosis):
-        diagnosis = diagnosis_of_pairs(*numbers[:2], moments.slope)
-    found = direct_interval(moments, degrees_of_freedom(*numbers[:2]), confidence, scalar=True)
+        diagnosis = diagnosis_of_pairs(first, second, moments.slope)
+    found = direct_interval(moments, degrees_of_freedom(first, second), confidence, scalar=True)
     of = "what this decoder reaches, a lower bound of the information"
     return FisherEstimate(*found, f"{method} decoder{told}", confidence, of, diagnosis)
 

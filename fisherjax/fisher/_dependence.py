@@ -50,7 +50,7 @@ def as_blocks(blocks: Any, trials: tuple[int, int]) -> Blocks:
         f"blocks must leave at least {_FEWEST} in each condition, got {counts[0]} and {counts[1]} "
         f"of {trials[0]} and {trials[1]} trials",
     )
-    return Blocks(*codes, length)
+    return Blocks(codes[0], codes[1], length)
 
 
 def effective_moments(minus: Array, plus: Array, step: Array, blocks: Blocks) -> tuple[PairMoments, Array]:

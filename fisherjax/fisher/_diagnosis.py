@@ -56,8 +56,8 @@ def diagnose(
     """
     units, total = conditions[0].shape[1], sum(map(len, conditions))
     if total < _TRIALS_PER_UNIT * units + len(conditions):
-        nothing = [float("nan")] * 7
-        return Diagnosis(*nothing, tuple(() for _ in conditions), ())
+        nan = float("nan")
+        return Diagnosis(nan, nan, nan, nan, nan, nan, nan, tuple(() for _ in conditions), ())
     residuals = _whitened(conditions, slope)
     correlation, correlation_probability = _trial_correlation(residuals)
     correlated = not dependent and correlation_probability < _LEVEL and abs(correlation) > _EFFECT

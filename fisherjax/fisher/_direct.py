@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_share, is_traced, require
-from fisherjax._types import Scalar
 from fisherjax.numerics import full_precision
 
 from ._blocks import block_jackknife, check_blocks
@@ -28,6 +27,7 @@ from ._estimate import (
 )
 from ._interval import noncentral_f_interval
 from ._moments import (
+    Number,
     PairMoments,
     active_units,
     degrees_of_freedom,
@@ -118,7 +118,7 @@ def direct(
         minus, plus, told = take_kept(minus, plus, kept)
         codes = None if codes is None else codes.taken(kept)
         method += told
-    freedom: Scalar = degrees_of_freedom(minus, plus)
+    freedom: Number = degrees_of_freedom(minus, plus)
     check_freedom(minus.shape[-1], degrees_of_freedom(minus, plus), _trials(minus, plus))
     moments = pair_moments(minus, plus, step)
     check_invertible("the pooled covariance of the responses", moments.covariance)
@@ -133,7 +133,7 @@ def direct(
 
 
 def direct_interval(
-    moments: PairMoments, freedom: Scalar, confidence: float, *, scalar: bool
+    moments: PairMoments, freedom: Number, confidence: float, *, scalar: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Value, error, interval and naive value of the direct estimate; a scalar's interval is exact for Gaussian data."""
     value, error, naive = _direct(moments, freedom)
@@ -210,14 +210,14 @@ def diagnosis_of_pairs(
 
 
 @jax.jit
-def _direct(moments: PairMoments, freedom: Scalar) -> tuple[Array, Array, Array]:
+def _direct(moments: PairMoments, freedom: Number) -> tuple[Array, Array, Array]:
     """Corrected value, error and naive value, (K, K)."""
     value, naive = direct_value(moments, freedom)
     error = jnp.sqrt(_direct_variance(value, moments.precision, moments.slope.shape[1], freedom))
     return value, error, naive
 
 
-def _direct_variance(value: Array, precision: Array, units: int, freedom: Scalar) -> Float[Array, "K K"]:
+def _direct_variance(value: Array, precision: Array, units: int, freedom: Number) -> Float[Array, "K K"]:
     """Variance of the corrected estimate: exact moments of Gaussian means and of an inverse Wishart matrix."""
     own, excess = jnp.asarray(freedom - units - 1, value.dtype), jnp.asarray(freedom - units - 3, value.dtype)
     infinite, excess = excess <= 0, jnp.maximum(excess, 1)
@@ -299,9 +299,9 @@ def _shrunk(minus: Array, plus: Array, step: Array, shrinkage: Any, confidence: 
     require(share > 0, f"shrinkage must be above 0, got {share:g}")
     check_blocks((minus, plus), _BLOCKS)
     arrays = (minus, plus, step, jnp.asarray(share, minus.dtype))
-    found = block_jackknife(arrays, _shrunk_values, _BLOCKS, confidence)
+    value, error, interval, naive = block_jackknife(arrays, _shrunk_values, _BLOCKS, confidence)
     of = "linear Fisher information, less what shrinkage hides"
-    return FisherEstimate(*found, f"direct, shrinkage {share:g} (biased)", confidence, of)
+    return FisherEstimate(value, error, interval, naive, f"direct, shrinkage {share:g} (biased)", confidence, of)
 
 
 def _shrunk_values(minus: Array, plus: Array, step: Array, shrinkage: Array) -> tuple[Array, Array]:

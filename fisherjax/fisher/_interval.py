@@ -5,6 +5,8 @@ the same family also has the lopsidedness that an estimate inherits from the inv
 estimators whose error comes from the data.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
@@ -13,8 +15,9 @@ import scipy.stats
 from jaxtyping import Array
 
 from fisherjax._errors import is_traced
-from fisherjax._types import Scalar
 from fisherjax.numerics import noncentrality_interval
+
+from ._moments import Number
 
 _SERIES = 1e4  # noncentralities above it: the root of a noncentral χ² is normal to 1e-4 there
 _LARGEST = 1e18
@@ -22,7 +25,7 @@ _DOUBLINGS = 120
 _NODES = np.polynomial.hermite_e.hermegauss(40)
 
 
-def noncentral_f_interval(naive: Array, precision: Array, freedom: Scalar, units: Scalar, confidence: float) -> Array:
+def noncentral_f_interval(naive: Array, precision: Array, freedom: Number, units: Number, confidence: float) -> Array:
     """Both ends of the interval of I, given Î = `naive`, n₀, ν and p.
 
     Each end is the I ≥ 0 at which the observed Î is the (1 ± confidence)/2 quantile, 0 where none is. For concrete
@@ -32,16 +35,17 @@ def noncentral_f_interval(naive: Array, precision: Array, freedom: Scalar, units
     ----------
     Steiger (2004), Beyond the F test, Psychological Methods 9, 164–182.
     """
-    naive, precision, freedom, units = (jnp.asarray(part, naive.dtype) for part in (naive, precision, freedom, units))
+    precision, freedom, units = (jnp.asarray(part, naive.dtype) for part in (precision, freedom, units))
     if is_traced((naive, precision, freedom, units)):
         statistic = naive * precision * (freedom - units + 1) / (freedom * units)
         return noncentrality_interval(statistic, units, freedom - units + 1, confidence) / precision
-    ends = [_end(*map(float, (naive, precision, freedom, units)), (1 + sign * confidence) / 2) for sign in (1, -1)]
+    numbers = float(naive), float(precision), float(freedom), float(units)
+    ends = [_end(*numbers, (1 + sign * confidence) / 2) for sign in (1, -1)]
     return jnp.asarray(ends, naive.dtype)
 
 
 def matched_interval(
-    value: Array, variance: Array, through_covariance: Array, freedom: Scalar, units: Scalar, confidence: float
+    value: Array, variance: Array, through_covariance: Array, freedom: Number, units: Number, confidence: float
 ) -> Array:
     """Interval of an unbiased estimate whose variance is known, and the part of it that the covariance estimate causes.
 
@@ -87,7 +91,8 @@ def _end(naive: float, precision: float, freedom: float, units: float, quantile:
     upper = np.sqrt(rest * ratio) + 10.0
     for _ in range(_DOUBLINGS):
         if excess(upper) < 0:
-            return float(scipy.optimize.brentq(excess, 0.0, upper, xtol=1e-12 * upper, rtol=1e-10)) ** 2 / precision
+            root: Any = scipy.optimize.brentq(excess, 0.0, upper, xtol=1e-12 * upper)
+            return float(root) ** 2 / precision
         upper *= 1.5
     return np.inf
 

@@ -1,12 +1,12 @@
 """Sufficient statistics of two-condition data, and the corrected information that they give."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._types import Scalar
+Number: TypeAlias = Array | float | int
 
 _ROUNDING = 64.0  # deviations below so many roundings of a unit's root mean square are none
 
@@ -57,7 +57,7 @@ def active_units(
     return jnp.where(silent, 0, slope), covariance, jnp.sum(~silent).astype(covariance.dtype)
 
 
-def direct_value(moments: PairMoments, freedom: Scalar) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
+def direct_value(moments: PairMoments, freedom: Number) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
     """Corrected and naive information, ν degrees of freedom."""
     slope, covariance, units = active_units(moments.slope, moments.covariance)
     factor = jax.scipy.linalg.cho_factor(covariance, lower=True)
@@ -65,7 +65,7 @@ def direct_value(moments: PairMoments, freedom: Scalar) -> tuple[Float[Array, "K
     return (freedom - units - 1) / freedom * naive - jnp.diag(units / moments.precision), naive
 
 
-def shuffled_value(moments: PairMoments, freedom: Scalar) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
+def shuffled_value(moments: PairMoments, freedom: Number) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
     """Corrected and naive information of units taken as independent."""
     slope, covariance, units = active_units(moments.slope, moments.covariance)
     naive = (slope / jnp.diagonal(covariance)) @ slope.T

@@ -102,7 +102,7 @@ def pathwise(responses: Any, derivatives: Any, *, robust: bool = False, confiden
     error, interval = jnp.sqrt(variance), wilson_interval(value, jnp.sqrt(variance), growth, confidence)
     freedom, units = len(values) - 1, values.shape[1]
     for own in range(len(value)):
-        numbers = (part[own, own] for part in (value, variance, through_covariance))
+        numbers = value[own, own], variance[own, own], through_covariance[own, own]
         interval = interval.at[:, own, own].set(matched_interval(*numbers, freedom, units, confidence))
     if scalar:
         value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]

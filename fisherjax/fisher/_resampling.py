@@ -70,9 +70,11 @@ def jackknife(
     """
     num_blocks, confidence = check_integer("num_blocks", num_blocks, minimum=2), check_confidence(confidence)
     prepared = _prepare(data, estimator, robust=robust, left_out=num_blocks)
-    found = block_jackknife(prepared.arrays, prepared.values, num_blocks, confidence, corrected=True)
+    value, error, interval, naive = block_jackknife(
+        prepared.arrays, prepared.values, num_blocks, confidence, corrected=True
+    )
     method = f"{prepared.name}, jackknife of {num_blocks} blocks"
-    return FisherEstimate(*found, method, confidence, prepared.interval_of, prepared.diagnosis)
+    return FisherEstimate(value, error, interval, naive, method, confidence, prepared.interval_of, prepared.diagnosis)
 
 
 @full_precision

@@ -54,9 +54,9 @@ def gaussian_total(responses: object, derivatives: object, *, confidence: float 
     rows = slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0)
     check_blocks((values, rows), _BLOCKS)
     method = f"Gaussian total, jackknife of {_BLOCKS} blocks"
-    found = block_jackknife((values, rows), _corrected, _BLOCKS, confidence)
+    value, error, interval, naive = block_jackknife((values, rows), _corrected, _BLOCKS, confidence)
     of = "information of Gaussian responses with these moments"
-    return FisherEstimate(*found, method, confidence, of)
+    return FisherEstimate(value, error, interval, naive, method, confidence, of)
 
 
 def _covariance_term(values: Array, rows: Array) -> Array:

@@ -265,19 +265,6 @@ def test_a_network_finds_what_no_linear_decoder_can(key):
     assert 6 * 0.7 < float(network.value) < 6 + 3.5 * float(network.standard_error)
 
 
-def test_saturation_from_differential_correlations(key):
-    """Σ = I + ε f′f′ᵀ: I(N) = c N/(1 + ε c N), found with its error from random subsets."""
-    first, second = jax.random.split(key)
-    slope = 0.5 * jnp.ones(48)
-    noise = jax.random.normal(first, (2000, 48)) + np.sqrt(0.05) * slope * jax.random.normal(second, (2000, 1))
-    found = fisher.information_scaling(noise, jnp.broadcast_to(slope, noise.shape), key=key, sizes=[3, 8, 20, 48])
-    assert abs(float(found.information_per_unit) - 0.25) < 4 * float(found.information_per_unit_error)
-    assert abs(float(found.saturation) - 0.05) < 4 * float(found.saturation_error)
-    assert float(found.saturation_error) < 0.02
-    np.testing.assert_allclose(found.limit, 1 / found.saturation)
-    np.testing.assert_allclose(found.predict(found.num_units), found.value, rtol=0.1)
-
-
 def test_a_biased_decoder_against_its_bound(key):
     """θ̂ = 0.8 θ + noise of s.d. 0.1 about one number r ~ N(θ, s²): variance is the bound (1 + b′)²/I exactly."""
     stimuli = jnp.linspace(-1, 1, 9)
