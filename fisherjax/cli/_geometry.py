@@ -98,6 +98,14 @@ def _sections(found: geometry.GeometryComparison, source: str, table: Table, fig
                     "stay so."
                 )
             ],
-            [Figure(figures["measures"], "Points: simulation, mean over networks. Lines: theory.")],
+            [
+                Figure(
+                    figures["measures"],
+                    (
+                        "Points: simulation, mean over networks; bars: the interval of a bootstrap for correlations, "
+                        "else one standard error over networks. Lines: theory."
+                    ),
+                )
+            ],
         ),
     ]

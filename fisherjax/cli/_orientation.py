@@ -224,27 +224,27 @@ def _variance_study(respond: Respond, key: jax.Array) -> _Variance:
     exact = {trials: np.asarray(_by_derivatives(respond, angle, keys, trials)) for trials in _TRIALS}
     by_step = [differences(step, middle_trials) | {"pathwise": exact[middle_trials]} for step in _SEPARATIONS]
     by_trials = [differences(middle_step, trials) | {"pathwise": exact[trials]} for trials in _TRIALS]
-    means = np.array([part.mean() for part in exact.values()])
+    means = np.array([part.mean(dtype=np.float64) for part in exact.values()])
     truth = float(means.mean())
     truth_error = math.hypot(*(part.std(ddof=1) / math.sqrt(_REPLICATES) for part in exact.values())) / len(means)
 
     def along(
         parts: list[dict[str, np.ndarray]], statistic: Callable[[np.ndarray], tuple[float, float]]
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        pairs = {name: np.array([statistic(part[name]) for part in parts]) for name in parts[0]}
+        pairs = {name: np.array([statistic(part[name].astype(np.float64)) for part in parts]) for name in parts[0]}
         return {name: (pair[:, 0], pair[:, 1]) for name, pair in pairs.items()}
 
     def bias(values: np.ndarray) -> tuple[float, float]:
         # an upper bound where the estimates are among those that the truth is the mean of
         mean, error = values.mean() / truth, values.std(ddof=1) / math.sqrt(len(values))
-        return mean - 1, math.hypot(error, mean * truth_error) / truth
+        return float(mean - 1), math.hypot(error, mean * truth_error) / truth
 
     def spread(values: np.ndarray) -> tuple[float, float]:
         """Standard deviation, with the error that its jackknife gives whatever the distribution."""
         count, squares = len(values), (values - values.mean()) ** 2
         without = np.sqrt((squares.sum() - squares * count / (count - 1)) / (count - 2))
         error = math.sqrt((count - 1) / count * np.sum((without - without.mean()) ** 2))
-        return values.std(ddof=1) / truth, error / truth
+        return float(values.std(ddof=1)) / truth, error / truth
 
     return _Variance(
         bias=along(by_step, bias), spread=along(by_step, spread), spread_by_trials=along(by_trials, spread)
