@@ -210,7 +210,7 @@ def check_float_type(name: str, value: Any) -> np.dtype:
         kind = None if value is None else np.dtype(value)
     except TypeError:
         kind = None
-    if kind not in known.values():
+    if kind is None or kind not in known.values():
         raise TypeError(f"{name} must be 'float32' or 'float64', got {told(value)}{suggest(value, known)}")
     switched = jax.dtypes.canonicalize_dtype(kind) == kind
     require(switched, f"{name} is float64, which needs jax.config.update('jax_enable_x64', True)")

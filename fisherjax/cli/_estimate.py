@@ -71,7 +71,7 @@ def _from_files(command: Estimate, session: Session) -> None:
 
 
 def _estimates(
-    command: Estimate, minus: Any, plus: Any, separation: float, key: jax.Array
+    command: Estimate, minus: Any, plus: Any, separation: Any, key: jax.Array
 ) -> dict[str, fisher.FisherEstimate]:
     """Every estimator that the data allow; the first is the one that is saved."""
     units, trials, robust = minus.shape[-1], len(minus) + len(plus), command.robust

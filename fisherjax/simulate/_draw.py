@@ -1,5 +1,7 @@
 """One random network without input, for simulations in continuous time."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from jax.typing import DTypeLike
@@ -10,7 +12,7 @@ from fisherjax.connectivity import GainMatrix, sample_weights
 from fisherjax.networks import RateNetwork
 
 
-def check_network(network: object) -> RateNetwork:
+def check_network(network: Any) -> RateNetwork:
     """Return what is a `RateNetwork`; TypeError otherwise, with how to make one."""
     return check_instance(
         "network", network, RateNetwork, "make one with networks.RateNetwork(weights, input_vector, noise_std=…)"
