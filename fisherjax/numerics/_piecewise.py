@@ -297,7 +297,9 @@ def _pair(
 ) -> tuple[Moments, ...]:
     """E[φ^(i)(a) φ^(j)(b)] for a pair of any variances."""
     common_a, common_b, sign, private_a, private_b = split_pair(variance_a, variance_b, covariance)
-    return _shared_means(phi, pairs, _Split(common_a, common_b, sign, _kept(private_a), _kept(private_b)))
+    return _shared_means(
+        phi, pairs, _Split(common_a, common_b, sign, _kept(private_a, common_a), _kept(private_b, common_b))
+    )
 
 
 @_pair.defjvp
@@ -333,12 +335,13 @@ def _equal_split(variance: Moments, noise_variance: Moments) -> _Split:
     covariance = variance - noise_variance
     sign = jnp.where(covariance < 0, -1, 1).astype(covariance.dtype)
     common = jnp.sqrt(jnp.abs(covariance))
-    private = _kept(jnp.sqrt(jnp.maximum(jnp.where(covariance < 0, variance + covariance, noise_variance), 0)))
+    private = _kept(jnp.sqrt(jnp.maximum(jnp.where(covariance < 0, variance + covariance, noise_variance), 0)), common)
     return _Split(common, common, sign, private, private)
 
 
-def _kept(deviation: Moments) -> Moments:
-    return jnp.maximum(deviation, jnp.finfo(deviation.dtype).eps)
+def _kept(deviation: Moments, common: Moments) -> Moments:
+    """A private part that nodes still resolve beside a kink: less of it than this changes nothing that is seen."""
+    return jnp.maximum(deviation, float(jnp.finfo(deviation.dtype).eps) ** 0.6 * jnp.maximum(common, 1))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -77,8 +77,8 @@ def as_nonlinearity(nonlinearity: Any) -> Nonlinearity:
         raise TypeError(f"nonlinearity must be a name or a function, got {told(nonlinearity)}{hint}")
     seen = regularity(nonlinearity)
     if seen is None:
-        return SmoothFunction(nonlinearity)
-    return PiecewiseSmooth(nonlinearity, *seen)
+        return SmoothFunction(nonlinearity)  # pyright: ignore[reportArgumentType]
+    return PiecewiseSmooth(nonlinearity, *seen)  # pyright: ignore[reportArgumentType]
 
 
 def coarse_nonlinearity(nonlinearity: Any) -> Nonlinearity:

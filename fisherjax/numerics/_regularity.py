@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.interpreters.partial_eval import DynamicJaxprTracer
 
 from fisherjax._errors import require
 
@@ -99,8 +100,15 @@ def _evaluator(function: Callable[[jax.Array], Any]) -> Callable[[np.ndarray], n
         raise TypeError(
             f"nonlinearity could not be called with a JAX array ({type(error).__name__}); {_WAY_OUT}"
         ) from error
-    if any(isinstance(value, Tracer) for value in (values, *alone)):
-        return None
+    traced = [value for value in (values, *alone) if isinstance(value, Tracer)]
+    if traced:
+        # within jit it may hold traced values, of which nothing can be looked at; derivatives do not reach into it
+        if all(isinstance(value, DynamicJaxprTracer) for value in traced):
+            return None
+        raise TypeError(
+            "nonlinearity must not hold what is differentiated or mapped over: its moments are no functions of that; "
+            "differentiate in the gains, which a factor in its argument multiplies"
+        )
     if isinstance(values, np.ndarray):
         raise TypeError(f"nonlinearity must be written with jax.numpy, but it returns a NumPy array; {_WAY_OUT}")
     for value, shape in ((values, points.shape), (alone[0], ())):
@@ -254,14 +262,14 @@ def _breaks(intervals: np.ndarray, kinks: np.ndarray) -> tuple[tuple[float, floa
     breaks = []
     for kink in kinks:
         beside = np.abs(intervals - kink).min(axis=1) <= 1e-9 * max(1.0, abs(kink))
-        breaks.append((float(kink), _rounded(min(1.0, widths[beside].min()))))
+        breaks.append((float(kink), _rounded(min(1.0, float(widths[beside].min())))))
     narrow = np.flatnonzero(widths < _STEEP)
     for group in np.split(narrow, np.flatnonzero(np.diff(narrow) > 1) + 1) if len(narrow) else []:
         low, high = intervals[group[0], 0], intervals[group[-1], 1]
         if not ((kinks >= low - 1e-6) & (kinks <= high + 1e-6)).any():
             finest = group[widths[group] == widths[group].min()]
             middle = (intervals[finest[0], 0] + intervals[finest[-1], 1]) / 2
-            breaks.append((float(middle), _rounded(widths[finest[0]])))
+            breaks.append((float(middle), _rounded(float(widths[finest[0]]))))
     if not breaks or min(abs(place) for place, _ in breaks) > 1:
         breaks.append((0.0, 1.0))
     return tuple(sorted(breaks))
