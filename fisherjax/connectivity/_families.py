@@ -11,7 +11,7 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_scalar, require
 
 from . import _structures as structures
-from ._gain_matrix import GainMatrix
+from ._gain_matrix import GainMatrix, check_gain_matrix
 
 Parameters = Float[Array | np.ndarray, " parameters"]
 
@@ -46,7 +46,8 @@ class Family(eqx.Module):
             f"bounds must have 0 <= low < high, got low={self.low:g}, high={self.high:g}",
         )
         if self.fractions is not None:
-            GainMatrix(np.zeros((self.num_populations,) * 2), np.asarray(self.fractions))
+            check_instance("fractions", self.fractions, tuple, "one share per population, such as (0.2, 0.8)")
+            GainMatrix(np.zeros((self.num_populations,) * 2), self.fractions)
 
     @property
     @abc.abstractmethod
@@ -69,6 +70,14 @@ class Family(eqx.Module):
     def _checked(self, parameters: Parameters) -> Float[Array, " parameters"]:
         return as_real("parameters", parameters, str(self.num_parameters))
 
+    def _gains(self, gain_matrix: GainMatrix) -> Float[Array, "P P"]:
+        count = check_gain_matrix(gain_matrix).num_populations
+        require(
+            count == self.num_populations,
+            f"gain_matrix must have {self.num_populations} populations, as the family has; got {count}",
+        )
+        return gain_matrix.gains
+
     def _fractions(self, dtype: jnp.dtype) -> Array:
         shares = np.full(self.num_populations, 1 / self.num_populations) if self.fractions is None else self.fractions
         return jnp.asarray(shares, dtype)
@@ -86,7 +95,7 @@ class HomogeneousFamily(Family):
         return structures.homogeneous(parameters[0], self.num_populations, self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
-        return jnp.mean(gain_matrix.gains)[None]
+        return jnp.mean(self._gains(gain_matrix))[None]
 
 
 class FreeFamily(Family):
@@ -102,7 +111,7 @@ class FreeFamily(Family):
         return GainMatrix(parameters.reshape(shape), self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
-        return gain_matrix.gains.reshape(-1)
+        return self._gains(gain_matrix).reshape(-1)
 
 
 class TiedFamily(Family):
@@ -126,7 +135,7 @@ class TiedFamily(Family):
         labels = self.labels()
         first = [tuple(np.argwhere(labels == index)[0]) for index in range(self.num_parameters)]
         rows, columns = np.array(first).T
-        return gain_matrix.gains[rows, columns]
+        return self._gains(gain_matrix)[rows, columns]
 
 
 class ToeplitzFamily(TiedFamily):
@@ -225,7 +234,7 @@ class GeneralizedToeplitzFamily(Family):
         design[entry, lag] = 1
         design[entry[row > 0], 2 * count - 2 + row[row > 0]] = 1
         design[entry[column > 1], 3 * count - 4 + column[column > 1]] = 1
-        gains = gain_matrix.gains.reshape(-1)
+        gains = self._gains(gain_matrix).reshape(-1)
         positive = gains > 0
         target = jnp.where(positive, jnp.log(jnp.where(positive, gains, 1)), 0)
         weighted = jnp.asarray(design, gains.dtype) * positive[:, None].astype(gains.dtype)
@@ -282,6 +291,7 @@ class WithFractions(Family):
         return GainMatrix(gains, self.floor + (1 - self.floor * self.num_populations) * simplex)
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
+        check_gain_matrix(gain_matrix)
         simplex = (gain_matrix.fractions - self.floor) / (1 - self.floor * self.num_populations)
         left = 1 - jnp.concatenate([jnp.zeros(1, simplex.dtype), jnp.cumsum(simplex)[:-2]])
         return jnp.concatenate([self.family.parameters(gain_matrix), simplex[:-1] / left])

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fisherjax._errors import check_integer, check_scalar
+
 from ._arctan import arctan
 from ._mixture import kolmogorov_rule
 from ._nonlinearity import Drift, Moments, Nonlinearity, TwoPointMoments
@@ -184,6 +186,9 @@ class Erf(ErfMixture):
 
     slope: float = eqx.field(static=True, default=1.0)
 
+    def __check_init__(self) -> None:
+        check_scalar("slope", self.slope, minimum=0.0, strict=True)
+
     def __call__(self, x: Moments) -> Moments:
         return jax.lax.erf(x * (self.slope * math.sqrt(math.pi) / 2))
 
@@ -195,6 +200,9 @@ class Tanh(ErfMixture):
     """φ(x) = tanh(x); relative error of its moments 1e-14 with 16 nodes, 1e-9 with 8."""
 
     num_nodes: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self) -> None:
+        check_integer("num_nodes", self.num_nodes, minimum=2, maximum=64)
 
     def __call__(self, x: Moments) -> Moments:
         return jnp.tanh(x)
@@ -210,6 +218,9 @@ class Logistic(ErfMixture):
     """φ(x) = 1 / (1 + e^(−x)) = ½ + ½ tanh(x/2)."""
 
     num_nodes: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self) -> None:
+        check_integer("num_nodes", self.num_nodes, minimum=2, maximum=64)
 
     def __call__(self, x: Moments) -> Moments:
         return jax.nn.sigmoid(x)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 
+from fisherjax._errors import check_scalar
+
 from ._nonlinearity import Moments, Nonlinearity
 from ._piecewise import PiecewiseSmooth
 
@@ -63,6 +65,9 @@ class ThresholdLinear(Nonlinearity):
     """
 
     threshold: float = eqx.field(static=True, default=0.0)
+
+    def __check_init__(self) -> None:
+        check_scalar("threshold", self.threshold)
 
     def __call__(self, x: Moments) -> Moments:
         return jnp.maximum(x - self.threshold, 0)
