@@ -16,6 +16,7 @@ FAST += ["--feedforward", "20", "--recurrence", "5", "--linear", "5", "--anneal"
 FAST += ["--batch-size", "16"]
 
 
+@pytest.mark.filterwarnings("ignore:after .* the network does not return")  # after 55 updates
 def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     folder = tmp_path / "run"
     assert main(["convnet", "train", *FAST, "--out", str(folder)]) == 0
