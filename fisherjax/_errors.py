@@ -6,8 +6,10 @@ traced value passes, since its number is not known yet.
 """
 
 import difflib
+import inspect
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ from jax.core import Tracer
 
 T = TypeVar("T")
 
+_PACKAGE = str(Path(__file__).parent) + os.sep
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 
@@ -31,6 +34,14 @@ def require(condition: bool, message: str) -> None:  # noqa: FBT001
     """Raise a `ValueError` with `message` unless `condition` holds."""
     if not condition:
         raise ValueError(message)
+
+
+def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
+    """Warn at the line of the user's that led here, however deep inside the library it was noticed."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def told(value: Any) -> str:

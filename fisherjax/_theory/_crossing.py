@@ -1,6 +1,5 @@
 """Gains at which a growth rate vanishes."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Float
 
-from fisherjax._errors import is_traced
+from fisherjax._errors import is_traced, warn
 from fisherjax.numerics import Nonlinearity, spectral_radius
 
 _FARTHEST = 20.0  # states among which the largest slope of φ is looked for
@@ -18,11 +17,9 @@ _FARTHEST = 20.0  # states among which the largest slope of φ is looked for
 def told(gain: Array) -> Array:
     """The gain, after a warning if it is known (not traced) not to have been found."""
     if not is_traced(gain) and bool(jnp.isnan(gain)):
-        warnings.warn(
+        warn(
             "there is no such gain, or none that could be resolved: the activity grows without bound first, the noise "
-            "is too weak for this float type, or the gain lies beyond the range that is searched; the result is NaN",
-            RuntimeWarning,
-            stacklevel=4,
+            "is too weak for this float type, or the gain lies beyond the range that is searched; the result is NaN"
         )
     return gain
 

@@ -1,6 +1,5 @@
 """Results that discrete and continuous time share: regimes, diagrams of them, correlations between two times."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -8,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import is_traced, require
+from fisherjax._errors import is_traced, require, warn
 from fisherjax._types import Result
 
 REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
@@ -82,12 +81,10 @@ def diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiagr
     missing = np.argwhere(~np.asarray(state.converged))
     if len(missing):
         row, column = missing[0]
-        warnings.warn(
+        warn(
             f"no stationary state was found at {len(missing)} of {state.converged.size} points, the first at gain "
             f"{float(gains[column]):g} and noise_std {float(noise_stds[row]):g}: the activity grows without bound, or "
-            "numbers left the range of the float type; these points are NaN, their regime is -1",
-            RuntimeWarning,
-            stacklevel=4,
+            "numbers left the range of the float type; these points are NaN, their regime is -1"
         )
     return PhaseDiagram(
         gains=gains,

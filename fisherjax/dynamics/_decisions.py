@@ -1,6 +1,5 @@
 """Decisions of a convolutional recurrent network through time, in noise, and its way back when the image is gone."""
 
-import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -11,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from scipy.special import softmax
 
 from fisherjax._arrays import as_class_numbers, as_real, host_real
-from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_share, require
+from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_share, require, warn
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import ConvolutionalRNN, respond
 from fisherjax.numerics import full_precision
@@ -178,11 +177,9 @@ def robustness(
             right += float(np.sum(_right(scores, classes[begin : begin + _BATCH])))
         counts.append(right)
         if broken:
-            warnings.warn(
+            warn(
                 f"at noise_std {float(level):g} the logits of {broken} of {len(pictures)} images are not finite: they "
-                "count as wrong",
-                RuntimeWarning,
-                stacklevel=2,
+                "count as wrong"
             )
     errors = [share_error(count, len(pictures)) for count in counts]
     return Robustness(np.asarray(levels, float), np.array(counts) / len(pictures), np.array(errors))
@@ -254,11 +251,9 @@ def relaxation(
     falling = slope * len(late) < -floor / np.where(moving, late[-1], 1)
     stuck = int(np.sum(~falling & ~(late[-1] <= floor)))
     if stuck:
-        warnings.warn(
+        warn(
             f"after {stuck} of {len(pictures)} images the network does not return: there the distance to the baseline "
-            "does not fall, and time_constant is NaN",
-            RuntimeWarning,
-            stacklevel=2,
+            "does not fall, and time_constant is NaN"
         )
     constant = np.where(moving & falling, -1 / np.where(moving & falling, slope, 1), np.nan)
     return Relaxation(distance, constant, (distance[-1] < distance[0] / 100) | (distance[-1] <= floor))

@@ -1,13 +1,11 @@
 """Fixed points of a step function: all candidates at once, Adam to come near, Newton to arrive."""
 
-import warnings
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int
 from scipy.spatial import KDTree
 
-from fisherjax._errors import check_choice, check_integer, check_scalar
+from fisherjax._errors import check_choice, check_integer, check_scalar, warn
 from fisherjax._types import Result, Scalar
 from fisherjax.numerics import full_precision
 
@@ -191,11 +189,7 @@ def find_fixed_points(
     )  # fmt: skip
     lost = int(np.isnan(arrivals.speed).sum())
     if lost:
-        warnings.warn(
-            f"step is not finite at {lost} of {len(begun)} candidates: their candidate_speed is NaN",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warn(f"step is not finite at {lost} of {len(begun)} candidates: their candidate_speed is NaN")
     lengths = np.linalg.norm(begun, axis=1)
     converged = arrivals.speed <= limit.of(np.maximum(np.linalg.norm(arrivals.states, axis=1), lengths), eps)
     slowed = arrivals.rest_speed <= slow.of(np.maximum(np.linalg.norm(arrivals.rest, axis=1), lengths), eps)

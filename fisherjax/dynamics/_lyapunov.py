@@ -1,6 +1,5 @@
 """Lyapunov exponents of a step function by repeated QR decomposition."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_integer, check_key, check_scalar, require, warn
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.numerics import full_precision
 
@@ -198,21 +197,17 @@ def _block_errors(blocks: Float[np.ndarray, "blocks K"]) -> Float[np.ndarray, " 
 
 def _warn_of_escape(extents: Float[np.ndarray, " ends"]) -> None:
     if np.all(np.diff(extents) > 0) and extents[-1] > _ESCAPED * extents[0]:
-        warnings.warn(
+        warn(
             f"the state grows throughout, from {extents[0]:.3g} to {extents[-1]:.3g}: it diverges, and "
-            "these are exponents of a trajectory that is on no attractor",
-            RuntimeWarning,
-            stacklevel=3,
+            "these are exponents of a trajectory that is on no attractor"
         )
 
 
 def _warn_of_lost(number: int, dtype: Any) -> None:
     if number:
-        warnings.warn(
+        warn(
             f"{number} Lyapunov exponents are not resolved and NaN: one step shrinks their directions below the "
-            f"rounding of {dtype} beside the others. Their exponents are very negative, or −∞",
-            RuntimeWarning,
-            stacklevel=3,
+            f"rounding of {dtype} beside the others. Their exponents are very negative, or −∞"
         )
 
 

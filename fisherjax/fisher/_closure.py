@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, is_traced
+from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, is_traced, warn
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.networks import RateNetwork
@@ -16,7 +16,7 @@ from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 from fisherjax.simulate import check_allocation, map_length
 
 from ._closure_step import LIMIT, State, closure_scan
-from ._curve import FisherCurve, as_draws, mean_curve, pulse, sizes_of, warn
+from ._curve import FisherCurve, as_draws, mean_curve, pulse, sizes_of
 from ._gaussian import FORMS, by_group
 from ._meanfield import check_noise
 

@@ -1,6 +1,5 @@
 """Fisher information about a parameter of the image through the response of a convolutional recurrent network."""
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from fisherjax._errors import (
     check_scalar,
     require,
     told,
+    warn,
 )
 from fisherjax._types import Key, Result, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, respond
@@ -122,11 +122,9 @@ def convolutional_information(
     information = np.array([_information(s, c) for s, c in zip(slope, covariance, strict=True)])
     lost = int(np.isnan(information).sum())
     if lost:
-        warnings.warn(
+        warn(
             f"at {lost} of {len(steps)} times the covariance is singular to rounding: the information is NaN there; "
-            "add observation_noise_std",
-            RuntimeWarning,
-            stacklevel=2,
+            "add observation_noise_std"
         )
     return ConvolutionalInformation(np.asarray(steps), information, slope, covariance, read)
 

@@ -7,11 +7,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type, host_real
-from fisherjax._errors import check_scalar, require
+from fisherjax._errors import check_scalar, require, warn
 from fisherjax._types import Result, Scalar
 from fisherjax.numerics import full_precision
-
-from ._curve import warn
 
 
 class CramerRao(Result):
@@ -99,7 +97,6 @@ def cramer_rao(
     if silent.any():
         warn(
             f"estimates never vary at stimuli {np.flatnonzero(silent)[:5].tolist()}: their efficiency is NaN",
-            stacklevel=4,
         )
     centred = jnp.asarray(np.where(silent[:, None], 0, errors - mean), theta.dtype)
     bias = jnp.asarray(mean[:, 0], theta.dtype)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import warnings
 
 import equinox as eqx
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, is_traced, require
+from fisherjax._errors import check_instance, is_traced, require, warn
 from fisherjax._types import Result, Stimulus
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.networks import RateNetwork
@@ -126,8 +125,3 @@ def _ended(curve: FisherCurve) -> FisherCurve:
         standard_error=cut(curve.standard_error),
         by_population_error=cut(curve.by_population_error),
     )
-
-
-def warn(message: str, *, stacklevel: int = 5) -> None:
-    """A RuntimeWarning at the line that called a public function."""
-    warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)

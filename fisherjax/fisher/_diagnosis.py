@@ -1,12 +1,13 @@
 """What an interval assumes, tested on the data: Gaussian tails, symmetry, independent trials, one covariance."""
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Float
+
+from fisherjax._errors import warn
 
 from ._estimate import Diagnosis
 from ._outliers import outlyingness
@@ -95,7 +96,7 @@ def diagnose(
         covariance_probability, outliers, tuple(findings),
     )  # fmt: skip
     for sentence in findings:
-        warnings.warn(sentence, AssumptionWarning, stacklevel=4)
+        warn(sentence, AssumptionWarning)
     return diagnosis
 
 

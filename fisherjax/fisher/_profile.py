@@ -18,11 +18,11 @@ from fisherjax._errors import (
     check_key,
     check_scalar,
     require,
+    warn,
 )
 from fisherjax._types import Key, Result
 from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
-from ._curve import warn
 from ._pathwise import PathMoments, path_value, pathwise
 from ._respond import Respond, check_paths_continuous, check_respond, path, sample_paths
 

@@ -1,7 +1,6 @@
 """Errors of any estimator by resampling trials: jackknife over blocks and bootstrap, each one jitted call."""
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, is_traced, require, suggest
+from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, is_traced, require, suggest, warn
 from fisherjax._types import Key
 from fisherjax.numerics import full_precision
 
@@ -128,11 +127,9 @@ def bootstrap(
     if not is_traced(resolved):
         share = float(jnp.min(resolved)) / num_resamples
         if share < 1:
-            warnings.warn(
+            warn(
                 f"in {1 - share:.1%} of the resamples the estimate cannot be computed (too few different trials for "
-                "the units); the error is that of the others",
-                RuntimeWarning,
-                stacklevel=3,
+                "the units); the error is that of the others"
             )
     interval = normal_interval(value, error, confidence)
     method = f"{prepared.name}, {num_resamples} resamples"

@@ -13,12 +13,11 @@ import scipy.stats
 from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_confidence, check_integer, check_key, require
+from fisherjax._errors import check_confidence, check_integer, check_key, require, warn
 from fisherjax._types import Key, Result
 from fisherjax.numerics import full_precision
 
 from ._blocks import check_blocks, without_block
-from ._curve import warn
 from ._direct import check_pairs
 from ._estimate import check_freedom
 from ._moments import degrees_of_freedom, direct_value, pair_moments

@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, told
+from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, told, warn
 from fisherjax._types import Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, population_index, sample_weights
 from fisherjax.meanfield import input_parameters
@@ -16,7 +16,7 @@ from fisherjax.networks import RateNetwork
 from fisherjax.numerics import Devices, as_nonlinearity, full_precision
 from fisherjax.simulate import SensitivityMoments, sensitivity_moments
 
-from ._curve import FisherCurve, as_draws, mean_curve, pulse, sizes_of, warn, warn_if_not_finite
+from ._curve import FisherCurve, as_draws, mean_curve, pulse, sizes_of, warn_if_not_finite
 from ._gaussian import spans
 from ._meanfield import check_noise
 from ._pathwise import PathMoments, path_value

@@ -1,12 +1,10 @@
 """The Gaussian total from samples: mean term plus covariance term."""
 
-import warnings
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from fisherjax._errors import check_confidence
+from fisherjax._errors import check_confidence, warn
 from fisherjax.numerics import full_precision
 
 from ._blocks import block_jackknife, check_blocks, without_block
@@ -41,11 +39,10 @@ def gaussian_total(responses: object, derivatives: object, *, confidence: float 
         As `pathwise`.
     """
     confidence = check_confidence(confidence)
-    warnings.warn(
+    warn(
         "the Gaussian total is exact for Gaussian responses only; for others it is neither the Fisher information "
         "nor a bound. `pathwise` bounds it from below for any distribution",
         UserWarning,
-        stacklevel=3,
     )
     values, slopes, scalar = check_paths(responses, derivatives)
     kept = len(values) - len(values) // _BLOCKS

@@ -1,6 +1,5 @@
 """Correlation of distances before and after, as expected of one network of finite size."""
 
-import warnings
 from typing import NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import pattern_overlaps
@@ -102,11 +101,7 @@ def predicted_correlation(
     rho = _correlations(gain_matrix, phi, x, found.variance, found.overlap, num_units, num_trials)
     if not is_traced(rho) and bool(jnp.isnan(rho).any()):
         times = ", ".join(str(1 + index) for index in np.flatnonzero(np.isnan(np.asarray(rho))))
-        warnings.warn(
-            f"distances are expected to be all equal, and correlations NaN, at t = {times}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warn(f"distances are expected to be all equal, and correlations NaN, at t = {times}")
     return rho
 
 

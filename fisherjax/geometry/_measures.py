@@ -1,12 +1,10 @@
 """What a representation keeps of the geometry of stimuli, beyond correlations."""
 
-import warnings
-
 import numpy as np
 from jaxtyping import Float
 
 from fisherjax._arrays import as_labels
-from fisherjax._errors import check_integer, require
+from fisherjax._errors import check_integer, require, warn
 from fisherjax._types import Result
 
 from ._inputs import as_distances
@@ -64,7 +62,7 @@ def near_isometry(original: object, latent: object) -> NearIsometry:
     after = as_distances("latent", latent, axes, f"times {axes}", square=before.ndim == 2)
     found = isometry(before, after)
     if np.isnan(found.smallest).any():
-        warnings.warn("latent distances all vanish: their stretch is NaN", RuntimeWarning, stacklevel=2)
+        warn("latent distances all vanish: their stretch is NaN")
     return found
 
 

@@ -1,6 +1,5 @@
 """A linear read-out of labels, tested on what it was not taught."""
 
-import warnings
 from typing import Any
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from fisherjax._arrays import as_labels
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._errors import check_integer, check_scalar, require, warn
 from fisherjax._types import Scalar
 from fisherjax.numerics import full_precision, less_first, magnitude
 
@@ -67,11 +66,9 @@ def label_folds(labels: Any, stimuli: int, num_folds: int = 5) -> tuple[Int[np.n
     if len(rare):
         shown = ", ".join(f"{names[index]} ({counts[index]})" for index in rare[:_SHOWN])
         more = ", …" if len(rare) > _SHOWN else ""
-        warnings.warn(
+        warn(
             f"labels: classes with fewer members than the {num_folds} folds, which are taught and tested on few of "
-            f"them: {shown}{more}",
-            RuntimeWarning,
-            stacklevel=3,
+            f"them: {shown}{more}"
         )
     # by class, and in a random order within: what comes in cycles must not fall into one fold
     order = np.lexsort((np.random.default_rng(0).permutation(stimuli), codes))

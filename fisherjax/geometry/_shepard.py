@@ -1,14 +1,12 @@
 """How well distances are kept: Shepard diagrams, stress, and correlation over time."""
 
-import warnings
-
 import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import isotonic_regression
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from fisherjax._errors import check_confidence, check_integer, check_key, require
+from fisherjax._errors import check_confidence, check_integer, check_key, require, warn
 from fisherjax._types import Key, Result
 
 from ._correlations import KINDS, bootstrap_excess, correlations, intervals, reference
@@ -76,7 +74,7 @@ def shepard(original: object, latent: object) -> ShepardDiagram:
     fitted = np.empty_like(after)
     fitted[order] = monotone_fit(after[order])
     if not resolved:
-        warnings.warn("latent distances are all equal: stress and correlations are NaN", RuntimeWarning, stacklevel=2)
+        warn("latent distances are all equal: stress and correlations are NaN")
         return ShepardDiagram(before, after, fitted, pairs, np.nan, np.nan, np.nan)
     pearson = float(np.corrcoef(before, after)[0, 1])
     spearman = float(np.corrcoef(rankdata(before), rankdata(after))[0, 1])
@@ -152,9 +150,7 @@ def warn_unresolved(correlation: Float[np.ndarray, " T"]) -> None:
     missing = np.flatnonzero(np.isnan(correlation))
     if len(missing):
         times = ", ".join(str(index + 1) for index in missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
-        warnings.warn(
-            f"latent distances are all equal, and their correlations NaN, at t = {times}", RuntimeWarning, stacklevel=3
-        )
+        warn(f"latent distances are all equal, and their correlations NaN, at t = {times}")
 
 
 def _varied(name: str, distances: object) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """Large-N theory of a stimulus pulse: variance, noise variance and sensitivity of every population in time."""
 
-import warnings
 from typing import NamedTuple
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
 from fisherjax._theory import as_structure, check_gain_matrix
 from fisherjax._types import Result, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
@@ -176,12 +175,10 @@ def _told(order: Trajectory, phi: Nonlinearity) -> Trajectory:
         if variance > phi.largest_variance
         else f"the numbers left the range or the precision of {dtype}"
     )
-    warnings.warn(
+    warn(
         f"the sensitivity to the stimulus is not known from time {step + 1} on: in population {population} the "
         f"variance is {variance:.3g}, and {reason}; lower the gains or the stimulus, raise noise_std"
-        f"{'' if dtype == jnp.float64 else ', or use float64'}",
-        RuntimeWarning,
-        stacklevel=4,
+        f"{'' if dtype == jnp.float64 else ', or use float64'}"
     )
     return order
 

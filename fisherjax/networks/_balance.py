@@ -15,14 +15,13 @@ Aljadeff, Stern & Sharpee (2015), Transition to chaos in random networks with ce
 Phys. Rev. Lett. 114, 088101 (spectra of block-structured matrices).
 """
 
-import warnings
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import is_traced
+from fisherjax._errors import is_traced, warn
 
 from ._pattern import Pattern
 
@@ -114,22 +113,18 @@ def _without_outlier(weights: Matrix, pattern: Pattern, gain: float) -> Matrix:
     allowed = np.ones(weights.shape, bool) if pattern.mask is None else pattern.mask
     signs = np.zeros(weights.shape, int) if pattern.signs is None else np.where(allowed, pattern.signs, 0)
     if len(weights) > 1 and (np.all(signs[allowed] > 0) or np.all(signs[allowed] < 0)):
-        warnings.warn(
+        warn(
             "all recurrent connections have one sign, so that nothing can balance them: their rows sum to ±gain, and "
-            f"the initial spectral radius is at most the gain {gain:g}, for any number of units",
-            RuntimeWarning,
-            stacklevel=2,
+            f"the initial spectral radius is at most the gain {gain:g}, for any number of units"
         )
         return weights
     largest = _largest_eigenvalue(np.asarray(weights, np.float64))
     if largest <= _CLEARLY * gain:
         return weights
-    warnings.warn(
+    warn(
         f"under this mask excitation and inhibition leave an eigenvalue of {largest:.2g} in the initial recurrent "
         f"weights; all of them are scaled down so that the spectral radius is the gain {gain:g}. Regions of "
-        "MultiRegion are balanced each by itself",
-        RuntimeWarning,
-        stacklevel=2,
+        "MultiRegion are balanced each by itself"
     )
     return weights * (gain / largest)
 

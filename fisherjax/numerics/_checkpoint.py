@@ -6,14 +6,13 @@ import os
 import re
 import shutil
 import uuid
-import warnings
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
-from fisherjax._errors import require
+from fisherjax._errors import require, warn
 from fisherjax._npy import DamagedFileError
 from fisherjax._types import Result, npz_path, write_atomically
 
@@ -60,7 +59,7 @@ def read_checkpoint(kind: type[R], path: str | os.PathLike[str], *, resume: bool
         except ValueError as error:
             raise ValueError(f"checkpoint {error}") from error
         if problem is not None:
-            warnings.warn(f"checkpoint {problem}; the one before it is used", RuntimeWarning, stacklevel=2)
+            warn(f"checkpoint {problem}; the one before it is used")
         if resume and jax.process_index() == 0:
             _remove_unfinished(target)
             if candidate != target:

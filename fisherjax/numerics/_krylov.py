@@ -1,6 +1,5 @@
 """Leading eigenvalues and singular values of maps that are too large to write down."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 import scipy.sparse.linalg
 from jaxtyping import Array, Bool, Complex, Float
 
-from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require, told
+from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require, told, warn
 from fisherjax._functions import output_of
 from fisherjax._types import Key, Result, Scalar
 
@@ -127,11 +126,9 @@ def arnoldi(
     ])  # fmt: skip
     converged = residuals <= accuracy * np.maximum(np.abs(values), 1)
     if int(converged.sum()) < count:
-        warnings.warn(
+        warn(
             f"only {int(converged.sum())} of {count} eigenvalues have converged: use more max_restarts or a larger "
-            "subspace or tolerance",
-            RuntimeWarning,
-            stacklevel=2,
+            "subspace or tolerance"
         )
     return Spectrum(values, vectors, residuals, converged, calls)
 
@@ -224,6 +221,6 @@ def largest_symmetric(product: Product, start: np.ndarray) -> tuple[float, np.nd
     try:
         values, vectors = scipy.sparse.linalg.eigsh(_operator(apply), k=1, which="LA", v0=first)
     except scipy.sparse.linalg.ArpackNoConvergence:
-        warnings.warn("Lanczos's method has not converged: the eigenvalue is NaN", RuntimeWarning, stacklevel=2)
+        warn("Lanczos's method has not converged: the eigenvalue is NaN")
         return float("nan"), np.full(first.shape, np.nan)
     return float(values[0]), vectors[:, 0]

@@ -1,6 +1,5 @@
 """The dominant eigenvalue of a linear map by repeated products, whichever its sign, real or a complex pair."""
 
-import warnings
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, check_integer, is_traced, require
+from fisherjax._errors import check_callable, check_integer, is_traced, require, warn
 from fisherjax._types import Result, Scalar
 
 from ._krylov import Product, check_product, residual_tolerance
@@ -89,11 +88,9 @@ def power_iteration(
     check_product(product, vector)
     result = _iterated(product, vector, accuracy, max_steps)
     if not is_traced(result) and not bool(result.converged):
-        warnings.warn(
+        warn(
             f"power_iteration has not converged in {int(result.num_steps)} steps: the residual is "
-            f"{float(result.residual):.3g}",
-            RuntimeWarning,
-            stacklevel=2,
+            f"{float(result.residual):.3g}"
         )
     return result
 

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import warnings
 from typing import Literal, TypeVar
 
 import equinox as eqx
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, check_finite
-from fisherjax._errors import check_integer, check_key, is_traced, require
+from fisherjax._errors import check_integer, check_key, is_traced, require, warn
 from fisherjax._types import Key
 
 from ._batch import TaskBatch, checked_outputs
@@ -148,9 +147,7 @@ def explained_variance(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> 
     rounding = (8 * jnp.finfo(spread.dtype).eps) ** 2 * jnp.sum(weights * batch.targets**2)
     varies = spread > rounding
     if not is_traced(varies) and not bool(varies):
-        warnings.warn(
-            "explained_variance: all targets are equal, so that R² is undefined", RuntimeWarning, stacklevel=2
-        )
+        warn("explained_variance: all targets are equal, so that R² is undefined")
     return jnp.where(varies, 1 - residual / jnp.where(varies, spread, 1), jnp.nan)
 
 

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -13,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import as_path, check_flag, check_integer, check_key, check_scalar, require
+from fisherjax._errors import as_path, check_flag, check_integer, check_key, check_scalar, require, warn
 from fisherjax._types import Key, Result, Scalar, npz_path
 from fisherjax.numerics import (
     check_settings,
@@ -201,7 +200,7 @@ def _write(checkpoint: StageCheckpoint, path: Path, done: int) -> None:
         write_checkpoint(checkpoint, path)
     except OSError as error:
         message = f"the checkpoint of step {done} could not be written ({error}); training goes on"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warn(message)
 
 
 class _Run(NamedTuple):

@@ -2,7 +2,6 @@
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import jax
 import numpy as np
 import optax
 
-from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key
+from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key, warn
 from fisherjax._types import Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork, trainable_filter
 from fisherjax.numerics import Devices, device_mesh, digest, on_devices, progress_bar, stop_if_requested
@@ -218,7 +217,7 @@ class _Saver(NamedTuple):
             run.save(self.path, self.described)
         except OSError as error:
             message = f"the checkpoint of step {run.state.step} could not be written ({error}); training goes on"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            warn(message)
             return False
         return True
 
@@ -287,4 +286,4 @@ def _warn_of(stopped: str, run: Run) -> None:
         message = f"training stopped after {run.state.step} steps: {stopped}; the network trained so far is returned"
     else:
         return
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warn(message)
