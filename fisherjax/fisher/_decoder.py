@@ -15,9 +15,10 @@ from fisherjax._errors import check_choice, check_confidence, check_flag, check_
 from fisherjax._types import Key
 from fisherjax.numerics import fit_parameters, full_precision
 
-from ._direct import check_pairs, diagnosis_of_pairs, direct_interval, kept_trials, take_kept
+from ._direct import check_pairs, diagnosis_of_pairs, direct_interval
 from ._estimate import FisherEstimate, check_freedom, check_invertible
 from ._moments import active_units, degrees_of_freedom, pair_moments, without_silent
+from ._outliers import set_aside
 
 METHODS = ("held-out", "diagonal", "early-stopped", "neural")
 _DESCENT_STEPS = 400
@@ -95,7 +96,8 @@ def decoder(
     require(minus.ndim == 2, f"responses_minus must have shape (trials, units), got {minus.shape}")
     told = ""
     if check_flag("robust", robust):
-        minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
+        kept, told = set_aside(minus, plus)
+        minus, plus = minus[kept[0]], plus[kept[1]]
     split_key, fit_key = jax.random.split(key)
     parts = 2 if method == "early-stopped" else 1
     share = 2 / 3 if method == "early-stopped" else float(training_share)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
-from fisherjax._errors import warn
+from fisherjax._errors import is_traced, warn
 
 from ._estimate import Diagnosis
 from ._outliers import outlyingness
@@ -31,13 +31,13 @@ class _Residuals(NamedTuple):
 
 
 def diagnose(
-    conditions: Sequence[Float[np.ndarray, "_ units"]],
-    slope: Float[np.ndarray, "K units"],
+    conditions: Sequence[Float[Array, "_ units"]],
+    slope: Float[Array, "K units"],
     *,
     gaussian: bool = True,
     dependent: bool = False,
-) -> Diagnosis:
-    """Test the responses of several conditions, and warn of what does not hold.
+) -> Diagnosis | None:
+    """Test the responses of several conditions, and warn of what does not hold; None where they are traced.
 
     Parameters
     ----------
@@ -55,6 +55,16 @@ def diagnose(
     Mardia (1970), Measures of multivariate skewness and kurtosis with applications, Biometrika 57, 519–530, (1974) for
     their moments; Box (1949), A general distribution theory for a class of likelihood criteria, Biometrika 36.
     """
+    if is_traced((conditions, slope)):
+        return None
+    known = [np.asarray(part, np.float64) for part in conditions]
+    diagnosis = _tested(known, np.asarray(slope, np.float64), gaussian=gaussian, dependent=dependent)
+    for sentence in diagnosis.findings:
+        warn(sentence, AssumptionWarning)
+    return diagnosis
+
+
+def _tested(conditions: Sequence[np.ndarray], slope: np.ndarray, *, gaussian: bool, dependent: bool) -> Diagnosis:
     units, total = conditions[0].shape[1], sum(map(len, conditions))
     if total < _TRIALS_PER_UNIT * units + len(conditions):
         nan = float("nan")
@@ -91,21 +101,18 @@ def diagnose(
             f"the covariance differs between the conditions (Box's M, p = {covariance_probability:.1g}), while the "
             "interval takes it as one; use fisher.jackknife, and as many trials in each condition"
         )
-    diagnosis = Diagnosis(
+    return Diagnosis(
         kurtosis, kurtosis_probability, skewness, skewness_probability, correlation, correlation_probability,
         covariance_probability, outliers, tuple(findings),
     )  # fmt: skip
-    for sentence in findings:
-        warn(sentence, AssumptionWarning)
-    return diagnosis
 
 
 def _whitened(conditions: Sequence[np.ndarray], slope: np.ndarray, *, together: bool = True) -> _Residuals:
     """Deviations in coordinates where their covariance is one: that of all conditions, or of each."""
-    centred = [np.asarray(part, np.float64) - part.mean(axis=0, dtype=np.float64) for part in conditions]
+    centred = [part - part.mean(axis=0) for part in conditions]
     stacked = np.concatenate(centred)
     root = _root(stacked)
-    directions = root.T @ np.asarray(slope, np.float64).T
+    directions = root.T @ slope.T
     directions = directions / np.maximum(np.linalg.norm(directions, axis=0), np.finfo(float).tiny)
     return _Residuals([part @ (root if together else _root(part)) for part in centred], directions)
 
@@ -183,7 +190,7 @@ def _equal_covariances(conditions: Sequence[np.ndarray]) -> float:
     freedoms = np.array([len(part) - 1 for part in conditions], float)
     if groups < 2 or freedoms.min() <= units + 1:
         return float("nan")
-    scatters = [np.cov(np.asarray(part, np.float64).T).reshape(units, units) for part in conditions]
+    scatters = [np.cov(part.T).reshape(units, units) for part in conditions]
     pooled = sum(f * s for f, s in zip(freedoms, scatters, strict=True)) / freedoms.sum()
     signs, logarithms = zip(*(np.linalg.slogdet(part) for part in [*scatters, pooled]), strict=True)
     if min(signs) <= 0:

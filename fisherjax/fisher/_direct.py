@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
@@ -35,7 +34,7 @@ from ._moments import (
     pair_moments,
     shuffled_value,
 )
-from ._outliers import without_outliers
+from ._outliers import set_aside
 
 _BLOCKS = 10  # of the jackknife for a shrunken covariance
 
@@ -107,19 +106,19 @@ def direct(
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
     single = minus.ndim == 2
     robust = check_flag("robust", robust)
-    require(single or not (robust or blocks is not None), "robust and blocks take one stimulus parameter, not several")
+    require(single or blocks is None, "blocks take one stimulus parameter, not several")
     if shrinkage is not None:
         require(not robust and blocks is None, "shrinkage cannot be combined with robust or blocks")
         return _shrunk(minus, plus, step, shrinkage, confidence)
     codes = None if blocks is None else as_blocks(blocks, (len(minus), len(plus)))
     method = "direct"
     if robust:
-        kept = kept_trials(minus, plus)
-        minus, plus, told = take_kept(minus, plus, kept)
+        kept, told = set_aside(minus, plus)
+        minus, plus = minus[kept[0]], plus[kept[1]]
         codes = None if codes is None else codes.taken(kept)
         method += told
     freedom: Number = degrees_of_freedom(minus, plus)
-    check_freedom(minus.shape[-1], degrees_of_freedom(minus, plus), _trials(minus, plus))
+    check_freedom(minus.shape[-1], freedom, _trials(minus, plus))
     moments = pair_moments(minus, plus, step)
     check_invertible("the pooled covariance of the responses", moments.covariance)
     if codes is not None:
@@ -168,8 +167,8 @@ def shuffled(
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
     method = "shuffled"
     if check_flag("robust", robust):
-        require(minus.ndim == 2, "robust takes one stimulus parameter, not several")
-        minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
+        kept, told = set_aside(minus, plus)
+        minus, plus = minus[kept[0]], plus[kept[1]]
         method += told
     freedom = degrees_of_freedom(minus, plus)
     require(freedom > 2, f"responses must have more than 4 trials in all, got {_trials(minus, plus)}")
@@ -183,30 +182,12 @@ def shuffled(
     return FisherEstimate(value, error, interval, naive, method, confidence, of, diagnosis)
 
 
-def kept_trials(minus: Array, plus: Array) -> list[np.ndarray]:
-    """Which trials of both conditions are not far outside the rest."""
-    require(not is_traced((minus, plus)), "robust needs concrete responses: call this outside of jit, grad and vmap")
-    return without_outliers([np.asarray(part, np.float64) for part in (minus, plus)])
-
-
-def take_kept(minus: Array, plus: Array, kept: list[np.ndarray]) -> tuple[Array, Array, str]:
-    """Both conditions without the trials that are set aside, and the words for it."""
-    apart, total = sum(int((~part).sum()) for part in kept), len(minus) + len(plus)
-    return minus[kept[0]], plus[kept[1]], f", {apart} of {total} trials set aside"
-
-
 def diagnosis_of_pairs(
     minus: Array, plus: Array, slope: Array, *, gaussian: bool = True, dependent: bool = False
 ) -> Diagnosis | None:
-    """Diagnosis of two-condition data; None where they are traced."""
-    if is_traced((minus, plus, slope)):
-        return None
-    conditions = [
-        np.asarray(part, np.float64)
-        for pair in zip(minus.reshape(-1, *minus.shape[-2:]), plus.reshape(-1, *plus.shape[-2:]), strict=True)
-        for part in pair
-    ]
-    return diagnose(conditions, np.asarray(slope), gaussian=gaussian, dependent=dependent)
+    """Diagnosis of two-condition data of one or several stimulus parameters."""
+    conditions = [*minus.reshape(-1, *minus.shape[-2:]), *plus.reshape(-1, *plus.shape[-2:])]
+    return diagnose(conditions, slope, gaussian=gaussian, dependent=dependent)
 
 
 @jax.jit

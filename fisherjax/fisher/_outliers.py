@@ -5,14 +5,28 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import require
+from fisherjax._errors import is_traced, require
 
 _START = 0.975  # share of Gaussian trials whose distance from a minimum covariance determinant starts the kept set
 _LEVEL = 0.01  # chance that any trial of a Gaussian data set is set aside
 _SWEEPS = 30
 _SINGULAR = 1e-9
+
+
+def set_aside(*conditions: Array) -> tuple[list[Bool[np.ndarray, " _"]], str]:
+    """Which trials of each condition (trials, units) are kept, and the words for the others in a method's name.
+
+    Raises
+    ------
+    ValueError
+        If responses are traced, of several stimulus parameters, or fewer than three trials per unit.
+    """
+    require(not is_traced(conditions), "robust needs concrete responses: call this outside of jit, grad and vmap")
+    require(all(part.ndim == 2 for part in conditions), "robust takes one stimulus parameter, not several")
+    kept = without_outliers([np.asarray(part, np.float64) for part in conditions])
+    return kept, f", {sum(int((~part).sum()) for part in kept)} of {sum(map(len, kept))} trials set aside"
 
 
 def without_outliers(

@@ -4,11 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_confidence, check_flag, is_traced, require
+from fisherjax._errors import check_confidence, check_flag, is_traced
 from fisherjax.numerics import full_precision
 
 from ._diagnosis import diagnose
@@ -22,7 +21,7 @@ from ._estimate import (
 )
 from ._interval import matched_interval
 from ._moments import without_silent
-from ._outliers import without_outliers
+from ._outliers import set_aside
 
 _PRIOR_TRIALS = 30  # that the Gaussian variance of an inverse covariance counts for, beside the observed one
 
@@ -88,16 +87,13 @@ def pathwise(responses: Any, derivatives: Any, *, robust: bool = False, confiden
     values, slopes, scalar = check_paths(responses, derivatives)
     method = "pathwise"
     if check_flag("robust", robust):
-        require(not is_traced(values), "robust needs concrete responses: call this outside of jit, grad and vmap")
-        kept = without_outliers([np.asarray(values, np.float64)])[0]
+        (kept,), told = set_aside(values)
         values, slopes = values[kept], slopes[kept]
-        method += f", {int((~kept).sum())} of {len(kept)} trials set aside"
+        method += told
     check_freedom(values.shape[1], values.shape[0] - 1, f"T = {values.shape[0]} trials")
     moments = path_moments(values, slopes)
     check_invertible("the covariance of the responses", moments.scatter)
-    diagnosis = None
-    if not is_traced((values, slopes)):
-        diagnosis = diagnose([np.asarray(values, np.float64)], np.asarray(moments.slope))
+    diagnosis = diagnose([values], moments.slope)
     value, variance, naive, growth, through_covariance = _pathwise(values, slopes)
     error, interval = jnp.sqrt(variance), wilson_interval(value, jnp.sqrt(variance), growth, confidence)
     freedom, units = len(values) - 1, values.shape[1]

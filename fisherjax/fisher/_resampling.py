@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from fisherjax._arrays import as_real
@@ -16,10 +15,10 @@ from fisherjax.numerics import full_precision
 
 from ._blocks import Values, batch_length, block_jackknife, check_blocks
 from ._diagnosis import diagnose
-from ._direct import check_pairs, diagnosis_of_pairs, kept_trials, take_kept
+from ._direct import check_pairs, diagnosis_of_pairs
 from ._estimate import Diagnosis, FisherEstimate, as_responses, check_freedom, normal_interval, scalar_if
 from ._moments import degrees_of_freedom, direct_value, pair_moments, shuffled_value
-from ._outliers import without_outliers
+from ._outliers import set_aside
 from ._pathwise import check_paths, path_values
 
 
@@ -116,13 +115,11 @@ def bootstrap(
     num_resamples, confidence = check_integer("num_resamples", num_resamples, minimum=2), check_confidence(confidence)
     key = check_key("key", key)
     prepared = _prepare(data, estimator, robust=robust, left_out=None)
+    paired = prepared.paired if paired is None else check_flag("paired", paired)
     if paired is None:
-        require(
-            prepared.name in _NAMED or sum(np.ndim(part) > 1 for part in prepared.arrays) == 1,
-            "paired must be given for an estimator of your own: True draws the same trials from every array",
+        raise ValueError(
+            "paired must be given for an estimator of your own: True draws the same trials from every array"
         )
-        paired = prepared.name == "pathwise"
-    paired = check_flag("paired", paired)
     value, error, naive, resolved = _bootstrap(prepared.arrays, key, prepared.values, num_resamples, paired)
     if not is_traced(resolved):
         share = float(jnp.min(resolved)) / num_resamples
@@ -142,6 +139,7 @@ class _Prepared(NamedTuple):
     name: str
     values: Values  # (corrected, naive) of the arrays
     arrays: tuple[Array, ...]
+    paired: bool | None  # whether trials of all arrays belong together; None where only the user knows
     interval_of: str
     diagnosis: Diagnosis | None
 
@@ -154,11 +152,9 @@ def _prepare(
             len(data) in {2, 3}, f"give (responses, derivatives) or two conditions and Δθ, not {len(data)} arguments"
         )
         estimator = "direct" if len(data) == 3 else "pathwise"
+    robust = check_flag("robust", robust)
     if callable(estimator):
-        require(
-            not check_flag("robust", robust),
-            "robust is for the named estimators; set trials aside before you call your own",
-        )
+        require(not robust, "robust is for the named estimators; set trials aside before you call your own")
         return _prepare_function(data, estimator, left_out)
     if not isinstance(estimator, str) or estimator not in _NAMED:
         hint = suggest(estimator, _NAMED)
@@ -168,10 +164,10 @@ def _prepare(
     if estimator == "pathwise":
         return _prepare_paths(data, robust, left_out)
     minus, plus, step = check_pairs(*data)
-    name, told = estimator, ""
-    if check_flag("robust", robust):
-        require(minus.ndim == 2, "robust takes one stimulus parameter, not several")
-        minus, plus, told = take_kept(minus, plus, kept_trials(minus, plus))
+    told = ""
+    if robust:
+        kept, told = set_aside(minus, plus)
+        minus, plus = minus[kept[0]], plus[kept[1]]
     _check_parts((minus, plus), left_out)
     if estimator == "direct":
         lost = [part.shape[-2] - _kept(part.shape[-2], left_out) for part in (minus, plus)]
@@ -180,23 +176,21 @@ def _prepare(
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, gaussian=False)
     of = "linear Fisher information" + " of units taken as independent" * (estimator == "shuffled")
     arrays = (minus, plus, step[0] if minus.ndim == 2 else step)
-    return _Prepared(name + told, values, arrays, of, diagnosis)
+    return _Prepared(estimator + told, values, arrays, paired=False, interval_of=of, diagnosis=diagnosis)
 
 
 def _prepare_paths(data: tuple[Any, ...], robust: bool, left_out: int | None) -> _Prepared:  # noqa: FBT001
     responses, slopes, scalar = check_paths(*data)
-    name, diagnosis = "pathwise", None
-    if not is_traced((responses, slopes)):
-        if check_flag("robust", robust):
-            kept = without_outliers([np.asarray(responses, np.float64)])[0]
-            responses, slopes = responses[kept], slopes[kept]
-            name += f", {int((~kept).sum())} of {len(kept)} trials set aside"
-        mean = np.asarray(jnp.mean(slopes, axis=0))
-        diagnosis = diagnose([np.asarray(responses, np.float64)], mean, gaussian=False)
+    told = ""
+    if robust:
+        (kept,), told = set_aside(responses)
+        responses, slopes = responses[kept], slopes[kept]
+    diagnosis = diagnose([responses], jnp.mean(slopes, axis=0), gaussian=False)
     arrays = (responses, slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0))
     _check_parts(arrays, left_out)
     _check_freedom(responses, _kept(len(responses), left_out) - 1, (responses,), left_out)
-    return _Prepared(name, path_values, arrays, "linear Fisher information", diagnosis)
+    of = "linear Fisher information"
+    return _Prepared("pathwise" + told, path_values, arrays, paired=True, interval_of=of, diagnosis=diagnosis)
 
 
 def _prepare_function(data: tuple[Any, ...], estimator: Callable[..., Any], left_out: int | None) -> _Prepared:
@@ -205,10 +199,12 @@ def _prepare_function(data: tuple[Any, ...], estimator: Callable[..., Any], left
     for index, part in enumerate(arrays):
         if part.ndim > 1:
             as_responses(f"data (argument {index})", part, (part.ndim,))
-    require(any(part.ndim > 1 for part in arrays), "data must hold an array (trials, units)")
+    several = sum(part.ndim > 1 for part in arrays)
+    require(several > 0, "data must hold an array (trials, units)")
     _check_parts(arrays, left_out)
     name = getattr(estimator, "__name__", "estimator")
-    return _Prepared(name, _function_values(estimator), arrays, f"what {name} estimates", None)
+    paired = None if several > 1 else True
+    return _Prepared(name, _function_values(estimator), arrays, paired, f"what {name} estimates", None)
 
 
 def _check_parts(arrays: tuple[Array, ...], left_out: int | None) -> None:

@@ -329,7 +329,7 @@ BAD = [
     (lambda x: fisher.bootstrap(x, x, key=jax.random.key(0), estimator=lambda a, b: a.sum()), "paired must be given"),
     (lambda x: fisher.decoder(x[:, :3], x[:, :3], 0.1, key=jax.random.key(0), method="best"), "method must be one of"),
     (lambda x: fisher.decoder(x[:6, :3], x[:6, :3], 0.1, key=jax.random.key(0)), "at least 4 to validate"),
-    (lambda x: fisher.information_scaling(x[:, :9], x[:, :9], key=jax.random.key(0), sizes=[2, 12]), "at most the 9"),
+    (lambda x: fisher.information_scaling(x[:, :9], x[:, :9], key=jax.random.key(0), sizes=[2, 12]), "sizes must be at most 9, got 12"),
     (lambda x: fisher.gaussian_information(np.ones(2), np.ones((2, 2))), "singular or not positive definite"),
     (lambda x: fisher.gaussian_information(np.ones(2), np.eye(2), form="total"), "needs covariance_slope"),
     (lambda x: fisher.cramer_rao(x, jnp.arange(60.0), jnp.zeros(60)), "information must be positive"),
@@ -507,8 +507,13 @@ def test_outliers_are_set_aside_and_nothing_else():
         lambda: fisher.jackknife(bad, plus, 0.5, robust=True),
         lambda: fisher.decoder(bad, plus, 0.5, key=jax.random.key(0), robust=True),
         lambda: fisher.pathwise(bad, np.ones_like(bad), robust=True),
+        lambda: fisher.jackknife(bad, np.ones_like(bad), robust=True),
+        lambda: fisher.bootstrap(bad, plus, 0.5, robust=True, key=jax.random.key(0), num_resamples=50),
+        lambda: fisher.bootstrap(bad, np.ones_like(bad), robust=True, key=jax.random.key(0), num_resamples=50),
     ):
         assert "set aside" in call().method
+    with pytest.raises(ValueError, match="robust needs concrete responses"):
+        jax.jit(lambda x: fisher.jackknife(x, jnp.ones_like(x), robust=True).value)(jnp.asarray(bad))
 
 
 def test_blocks_count_correlated_trials_as_fewer():
