@@ -1,14 +1,20 @@
 """Results that discrete and continuous time share: regimes, diagrams of them, correlations between two times."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import is_traced, require, warn
+from fisherjax._errors import check_flag, is_traced, require, warn
 from fisherjax._types import Result
+from fisherjax.connectivity import GainMatrix
+from fisherjax.numerics import progress_bar
+
+from ._structure import structure_or_one
 
 REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
 """Regimes of a network: no activity; a heterogeneous fixed point; driven by noise and stable; driven, with a
@@ -75,7 +81,28 @@ class Point(NamedTuple):
     converged: Array
 
 
-def diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiagram:
+def diagram(
+    row_of: Callable[[Array, Array, Array], Point],
+    gains: object,
+    noise_stds: object,
+    gain_matrix: GainMatrix | None,
+    *,
+    progress: bool,
+) -> PhaseDiagram:
+    """A phase diagram, row after row: `row_of` (G, gains, σ) solves one."""
+    check_flag("progress", progress)
+    columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
+    total_gain = structure_or_one(gain_matrix, columns.dtype).variance_gain
+    columns = columns.astype(total_gain.dtype)
+    points = []
+    with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
+        for noise_std in rows.astype(total_gain.dtype):
+            points.append(jax.block_until_ready(row_of(total_gain, columns, noise_std)))
+            advance()
+    return _diagram_of(points, columns, rows)
+
+
+def _diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiagram:
     """The diagram of its rows."""
     state = Point(*(jnp.stack(parts) for parts in zip(*rows, strict=True)))
     missing = np.argwhere(~np.asarray(state.converged))

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real, check_finite
 from fisherjax._errors import check_scalar
 from fisherjax._types import Scalar
-from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity import GainMatrix, check_gain_matrix
 
 
 class Structure(NamedTuple):
@@ -43,3 +43,8 @@ def as_structure(gain: Scalar | GainMatrix, noise_std: Any) -> Structure:
     noise_std = as_real("noise_std", noise_std, "", str(populations), dtype=total_gain.dtype, minimum=0.0)
     check_finite("the square of noise_std", noise_std**2)
     return Structure(total_gain, jnp.broadcast_to(noise_std, (populations,)))
+
+
+def structure_or_one(gain_matrix: Any, dtype: Any = None) -> GainMatrix:
+    """A user's structure, or one population of gain 1 where there is none; TypeError if it is something else."""
+    return GainMatrix(jnp.ones((1, 1), dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)

@@ -1,13 +1,14 @@
 """Regimes of a network in continuous time over gain and noise."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from fisherjax._errors import check_flag
-from fisherjax._theory import PhaseDiagram, Point, Structure, check_gain_matrix, diagram_of, grid_of
+from fisherjax._theory import PhaseDiagram, Point, Structure, diagram
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule, progress_bar
+from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule
 
 from ._autocorrelation import regime_index
 from ._steady import NUM_NODES, steady_state
@@ -43,17 +44,8 @@ def phase_diagram(
         If a grid is not one-dimensional, not finite or negative.
     """
     phi = as_nonlinearity(nonlinearity)
-    check_flag("progress", progress)
-    columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
-    base = GainMatrix(jnp.ones((1, 1), columns.dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)
-    total_gain, rule = base.variance_gain, lobatto_rule(NUM_NODES)
-    columns = columns.astype(total_gain.dtype)
-    points = []
-    with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
-        for noise_std in rows.astype(total_gain.dtype):
-            points.append(jax.block_until_ready(_row(phi, rule, total_gain, columns, noise_std)))
-            advance()
-    return diagram_of(points, columns, rows)
+    row = functools.partial(_row, phi, lobatto_rule(NUM_NODES))
+    return diagram(row, gains, noise_stds, gain_matrix, progress=progress)
 
 
 @jax.jit(static_argnums=0)

@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 from fisherjax._theory import (
     Structure,
     as_structure,
-    check_gain_matrix,
     crossing,
     ordered_below,
+    structure_or_one,
     told,
     unless_silent,
     variance_from_above,
@@ -79,7 +79,7 @@ def _vanishing_growth(
     noise_std: object, nonlinearity: object, gain_matrix: GainMatrix | None, *, local: bool
 ) -> Float[Array, ""]:
     phi = as_nonlinearity(nonlinearity)
-    shape = GainMatrix(jnp.ones((1, 1))) if gain_matrix is None else check_gain_matrix(gain_matrix)
+    shape = structure_or_one(gain_matrix)
     return told(_critical(as_structure(shape, noise_std), lobatto_rule(NUM_NODES), phi, local=local))
 
 

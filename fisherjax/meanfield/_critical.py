@@ -7,9 +7,9 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_scalar
 from fisherjax._theory import (
     as_structure,
-    check_gain_matrix,
     crossing,
     ordered_below,
+    structure_or_one,
     told,
     unless_silent,
     variance_from_above,
@@ -53,7 +53,7 @@ def critical_gain(
         If `noise_std` is negative.
     """
     phi = as_nonlinearity(nonlinearity)
-    shape = GainMatrix(jnp.ones((1, 1))) if gain_matrix is None else check_gain_matrix(gain_matrix)
+    shape = structure_or_one(gain_matrix)
     check_scalar("noise_std", noise_std, minimum=0.0)
     return told(_critical(shape, as_structure(shape, noise_std).noise_std[0], phi))
 

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar
-from fisherjax._theory import as_structure, check_gain_matrix
+from fisherjax._theory import as_structure
 from fisherjax._types import Result, Scalar
-from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity import GainMatrix, check_gain_matrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
 
 _PAIRS_AT_ONCE = 100_000

@@ -1,13 +1,14 @@
 """Regimes of a network in discrete time over gain and noise."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from fisherjax._errors import check_flag
-from fisherjax._theory import PhaseDiagram, Point, check_gain_matrix, diagram_of, grid_of
+from fisherjax._theory import PhaseDiagram, Point, diagram
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, progress_bar, spectral_radius
+from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, spectral_radius
 
 from ._stationary import solve_stationary
 
@@ -44,21 +45,13 @@ def phase_diagram(
         If a grid is not one-dimensional, not finite or negative.
     """
     phi = as_nonlinearity(nonlinearity)
-    check_flag("progress", progress)
-    columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
-    base = GainMatrix(jnp.ones((1, 1), columns.dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)
-    total_gain = base.variance_gain
-    columns = columns.astype(total_gain.dtype)
-    points = []
-    with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
-        for intensity in rows.astype(total_gain.dtype) ** 2:
-            points.append(jax.block_until_ready(_row(phi, total_gain, columns, intensity)))
-            advance()
-    return diagram_of(points, columns, rows)
+    return diagram(functools.partial(_row, phi), gains, noise_stds, gain_matrix, progress=progress)
 
 
 @jax.jit(static_argnums=0)
-def _row(phi: Nonlinearity, total_gain: Array, gains: Array, intensity: Array) -> Point:
+def _row(phi: Nonlinearity, total_gain: Array, gains: Array, noise_std: Array) -> Point:
+    intensity = noise_std**2
+
     def one(gain: Array) -> Point:
         scaled = total_gain * gain**2
         state = solve_stationary(scaled, intensity, phi)

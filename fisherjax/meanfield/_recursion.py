@@ -8,9 +8,9 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
-from fisherjax._theory import as_structure, check_gain_matrix
+from fisherjax._theory import as_structure
 from fisherjax._types import Result, Scalar, Stimulus
-from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity import GainMatrix, check_gain_matrix
 from fisherjax.numerics import Drift, Nonlinearity, TwoPointMoments, as_nonlinearity, full_precision
 
 _RESOLVED = 1e-2  # of D, that rounding may have changed: a bound, which is far from reached

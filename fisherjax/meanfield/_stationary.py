@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_scalar, is_traced
-from fisherjax._theory import as_structure, check_gain_matrix, fixed_point, variance_from_above
+from fisherjax._theory import as_structure, fixed_point, variance_from_above
 from fisherjax._types import Result, Scalar
-from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity import GainMatrix, check_gain_matrix
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, spectral_radius
 
 
