@@ -76,15 +76,10 @@ def as_real(
 
 def host_real(name: str, value: Any, *axes: str, finite: bool = True, hint: str = "") -> np.ndarray:
     """As `as_real`, but a NumPy array, float32 or float64: for what is computed on the host."""
-    array = _numbers(name, value)
-    if isinstance(array, Tracer):
-        raise TypeError(
-            f"{name} must be concrete numbers here, not traced ones: call this outside of jit, grad and vmap"
-        )
+    array = _concrete(name, _numbers(name, value))
     _check_shape(name, array.shape, axes, hint)
     if finite:
         check_finite(name, array)
-    array = np.asarray(array)
     return array if array.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else array.astype(np.float64)
 
 
@@ -94,11 +89,10 @@ def host_complex(name: str, value: Any, *axes: str) -> np.ndarray:
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         real = host_real(name, array, *axes)
         return real.astype(np.result_type(real.dtype, np.complex64))
-    if isinstance(array, Tracer):
-        raise TypeError(f"{name} must be concrete numbers here, not traced ones: call this outside of jit and vmap")
+    array = _concrete(name, array)
     _check_shape(name, array.shape, axes, "")
     check_finite(name, array)
-    return np.asarray(array)
+    return array
 
 
 def as_labels(name: str, value: Any, count: int) -> tuple[Int[np.ndarray, " count"], np.ndarray]:
@@ -173,11 +167,7 @@ def check_finite(name: str, value: Any) -> None:
     """Refuse an array that holds NaN or an infinity."""
     if isinstance(value, Tracer) or _all_finite(value):
         return
-    bad = int(
-        _where_it_lies(lambda x: jnp.sum(~jnp.isfinite(x)), value)
-        if _stays(value)
-        else np.sum(~np.isfinite(np.asarray(value)))
-    )
+    bad = int(_seen(lambda xp, x: xp.sum(~xp.isfinite(x)), value))
     size = np.size(value)
     where = ""
     if np.ndim(value) and not _stays(value):
@@ -217,6 +207,14 @@ def check_float_type(name: str, value: Any) -> np.dtype:
     return kind
 
 
+def _concrete(name: str, array: Any) -> np.ndarray:
+    if isinstance(array, Tracer):
+        raise TypeError(
+            f"{name} must be concrete numbers here, not traced ones: call this outside of jit, grad and vmap"
+        )
+    return np.asarray(array)
+
+
 def _numbers(name: str, value: Any) -> Any:
     """What the user brought as an array of numbers, still in its own type, where it lies."""
     array = _as_array(name, value)
@@ -248,16 +246,13 @@ def _as_array(name: str, value: Any) -> Any:
     try:
         return np.asarray(value)
     except (ValueError, TypeError) as error:
-        lengths = sorted({len(item) for item in value if hasattr(item, "__len__")}) if _is_rows(value) else []
+        rows = value if isinstance(value, list | tuple) else ()
+        lengths = sorted({len(item) for item in rows if hasattr(item, "__len__")})
         if len(lengths) > 1:
             raise ValueError(
                 f"{name} must be rectangular, got rows of {lengths[0]} to {lengths[-1]} entries"
             ) from error
         raise TypeError(f"{name} must be an array of real numbers, got {told(value)}") from error
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list | tuple)
 
 
 def _check_shape(name: str, shape: tuple[int, ...], allowed: tuple[str, ...], hint: str) -> None:
@@ -290,25 +285,23 @@ def _check_range(name: str, array: Array, minimum: float | None, maximum: float 
     if isinstance(array, Tracer) or array.size == 0:
         return
     if minimum is not None:
-        least = float(_where_it_lies(jnp.min, array)) if _stays(array) else float(np.min(np.asarray(array)))
+        least = float(_seen(lambda xp, x: xp.min(x), array))
         require(least >= minimum, f"{name} must be at least {minimum:g}, but its least entry is {least:g}")
     if maximum is not None:
-        most = float(_where_it_lies(jnp.max, array)) if _stays(array) else float(np.max(np.asarray(array)))
+        most = float(_seen(lambda xp, x: xp.max(x), array))
         require(most <= maximum, f"{name} must be at most {maximum:g}, but its largest entry is {most:g}")
 
 
 def _all_finite(array: Any) -> bool:
-    if isinstance(array, Tracer):
-        return True
-    if _stays(array):
-        return bool(_where_it_lies(lambda x: jnp.all(jnp.isfinite(x)), array))
-    return bool(np.isfinite(np.asarray(array)).all())
+    return isinstance(array, Tracer) or bool(_seen(lambda xp, x: xp.all(xp.isfinite(x)), array))
 
 
-def _where_it_lies(function: Callable[[Array], Array], array: Array) -> Array:
-    """A number of an array that is not brought here; at once, inside of jit too, where it is a known array."""
+def _seen(look: Callable[[Any, Any], Any], array: Any) -> Any:
+    """What `look` (NumPy or JAX, the array) sees in a known array, where it lies; at once, inside of jit too."""
+    if not _stays(array):
+        return look(np, np.asarray(array))
     with jax.ensure_compile_time_eval():
-        return function(array)
+        return look(jnp, array)
 
 
 def _stays(array: Any) -> bool:

@@ -249,11 +249,6 @@ def check_pairs(responses_minus: Any, responses_plus: Any, separation: Any) -> t
     """
     names = ("responses_minus", "responses_plus")
     (minus, plus), _ = in_common_frame(names, (responses_minus, responses_plus), (2, 3))
-    require(
-        minus.ndim == plus.ndim and minus.shape[-1] == plus.shape[-1] and minus.shape[:-2] == plus.shape[:-2],
-        f"the conditions must have the same units: responses_minus has shape {minus.shape}, "
-        f"responses_plus {plus.shape}",
-    )
     return minus, plus, check_separation(separation, minus)
 
 

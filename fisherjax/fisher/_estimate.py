@@ -132,16 +132,14 @@ def in_common_frame(
     """
     if is_traced(list(arrays)):
         traced = [as_responses(name, part, ndims) for name, part in zip(names, arrays, strict=True)]
+        _check_same_units(names, traced)
         kind = float_type(*traced)
         return [part.astype(kind) for part in traced], np.ones(traced[0].shape[-1])
     own = [host_real(n, part, *_shapes(ndims), finite=False, hint=_column_hint(part)) for n, part in
            zip(names, arrays, strict=True)]  # fmt: skip
     for name, part in zip(names, own, strict=True):
         _check_trials(name, part)
-    units = {part.shape[-1] for part in own}
-    if len(units) > 1:
-        told = ", ".join(f"{name} has shape {part.shape}" for name, part in zip(names, own, strict=True))
-        raise ValueError(f"the conditions must have the same units: {told}")
+    _check_same_units(names, own)
     _check_varying(own)
     rows = np.concatenate([np.asarray(part, np.float64).reshape(-1, part.shape[-1]) for part in own])
     centre = rows.mean(axis=0)
@@ -188,6 +186,13 @@ def _shapes(ndims: tuple[int, ...]) -> tuple[str, ...]:
 def _column_hint(responses: Any) -> str:
     flat = getattr(responses, "ndim", None) == 1
     return "one unit is a column, responses[:, None]" if flat else ""
+
+
+def _check_same_units(names: Sequence[str], arrays: Sequence[Any]) -> None:
+    """Refuse conditions that differ in more than their number of trials."""
+    told = ", ".join(f"{name} has shape {part.shape}" for name, part in zip(names, arrays, strict=True))
+    others = {(*part.shape[:-2], part.shape[-1]) for part in arrays}
+    require(len(others) == 1, f"the conditions must have the same units: {told}")
 
 
 def _check_trials(name: str, array: Any) -> None:
