@@ -1,6 +1,5 @@
 """Fisher information from samples: of a user's responses, or of a network trained to read orientations."""
 
-import re
 import warnings
 from typing import Any
 
@@ -11,6 +10,7 @@ from fisherjax import fisher, plot
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Estimate
+from ._messages import in_options
 from ._orientation import run_orientation_study
 from ._responses import load_responses
 from ._session import Session
@@ -35,7 +35,7 @@ def _from_files(command: Estimate, session: Session) -> None:
             # said once for all estimators, in the words of the command
             warnings.simplefilter("ignore", fisher.AssumptionWarning)
             found = _estimates(command, minus, plus, separation, key)
-        findings = _findings(found)
+        findings = _findings(command, found)
         print("".join(f"note: {sentence}\n" for sentence in findings), end="")
         scaling = None
         if units >= _FEWEST_UNITS and units < 0.9 * trials - 5:
@@ -91,11 +91,13 @@ def _estimates(
     return found
 
 
-def _findings(found: dict[str, fisher.FisherEstimate]) -> list[str]:
+def _findings(command: Estimate, found: dict[str, fisher.FisherEstimate]) -> list[str]:
     """What the diagnoses say, each sentence once, with the options of the command."""
-    sentences = [part for one in found.values() if one.diagnosis is not None for part in one.diagnosis.findings]
+    sentences = dict.fromkeys(part for one in found.values() if one.diagnosis for part in one.diagnosis.findings)
+    ways_out = {"use fisher.jackknife": "see the jackknife's line", "use fisher.direct with": "use"}
     told = []
-    for sentence in dict.fromkeys(sentences):
-        words = sentence.replace("robust=True", "--robust").replace("use fisher.jackknife", "see the jackknife's line")
-        told.append(re.sub(r"use fisher\.direct with blocks=(\d+)", r"use --blocks \1", words))
+    for sentence in sentences:
+        for call, way_out in ways_out.items():
+            sentence = sentence.replace(call, way_out)  # noqa: PLW2901
+        told.append(in_options(sentence, command))
     return told

@@ -9,7 +9,7 @@ from ._arguments import Estimate, FixedPoints, Optimize, Train
 from ._limits import option
 
 _PACKAGE = Path(__file__).parents[1]
-_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)*\b(=)?")
+_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)*\b(=True\b|=)?")
 
 # what the library calls differently, wherever a command has such an option
 _OPTIONS = {
@@ -43,13 +43,13 @@ def in_options(text: str, command: Any) -> str:
     fields = get_type_hints(type(command))
 
     def translated(found: re.Match[str]) -> str:
-        word = found[0].removesuffix("=")
+        word = found[0].partition("=")[0]
         field = names.get(word, word)
         # a plain word in mid-sentence may be no argument
         is_argument = "_" in word or found[1] is not None or found.start() == 0
         if field not in fields or not is_argument or text[max(0, found.start() - 1) : found.start()] in {"-", "/", "."}:
             return found[0]
-        return option(field) + (" " if found[1] else "")
+        return option(field) + (" " if found[1] == "=" else "")
 
     return _NAME.sub(translated, " ".join(text.split()))
 

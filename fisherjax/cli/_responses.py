@@ -6,8 +6,7 @@ from fisherjax import datasets
 
 from ._arguments import Estimate
 from ._limits import UsageError
-
-_OPTIONS = ("conditions", "separation", "period", "header", "separator", "decimal")
+from ._messages import in_options
 
 
 def load_responses(command: Estimate) -> datasets.Responses:
@@ -31,18 +30,16 @@ def load_responses(command: Estimate) -> datasets.Responses:
     except OSError as error:
         raise UsageError(f"--responses {error.filename}: {error.strerror}") from error
     except (ValueError, TypeError) as error:
-        message = as_options(str(error))
+        message = _as_options(str(error), command)
         named = message.startswith(tuple(map(str, command.responses)))
         raise UsageError(f"--responses {message}" if named else message) from error
     if loaded.separation is None:
         known = next((f" ({note})" for note in loaded.notes if note.startswith("the conditions differ")), "")
         raise UsageError(f"--separation must be given: the total stimulus difference between the conditions{known}")
-    return loaded._replace(notes=tuple(map(as_options, loaded.notes)))
+    return loaded._replace(notes=tuple(_as_options(note, command) for note in loaded.notes))
 
 
-def as_options(message: str) -> str:
-    """A message of the library with its arguments written as options: ``header=no`` as ``--header no``."""
-    names = "|".join(_OPTIONS)
-    message = re.sub(r"\bconditions=\(([^()]*)\)", lambda found: f"--conditions {found[1].replace(', ', ' ')}", message)
-    message = re.sub(rf"\b({names})=([^\s,;)]+)", r"--\1 \2", message)
-    return re.sub(rf"^({names})(?= must|:| are)", r"--\1", message)
+def _as_options(message: str, command: Estimate) -> str:
+    """A message of the library with its arguments written as options, a pair of conditions too."""
+    pair = re.sub(r"\bconditions=\(([^()]*)\)", lambda found: f"--conditions {found[1].replace(', ', ' ')}", message)
+    return in_options(pair, command)
