@@ -126,7 +126,8 @@ def test_archive_without_a_condition(tmp_path, capsys):
     assert "has no array 'plus'" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("ignore")  # so few trials of so small a network deserve the library's warnings
+# so few trials of so small a network deserve these warnings of the library
+@pytest.mark.filterwarnings("ignore::fisherjax.fisher.AssumptionWarning", "ignore:the target of")
 def test_orientation_study(tmp_path, monkeypatch):
     from fisherjax.cli import _orientation
 
