@@ -25,6 +25,7 @@ from fisherjax._errors import (
     require,
     told,
 )
+from fisherjax._functions import output_of
 from fisherjax._types import Key, Stimulus
 from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
@@ -153,11 +154,6 @@ def _check_options(method: str, error: str, separation: float | None, theta: Arr
     require(not scalar or theta.ndim == 0, f"stimulus must be a scalar for method={method!r}, got shape {theta.shape}")
 
 
-def _moves(stimulus: np.ndarray, separation: Any) -> bool:
-    half = np.asarray(separation, stimulus.dtype) / 2
-    return bool((stimulus + half > stimulus).all() and (stimulus - half < stimulus).all())
-
-
 def _check_random(values: Array) -> None:
     """Refuse responses that are the same at every key."""
     if not is_traced(values) and len(values) > 1:
@@ -183,7 +179,7 @@ def check_respond(respond: Respond, theta: Array, key: Key, *, needs_derivative:
         raise TypeError(f"respond must take (stimulus, key), but: {error}") from None
     except ValueError:  # has no signature
         pass
-    shape = jax.eval_shape(respond, theta, key)
+    shape: Any = output_of("respond", respond, theta, key)
     is_array = hasattr(shape, "shape") and hasattr(shape, "dtype")
     if not is_array:
         raise TypeError(f"respond must return one vector (p,), got {told(shape)}")

@@ -15,8 +15,6 @@ from fisherjax._types import Key
 Role: TypeAlias = Literal["recurrent", "input", "output"]
 Shape: TypeAlias = tuple[int, int]
 
-ROLES: tuple[Role, ...] = ("recurrent", "input", "output")
-
 
 class Pattern(eqx.Module):
     """Which entries of a weight matrix (to, from) may differ from zero, and with which sign.

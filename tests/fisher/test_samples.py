@@ -329,7 +329,10 @@ BAD = [
     (lambda x: fisher.bootstrap(x, x, key=jax.random.key(0), estimator=lambda a, b: a.sum()), "paired must be given"),
     (lambda x: fisher.decoder(x[:, :3], x[:, :3], 0.1, key=jax.random.key(0), method="best"), "method must be one of"),
     (lambda x: fisher.decoder(x[:6, :3], x[:6, :3], 0.1, key=jax.random.key(0)), "at least 4 to validate"),
-    (lambda x: fisher.information_scaling(x[:, :9], x[:, :9], key=jax.random.key(0), sizes=[2, 12]), "sizes must be at most 9, got 12"),
+    (
+        lambda x: fisher.information_scaling(x[:, :9], x[:, :9], key=jax.random.key(0), sizes=[2, 12]),
+        "sizes must be at most 9, got 12",
+    ),
     (lambda x: fisher.gaussian_information(np.ones(2), np.ones((2, 2))), "covariance is singular to rounding"),
     (lambda x: fisher.gaussian_information(np.ones(2), np.eye(2), form="total"), "needs covariance_slope"),
     (lambda x: fisher.cramer_rao(x, jnp.arange(60.0), jnp.zeros(60)), "information must be positive"),
