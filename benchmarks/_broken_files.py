@@ -71,7 +71,7 @@ def broken_configurations() -> dict[str, bytes]:
         "no list": b"fractions = 0.5\n",
         "a mixed list": b'fractions = [0.5, "half"]\n',
         "misspelt": b"noise_sdt = 0.1\n",
-        "unknown": b"colour = 1\n",
+        "unknown": b"color = 1\n",
         "another command": b"[optimize]\nsteps = 3\n",
         "itself": b'config = "another.toml"\n',
         "twice": b"noise-std = 0.1\nnoise_std = 0.2\n",

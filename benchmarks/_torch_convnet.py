@@ -20,18 +20,18 @@ class Steps(NamedTuple):
 
 
 class TorchCordsNet(torch.nn.Module):
-    """Convolutions under weight normalisation, whose weights torch computes at every use.
+    """Convolutions under weight normalization, whose weights torch computes at every use.
 
     ``drive="per step"`` sends the image, or a blank one, through the stem for areas 0 and 1 at every step, as the
-    published code does; ``"cached"`` does so once. ``normalise="per use"`` is the published form, ``"once"`` computes
+    published code does; ``"cached"`` does so once. ``normalize="per use"`` is the published form, ``"once"`` computes
     all weights before the loop.
     """
 
-    def __init__(self, network: networks.ConvolutionalRNN, *, drive: str, normalise: str):
+    def __init__(self, network: networks.ConvolutionalRNN, *, drive: str, normalize: str):
         """Copy the weights."""
         super().__init__()
         plan = network.architecture
-        self.plan, self.drive, self.normalise = plan, drive, normalise
+        self.plan, self.drive, self.normalize = plan, drive, normalize
         self.stem, self.skip = _convolution(network.stem), _convolution(network.input_skip)
         self.recurrent = torch.nn.ModuleList(map(_convolution, network.recurrent))
         self.feedforward = torch.nn.ModuleList(map(_convolution, network.feedforward))
@@ -41,12 +41,12 @@ class TorchCordsNet(torch.nn.Module):
         self.biases = torch.nn.ParameterList([torch.tensor(np.asarray(one)) for one in network.biases])
         self.readout = torch.nn.Linear(plan.channels[-1], plan.num_classes)
         with torch.no_grad():
-            self.readout.weight.copy_(torch.tensor(np.asarray(network.readout.weights)))
-            self.readout.bias.copy_(torch.tensor(np.asarray(network.readout.bias)))
+            self.readout.weight.copy_(torch.tensor(np.asarray(network.output.weights)))
+            self.readout.bias.copy_(torch.tensor(np.asarray(network.output.bias)))
 
     def forward(self, images: torch.Tensor, steps: Steps, record: Sequence[int] = ()) -> tuple[Any, Any]:
         """Logits of every image step (image steps, batch, K), and states after the recorded steps."""
-        if self.normalise == "once":
+        if self.normalize == "once":
             with torch.nn.utils.parametrize.cached():
                 return self._respond(images, steps, record)
         return self._respond(images, steps, record)

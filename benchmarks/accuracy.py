@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks._common import RESULTS, Row, row, write
-from fisherjax import connectivity, fisher
+from fisherjax import connectivity, fisher, networks
 
 UNITS, STEP, NOISE, STIMULUS = 500, 8, 0.1, 0.1
 TRIALS = (20, 30, 40, 80, 160, 320, 640, 1280, 2560)
@@ -46,11 +46,16 @@ def _measured(repeats: int, separations: tuple[float, ...]) -> dict[str, Any]:
     weights = connectivity.sample_weights(connectivity.homogeneous(1.0), UNITS, key=key, dtype=jnp.float32)
     vector = jnp.ones(UNITS, jnp.float32)
     torch_weights = torch.from_numpy(jax.device_get(weights).copy())
-    settings = {"stimulus": STIMULUS, "noise_std": NOISE, "num_steps": STEP, "input_vector": vector}
+    network = networks.RateNetwork(weights, vector, noise_std=NOISE)
 
     def pathwise(trials: int, seed: int) -> float:
         curve = fisher.simulated_curve(
-            weights, num_trials=trials, key=jax.random.key(seed), form="independent", **settings
+            network,
+            stimulus=STIMULUS,
+            num_steps=STEP,
+            num_trials=trials,
+            key=jax.random.key(seed),
+            form="independent",
         )
         return float(curve.total[-1])
 

@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks._common import RESULTS
 from fisherjax import datasets, networks
 from fisherjax._archive import npz_bytes, read_npz
-from fisherjax._types import Result
+from fisherjax._types import Record
 from fisherjax.cli import _convnet_data, _points
 from fisherjax.cli._limits import UsageError
 from fisherjax.connectivity import GainMatrix
@@ -172,7 +172,7 @@ KINDS = {
         lambda path: GainMatrix.load(path).to_bytes(),
     ),
     "record of records (.npz)": Kind(
-        lambda folder: _network().save(folder / "network"), lambda path: Result.load(path).to_bytes()
+        lambda folder: _network().save(folder / "network"), lambda path: Record.load(path).to_bytes()
     ),
     "checkpoint (.npz)": Kind(_write_checkpoint, _read_checkpoint),
     "weights (.npz)": _weights(".npz"),

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -9,7 +10,7 @@ import numpy as np
 
 from benchmarks._common import RESULTS, Row, paired, ratio_row, row, seconds, temporary_bytes, write
 from fisherjax import connectivity as cn
-from fisherjax import fisher, optimize, plot
+from fisherjax import fisher, networks, optimize, plot, simulate
 
 DRAWS = {100: 1600, 200: 800, 400: 400, 800: 160, 1600: 48}  # networks of each size, for errors near 1 %
 SETTINGS = ((1.0, 0.1, 0.1), (1.3, 0.5, 1.0), (1.5, 0.3, 0.5))
@@ -49,15 +50,17 @@ def against_simulation() -> list[dict[str, Any]]:
     for gain, noise_std, theta in SETTINGS:
         for draw in range(3):
             weights = cn.sample_weights(cn.homogeneous(gain), 200, key=jax.random.key(draw), dtype=jnp.float32)
-            settings = {"stimulus": theta, "noise_std": noise_std, "num_steps": 8, "input_vector": np.ones(200)}
+            settings = {"stimulus": theta, "num_steps": 8}
+            narrow = networks.RateNetwork(weights, np.ones(200), noise_std=noise_std)
+            network = networks.in_precision(narrow, float)
             row: dict[str, object] = {"gain": gain, "noise_std": noise_std, "stimulus": theta, "draw": draw}
             for form in ("independent", "linear"):
                 measured = fisher.simulated_curve(
-                    weights, form=form, num_trials=40_000, key=jax.random.key(10 + draw), **settings
+                    narrow, form=form, num_trials=40_000, key=jax.random.key(10 + draw), **settings
                 )
                 truth = np.asarray(measured.total, float)
                 for name, third in (("", True), (", plain Gaussian", False)):
-                    closed = fisher.closure_curve(weights.astype(float), form=form, third_cumulants=third, **settings)
+                    closed = fisher.closure_curve(network, form=form, third_cumulants=third, **settings)
                     difference = np.asarray(closed.total) / truth - 1
                     row[f"{form}{name}, largest difference"] = float(np.abs(difference).max())
                 row[f"{form}, largest standard error"] = float(np.max(np.asarray(measured.standard_error) / truth))
@@ -71,9 +74,10 @@ def against_meanfield() -> dict[str, object]:
     exact = np.asarray(fisher.meanfield_curve(cn.homogeneous(1.2), **settings).total)
     sizes, ratios, errors = tuple(DRAWS), [], []
     for size, count in DRAWS.items():
-        keys = jax.random.split(jax.random.key(size), count)
-        draws = jax.lax.map(lambda k, n=size: cn.sample_weights(cn.homogeneous(1.2), n, key=k, dtype=jnp.float32), keys)
-        curve = fisher.closure_curve(draws, input_vector=np.ones(size), form="independent", **settings)
+        draws = simulate.draw_networks(
+            cn.homogeneous(1.2), size, num_draws=count, noise_std=0.3, key=jax.random.key(size)
+        )
+        curve = fisher.closure_curve(draws, stimulus=1.0, num_steps=6, form="independent")
         ratios.append((np.asarray(curve.total, float) / size / exact).tolist())
         errors.append((np.asarray(curve.standard_error, float) / size / exact).tolist())
     with plot.style():
@@ -104,7 +108,7 @@ def against_products() -> list[Row]:
     """N = 500, T = 20: value and sensitivity beside the closure's own matrix products, and the gradient's memory."""
     size, steps = 500, 20
     weights = cn.sample_weights(cn.homogeneous(1.1), size, key=jax.random.key(0), dtype=float)
-    settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": steps, "input_vector": np.ones(size)}
+    network = networks.RateNetwork(weights, np.ones(size), noise_std=0.3)
 
     def products(count: int):
         def body(state: jax.Array, _: None) -> tuple[jax.Array, None]:
@@ -115,7 +119,7 @@ def against_products() -> list[Row]:
         return jax.jit(lambda start: jax.lax.scan(body, start, length=steps - 1)[0])
 
     def curve(*, third: bool):
-        return lambda: fisher.closure_curve(weights, third_cumulants=third, **settings).total
+        return lambda: fisher.closure_curve(network, stimulus=0.5, num_steps=steps, third_cumulants=third).total
 
     eight, four = products(8), products(4)
     runs = {"closure": curve(third=True), "plain": curve(third=False)}
@@ -123,7 +127,8 @@ def against_products() -> list[Row]:
     times = paired(runs, repeats=5)
 
     def last(matrix: jax.Array) -> jax.Array:
-        return jnp.log(fisher.closure_curve(matrix, **settings).total[-1])
+        moved = eqx.tree_at(lambda n: n.weights, network, matrix)
+        return jnp.log(fisher.closure_curve(moved, stimulus=0.5, num_steps=steps).total[-1])
 
     compiled = jax.jit(jax.grad(last)).lower(weights).compile()
     name = f"closure, N = {size}, T = {steps}, float64"
@@ -150,20 +155,20 @@ def of_the_optimum() -> list[dict[str, Any]]:
         constraints=(optimize.Budget(1.0),),
         num_generations=150,
     )
-    settings = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": 10}
+    settings = {"stimulus": 0.1, "num_steps": 10}
     rows = []
     for size, simulated in ((150, True), (300, True), (600, False), (1200, False)):
         found: dict[str, tuple[float, float]] = {}
         for name, matrix in (("optimum", optimum.gain_matrix), ("homogeneous", cn.homogeneous(1.0, 5))):
-            keys = jax.random.split(jax.random.key(size), 8 if simulated else 4)
-            draws = jnp.stack([cn.sample_weights(matrix, size, key=key, dtype=float) for key in keys])
-            vector = (cn.population_index(matrix, size) == 0).astype(float)
+            draws = simulate.draw_networks(
+                matrix, size, num_draws=8 if simulated else 4, noise_std=0.1, key=jax.random.key(size), dtype=float
+            )
             for form in ("linear", "independent"):
-                curve = fisher.closure_curve(draws, input_vector=vector, form=form, **settings)
+                curve = fisher.closure_curve(draws, form=form, **settings)
                 found[f"closure, {form}, {name}"] = _last(curve)
             if simulated:
                 options = {"num_trials": 30 * size, "key": jax.random.key(1), **settings}
-                curve = fisher.simulated_curve(draws.astype(jnp.float32), input_vector=vector, **options)
+                curve = fisher.simulated_curve(networks.in_precision(draws, jnp.float32), **options)
                 found[f"simulation, linear, {name}"] = _last(curve)
         row: dict[str, object] = {"units": size}
         for kind in ("closure, linear", "closure, independent", "simulation, linear"):

@@ -14,8 +14,8 @@ BLANK, IMAGE, ROUNDS = 20, 20, 3  # the published response has 100 + 100 steps; 
 SMALL, BATCH, UPDATES, TRAINING_ROUNDS = {"blank_steps": 8, "image_steps": 20}, 32, 2, 2
 OFFSET = 20
 WAYS = {
-    "torch, as published": {"drive": "per step", "normalise": "per use"},
-    "torch, cached drive": {"drive": "cached", "normalise": "once"},
+    "torch, as published": {"drive": "per step", "normalize": "per use"},
+    "torch, cached drive": {"drive": "cached", "normalize": "once"},
 }
 
 
@@ -104,16 +104,16 @@ def _training() -> list[Row]:
 
     def peer(name: str) -> Any:
         model = TorchCordsNet(network, **WAYS[name])
-        optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
         def updates() -> float:
             for begin in range(0, len(images), BATCH):
                 chosen = slice(begin, begin + BATCH)
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss = _torch_loss(model, pixels[chosen], classes[chosen])
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimiser.step()
+                optimizer.step()
             return float(loss.detach())  # pyright: ignore[reportPossiblyUnboundVariable]
 
         return updates
@@ -152,7 +152,7 @@ def _check_same_loss(network: networks.ConvolutionalRNN, images: np.ndarray, lab
 
     from benchmarks._torch_convnet import TorchCordsNet
 
-    model = TorchCordsNet(network, drive="per step", normalise="per use")
+    model = TorchCordsNet(network, drive="per step", normalize="per use")
     with torch.no_grad():
         theirs = float(_torch_loss(model, torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels)))
     _, history = training.fine_tune(

@@ -37,7 +37,7 @@ def population() -> tuple[np.ndarray, np.ndarray]:
 
 SLOPE, COVARIANCE = population()
 ROOT = np.linalg.cholesky(COVARIANCE)
-Draw = Callable[[np.random.Generator, int], np.ndarray]  # standardised noise of one condition (T, p), covariance Σ
+Draw = Callable[[np.random.Generator, int], np.ndarray]  # standardized noise of one condition (T, p), covariance Σ
 
 
 def gaussian(rng: np.random.Generator, trials: int) -> np.ndarray:

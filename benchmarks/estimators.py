@@ -36,7 +36,7 @@ def replicates(units: int, trials: int, count: int, name: str) -> tuple[np.ndarr
         }[name]()
         return jnp.stack([found.value, found.standard_error, *found.interval])
 
-    # one at a time: XLA's CPU threads can wait for each other forever in batched factorisations
+    # one at a time: XLA's CPU threads can wait for each other forever in batched factorizations
     rows = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(trials), count))
     truth = fisher.gaussian_information(slope, covariance, form="independent") if name == "shuffled" else INFORMATION
     return np.asarray(rows).T, float(truth)

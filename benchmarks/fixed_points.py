@@ -52,15 +52,15 @@ def _sequential(network: networks.RecurrentNetwork, candidates: np.ndarray) -> t
     begun, arrived = time.perf_counter(), 0
     for start in candidates:
         state = torch.tensor(start, requires_grad=True)
-        optimiser = torch.optim.Adam([state], lr=0.01)
-        schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, 0.999)
+        optimizer = torch.optim.Adam([state], lr=0.01)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.999)
         for _ in range(MOST_STEPS):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             speed = 0.5 * torch.sum((torch.tanh(weights @ state + bias) - state) ** 2)
             if speed.item() < 1e-16:
                 arrived += 1
                 break
             speed.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     return time.perf_counter() - begun, arrived

@@ -1,7 +1,7 @@
 """On an accelerator: ``python -m benchmarks.gpu [--largest N]``. Speed beside bare products, and errors by precision.
 
 Simulation for N up to 16 384 as a share of the measured rate of matrix products in the same precision, the closure,
-an optimisation, and the same checks of correctness in float32, TensorFloat-32 and float32 at highest precision.
+an optimization, and the same checks of correctness in float32, TensorFloat-32 and float32 at highest precision.
 Writes results/gpu.json and results/gpu.md. It runs on a CPU too, for smaller N.
 """
 
@@ -34,7 +34,7 @@ def main() -> int:
         _write(rows)
     rows += _closure(min(largest, 2048))
     _write(rows)
-    rows += _optimiser()
+    rows += _optimizer()
     _write(rows)
     return int(not right)
 
@@ -44,16 +44,17 @@ def _weights(units: int) -> jax.Array:
 
 
 def _simulation(units: int) -> list[Row]:
-    network = networks.RateNetwork(_weights(units), jnp.ones(units, jnp.float32), noise_std=0.1)
+    weights = _weights(units)
     start = jnp.full((TRIALS, units), 0.1, jnp.float32)
     found = []
     for name in LEVELS:
         products = _products(name)
+        network = networks.RateNetwork(weights, jnp.ones(units, jnp.float32), noise_std=0.1, precision=name)
         functions: dict[str, Callable[[], Any]] = {
-            "fisherjax": lambda name=name: simulate.trajectories(
-                network, stimulus=0.1, num_steps=STEPS, num_trials=TRIALS, key=KEY, precision=name
+            "fisherjax": lambda network=network: simulate.trajectories(
+                network, stimulus=0.1, num_steps=STEPS, num_trials=TRIALS, key=KEY
             ),
-            "products": lambda products=products: products(network.weights, start),
+            "products": lambda products=products: products(weights, start),
         }
         times = paired(functions, ROUNDS)
         work = 2.0 * STEPS * TRIALS * units**2
@@ -83,7 +84,7 @@ def _products(name: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
 
 def _closure(units: int) -> list[Row]:
     weights = _weights(units)
-    settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 10, "input_vector": np.ones(units)}
+    network = networks.RateNetwork(weights, np.ones(units), noise_std=0.3)
 
     @jax.jit
     def products(matrix: jax.Array) -> jax.Array:
@@ -96,38 +97,39 @@ def _closure(units: int) -> list[Row]:
             return jax.lax.scan(step, matrix, length=9)[0]
 
     functions = {
-        "fisherjax": lambda: fisher.closure_curve(weights, **settings).total,
+        "fisherjax": lambda: fisher.closure_curve(network, stimulus=0.5, num_steps=10).total,
         "products": lambda: products(weights),
     }
     name = f"closure, N = {units}, T = 10, float32: fisherjax / its eight products per step"
     return [ratio_row(name, paired(functions, ROUNDS), ("fisherjax", "products"), "lower")]
 
 
-def _optimiser() -> list[Row]:
+def _optimizer() -> list[Row]:
     def run() -> jax.Array:
         return optimize.maximize(
             connectivity.ToeplitzFamily(5), optimize.LogFisher(10), key=KEY, constraints=(optimize.Budget(1.0),)
         ).value
 
     with jax.enable_x64(True):
-        return [row("optimiser, Toeplitz, P = 5, T = 10: seconds", paired({"run": run}, 3)["run"], "lower")]
+        return [row("optimizer, Toeplitz, P = 5, T = 10: seconds", paired({"run": run}, 3)["run"], "lower")]
 
 
 def _checks() -> tuple[list[Row], bool]:
     """The same identities in every precision; theory must hold in all, because it asks for full products itself."""
     with jax.enable_x64(True):
         weights = _weights(256)
-        pulse = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 6, "input_vector": np.ones(256)}
-        exact = np.asarray(fisher.closure_curve(weights.astype(jnp.float64), **pulse).total)
+        pulse = {"stimulus": 0.5, "num_steps": 6}
+        noisy = networks.RateNetwork(weights.astype(jnp.float64), np.ones(256), noise_std=0.3)
+        exact = np.asarray(fisher.closure_curve(noisy, **pulse).total)
         network = networks.RateNetwork(weights.astype(jnp.float64), np.ones(256), noise_std=0.0)
         settings = {"stimulus": 0.5, "num_steps": 10, "num_trials": 1, "key": KEY}
         path = np.asarray(simulate.trajectories(network, **settings))[:, 0]
     rows, right = [], True
-    single = networks.RateNetwork(weights, jnp.ones(256, jnp.float32), noise_std=0.0)
+    noisy = networks.RateNetwork(weights, jnp.ones(256, jnp.float32), noise_std=0.3)
     for name, level in {"float32": "float32", "tensorfloat32": "tensorfloat32", "highest": "highest"}.items():
         with jax.default_matmul_precision(level):
-            closed = np.asarray(fisher.closure_curve(weights, **pulse).total, np.float64)
-            measured = fisher.simulated_curve(weights, num_trials=4000, key=KEY, **pulse)
+            closed = np.asarray(fisher.closure_curve(noisy, **pulse).total, np.float64)
+            measured = fisher.simulated_curve(noisy, num_trials=4000, key=KEY, **pulse)
         off = float(np.abs(closed / exact - 1).max())
         spread = np.asarray(measured.standard_error, np.float64)
         score = float(np.abs((np.asarray(measured.total, np.float64) - exact) / np.hypot(spread, 0.01 * exact)).max())
@@ -138,7 +140,8 @@ def _checks() -> tuple[list[Row], bool]:
         ]
     bounds = {"float32": 1e-5, "tensorfloat32": 1e-2, "bfloat16": 5e-2}
     for name, bound in bounds.items():
-        found = np.asarray(simulate.trajectories(single, precision=name, **settings), np.float64)[:, 0]
+        single = networks.RateNetwork(weights, jnp.ones(256, jnp.float32), noise_std=0.0, precision=name)
+        found = np.asarray(simulate.trajectories(single, **settings), np.float64)[:, 0]
         off = float(np.linalg.norm(found[0] - path[0]) / np.linalg.norm(path[0]))
         right &= off < bound
         rows.append(row(f"check, {name} products: states after one step against float64, relative", off, "lower"))

@@ -59,15 +59,13 @@ def _trajectories(units: int = 500, steps: int = 20, trials: int = 50) -> Callab
 
 
 def _information(units: int) -> Callable[[], Any]:
-    weights = _network(units).weights
-    settings = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": 5, "input_vector": np.ones(units)}
-    return lambda: fisher.simulated_curve(weights, num_trials=3 * units, key=KEY, num_blocks=2, **settings).total
+    network, settings = _network(units), {"stimulus": 0.1, "num_steps": 5}
+    return lambda: fisher.simulated_curve(network, num_trials=3 * units, key=KEY, num_blocks=2, **settings).total
 
 
 def _closure(units: int) -> Callable[[], Any]:
-    weights = _network(units).weights.astype(float)
-    settings = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": 5, "input_vector": np.ones(units)}
-    return lambda: fisher.closure_curve(weights, **settings).total
+    network = networks.in_precision(_network(units), float)
+    return lambda: fisher.closure_curve(network, stimulus=0.1, num_steps=5).total
 
 
 def _meanfield(populations: int = 5, steps: int = 50) -> Callable[[], Any]:
@@ -130,9 +128,10 @@ def _planned() -> list[Row]:
 
     most = 0.0
     for units, trials in ((500, 50), (1000, 50), (2000, 50), (1000, 100), (1000, 200)):
-        start = jnp.ones((trials, units), jnp.float32)
-        program = _trajectories._simulate.lower(_network(units), start, KEY, 20, False, "float32").compile()
-        most = max(most, temporary_bytes(program) / start.nbytes)
+        simulation: Any = _trajectories._simulate  # equinox knows more of it than its annotation
+        arguments = (_network(units), None, jnp.asarray(0.1, jnp.float32), KEY, 20, trials, "pulse", "state", False)
+        program = simulation.lower(*arguments).compile().compiled
+        most = max(most, temporary_bytes(program) / (4 * trials * units))
     return [row("memory of a simulation beyond its states, in states of one step", most)]
 
 

@@ -1,4 +1,4 @@
-"""The optimiser's objective and its optimum against NumPy quadrature under scipy's differential evolution."""
+"""The optimizer's objective and its optimum against NumPy quadrature under scipy's differential evolution."""
 
 import time
 
@@ -113,7 +113,7 @@ def _rows() -> list[Row]:
         peer_seconds.append(time.perf_counter() - start)
         value = float(exact.value(jnp.asarray(found.x / 5)))
         peer_value.append(value)
-    name = f"optimiser, Toeplitz, P = {POPULATIONS}, T = {STEP}"
+    name = f"optimizer, Toeplitz, P = {POPULATIONS}, T = {STEP}"
     warm = np.array(ours_seconds[1:])
     five = 5 * np.mean(peer_seconds)
     return [

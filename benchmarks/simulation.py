@@ -71,13 +71,13 @@ def _precisions() -> list[Row]:
         weights = connectivity.sample_weights(connectivity.homogeneous(1.0), units, key=key, dtype=jnp.float64)
 
         def states(dtype: Any, precision: str) -> np.ndarray:
-            network = networks.RateNetwork(weights.astype(dtype), jnp.ones(units), noise_std=0.0)
-            settings = {"stimulus": 0.5, "num_steps": steps, "num_trials": 1, "key": key, "precision": precision}
+            network = networks.RateNetwork(weights.astype(dtype), jnp.ones(units), noise_std=0.0, precision=precision)
+            settings = {"stimulus": 0.5, "num_steps": steps, "num_trials": 1, "key": key}
             return np.asarray(simulate.trajectories(network, **settings), np.float64)[:, 0]
 
         def information(dtype: Any) -> float:
-            settings = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": steps, "input_vector": np.ones(units)}
-            return float(fisher.closure_curve(weights.astype(dtype), **settings).total[-1])
+            network = networks.RateNetwork(weights.astype(dtype), np.ones(units), noise_std=0.1)
+            return float(fisher.closure_curve(network, stimulus=0.1, num_steps=steps).total[-1])
 
         exact = states(jnp.float64, "float32")
         rows = []

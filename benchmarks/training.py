@@ -69,7 +69,7 @@ def _torch() -> Any:
     )
     bias, offset = torch.zeros(UNITS, requires_grad=True), torch.zeros(BITS, requires_grad=True)
     parameters = [weights, inner, outer, bias, offset]
-    optimiser = torch.optim.Adam(parameters, lr=3e-3)
+    optimizer = torch.optim.Adam(parameters, lr=3e-3)
 
     def batch() -> tuple[Any, Any]:
         pulse = torch.rand(STEPS, BATCH, BITS) < 0.1
@@ -86,9 +86,9 @@ def _torch() -> Any:
                 state = torch.tanh(state @ weights.T + inputs[time_step] @ inner.T + bias)
                 outputs.append(state @ outer.T + offset)
             loss = torch.mean((torch.stack(outputs) - targets) ** 2)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
+            optimizer.step()
 
     return steps

@@ -109,8 +109,18 @@ train copy-memory --trial-steps 6
 train --batch-size 900000000
 train --resume
 train flip-flop adding
+fixed-points --network {good}
+fixed-points --network {folder}
 fixed-points {good}
-fixed-points {folder}
+curve --network {good}
+curve --network {folder}
+curve --network {good} --gain 1
+simulate --network {good} --units 5
+geometry --network {good} --draws 2
+geometry --data random
+estimate --network {good} --angles 5
+estimate --protocol sustained
+curve --stimulus 0.1 0.2
 fixed-points
 convnet
 convnet trian
@@ -242,7 +252,7 @@ def _wrong_files(folder: Path) -> Iterator[Case]:
         path.write_bytes(content)
         yield Case(f"responses: {what}", ["estimate", "--separation", "0.1", "--responses", str(path)], "--responses")
         yield Case(f"gains: {what}", ["curve", "--gains", str(path)], path.name)
-        yield Case(f"checkpoint: {what}", ["fixed-points", str(path)], path.name)
+        yield Case(f"checkpoint: {what}", ["fixed-points", "--network", str(path)], path.name)
         yield Case(f"network: {what}", ["convnet-analyse", str(path)], path.name)
         yield Case(f"images: {what}", ["geometry", "--data", str(path)], "--data")
 

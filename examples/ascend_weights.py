@@ -26,11 +26,12 @@ import optax
 
 from fisherjax import connectivity as cn
 from fisherjax import fisher, numerics, optimize, plot
+from fisherjax.networks import RateNetwork
 
 UNITS, STEPS, NOISE, STIMULUS = 60, 10, 0.1, 0.1
 POPULATIONS = 5
 RATE, TRUST = 0.01, 1.5  # Adam's step; ratio of prediction to measurement beyond which the closure is not trusted
-SETTINGS = {"stimulus": STIMULUS, "noise_std": NOISE, "num_steps": STEPS}
+SETTINGS = {"stimulus": STIMULUS, "num_steps": STEPS}
 
 
 def budget(raw: jax.Array) -> jax.Array:
@@ -73,7 +74,7 @@ def starts(key: jax.Array, toeplitz: cn.GainMatrix) -> dict[str, jax.Array]:
 
 def information(weights: jax.Array, vector: jax.Array) -> jax.Array:
     """Linear Fisher information at T."""
-    return fisher.closure_curve(weights, input_vector=vector, **SETTINGS).total[-1]
+    return fisher.closure_curve(RateNetwork(weights, vector, noise_std=NOISE), **SETTINGS).total[-1]
 
 
 class Ascent(NamedTuple):
@@ -87,15 +88,14 @@ class Ascent(NamedTuple):
 
 def measure(weights: jax.Array, vector: jax.Array, key: jax.Array, num_trials: int) -> tuple[float, float]:
     """Simulated linear information at T and its standard error."""
-    curve = fisher.simulated_curve(
-        weights.astype(jnp.float32), input_vector=vector, num_trials=num_trials, key=key, **SETTINGS
-    )
+    network = RateNetwork(weights.astype(jnp.float32), vector, noise_std=NOISE)
+    curve = fisher.simulated_curve(network, num_trials=num_trials, key=key, **SETTINGS)
     return float(curve.total[-1]), float(cast("jax.Array", curve.standard_error)[-1])
 
 
 def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector: jax.Array, rounds: int) -> Ascent:
     """Adam on log F through the constraint, ten steps a round, from where the closure could last be trusted."""
-    optimiser = optax.adam(RATE)
+    optimizer = optax.adam(RATE)
 
     def loss(raw: jax.Array) -> jax.Array:
         return -jnp.log(jnp.maximum(information(constrain(raw), vector), 1e-12))
@@ -106,14 +106,14 @@ def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector
             raw, state = carry
             slope = jax.grad(loss)(raw)
             slope = jnp.where(jnp.all(jnp.isfinite(slope)), slope, 0)
-            updates, state = optimiser.update(slope, state)
+            updates, state = optimizer.update(slope, state)
             return (raw + scale * cast("jax.Array", updates), state), None
 
         return jax.lax.scan(step, (raw, state), length=10)[0]
 
-    # scaled first, so that a step of the optimiser means the same in every start
+    # scaled first, so that a step of the optimizer means the same in every start
     raw = budget(start)
-    trusted, state, scale = raw, optimiser.init(raw), 1.0
+    trusted, state, scale = raw, optimizer.init(raw), 1.0
     record = Ascent(constrain(raw), [], [], [])
     for turn in range(rounds + 1):
         weights = constrain(raw)
@@ -128,7 +128,7 @@ def ascend(start: jax.Array, constrain: Callable[[jax.Array], jax.Array], vector
             trusted = raw
         else:
             # where the closure broke, go back and go on more carefully
-            raw, state, scale = trusted, optimiser.init(trusted), scale / 2
+            raw, state, scale = trusted, optimizer.init(trusted), scale / 2
         raw, state = ten_steps(raw, state, jnp.asarray(scale))
     return record
 

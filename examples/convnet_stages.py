@@ -2,7 +2,7 @@
 
 Handwritten digits of 8 × 8, four areas (R4-8), 840 updates of 64 images either way: the published steps
 (feed-forward network, its recurrence, linear, annealed, fine-tuned), or the recurrent network from random weights.
-Same architecture, same images, same optimiser and schedule, three seeds. An update of the first two steps costs no
+Same architecture, same images, same optimizer and schedule, three seeds. An update of the first two steps costs no
 simulation, so that equal updates are far from equal time: both are reported.
 
 They do not pay here: direct training ends above for every seed (99.4, 98.6, 99.4 % of the test images against 97.8,

@@ -1,7 +1,7 @@
 """Which networks keep the geometry of images: Fisher-optimal, geometry-optimal, critical, sub-critical, chaotic.
 
 Five structures of five populations see the same patches of photographs in their first population. The Fisher-optimal
-one maximises the information about a pulse after ten steps, the geometry-optimal one the predicted correlation of
+one maximizes the information about a pulse after ten steps, the geometry-optimal one the predicted correlation of
 distances after ten steps, in single noisy trials; both within the synaptic budget of the critical random network.
 
 Some four minutes on two cores; writes keep_geometry.png and keep_geometry.json beside itself.
@@ -50,7 +50,7 @@ def structures(key: jax.Array, *, quick: bool) -> dict[str, cn.GainMatrix]:
 
 
 def main(*, quick: bool) -> None:
-    """Optimise, follow, draw."""
+    """Optimize, follow, draw."""
     key = jax.random.key(0)
     units, images = (200, 30) if quick else (1000, 100)
     patches = datasets.natural_patches(images, key=jax.random.fold_in(key, 2))
@@ -79,7 +79,7 @@ def main(*, quick: bool) -> None:
             "pearson": one.measured.pearson.tolist(),
             "pearson interval": one.measured.pearson_interval.tolist(),
             "pearson, theory": one.theory.pearson.tolist(),
-            "neighbours": one.measured.neighbours.tolist(),
+            "neighbors": one.measured.neighbors.tolist(),
             "Fisher information": np.asarray(information[name].total).tolist(),
         }
         for name, one in found.items()
@@ -93,7 +93,7 @@ def summary(name: str, one: geometry.GeometryComparison, information: fisher.Fis
     low, high = cast("Any", one.measured.pearson_interval)[place]
     return (
         f"{name:>22}: correlation at t = {HORIZON} {one.measured.pearson[place]:.2f} ({low:.2f} to {high:.2f}), "
-        f"predicted {one.theory.pearson[place]:.2f}; neighbours {one.measured.neighbours[place]:.2f}; "
+        f"predicted {one.theory.pearson[place]:.2f}; neighbors {one.measured.neighbors[place]:.2f}; "
         f"Fisher information of a pulse {float(information.total[place]):.3g}"
     )
 
@@ -109,12 +109,12 @@ def draw(path: Path, found: dict[str, geometry.GeometryComparison], information:
             color = plot.COLORS[index]
             plot.distance_correlation(one.theory, left, color=color)
             plot.distance_correlation(one.measured, left, measured=True, color=color, label=name)
-            middle.plot(one.measured.times, one.measured.neighbours, "o-", markersize=3, color=color)
+            middle.plot(one.measured.times, one.measured.neighbors, "o-", markersize=3, color=color)
             right.plot(information[name].times, information[name].total, color=color)
             plot.shepard(geometry.shepard(one.original, one.simulated[0]), diagrams[index])
             diagrams[index].set_title(f"{name}\n{diagrams[index].get_title()}", color=color)
         left.set_title("points: single trials, 95 % intervals; lines: theory")
-        middle.set_title("nearest ten neighbours kept")
+        middle.set_title("nearest ten neighbors kept")
         right.set_title("Fisher information of a pulse (theory, independent)")
         right.set_yscale("log")
         for ax in (middle, right):

@@ -2,13 +2,13 @@
 
 A vanilla network with noise learns to keep the sign of a brief input over a delay. At several moments of its training
 we ask how much Fisher information about that input its state holds at every step of the delay: a Gaussian closure of
-the network as it is (`fisher.closure_curve` of `networks.as_rate_network`), checked by simulation, beside what its own
-read-out gets. Run ``python examples/memory_over_training.py``; it writes memory_over_training.json and .png.
+the network as it is (`fisher.closure_curve`), checked by simulation, beside what its own read-out gets. Run
+``python examples/memory_over_training.py``; it writes memory_over_training.json and .png.
 """
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def main() -> None:
     """Train with snapshots, then predict, simulate and draw."""
     build_key, fit_key, simulate_key = jax.random.split(jax.random.key(0), 3)
     network = networks.RNN(1, UNITS, 1, key=build_key, noise_std=NOISE, activation="inside")
-    snapshots: dict[int, networks.RecurrentNetwork] = {0: network}
+    snapshots: dict[int, Any] = {0: network}
 
     def keep(progress: training.TrainingProgress) -> None:
         if progress.step in MOMENTS:
@@ -102,32 +102,15 @@ def main() -> None:
     (HERE / "memory_over_training.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def information(network: networks.RecurrentNetwork, key: Any) -> dict[str, np.ndarray]:
-    """Linear Fisher information over the delay: closure, simulation, and what the one read-out direction holds of it.
-
-    The stimulus sets the currents to x(0) = W_in θ, as the pulse does; its information decays from there.
-    """
-    rate = networks.as_rate_network(cast("networks.RNN", network))
-    settings = {
-        "stimulus": STIMULUS,
-        "noise_std": NOISE,
-        "num_steps": DELAY,
-        "input_vector": rate.input_vector,
-        "sustained_input": rate.sustained_input,
-    }
-    predicted = fisher.closure_curve(rate.weights, **settings)
-    measured = fisher.simulated_curve(rate.weights, num_trials=4000, key=key, **settings)
-    moments = fisher.closure_moments(rate, stimulus=STIMULUS, num_steps=DELAY)
-    # what is read out is φ(x): to first order its mean moves by φ′(m) ∂m and its covariance is φ′ Σ φ′
-    gain = 1 - np.tanh(np.asarray(moments.mean)) ** 2
-    readout = gain * np.asarray(network.output_weights)[0]
-    signal = np.einsum("tn,tn->t", np.asarray(moments.mean_slope)[:, 0], readout) ** 2
-    noise = np.einsum("ti,tij,tj->t", readout, np.asarray(moments.covariance), readout)
+def information(network: networks.RNN, key: Any) -> dict[str, np.ndarray]:
+    """Linear Fisher information over the delay about a pulse of input: in the state, and in the trained read-out."""
+    asked: dict[str, Any] = {"stimulus": STIMULUS, "num_steps": DELAY}
+    measured = fisher.simulated_curve(network, num_trials=4000, key=key, **asked)
     return {
-        "closure": np.asarray(predicted.total),
+        "closure": np.asarray(fisher.closure_curve(network, **asked).total),
         "simulation": np.asarray(measured.total),
         "standard error": np.asarray(measured.standard_error),
-        "read-out": signal / noise,
+        "read-out": np.asarray(fisher.closure_curve(network, read="output", **asked).total),
     }
 
 

@@ -51,7 +51,7 @@ def main() -> None:
                 history = trained.history
                 curve.plot(history.evaluated, history.held_out_accuracy, color=plot.COLORS[seed], label=f"key {seed}")
                 if seed == KEYS[0]:
-                    shown = jax.nn.softmax(outputs) if task.loss == "cross-entropy" else outputs
+                    shown = jax.nn.softmax(outputs) if task.loss == "cross_entropy" else outputs
                     plot.task_trial(batch, shown, (upper, lower))
             upper.set_title(name)
             curve.set_ylim(0, 1.03)

@@ -83,6 +83,13 @@ def default_of(kind: type[eqx.Module], field: dataclasses.Field[Any]) -> Any:
     return argument.default
 
 
+def array_default(kind: type[eqx.Module], field: dataclasses.Field[Any], default: Any, dtype: Any) -> Any:
+    """A default that is a number where the field is an array: an array, in the float type of the others."""
+    options = _options(typing.get_type_hints(kind)[field.name])
+    is_array = not any(_fits(default, option) for option in options) and _kind(default) in set("biuf")
+    return jnp.asarray(default, dtype) if is_array else default
+
+
 def _check_itself(module: eqx.Module) -> None:
     """Make the record again, where its fields are all that its constructor takes; else run its `__check_init__`."""
     kind = type(module)

@@ -31,12 +31,17 @@ RECORDS = {
     "Autocorrelation": "fisherjax.dmft",
     "PowerSpectrum": "fisherjax.dmft",
     "AttractorManifold": "fisherjax.dynamics",
+    "Bifurcation": "fisherjax.dynamics",
+    "Branch": "fisherjax.dynamics",
     "ConvolutionSpectrum": "fisherjax.dynamics",
     "Decisions": "fisherjax.dynamics",
     "FixedPoints": "fisherjax.dynamics",
+    "IndexSum": "fisherjax.dynamics",
     "Linearization": "fisherjax.dynamics",
     "LyapunovSpectrum": "fisherjax.dynamics",
     "MeasuredExponent": "fisherjax.dynamics",
+    "PeriodicOrbits": "fisherjax.dynamics",
+    "PhasePlane": "fisherjax.dynamics",
     "PrincipalComponents": "fisherjax.dynamics",
     "Relaxation": "fisherjax.dynamics",
     "Robustness": "fisherjax.dynamics",
@@ -44,7 +49,6 @@ RECORDS = {
     "TrajectorySpectrum": "fisherjax.dynamics",
     "TransientGrowth": "fisherjax.dynamics",
     "ClosureMoments": "fisherjax.fisher",
-    "ConvolutionalInformation": "fisherjax.fisher",
     "CramerRao": "fisherjax.fisher",
     "Diagnosis": "fisherjax.fisher._estimate",
     "Eigendistortion": "fisherjax.fisher",
@@ -55,6 +59,7 @@ RECORDS = {
     "DistanceCorrelation": "fisherjax.geometry",
     "GeometryComparison": "fisherjax.geometry",
     "GeometryCurve": "fisherjax.geometry",
+    "NetworkGeometry": "fisherjax.geometry",
     "NearIsometry": "fisherjax.geometry",
     "ShepardDiagram": "fisherjax.geometry",
     "Alignment": "fisherjax.meanfield",
@@ -69,9 +74,12 @@ RECORDS = {
     "ContinuousRNN": "fisherjax.networks",
     "Convolution": "fisherjax.networks",
     "ConvolutionalRNN": "fisherjax.networks",
+    "CurrentRNN": "fisherjax.networks",
     "Dale": "fisherjax.networks._constraints",
     "FeedforwardCNN": "fisherjax.networks",
+    "FixedSigns": "fisherjax.networks._constraints",
     "FreeWeights": "fisherjax.networks._weights",
+    "Frozen": "fisherjax.networks._constraints",
     "GRU": "fisherjax.networks",
     "LSTM": "fisherjax.networks",
     "LowRank": "fisherjax.networks._constraints",
@@ -82,10 +90,12 @@ RECORDS = {
     "Pattern": "fisherjax.networks._pattern",
     "Projection": "fisherjax.networks",
     "RNN": "fisherjax.networks",
+    "FlowNetwork": "fisherjax.networks",
     "RateNetwork": "fisherjax.networks",
     "Readout": "fisherjax.networks",
     "Region": "fisherjax.networks",
     "Response": "fisherjax.networks",
+    "StackedNetwork": "fisherjax.networks",
     "Erf": "fisherjax.numerics",
     "Identity": "fisherjax.numerics",
     "Logistic": "fisherjax.numerics",
@@ -108,7 +118,6 @@ RECORDS = {
     "Retention": "fisherjax.optimize",
     "SearchState": "fisherjax.optimize._checkpoint",
     "WeightRadius": "fisherjax.optimize",
-    "FlowStep": "fisherjax.simulate",
     "MeasuredAutocorrelation": "fisherjax.simulate",
     "SensitivityMoments": "fisherjax.simulate",
     "Adding": "fisherjax.tasks",
@@ -120,6 +129,8 @@ RECORDS = {
     "PerceptualDecision": "fisherjax.tasks",
     "SineWave": "fisherjax.tasks",
     "AngleTraining": "fisherjax.training",
+    "PsychometricCurve": "fisherjax.training",
+    "TrialStatistics": "fisherjax.training",
     "Checkpoint": "fisherjax.training",
     "ConvolutionalTraining": "fisherjax.training",
     "RecurrenceFit": "fisherjax.training._objectives",
@@ -158,6 +169,9 @@ FUNCTIONS = (
 )
 """Activation functions of `jax.nn` that a file may hold."""
 
+OWN_FUNCTIONS = {"rectified_tanh": "fisherjax.numerics._registry"}
+"""Home of each function of fisherjax that a file may hold."""
+
 KEY_KINDS = ("threefry2x32", "rbg", "unsafe_rbg")
 """Generators of random keys that a file may hold."""
 
@@ -188,7 +202,7 @@ def record_class(name: Any, label: str) -> type[eqx.Module]:
 def stored_function(function: Callable[..., Any]) -> str | None:
     """What files call an activation function; None if they may not hold it."""
     name = getattr(function, "__name__", "")
-    return name if name in FUNCTIONS and getattr(jax.nn, name, None) is function else None
+    return name if callable(function) and _function(name) is function else None
 
 
 def function_named(name: Any, label: str) -> Callable[..., Any]:
@@ -199,6 +213,16 @@ def function_named(name: Any, label: str) -> Callable[..., Any]:
     ValueError
         If it is not in the table, with the file and the name.
     """
-    if not isinstance(name, str) or name not in FUNCTIONS:
+    function = _function(name)
+    if function is None:
         raise ValueError(f"{label} names the function {str(name)[:80]!r}, which is no activation function of jax.nn")
-    return getattr(jax.nn, name)
+    return function
+
+
+def _function(name: Any) -> Callable[..., Any] | None:
+    """The function of that name in the tables; nothing is imported for any other."""
+    if not isinstance(name, str):
+        return None
+    if name in OWN_FUNCTIONS:
+        return getattr(importlib.import_module(OWN_FUNCTIONS[name]), name)
+    return getattr(jax.nn, name, None) if name in FUNCTIONS else None

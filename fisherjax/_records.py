@@ -17,7 +17,7 @@ import numpy as np
 from fisherjax._archive import npz_bytes, read_npz
 from fisherjax._errors import require, told
 from fisherjax._npy import DamagedFileError, Source, label_of
-from fisherjax._record_fields import check_fields, default_of, shown_path
+from fisherjax._record_fields import array_default, check_fields, default_of, shown_path
 from fisherjax._record_names import KEY_KINDS, RECORDS, function_named, record_class, stored_function, stored_name
 
 FORMAT = 1
@@ -201,11 +201,14 @@ class _Place(NamedTuple):
         unknown = [name for name in stored if name not in fields]
         if unknown:
             raise self.wrong(f"has a field {unknown[0]!r}, which {kind.__name__} does not have in this version")
+        values = {name: self.below(name).decode(stored[name]) for name in fields if name in stored}
+        floats = [leaf.dtype for leaf in jax.tree.leaves(values) if eqx.is_inexact_array(leaf)]
         module = object.__new__(kind)
         for name, field in fields.items():
-            place = self.below(name)
-            value = place.decode(stored[name]) if name in stored else place._default(field, kind)
-            object.__setattr__(module, name, value)
+            if name not in values:
+                default = self.below(name)._default(field, kind)
+                values[name] = array_default(kind, field, default, floats[0] if floats else None)
+            object.__setattr__(module, name, values[name])
         check_fields(module, self.label, self.path)
         return module
 

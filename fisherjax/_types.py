@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import html
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -20,6 +22,19 @@ from fisherjax._records import read_record, record_bytes
 Scalar: TypeAlias = float | int | np.ndarray | np.generic | jax.Array
 """A real number: Python, NumPy or (possibly traced) JAX."""
 
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """What NumPy can make an array of: a table of pandas, a tensor of another library."""
+
+    def __array__(self, *args: Any, **options: Any) -> np.ndarray:
+        """The array."""
+        ...
+
+
+ArrayLike: TypeAlias = jax.Array | np.ndarray | np.generic | float | int | Sequence[Any] | SupportsArray
+"""An array, or what becomes one: numbers, nested lists, anything with ``__array__``. Its numbers must be real."""
+
 Stimulus: TypeAlias = Scalar | list[float] | tuple[float, ...]
 """One stimulus parameter, or a vector of several."""
 
@@ -29,10 +44,13 @@ Key: TypeAlias = Any
 Weights: TypeAlias = Float[Array, "units units"]
 """Recurrent weights, rows = to, columns = from."""
 
-R = TypeVar("R", bound="Result")
+R = TypeVar("R", bound="Record")
+
+_FEW = 9  # numbers that are told one by one
+_MANY = 5  # fields of a record within another, beyond which only its name is told
 
 
-class Result(eqx.Module):
+class Record(eqx.Module):
     """A frozen record of arrays and settings that prints briefly and can be saved and loaded.
 
     The file is a NumPy ``.npz`` archive with one JSON entry for everything that is not an array. Nothing is pickled,
@@ -40,11 +58,23 @@ class Result(eqx.Module):
     """
 
     def __repr__(self) -> str:
-        parts = []
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            parts.append(f"{field.name}={_describe(value)}")
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        parts = (f"{name}={_described(value)}" for name, value in values.items() if value is not None)
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by its name, arrays as NumPy's: what pandas and xarray take. Records within are dictionaries."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for notebooks."""
+        rows = [(field.name, _described(getattr(self, field.name))) for field in dataclasses.fields(self)]
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td style='text-align:left'>{html.escape(text)}"
+            "</td></tr>"
+            for name, text in rows
+        )
+        return f"<table><caption>{html.escape(type(self).__name__)}</caption>{cells}</table>"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the result to `path` (``.npz`` is appended if missing), atomically.
@@ -131,13 +161,36 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _describe(value: Any) -> str:
+def _described(value: Any) -> str:
+    """A value on one line: numbers where they are few, else the range of what is there and its shape."""
     if isinstance(value, jax.Array | np.ndarray):
-        if value.ndim == 0 and not isinstance(value, Tracer):
-            return f"{value.item():.6g}" if jnp.issubdtype(value.dtype, jnp.floating) else str(value.item())
-        if 0 < value.size <= 9 and not isinstance(value, Tracer) and value.dtype.kind in "fiu":
-            return np.array2string(np.asarray(value), precision=4, separator=", ").replace("\n", "")
-        return f"{value.dtype}{list(value.shape)}"
+        return _described_array(value)
+    if isinstance(value, Record) and len(dataclasses.fields(value)) > _MANY:
+        return f"{type(value).__name__}(…)"
     if isinstance(value, tuple) and any(isinstance(item, jax.Array | np.ndarray) for item in value):
-        return f"({', '.join(_describe(item) for item in value)})"
+        return f"({', '.join(_described(item) for item in value)})"
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
+
+
+def _described_array(value: jax.Array | np.ndarray) -> str:
+    shape = f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, Tracer) or value.size == 0 or getattr(value.dtype, "kind", "") not in tuple("fiub"):
+        return shape
+    if not isinstance(value, np.ndarray) and not value.is_fully_addressable:
+        return shape
+    if value.ndim == 0:
+        return f"{value.item():.6g}" if jnp.issubdtype(value.dtype, jnp.floating) else str(value.item())
+    if value.size <= _FEW:
+        return np.array2string(np.asarray(value), precision=4, separator=", ").replace("\n", "")
+    numbers = np.asarray(value)
+    if value.ndim == 1:
+        return f"[{numbers[0]:.4g}, {numbers[1]:.4g}, …, {numbers[-1]:.4g}] {shape}"
+    return f"{numbers.min():.4g} … {numbers.max():.4g} {shape}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return np.asarray(value) if isinstance(value, jax.Array) and not isinstance(value, Tracer) else value

@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,6 +52,10 @@ def network(key, x):
     return networks.RateNetwork(weights(key, x), np.ones(N), noise_std=0.3 * x)
 
 
+def flow(key, x):
+    return networks.FlowNetwork(weights(key, x), np.ones(N), noise_std=0.3 * x)
+
+
 def pulse(x):
     return {"stimulus": 0.4 * x, "noise_std": 0.3 * x, "num_steps": STEPS}
 
@@ -78,6 +83,10 @@ def halved(x, state):
 def contraction(x):
     """One fixed point, whatever x: how many are found decides shapes."""
     return jax.tree_util.Partial(halved, jnp.asarray(x))
+
+
+def scaled_contraction(parameter):
+    return jax.tree_util.Partial(halved, parameter)
 
 
 def patterns(key, x):
@@ -146,7 +155,8 @@ ENTRIES = {
     ),
     "meanfield.stationary_state": lambda k, x: meanfield.stationary_state(gain(x), noise_std=0.3 * x),
     "fisher.bootstrap": lambda k, x: fisher.bootstrap(samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k),
-    "fisher.closure_curve": lambda k, x: fisher.closure_curve(weights(k, x), input_vector=np.ones(N), **pulse(x)),
+    "fisher.closure_curve": lambda k, x: fisher.closure_curve(network(k, x), stimulus=0.4 * x, num_steps=STEPS),
+    "fisher.linearized_curve": lambda k, x: fisher.linearized_curve(network(k, x), stimulus=0.4 * x, num_steps=STEPS),
     "fisher.closure_moments": lambda k, x: fisher.closure_moments(network(k, x), stimulus=0.3 * x, num_steps=STEPS),
     "fisher.decoder": lambda k, x: fisher.decoder(samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k),
     "fisher.direct": lambda k, x: fisher.direct(samples(k, x), samples(k, 1.1 * x), 0.1 * x),
@@ -169,11 +179,11 @@ ENTRIES = {
     "fisher.pathwise": lambda k, x: fisher.pathwise(samples(k, x), samples(k, 1.1 * x)),
     "fisher.shuffled": lambda k, x: fisher.shuffled(samples(k, x), samples(k, 1.1 * x), 0.1 * x),
     "fisher.simulated_curve": lambda k, x: fisher.simulated_curve(
-        weights(k, x), input_vector=np.ones(N), num_trials=60, key=k, num_blocks=2, **pulse(x)
+        network(k, x), stimulus=0.4 * x, num_steps=STEPS, num_trials=60, key=k, num_blocks=2
     ),
     "fisher.total_memory": lambda k, x: fisher.total_memory(weights(k, x), np.ones(N), noise_std=0.3 * x),
     "simulate.continuous_trajectories": lambda k, x: simulate.continuous_trajectories(
-        network(k, x), times=np.array([0.5, 1.0]), initial_state=patterns(k, x), key=k, dt=0.1
+        flow(k, x), times=np.array([0.5, 1.0]), initial_state=patterns(k, x), key=k, dt=0.1
     ),
     "simulate.sensitivity_moments": lambda k, x: simulate.sensitivity_moments(
         network(k, x), stimulus=0.2 * x, num_steps=STEPS, num_trials=20, key=k
@@ -230,17 +240,16 @@ ENTRIES = {
     "fisher.continuous_curve": lambda k, x: fisher.continuous_curve(
         gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise_std=0.3 * x
     ),
-    "fisher.convolutional_information": lambda k, x: fisher.convolutional_information(
-        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x,
-        at=[3], observation_noise_std=0.1 * x,
-    ),
     "fisher.gaussian_information": lambda k, x: fisher.gaussian_information(
         samples(k, x)[0], jnp.eye(3) * x
     ),
     "fisher.information_scaling": lambda k, x: fisher.information_scaling(
-        samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k, sizes=(1, 2), num_subsets=3
+        samples(k, x, 400), samples(k, x, 400) + 0.2, 0.2, key=k, sizes=(1, 2), num_subsets=3
     ),
     "fisher.optimal_decoder": lambda k, x: fisher.optimal_decoder(samples(k, x)[0], jnp.eye(3) * x),
+    "geometry.network_geometry": lambda k, x: geometry.network_geometry(
+        recurrent(k, x), x * jax.random.normal(k, (5, 2)), num_steps=STEPS, num_trials=2, key=k, num_resamples=4
+    ),
     "geometry.predicted_correlation": lambda k, x: geometry.predicted_correlation(
         gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
         geometry.pairwise_distances(patterns(k, x)), noise_std=0.1 * x, num_steps=STEPS, num_units=N,
@@ -248,10 +257,16 @@ ENTRIES = {
     "dynamics.convolution_bounds": lambda k, x: dynamics.convolution_bounds(
         x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
     ),
-    "dynamics.decisions": lambda k, x: dynamics.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
-    "dynamics.flow_lyapunov_spectrum": lambda k, x: dynamics.flow_lyapunov_spectrum(
-        network(k, x), key=k, duration=12.0, settle=1.0
+    "dynamics.continue_fixed_points": lambda k, x: dynamics.continue_fixed_points(
+        scaled_contraction, np.zeros(N), start=0.1 * x, stop=0.2 * x, max_step=0.5
     ),
+    "dynamics.find_periodic_orbits": lambda k, x: dynamics.find_periodic_orbits(
+        contraction(x), patterns(k, x), period=2
+    ),
+    "dynamics.phase_plane": lambda k, x: dynamics.phase_plane(
+        contraction(x), plane=(np.zeros(N), np.eye(N)[:2]), limits=((-1, 1), (-x, x)), num_points=3, num_trajectories=1
+    ),
+    "dynamics.decisions": lambda k, x: dynamics.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
     "dynamics.lyapunov_spectrum": lambda k, x: dynamics.lyapunov_spectrum(
         contraction(x), np.ones(N), key=k, num_steps=20, warm_up=2
     ),
@@ -271,9 +286,6 @@ ENTRIES = {
     "fisher.simulated_continuous_curve": lambda k, x: fisher.simulated_continuous_curve(
         gain(x), times=np.array([0.5, 1.0]), stimulus=0.1 * x, noise_std=0.3 * x, num_units=N, num_trials=20,
         num_draws=2, key=k, dt=0.1,
-    ),
-    "fisher.simulated_convolutional_information": lambda k, x: fisher.simulated_convolutional_information(
-        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), 0.5 * x, at=[3], key=k, num_trials=20
     ),
     "simulate.measure_autocorrelation": lambda k, x: simulate.measure_autocorrelation(
         0.8 * x, num_units=N, num_draws=2, key=k, noise_std=0.3 * x, max_lag=1.0, duration=4.0, settle=1.0
@@ -327,6 +339,14 @@ ENTRIES = {
     "training.train_directly": lambda k, x: training.train_directly(
         PLAN, pictures(k, x), labels(), key=k, num_steps=2, batch_size=2, noise_std=0.1 * x
     ),
+    "training.trial_statistics": lambda k, x: training.trial_statistics(
+        recurrent(k, x), (x * jax.random.normal(k, (4, 6, 2)), np.array([0, 1, 1, 0, 0, 1])), key=k,
+        conditions={"side": np.array([0.0, 1, 1, 0, 0, 1]) * x}, num_bins=4,
+    ),
+    "training.psychometric": lambda k, x: training.psychometric(
+        recurrent(k, x), (x * jax.random.normal(k, (4, 6, 2)), np.array([0, 1, 1, 0, 0, 1])), key=k, choice=1,
+        conditions={"side": np.array([0.0, 1, 1, 0, 0, 1]) * x},
+    ),
 }  # fmt: skip
 HOST_ONLY = {
     # build or describe what others compute with, or compute in NumPy
@@ -334,21 +354,24 @@ HOST_ONLY = {
     "population_index population_sizes symmetric_toeplitz toeplitz weight_initializer",
     "dmft": "as_structure covariance_rows",
     "meanfield": "input_parameters overlap_steps",
-    "fisher": "channel_means cramer_rao sensitivity_index",
-    "simulate": "available_bytes check_allocation checked_times chunk_length drawn_network drift map_length "
-    "noisy_step observe row_shards solve_additive solver_grid",
-    "geometry": "class_neighbours near_isometry neighbours_kept participation_ratio shepard sparse_pairs "
+    "fisher": "cramer_rao sensitivity_index",
+    "simulate": "available_bytes check_allocation check_network checked_times chunk_length draw_networks map_length "
+    "noisy_step ready row_shards solve_additive solver_grid",
+    "geometry": "class_neighbors near_isometry neighbors_kept participation_ratio shepard sparse_pairs "
     "starting_overlap",
-    "dynamics": "attractor_manifold classify components_for_variance convolution_matrix jacobian_product modes "
-    "participation_ratio time_constants",
-    "networks": "angle_network architecture as_convolution as_rate_network constraints convolve dale decode_angle "
-    "fold_batch_norm in_precision initializers load_cordsnet low_rank mask no_autapses read_weights resolved "
-    "save_cordsnet trainable_filter",
+    "dynamics": "attractor_manifold classify_flow classify_map components_for_variance convolution_matrix flow_modes "
+    "index_sum jacobian_product map_modes participation_ratio",
+    "networks": "angle_network architecture as_convolution channel_means check_protocol check_reading check_times "
+    "constraints convolve current_network dale decode_angle entered entered_with_slopes fixed_signs "
+    "fold_batch_norm frozen "
+    "from_equinox from_flax from_step from_torch "
+    "in_precision initializers load_cordsnet low_rank mask no_autapses populations_read read_weights "
+    "reading resolved runge_kutta save_cordsnet shown trainable_filter",
     # the other steps of CordsNet run the loop of train_directly
     "training": "anneal augment fine_tune fit_recurrence load_checkpoint respond_to_gratings train_cordsnet "
     "train_feedforward train_linear",
-    "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance integrator "
-    "perceptual_decision sign_accuracy sine_wave weighted_mean",
+    "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance from_neurogym "
+    "integrator perceptual_decision sign_accuracy sine_wave weighted_mean",
     "datasets": "cifar10 cifar100 digits fit_whitening gabor grey intensities normalize_contrast oriented_gratings "
     "photograph read_images read_numbers read_responses shapes whiten",
 }
@@ -374,16 +397,16 @@ HOST_ENTRIES = {
         gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
         noise_std=0.1 * x, num_steps=STEPS,
     ),
-    "simulate.drawn_network": lambda k, x: simulate.drawn_network(
-        gain(x), N, noise_std=0.1 * x, nonlinearity="tanh", key=k, dtype=jnp.float32
+    "simulate.draw_networks": lambda k, x: simulate.draw_networks(
+        gain(x), N, num_draws=2, noise_std=0.1 * x, input_pattern=np.array([1.0, 0.5]) * x, key=k
     ),
-    "geometry.class_neighbours": lambda k, x: geometry.class_neighbours(
+    "geometry.class_neighbors": lambda k, x: geometry.class_neighbors(
         distances(patterns(k, x)), np.array([0, 1, 0, 1, 0, 1]), 2
     ),
     "geometry.near_isometry": lambda k, x: geometry.near_isometry(
         distances(patterns(k, x)), distances(patterns(k, 2 * x))
     ),
-    "geometry.neighbours_kept": lambda k, x: geometry.neighbours_kept(
+    "geometry.neighbors_kept": lambda k, x: geometry.neighbors_kept(
         distances(patterns(k, x)), distances(patterns(k, 2 * x)), 2
     ),
     "geometry.participation_ratio": lambda k, x: geometry.participation_ratio(patterns(k, x)),
@@ -397,7 +420,8 @@ HOST_ENTRIES = {
     ),
     "fisher.sensitivity_index": lambda k, x: fisher.sensitivity_index(np.array([1.0, 4.0]) * x, 0.1 * x),
     "dynamics.attractor_manifold": lambda k, x: dynamics.attractor_manifold(contraction(x), patterns(k, x)),
-    "dynamics.classify": lambda k, x: dynamics.classify(np.array([0.5, 1.2]) * x),
+    "dynamics.classify_flow": lambda k, x: dynamics.classify_flow(np.array([0.5, -1.2]) * x),
+    "dynamics.classify_map": lambda k, x: dynamics.classify_map(np.array([0.5, 1.2]) * x),
     "dynamics.components_for_variance": lambda k, x: dynamics.components_for_variance(
         dynamics.principal_components(samples(k, x)), 0.9
     ),
@@ -405,13 +429,17 @@ HOST_ENTRIES = {
         x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
     ),
     "dynamics.jacobian_product": lambda k, x: dynamics.jacobian_product(
-        convolutional(k, x), convolutional(k, x).initial_state()
+        convolutional(k, x), convolutional(k, x).silence()
     ),
-    "dynamics.modes": lambda k, x: dynamics.modes(np.asarray(weights(k, x))),
+    "dynamics.flow_modes": lambda k, x: dynamics.flow_modes(np.asarray(weights(k, x))),
+    "dynamics.index_sum": lambda k, x: dynamics.index_sum(
+        dynamics.find_fixed_points(contraction(x), patterns(k, x), adam_steps=0), bounded=True
+    ),
+    "dynamics.map_modes": lambda k, x: dynamics.map_modes(np.asarray(weights(k, x))),
     "dynamics.participation_ratio": lambda k, x: dynamics.participation_ratio(samples(k, x)),
-    "dynamics.time_constants": lambda k, x: dynamics.time_constants(np.array([0.5, 0.9]) * x),
-    "fisher.channel_means": lambda k, x: fisher.channel_means(
-        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), step=3
+    "networks.channel_means": lambda k, x: networks.channel_means(convolutional(k, x), 1),
+    "networks.shown": lambda k, x: networks.shown(
+        convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), image_steps=2
     ),
     "datasets.cifar10": lambda k, x: datasets.cifar10(
         written("cifar.tar", cifar_archive(1)), split="test", num_images=1
@@ -439,14 +467,28 @@ HOST_ENTRIES = {
     "networks.angle_network": lambda k, x: networks.angle_network(key=k, size=9, hidden=3),
     "networks.architecture": lambda k, x: networks.architecture("R2-8", num_classes=3),
     "networks.as_convolution": lambda k, x: networks.as_convolution(x * jax.random.normal(k, (2, 2, 3, 3)), 1),
-    "networks.as_rate_network": lambda k, x: networks.as_rate_network(recurrent(k, x), np.ones(2) * x, channel=1),
     "networks.convolve": lambda k, x: networks.convolve(
         jnp.asarray(pictures(k, x)), x * jax.random.normal(k, (3, 3, 1, 2)), 1
     ),
     "networks.dale": lambda k, x: networks.dale(0.8 * x),
     "networks.dale, signs": lambda k, x: networks.dale(signs=np.array([1, -1, 0])),
     "networks.decode_angle": lambda k, x: networks.decode_angle(x * jax.random.normal(k, (3, 2))),
+    "networks.fixed_signs": lambda k, x: networks.fixed_signs(
+        recurrent=np.ones((3, 3)), input=np.array([1, -1]), output=np.array([[1, 0, -1]])
+    ),
+    "networks.frozen": lambda k, x: networks.frozen(recurrent=np.eye(3), values=x * np.ones((3, 3))),
+    "networks.frozen, all": lambda k, x: networks.frozen(
+        recurrent=np.eye(3), input=np.ones((3, 2)), output=np.ones((2, 3))
+    ),
     "networks.fold_batch_norm": lambda k, x: networks.fold_batch_norm(networks.FeedforwardCNN(PLAN, key=k)),
+    "networks.from_equinox": lambda k, x: networks.from_equinox(eqx.nn.GRUCell(2, 3, key=k), noise_std=0.1 * x),
+    "networks.from_step": lambda k, x: networks.from_step(
+        contraction(x), N, initial_state=jax.tree_util.Partial(jnp.multiply, x * jnp.ones(N)), noise_std=0.1 * x
+    ),
+    "networks.from_torch": lambda k, x: networks.from_torch(
+        {"weight_ih_l0": x * jax.random.normal(k, (9, 2)), "weight_hh_l0": 0.3 * x * jnp.ones((9, 3))},
+        noise_std=0.1 * x,
+    ),
     "networks.low_rank": lambda k, x: networks.low_rank(2),
     "networks.mask": lambda k, x: networks.mask(
         recurrent=np.ones((3, 3)), input=np.ones((3, 2)), output=np.ones((2, 3))
@@ -490,16 +532,16 @@ ACCEPTED = {
     ("connectivity.block", "fractions", "none"),
     ("dmft.as_structure", "gain", "number"),
     ("meanfield.input_parameters", "input_pattern", "none"),
-    ("simulate.drawn_network", "dtype", "none"),
+    ("simulate.draw_networks", "input_pattern", "none"),  # the first population
     ("fisher.sensitivity_index", "information", "axes"),  # elementwise
     ("dynamics.jacobian", "inputs", "none"),  # zero, for a network
     ("dynamics.linearize", "inputs", "none"),
     ("dynamics.principal_components", "states", "axes"),  # leading axes are samples
     ("dynamics.participation_ratio", "states", "axes"),  # leading axes are batches
     ("dynamics.sample_states", "inputs", "axes"),
-    ("dynamics.time_constants", "eigenvalues", "axes"),
-    ("dynamics.time_constants", "eigenvalues", "complex"),  # they are
-    ("dynamics.classify", "eigenvalues", "complex"),
+    ("dynamics.sample_states", "inputs", "none"),  # from around rest
+    ("dynamics.classify_map", "eigenvalues", "complex"),  # they are
+    ("dynamics.classify_flow", "eigenvalues", "complex"),
     ("datasets.gratings", "angles", "axes"),  # any shape
     ("datasets.grating_moments", "angles", "axes"),
     ("datasets.grey", "images", "axes"),  # leading axes are batches
@@ -515,10 +557,19 @@ ACCEPTED = {
     ("networks.feedforward_pass", "images", "axes"),
     ("networks.convolve", "maps", "axes"),
     ("networks.decode_angle", "output", "axes"),
-    ("networks.as_rate_network", "inputs", "none"),  # zero
     ("networks.mask", "recurrent", "none"),  # no mask of those weights
     ("networks.mask", "input", "none"),
     ("networks.mask", "output", "none"),
+    ("networks.fixed_signs", "recurrent", "axes"),  # one for each sender, or for all
+    ("networks.fixed_signs", "recurrent", "none"),
+    ("networks.fixed_signs", "input", "axes"),
+    ("networks.fixed_signs", "input", "none"),
+    ("networks.fixed_signs", "output", "axes"),
+    ("networks.fixed_signs", "output", "none"),
+    ("networks.frozen", "values", "none"),  # as they are drawn
+    ("networks.frozen, all", "recurrent", "none"),
+    ("networks.frozen, all", "input", "none"),
+    ("networks.frozen, all", "output", "none"),
     ("training.fit", "max_gradient_norm", "infinite"),  # no limit
     ("training.fit, arrays", "max_gradient_norm", "infinite"),
     ("geometry.distance_correlation", "key", "none"),  # no resamples, no key

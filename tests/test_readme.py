@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/training.md", "docs/convolutional.md", "docs/scale.md")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("training", "dynamics", "networks", "convolutional", "scale")))
 TEXT = "\n".join((ROOT / name).read_text() for name in PAGES)
 BLOCKS = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", TEXT, re.S)
 NUMBER = re.compile(r"-?\d+\.?\d*")

@@ -9,6 +9,7 @@ import optimistix as optx
 from jaxtyping import Array, Float
 
 from fisherjax._errors import is_traced, warn
+from fisherjax._types import ArrayLike
 from fisherjax.numerics import Nonlinearity, spectral_radius
 
 _FARTHEST = 20.0  # states among which the largest slope of φ is looked for
@@ -38,7 +39,7 @@ def ordered_below(phi: Nonlinearity, total_gain: Array) -> Float[Array, ""]:
     return jax.lax.stop_gradient(-jnp.log(spectral_radius(total_gain)) / 2 - jnp.log(steepest) - 0.1)
 
 
-def crossing(function: Callable, parameters: object, lower: Array, upper: Array) -> Float[Array, ""]:
+def crossing(function: Callable, parameters: ArrayLike, lower: Array, upper: Array) -> Float[Array, ""]:
     """Exp of where a function of log gain changes sign; NaN if it does not."""
     eps = float(jnp.finfo(lower.dtype).eps)
     lower, upper = jax.lax.stop_gradient((lower, upper))

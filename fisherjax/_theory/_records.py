@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, is_traced, require, warn
-from fisherjax._types import Result
+from fisherjax._types import ArrayLike, Record
 from fisherjax.connectivity import GainMatrix
 from fisherjax.numerics import progress_bar
 
@@ -21,7 +21,7 @@ REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
 Jacobian that expands at every moment and yet no chaos; chaotic."""
 
 
-class PhaseDiagram(Result):
+class PhaseDiagram(Record):
     """Stationary states of a network over noise (rows) and gain (columns).
 
     Parameters
@@ -49,7 +49,7 @@ class PhaseDiagram(Result):
     regime: Int[Array, "m n"]
 
 
-class TwoTimeCorrelation(Result):
+class TwoTimeCorrelation(Record):
     """Covariance Δ(t, s) = ⟨x(t) x(s)⟩ over units, without and with noise, from an initial condition.
 
     Parameters
@@ -83,8 +83,8 @@ class Point(NamedTuple):
 
 def diagram(
     row_of: Callable[[Array, Array, Array], Point],
-    gains: object,
-    noise_stds: object,
+    gains: ArrayLike,
+    noise_stds: ArrayLike,
     gain_matrix: GainMatrix | None,
     *,
     progress: bool,

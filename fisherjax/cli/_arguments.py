@@ -18,8 +18,31 @@ Structure = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network(Common):
-    """Arguments that describe a structured network and its stimulus."""
+class Asked(Common):
+    """Arguments of what one network can be asked; without --network it is asked of something else."""
+
+    network: Path | None = None
+    """The network that is asked: a saved network, training or checkpoint (.npz), or a file of torch (.pt, .pth,
+    .safetensors)."""
+    stimulus: tuple[Real, ...] = (0.1,)
+    """Size θ of the stimulus; for a network with several inputs as many numbers, or one for all of them."""
+    noise_std: Amount | None = None
+    """Standard deviation σ of the process noise; that of the file with --network, and else 0.1, by default."""
+    observation_noise_std: Amount | None = None
+    """Standard deviation of the noise of what is read, with --network; that of the file by default."""
+    protocol: Literal["pulse", "sustained"] = "pulse"
+    """How the stimulus enters with --network: before the first step, or at every step."""
+    read: Literal["state", "output"] = "state"
+    """What is read with --network."""
+    steps: Count = 10
+    """Number of time steps."""
+    nonlinearity: Nonlinearity | None = None
+    """What a unit does to its input: tanh by default. A saved network has its own; a file of torch does not say it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structured(Asked):
+    """Arguments that describe a structured network."""
 
     gain: Amount = 1.0
     """Gain of a homogeneous network; used where no gains are given."""
@@ -27,28 +50,23 @@ class Network(Common):
     """Gain matrix as text (P rows of P numbers, spaces or commas) or a saved GainMatrix or Optimum (.npz)."""
     fractions: tuple[Size, ...] = ()
     """Share of each population; equal if absent."""
-    stimulus: Real = 0.1
-    """Size θ of the stimulus pulse."""
-    noise_std: Amount = 0.1
-    """Standard deviation σ of the process noise."""
-    steps: Count = 10
-    """Number of time steps."""
     units: Count = 1000
     """Number of units N."""
-    nonlinearity: Nonlinearity = "tanh"
-    """What a unit does to its input."""
+
+    def usual(self) -> dict[str, Any]:
+        return {} if self.network else {"noise_std": 0.1, "nonlinearity": "tanh"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimize(Common):
-    """Optimise a structured network's Fisher information, check it by simulation, see it."""
+    """Optimize a structured network's Fisher information, check it by simulation, see it."""
 
     structure: Structure = "toeplitz"
     """Family of gain matrices to search."""
     populations: Count = 5
     """Number of equal populations."""
     objective: Literal["log-fisher", "integrated", "retention"] = "log-fisher"
-    """What to maximise at the last step."""
+    """What to maximize at the last step."""
     steps: Count = 10
     """Time T at which information counts."""
     stimulus: Real = 0.1
@@ -90,42 +108,49 @@ class Optimize(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve(Network):
-    """Predict Fisher information over time for a given structure, by the exact theory and the bare operator."""
+class Curve(Structured):
+    """Predict Fisher information over time: of a structure by the exact theory, of one network at small noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulate(Network):
-    """Measure Fisher information in simulated networks, beside the theory."""
+class Simulate(Structured):
+    """Measure Fisher information in simulated networks, or in one that is given, beside the theory."""
 
     trials: Count = 200
     """Trials per network."""
     draws: Count = 4
     """Weight draws."""
     form: Literal["independent", "linear"] = "independent"
-    """Information of single units added up, or with noise correlations (needs more trials than units)."""
+    """Information of single units added up, or with noise correlations (needs more trials than numbers are read); the
+    latter by default with --network."""
+
+    def usual(self) -> dict[str, Any]:
+        return {**super().usual(), **({"form": "linear"} if self.network else {})}
 
     def quick_sizes(self) -> dict[str, Any]:
+        if self.network:
+            return {}
         return {"units": 200, "trials": 60 if self.form == "independent" else 2 * self.units, "draws": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Geometry(Network):
-    """Follow the distances between images through a network, predicted and simulated."""
+class Geometry(Structured):
+    """Follow the distances between images through networks of a structure, or between stimuli through a given one."""
 
     data: str = "natural"
     """natural (patches of photographs), cifar10, cifar100, or a path: a CIFAR-10 archive or folder, or your own images
-    (n × height × width [× 3]) as .npy, or as .npz with `images` and perhaps `labels` inside."""
+    (n × height × width [× 3]) as .npy, or as .npz with `images` and perhaps `labels` inside. With --network random by
+    default: normal numbers of standard deviation --stimulus for its inputs; images must have their size."""
     split: Literal["train", "test"] = "train"
     """Which part of CIFAR."""
     images: Count = 100
-    """Number of images."""
+    """Number of images, or of random stimuli."""
     size: Annotated[int, Limits(1, 150)] = 16
     """Side of a natural patch in pixels; the photographs allow 150."""
     color: bool = False
-    """Whether to keep colour; luminance otherwise."""
+    """Whether to keep color; luminance otherwise."""
     preprocess: Literal["none", "contrast", "whiten"] = "none"
-    """Contrast normalisation of each image, or whitening (ZCA) of all."""
+    """Contrast normalization of each image, or whitening (ZCA) of all."""
     projection: Literal["random", "identity", "crop"] = "random"
     """How images become states of population 0."""
     trials: Count = 20
@@ -133,13 +158,16 @@ class Geometry(Network):
     draws: Count = 3
     """Weight draws."""
 
+    def usual(self) -> dict[str, Any]:
+        return {**super().usual(), **({"data": "random"} if self.network else {})}
+
     def quick_sizes(self) -> dict[str, Any]:
         return {"images": 24, "units": 300, "trials": 5, "draws": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate(Common):
-    """Estimate Fisher information from samples: of your own responses, or of a network that reads orientations."""
+class Estimate(Asked):
+    """Estimate Fisher information from samples: of your responses, of a network, or of one that reads orientations."""
 
     responses: tuple[Path, ...] = ()
     """Your responses: one file that names the condition of each trial, or two, one per condition. A table (.csv, .tsv,
@@ -172,7 +200,7 @@ class Estimate(Common):
     budget: Count = 2_000_000
     """Trials of the profile, all angles together."""
     trials: Count = 2000
-    """Trials of the methods that are compared."""
+    """Trials of the methods that are compared, or of the given network."""
 
     def quick_sizes(self) -> dict[str, Any]:
         return {"training_steps": 800, "angles": 24, "relative_error": 0.06, "budget": 100_000, "trials": 500}
@@ -261,12 +289,15 @@ class Train(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class FixedPoints(Common):
-    """Find and draw the fixed points of a trained network."""
+    """Find and draw the fixed points of a network."""
 
-    checkpoint: Positional[Path] = Path("results/checkpoint.npz")
-    """A checkpoint, or a saved Training or network (.npz)."""
+    network: Path = Path("results/checkpoint.npz")
+    """A saved network, training or checkpoint (.npz), or a file of torch (.pt, .pth, .safetensors)."""
+    nonlinearity: Nonlinearity | None = None
+    """That of a file of torch, which does not say it: tanh by default."""
     task: Task | None = None
-    """Task whose trials tell which states the network visits; that of the checkpoint by default."""
+    """Task whose trials tell which states the network visits; that of a checkpoint by default, and for any other
+    network trajectories from around rest."""
     inputs: tuple[Real, ...] = ()
     """Input that is held, one number per channel; zero if absent."""
     candidates: Count = 1024

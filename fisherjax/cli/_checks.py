@@ -6,7 +6,7 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ._arguments import Dmft, Estimate, Geometry, Network, Optimize, Simulate, Sweep, Train
+from ._arguments import Asked, Dmft, Estimate, Geometry, Optimize, Simulate, Structured, Sweep, Train
 from ._common_arguments import Common
 from ._convnet_arguments import ConvnetAnalyse, ConvnetRun, ConvnetTrain
 from ._limits import UsageError, option
@@ -69,7 +69,20 @@ def _check_files(command: Common, said: Container[str]) -> None:
             _refuse(missing, f"{label} {path}: No such file or directory")
 
 
-def _check_gains(command: Network | Dmft, said: Container[str]) -> None:
+def _check_asked(command: Asked, said: Container[str]) -> None:
+    if command.network is not None:
+        structure = ("gain", "gains", "fractions", "units", "draws", "projection")
+        _belongs(said, structure, "describes a structure, and --network names one network; give one of them")
+        return
+    only = () if isinstance(command, Structured) else ("stimulus", "noise_std", "steps", "nonlinearity")
+    _belongs(said, ("observation_noise_std", "protocol", "read", *only), "belongs to --network, which names a network")
+    count = len(command.stimulus)
+    _refuse(count != 1, f"--stimulus must be one number for a structure, got {count}; several belong to --network")
+
+
+def _check_gains(command: Structured | Dmft, said: Container[str]) -> None:
+    if isinstance(command, Structured) and command.network is not None:
+        return
     total = math.fsum(command.fractions)
     _refuse(command.fractions and abs(total - 1) >= 1e-5, f"--fractions must sum to 1, got {total:g}")
     populations = max(1, len(command.fractions))
@@ -92,12 +105,17 @@ def _check_trials(command: Simulate | Optimize) -> None:
 
 def _check_simulate(command: Simulate, _: Container[str]) -> None:
     _check_trials(command)
-    kept = command.trials - math.ceil(command.trials / _BLOCKS) - 1
+    # how many numbers are read of a given network is known when its file is
     _refuse(
-        command.form == "linear" and kept <= command.units + 1,
+        command.network is None and command.form == "linear" and not enough_trials(command.trials, command.units),
         f"--trials must be more than --units by a ninth for --form linear, got {command.trials} trials "
         f"of {command.units} units",
     )
+
+
+def enough_trials(trials: int, size: int) -> bool:
+    """Whether the covariance of `size` numbers can be inverted, a block of trials left out."""
+    return trials - math.ceil(trials / _BLOCKS) - 1 > size + 1
 
 
 def _check_optimize(command: Optimize, _: Container[str]) -> None:
@@ -134,7 +152,12 @@ def _check_optimize(command: Optimize, _: Container[str]) -> None:
 def _check_geometry(command: Geometry, said: Container[str]) -> None:
     _refuse(command.images < _FEWEST_IMAGES, f"--images must be at least {_FEWEST_IMAGES}, got {command.images}")
     arrays = Path(command.data).suffix in {".npy", ".npz"}
-    if command.data == "natural" or arrays:
+    if command.data == "random":
+        _refuse(command.network is None, "--data random belongs to --network; a structure is shown images")
+        _belongs(said, ("size", "color", "preprocess", "split"), "belongs to images, which --data names")
+    elif command.network is not None:
+        _belongs(said, ("stimulus",), "is the size of --data random; images have their own")
+    if command.data in {"natural", "random"} or arrays:
         _belongs(said, ("split",), "belongs to CIFAR, which --data names")
     if command.data != "natural":
         _belongs(said, ("size",), "is the side of --data natural; other images have their own")
@@ -142,10 +165,16 @@ def _check_geometry(command: Geometry, said: Container[str]) -> None:
 
 def _check_estimate(command: Estimate, said: Container[str]) -> None:
     study = ("size", "training_steps", "angles", "relative_error", "budget", "trials")
+    files = ("conditions", "separation", "period", "header", "separator", "decimal", "robust", "blocks")
+    _refuse(command.trials < 2 * _BLOCKS, f"--trials must be at least {2 * _BLOCKS}, got {command.trials}")
+    if command.network is not None:
+        _belongs(said, ("responses",), "are yours, and --network names a network; give one of them")
+        _belongs(said, study[:-1], "belongs to the study of orientations, which does without --network")
+        _belongs(said, files, "belongs to --responses, which names your files")
+        return
     if command.responses:
         _belongs(said, study, "belongs to the study of orientations, which does without --responses")
         return
-    files = ("conditions", "separation", "period", "header", "separator", "decimal", "robust", "blocks")
     _belongs(said, files, "belongs to --responses, which names your files")
     pilot = 200  # trials at every angle before more are drawn where they are needed, and after it
     needed = command.angles * (pilot + 100)
@@ -153,7 +182,6 @@ def _check_estimate(command: Estimate, said: Container[str]) -> None:
         command.budget < needed,
         f"--budget must be at least {needed} trials for --angles {command.angles}, got {command.budget}",
     )
-    _refuse(command.trials < 2 * _BLOCKS, f"--trials must be at least {2 * _BLOCKS}, got {command.trials}")
 
 
 def _check_dmft(command: Dmft, _: Container[str]) -> None:
@@ -207,7 +235,8 @@ def _check_sweep(command: Sweep, said: Container[str]) -> None:
 
 
 _CHECKS: dict[type[Common], Callable[[Any, Container[str]], None]] = {
-    Network: _check_gains,
+    Asked: _check_asked,
+    Structured: _check_gains,
     Dmft: lambda command, said: (_check_gains(command, said), _check_dmft(command, said))[-1],
     Simulate: _check_simulate,
     Optimize: _check_optimize,

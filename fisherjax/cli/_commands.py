@@ -1,11 +1,11 @@
-"""The commands that look at one structure: parse → call → write. No science here."""
+"""The commands that look at one structure, or at one given network: parse → call → write. No science here."""
 
 import jax
 
 from fisherjax import fisher, plot
 from fisherjax.report import Figure, Section, Table
 
-from ._arguments import Curve, Network, Simulate
+from ._arguments import Curve, Simulate, Structured
 from ._convnet import run_convnet_train
 from ._convnet_analyse import run_convnet_analyse
 from ._convnet_run import run_convnet_run
@@ -14,6 +14,7 @@ from ._estimate import run_estimate
 from ._fixed_points import run_fixed_points
 from ._geometry import run_geometry
 from ._load import load_gain_matrix
+from ._network_curves import predict_network, simulate_network
 from ._optimize import run_optimize
 from ._session import Session
 from ._shared import CURVE_HEADER, check_networks, curve_rows, curve_settings, say_where, write_report
@@ -36,11 +37,17 @@ __all__ = [
 
 def run_curve(command: Curve, session: Session) -> None:
     """Theory only."""
+    if command.network is not None:
+        predict_network(command, session)
+        return
     _curve_command(command, session, None)
 
 
 def run_simulate(command: Simulate, session: Session) -> None:
     """Theory and simulation."""
+    if command.network is not None:
+        simulate_network(command, session)
+        return
     gains = load_gain_matrix(command)
     check_networks(gains, command.units, command.draws)
     with session.stage("simulating networks"):
@@ -57,7 +64,7 @@ def run_simulate(command: Simulate, session: Session) -> None:
     _curve_command(command, session, measured)
 
 
-def _curve_command(command: Network, session: Session, measured: fisher.FisherCurve | None) -> None:
+def _curve_command(command: Structured, session: Session, measured: fisher.FisherCurve | None) -> None:
     gains = load_gain_matrix(command)
     settings = curve_settings(command)
     with session.stage("predicting Fisher information"):

@@ -34,6 +34,10 @@ class Common:
     force: bool = False
     """Write into a folder that is not empty."""
 
+    def usual(self) -> dict[str, Any]:
+        """Values of what was not said, where they depend on other arguments."""
+        return {}
+
     def quick_sizes(self) -> dict[str, Any]:
         """Sizes for a quick look, which replace those that were not said on the command line or in a config."""
         return {}

@@ -9,7 +9,7 @@ from fisherjax import datasets, dynamics, networks, plot, training
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
-from ._convnet_data import CLASSES, Known, Pair, keep_known, labelled_pairs, standardisation, standardised
+from ._convnet_data import CLASSES, Known, Pair, keep_known, labelled_pairs, standardization, standardized
 from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
@@ -108,14 +108,14 @@ def _architecture(command: ConvnetTrain) -> networks.Architecture:
 
 
 def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:
-    """Training, validation and test images, standardised alike, and how."""
+    """Training, validation and test images, standardized alike, and how."""
     train, test = labelled_pairs(command.data, command.images, command.cifar, key)
     count = len(train[1]) if command.images == 0 else command.images
     if count > len(train[1]):
         raise UsageError(f"--images: {command.data} has {len(train[1])} training images, got {count}")
     images, labels = train[0][:count], train[1][:count]
-    preprocessing = standardisation(images)
+    preprocessing = standardization(images)
     held = max(1, round(_VALIDATION_SHARE * count))
-    standard, tested = (standardised(preprocessing, one) for one in (images, test[0]))
+    standard, tested = (standardized(preprocessing, one) for one in (images, test[0]))
     pairs = ((standard[held:], labels[held:]), (standard[:held], labels[:held]), (tested, test[1]))
     return pairs, preprocessing

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from fisherjax import datasets, dynamics, fisher, networks, plot
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import PARTS, ConvnetAnalyse
-from ._convnet_data import Known, labelled_pairs, load_known, standardised
+from ._convnet_data import Known, labelled_pairs, load_known, standardized
 from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
@@ -116,7 +117,7 @@ def _prepared(command: ConvnetAnalyse, folder: Path, known: Known, parts: list[s
             raise UsageError(f"--data {data} has images of {images.shape[1:]}, the network expects {plan.image_shape}")
         if int(pairs[0][1].max()) >= plan.num_classes:
             raise UsageError(f"--data {data} has {int(pairs[0][1].max()) + 1} classes, the network {plan.num_classes}")
-        images = standardised(known.preprocessing, images)
+        images = standardized(known.preprocessing, images)
     images = images.astype(known.network.leak.dtype)
     state = networks.respond(known.network, images[:1]).state
     activity = float(jnp.sqrt(sum(jnp.sum(area**2) for area in state) / plan.num_units))
@@ -280,21 +281,21 @@ def _information(run: _Run) -> Found:
         network = network.replaced(noise_std=_DEFAULT_NOISE * run.activity)
     onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
     at = _times(onset, offset)
-    theory, measured, arrays = {}, {}, {"information_steps": np.array(at)}
+    read, theory, measured, arrays = networks.channel_means(network), {}, {}, {"information_steps": np.array(at)}
     base, patch = jnp.array([value for _, value, _ in PARAMETERS.values()]), functools.partial(_patch, plan.image_shape)
     keys = jax.random.split(run.keys["information"], len(PARAMETERS))
     for name, key, direction in zip(PARAMETERS, keys, jnp.eye(len(PARAMETERS)), strict=True):
         # base and direction are arguments: one program serves all parameters
         image_of = jax.tree_util.Partial(patch, base, direction)
-        theory[name] = fisher.convolutional_information(network, image_of, 0.0, at=at)
-        measured[name] = fisher.simulated_convolutional_information(
-            network, image_of, 0.0, at=at, key=key, num_trials=trials
-        )
-        arrays |= {f"information_{name}": theory[name].information}
-        arrays |= {f"information_{name}_simulated": [float(one.value) for one in measured[name]]}
-        arrays |= {f"information_{name}_error": [float(one.standard_error) for one in measured[name]]}
+        shown = networks.shown(network, image_of)
+        asked = {"stimulus": 0.0, "num_steps": shown.num_steps, "protocol": shown, "read": read, "at": at}
+        theory[name] = fisher.linearized_curve(network, **asked)
+        measured[name] = fisher.simulated_curve(network, **asked, key=key, num_trials=trials)
+        arrays |= {f"information_{name}": theory[name].total}
+        arrays |= {f"information_{name}_simulated": measured[name].total}
+        arrays |= {f"information_{name}_error": measured[name].standard_error}
     units = {name: unit for name, (_, _, unit) in PARAMETERS.items()}
-    path = plot.save_convolutional_information(run.folder / "information.png", theory, measured, units, onset=onset)
+    path = plot.save_information_in_time(run.folder / "information.png", theory, measured, units, onset=onset)
     where = ", ".join(f"{name} {text}" for name, (text, _, _) in PARAMETERS.items())
     text = [
         (
@@ -302,13 +303,13 @@ def _information(run: _Run) -> Found:
             f"state noise σ = {float(network.noise_std):.3g}."
         ),
         (
-            "Lines: noise linearised around the response, an approximation for weak noise. Points: "
+            "Lines: noise linearized around the response, an approximation for weak noise. Points: "
             f"{trials} simulated responses, the same ones at all times."
         ),
     ]
     facts = {
         "information": {
-            name: {"theory": float(theory[name].information[-1]), "simulation": float(measured[name][-1].value)}
+            name: {"theory": float(theory[name].total[-1]), "simulation": float(measured[name].total[-1])}
             for name in PARAMETERS
         },
         "information_noise_std": float(network.noise_std),
@@ -352,8 +353,9 @@ def _trials(command: ConvnetAnalyse, plan: networks.Architecture) -> int:
     channels = plan.channels[-1]
     if command.trials == 0:
         return max(100, 2 * channels) if command.quick else max(400, 4 * channels)
-    if command.trials < channels + 4:
-        raise UsageError(f"--trials must be at least {channels + 4} for {channels} channels, got {command.trials}")
+    least = max(20, math.ceil((channels + 3) / 0.9) + 1)  # each tenth is left out once
+    if command.trials < least:
+        raise UsageError(f"--trials must be at least {least} for {channels} channels, got {command.trials}")
     return command.trials
 
 

@@ -43,7 +43,7 @@ class ConvnetTrain(Common):
     image_steps: Count = 20
     """Time steps with the image, and after it while training."""
     feedforward: Count = 300
-    """Updates of step 1, the feed-forward network with batch normalisation."""
+    """Updates of step 1, the feed-forward network with batch normalization."""
     recurrence: Count = 300
     """Updates of step 2, the recurrent weights whose steady state equals it."""
     linear: Count = 60

@@ -58,16 +58,16 @@ def labelled_pairs(data: str, count: int, cifar: Path | None, key: jax.Array) ->
     return (a, b), (c, d)
 
 
-def standardisation(images: np.ndarray) -> datasets.Preprocessing:
+def standardization(images: np.ndarray) -> datasets.Preprocessing:
     """Preprocessing by the mean and deviation of all pixels of the training images, at their own size."""
-    colours = images.shape[-1]
+    colors = images.shape[-1]
     mean, std = float(images.mean()), float(images.std())
     return datasets.Preprocessing(
-        images.shape[1:], resize=min(images.shape[1:3]), mean=(mean,) * colours, std=(std,) * colours
+        images.shape[1:], resize=min(images.shape[1:3]), mean=(mean,) * colors, std=(std,) * colors
     )
 
 
-def standardised(preprocessing: datasets.Preprocessing, images: np.ndarray) -> np.ndarray:
+def standardized(preprocessing: datasets.Preprocessing, images: np.ndarray) -> np.ndarray:
     """Images of the right size, float32, with the mean and deviation of the preprocessing."""
     mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
     return ((images - mean) / std).astype(np.float32)

@@ -3,10 +3,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import connectivity, dmft, dynamics, plot, simulate
+from fisherjax import connectivity, dmft, dynamics, networks, plot, simulate
 from fisherjax._errors import require
 from fisherjax.report import Figure, Section, Table
 
@@ -162,13 +161,14 @@ def _trajectories(
     """One trajectory of one network, its gains scaled by `factor`, and its weights."""
     weight_key, state_key, noise_key = jax.random.split(key, 3)
     scaled = connectivity.GainMatrix(matrix.gains * factor, matrix.fractions)
-    network = simulate.drawn_network(
+    (network,) = simulate.draw_networks(
         scaled,
         command.units,
+        num_draws=1,
         noise_std=command.noise_std,
         nonlinearity=command.nonlinearity,
         key=weight_key,
-        dtype=jnp.float32,
+        kind=networks.FlowNetwork,
     )
     times = np.arange(0, _SHOWN, 0.1)
     states = simulate.continuous_trajectories(

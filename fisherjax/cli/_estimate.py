@@ -1,7 +1,7 @@
-"""Fisher information from samples: of a user's responses, or of a network trained to read orientations."""
+"""Fisher information from samples: of a user's responses, of a network, or of one trained to read orientations."""
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Estimate
 from ._messages import in_options
+from ._network_estimate import estimate_network
 from ._orientation import run_orientation_study
 from ._responses import load_responses
 from ._session import Session
@@ -20,13 +21,17 @@ _FEWEST_UNITS = 16  # for a look at how information grows with units
 
 
 def run_estimate(command: Estimate, session: Session) -> None:
-    """Estimate from files if there are any, else run the orientation study."""
-    (_from_files if command.responses else run_orientation_study)(command, session)
+    """Estimate from files or of a network if there are any, else run the orientation study."""
+    if command.network is not None:
+        estimate_network(command, session)
+    else:
+        (_from_files if command.responses else run_orientation_study)(command, session)
     say_where(session)
 
 
 def _from_files(command: Estimate, session: Session) -> None:
-    minus, plus, separation, notes = load_responses(command)
+    minus, plus, known, notes = load_responses(command)
+    separation = float(cast("float", known))  # `load_responses` asks for it
     print("\n".join(notes))
     key, subset_key = jax.random.split(jax.random.key(command.seed))
     with session.stage("estimating"):

@@ -56,17 +56,17 @@ def read_json(path: Path, name: str) -> Any:
 
 
 def load_record(path: Path, name: str) -> Any:
-    """What `Result.save` wrote.
+    """What `Record.save` wrote.
 
     Raises
     ------
     UsageError
         If it cannot be read; `name` says what it should be.
     """
-    from fisherjax._types import Result  # noqa: PLC0415
+    from fisherjax._types import Record  # noqa: PLC0415
 
     try:
-        return Result.load(path)
+        return Record.load(path)
     except OSError as error:
         raise UsageError(f"{name} {path}: {error.strerror or 'it cannot be read'}") from error
     except (ValueError, TypeError) as error:

@@ -1,45 +1,42 @@
-"""Fixed points of a trained network: search, classify, draw."""
+"""Fixed points of a network: search, classify, draw."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from fisherjax import dynamics, networks, plot, tasks, training
+from fisherjax import dynamics, networks, plot, simulate, tasks
+from fisherjax._types import ArrayLike
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import FixedPoints
-from ._files import load_record
 from ._limits import UsageError
+from ._load_network import load_network, with_noise
 from ._session import Session
 from ._shared import say_where, write_report
 
 HEADER = ("point", "kind", "growing", "largest λ", "slowest τ (steps)", "q", "candidates", "stays", "elsewhere")
 
 _TRIALS = 128
+_STEPS = 50  # of trajectories without a task
 
 
 def run_fixed_points(command: FixedPoints, session: Session) -> None:
     """Search from states that the network visits, in float64."""
     network, task = _load(command)
     candidate_key, trial_key, noise_key = jax.random.split(jax.random.key(command.seed), 3)
-    held = np.zeros(network.num_inputs) if not command.inputs else np.asarray(command.inputs)
-    if held.shape != (network.num_inputs,):
-        raise UsageError(f"--inputs: the network has {network.num_inputs} inputs, got {held.size} numbers")
-    batch = task.batch(trial_key, _TRIALS)
-    if task.num_inputs != network.num_inputs:
-        raise UsageError(f"--task: the network has {network.num_inputs} inputs, the task {task.num_inputs}")
-    states, _ = networks.run(network, batch.inputs)
+    held = _held(command, network)
+    inputs = None if task is None else task.batch(trial_key, _TRIALS).inputs
     with session.stage(f"searching from {command.candidates} states"):
-        found = dynamics.find_fixed_points(
-            network,
-            dynamics.sample_states(
-                network, batch.inputs, command.candidates, key=candidate_key, noise_std=command.spread
-            ),
-            held,
-            tolerance=command.tolerance,
+        candidates = dynamics.sample_states(
+            network, inputs, command.candidates, key=candidate_key, noise_std=command.spread
         )
+        states = _visited(network, inputs, candidates, trial_key)
+        found = dynamics.find_fixed_points(network, candidates, held, tolerance=command.tolerance)
         found.save(session.folder / "fixed_points.npz")
         if not len(found):
             raise UsageError(f"no candidate reached q <= {command.tolerance:g}; {len(found.slow_points)} slow points")
@@ -67,7 +64,7 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
     session.write_arrays(points=found.points, eigenvalues=found.eigenvalues, speed=found.speed)
     session.write_manifest()
     text = [
-        f"{found!r}".removeprefix("FixedPoints(").removesuffix(")") + f"; input held at {held.tolist()}.",
+        f"{found!r}".removeprefix("FixedPoints(").removesuffix(")") + f"; input held at {command.inputs or 0}.",
         (
             f"The states that it visits have a participation ratio of {facts['participation_ratio']:.2f}; "
             f"{facts['components_for_90_percent']} components hold 90 % of their variance."
@@ -85,19 +82,45 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
     say_where(session)
 
 
-def _load(command: FixedPoints) -> tuple[networks.RecurrentNetwork, tasks.Task]:
-    path, name = command.checkpoint, command.task
-    saved = load_record(path, "checkpoint")
-    if isinstance(saved, training.Checkpoint):
-        network, written = saved.best_network, str(saved.settings.get("task"))
-        name = name or next((key for key, task in tasks.TASKS.items() if repr(task) == written), None)
-    else:
-        network = getattr(saved, "network", saved)
-    if not isinstance(network, networks.RecurrentNetwork):
-        raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no recurrent network")
-    if name is None:
-        raise UsageError(f"checkpoint {path} does not say which task it is of; add --task {{{','.join(tasks.TASKS)}}}")
-    return networks.in_precision(network, float), tasks.TASKS[name]
+def _load(command: FixedPoints) -> tuple[networks.Network, tasks.Task | None]:
+    """The network in float64, and the task whose trials it is shown, if one is known."""
+    loaded = load_network(command.network, nonlinearity=command.nonlinearity)
+    network, name = networks.in_precision(loaded.network, float), command.task
+    name = name or next((key for key, task in tasks.TASKS.items() if repr(task) == loaded.task), None)
+    task = None if name is None else tasks.TASKS[name]
+    if task is not None and network.input_shape != (task.num_inputs,):
+        raise UsageError(f"--task: the network has {_num_inputs(network)} inputs, the task {task.num_inputs}")
+    return network, task
+
+
+def _num_inputs(network: networks.Network) -> int:
+    return 0 if network.input_shape is None else math.prod(network.input_shape)
+
+
+def _held(command: FixedPoints, network: networks.Network) -> np.ndarray | None:
+    """The input that is held, in the shape that the network takes; None for none."""
+    if not command.inputs:
+        return None
+    count = _num_inputs(network)
+    if len(command.inputs) != count:
+        raise UsageError(f"--inputs: the network has {count} inputs, got {len(command.inputs)} numbers")
+    return np.asarray(command.inputs).reshape(network.input_shape or ())
+
+
+def _visited(
+    network: networks.Network, inputs: ArrayLike | None, candidates: jax.Array, key: jax.Array
+) -> Float[Array, "T batch S"]:
+    """Trajectories to draw: without noise through trials of a task, or under the network's own from candidates."""
+    if inputs is None:
+        asked: dict[str, Any] = {"num_steps": _STEPS, "initial_state": candidates[:_TRIALS]}
+        return simulate.trajectories(network, num_trials=1, key=key, **asked)[:, :, 0]
+    quiet, trials = with_noise(network, {"noise_std": 0.0, "observation_noise_std": 0.0}), jnp.asarray(inputs)
+
+    def follow(given: Array) -> Array:
+        asked: dict[str, Any] = {"num_steps": len(trials), "protocol": lambda _: given}
+        return simulate.trajectories(quiet, num_trials=1, key=key, **asked)[:, 0]
+
+    return jax.vmap(follow, in_axes=1, out_axes=1)(trials)
 
 
 def _interactive(path: Path, components: Any, states: Any, found: Any, step: Any) -> Path | None:
@@ -116,7 +139,7 @@ def _components(components: dynamics.PrincipalComponents) -> int:
     return dynamics.components_for_variance(components, 0.9) if varies else 0
 
 
-def _share(graph: Any, source: int, target: object) -> str:
+def _share(graph: Any, source: int, target: ArrayLike) -> str:
     """The probability of an edge with its standard error, or that no trial took it."""
     if not graph.has_edge(source, target):
         return "0"
@@ -125,9 +148,7 @@ def _share(graph: Any, source: int, target: object) -> str:
 
 
 def _rows(found: dynamics.FixedPoints, graph: Any) -> list[list[object]]:
-    known = np.isfinite(found.eigenvalues).all(axis=1)  # of a Jacobian that is not finite there are none
-    constants = np.full(found.eigenvalues.shape, np.nan)
-    constants[known] = dynamics.time_constants(found.eigenvalues[known])[0]
+    constants = found.time_constants
     return [
         [
             index,

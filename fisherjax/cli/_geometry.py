@@ -10,12 +10,24 @@ from fisherjax.report import Figure, Section, Table
 from ._arguments import Geometry
 from ._images import load_images
 from ._load import load_gain_matrix
+from ._network_geometry import follow_stimuli
 from ._session import Session
-from ._shared import check_networks, geometry_section, geometry_table, named_arrays, say_where, write_report
+from ._shared import (
+    check_networks,
+    dynamics_settings,
+    geometry_section,
+    geometry_table,
+    named_arrays,
+    say_where,
+    write_report,
+)
 
 
 def run_geometry(command: Geometry, session: Session) -> None:
     """Follow images through networks drawn from one structure."""
+    if command.network is not None:
+        follow_stimuli(command, session)
+        return
     gains = load_gain_matrix(command)
     image_key, projection_key, simulation_key = jax.random.split(jax.random.key(command.seed), 3)
     check_networks(gains, command.units, command.draws)
@@ -27,13 +39,11 @@ def run_geometry(command: Geometry, session: Session) -> None:
         found = geometry.compare_geometry(
             gains,
             patterns,
-            noise_std=command.noise_std,
-            num_steps=command.steps,
+            **dynamics_settings(command),
             num_trials=command.trials,
             num_draws=command.draws,
             key=simulation_key,
             labels=images.labels,
-            nonlinearity=command.nonlinearity,
             progress=session.progress,
         )
         found.save(session.folder / "geometry.npz")
@@ -43,7 +53,7 @@ def run_geometry(command: Geometry, session: Session) -> None:
             "pairs": plot.save_extreme_pairs(session.folder / "pairs.png", found, images.pixels),
             "measures": plot.save_geometry_measures(session.folder / "measures.png", found),
         }
-    table = geometry_table(found)
+    table = geometry_table(found.measured, found.theory)
     _write(session, gains, images.source, found, table)
     write_report(session, "Geometry of images", _sections(found, images.source, table, figures))
     last = len(found.measured.times) - 1
@@ -94,7 +104,7 @@ def _sections(found: geometry.GeometryComparison, source: str, table: Table, fig
             [
                 (
                     "Near-isometry: the least and the largest stretch over all pairs; a map that keeps all distances "
-                    "up to a common factor has both at one. Neighbours: the share of each image's nearest ten that "
+                    "up to a common factor has both at one. Neighbors: the share of each image's nearest ten that "
                     "stay so."
                 )
             ],

@@ -17,7 +17,7 @@ _CIFAR = {"cifar10": datasets.cifar10, "cifar100": datasets.cifar100}
 class Images(NamedTuple):
     """Images as they are shown and as stimuli."""
 
-    pixels: np.ndarray  # (S, height, width[, 3]), what a reader recognises
+    pixels: np.ndarray  # (S, height, width[, 3]), what a reader recognizes
     stimuli: jax.Array  # after preprocessing
     labels: np.ndarray | None
     source: str

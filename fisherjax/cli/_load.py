@@ -6,7 +6,7 @@ import numpy as np
 
 from fisherjax import connectivity, datasets, optimize
 
-from ._arguments import Dmft, Network, Optimize
+from ._arguments import Dmft, Optimize, Structured
 from ._files import load_record
 from ._limits import UsageError
 
@@ -26,7 +26,7 @@ OBJECTIVES = {
 }
 
 
-def load_gain_matrix(command: Network | Dmft) -> connectivity.GainMatrix:
+def load_gain_matrix(command: Structured | Dmft) -> connectivity.GainMatrix:
     """The gain matrix that a command names: a file, or a homogeneous network."""
     fractions = command.fractions or None
     if command.gains is None:
@@ -45,13 +45,13 @@ def load_gain_matrix(command: Network | Dmft) -> connectivity.GainMatrix:
 
 
 def load_family(command: Optimize) -> connectivity.Family:
-    """The family that an optimisation searches."""
+    """The family that an optimization searches."""
     low, high = command.bounds
     return FAMILIES[command.structure](num_populations=command.populations, low=low, high=high)
 
 
 def load_objective(command: Optimize) -> optimize.MemoryObjective:
-    """What an optimisation maximises."""
+    """What an optimization maximizes."""
     return OBJECTIVES[command.objective](
         command.steps,
         stimulus=command.stimulus,

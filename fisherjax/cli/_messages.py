@@ -33,7 +33,7 @@ _OWN: dict[type, dict[str, str]] = {
     Optimize: {"limit": "budget", "num_images": "images"},
     Estimate: {"num_steps": "training_steps", "max_trials": "budget", "stimuli": "angles"},
     Train: {"ratio": "dale", "shortest": "trial_steps"},
-    FixedPoints: {"num_states": "candidates", "fixed_points": "checkpoint"},
+    FixedPoints: {"num_states": "candidates", "fixed_points": "network"},
 }
 
 

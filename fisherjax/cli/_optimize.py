@@ -1,13 +1,12 @@
-"""The main job: optimise a structure, predict, simulate, follow images, report."""
+"""The main job: optimize a structure, predict, simulate, follow images, report."""
 
 import math
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from fisherjax import connectivity, fisher, geometry, meanfield, optimize, plot
+from fisherjax import connectivity, fisher, geometry, meanfield, optimize, plot, simulate
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Optimize
@@ -64,7 +63,7 @@ class _Found(NamedTuple):
 
 
 def run_optimize(command: Optimize, session: Session) -> None:
-    """Optimise, predict, simulate, follow images, write."""
+    """Optimize, predict, simulate, follow images, write."""
     search_key, simulation_key, weight_key, image_key = jax.random.split(jax.random.key(command.seed), 4)
     correlation_key = jax.random.fold_in(simulation_key, 1)
     check_networks(connectivity.homogeneous(1.0, command.populations), command.units, command.draws)
@@ -75,7 +74,7 @@ def run_optimize(command: Optimize, session: Session) -> None:
         figures = _draw(session.folder, found, weights)
     facts = _facts(command, found)
     _write(session, found, facts)
-    write_report(session, "Optimised structured network", _sections(command, found, facts, figures))
+    write_report(session, "Optimized structured network", _sections(command, found, facts, figures))
     print(
         f"F({command.steps}) = {float(found.theory.total[-1]):.4g}, {found.advantage:.2f} × the homogeneous network's; "
         f"noise correlations included, by the closure: {found.linear_words} ×"
@@ -91,7 +90,7 @@ def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Opt
         if isinstance(constraint, optimize.Budget):
             constraint.check_feasible(family)
     path = session.checkpoint("checkpoint.npz")
-    with session.stage("optimising the gains"):
+    with session.stage("optimizing the gains"):
         optimum = optimize.maximize(
             family,
             objective,
@@ -146,16 +145,16 @@ def _examine(
 def _linear_form(matrix: connectivity.GainMatrix, command: Optimize, key: jax.Array) -> fisher.FisherCurve:
     """Information with noise correlations, by the closure of networks drawn from the structure."""
     units, count = _closed_units(command), max(2, command.draws)
-    draws = [connectivity.sample_weights(matrix, units, key=k, dtype=float) for k in jax.random.split(key, count)]
-    return fisher.closure_curve(
-        jnp.stack(draws),
-        stimulus=command.stimulus,
+    draws = simulate.draw_networks(
+        matrix,
+        units,
+        num_draws=count,
         noise_std=command.noise_std,
-        num_steps=command.steps,
+        key=key,
         nonlinearity=command.nonlinearity,
-        input_vector=jnp.asarray(connectivity.population_index(matrix, units) == 0, float),
-        gain_matrix=matrix,
+        dtype=float,
     )
+    return fisher.closure_curve(draws, stimulus=command.stimulus, num_steps=command.steps)
 
 
 def _closed_units(command: Optimize) -> int:
@@ -252,7 +251,7 @@ def _sections(
             ],
             [
                 Table(("quantity", "", "value"), facts),
-                Figure(figures["network"], "Optimised gains, and the eigenvalues of one network drawn from them."),
+                Figure(figures["network"], "Optimized gains, and the eigenvalues of one network drawn from them."),
             ],
         ),
         Section(
@@ -278,7 +277,9 @@ def _sections(
             [Figure(figures["history"], "Best point so far at every step of the search.")],
         ),
         geometry_section(
-            figures["geometry"], geometry_table(found.distances), f"{command.images} patches of photographs"
+            figures["geometry"],
+            geometry_table(found.distances.measured, found.distances.theory),
+            f"{command.images} patches of photographs",
         ),
     ]
 

@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def finished(command: C, known: Container[str]) -> C:
-    """A command with the sizes of --quick, where it is quick, for what is not in `known`; checked.
+    """A command with usual values, and the sizes of --quick where it is quick, for what is not in `known`; checked.
 
     Raises
     ------
@@ -67,6 +67,9 @@ def finished(command: C, known: Container[str]) -> C:
     for _ in range(2 if command.quick else 0):  # twice: one size may follow from another
         sizes = {name: size for name, size in command.quick_sizes().items() if name not in known}
         command = dataclasses.replace(command, **sizes)
+    usual = command.usual().items()
+    left_open = {name: value for name, value in usual if name not in known or getattr(command, name) is None}
+    command = dataclasses.replace(command, **left_open)
     check_combination(command, known)
     return command
 
@@ -124,5 +127,8 @@ def with_entries(command: C, entries: dict[str, Any], source: str) -> C:
             raise UsageError(f"{source}: unknown key {key!r}{suggestion(name, hints)}")
         if name in values:
             raise UsageError(f"{source}: {name} is there twice, as {key!r} too")
+        usual = getattr(command, name)
+        if isinstance(usual, tuple) and len(usual) == 1 and not isinstance(value, list):
+            value = [value]  # noqa: PLW2901 - what is one number unless more are said
         values[name] = converted(f"{source}: {key}", value, hints[name])
     return dataclasses.replace(command, **values)

@@ -10,7 +10,7 @@ import numpy as np
 from fisherjax import connectivity, datasets, fisher, geometry, simulate
 from fisherjax.report import Figure, Section, Table, html_report
 
-from ._arguments import Network, Optimize
+from ._arguments import Optimize, Structured
 from ._limits import UsageError
 from ._session import Session
 
@@ -18,15 +18,15 @@ CURVE_HEADER = ("time", "theory", "bare operator", "simulation", "standard error
 ESTIMATE_HEADER = ("method", "information", "standard error", "95 % from", "to", "uncorrected")
 
 
-def curve_settings(command: Optimize | Network) -> dict[str, Any]:
+def dynamics_settings(command: Optimize | Structured) -> dict[str, Any]:
+    """Arguments of all that follows networks of a structure through time."""
+    return {"noise_std": command.noise_std, "num_steps": command.steps, "nonlinearity": command.nonlinearity}
+
+
+def curve_settings(command: Optimize | Structured) -> dict[str, Any]:
     """Arguments that the predicted and the simulated curve share."""
-    return {
-        "stimulus": command.stimulus,
-        "noise_std": command.noise_std,
-        "num_steps": command.steps,
-        "num_units": command.units,
-        "nonlinearity": command.nonlinearity,
-    }
+    stimulus = command.stimulus[0] if isinstance(command, Structured) else command.stimulus
+    return {**dynamics_settings(command), "stimulus": stimulus, "num_units": command.units}
 
 
 def check_memory(what: str, size: int) -> None:
@@ -88,23 +88,22 @@ def curve_rows(
     return rows
 
 
-def geometry_table(distances: geometry.GeometryComparison) -> Table:
-    """Correlations, stress, neighbours and dimension over time, one row per step."""
-    measured, theory = distances.measured, distances.theory
+def geometry_table(measured: geometry.GeometryCurve, theory: geometry.GeometryCurve | None = None) -> Table:
+    """Correlations, stress, neighbors and dimension over time, one row per step."""
     columns = {
         "time": measured.times.astype(int),
-        "Pearson, theory": theory.pearson,
+        **({} if theory is None else {"Pearson, theory": theory.pearson}),
         "Pearson, simulation": measured.pearson,
         "Spearman": measured.spearman,
         "Kendall": measured.kendall,
         "stress-1": measured.stress,
-        "neighbours kept": measured.neighbours,
+        "neighbors kept": measured.neighbors,
         "least stretch": measured.smallest_stretch,
         "largest stretch": measured.largest_stretch,
     }
     optional = {
         "dimension": measured.participation_ratio,
-        "class neighbours": measured.class_neighbours,
+        "class neighbors": measured.class_neighbors,
         "linear probe": measured.probe_accuracy,
     }
     columns |= {name: column for name, column in optional.items() if column is not None}

@@ -138,10 +138,8 @@ def _tables(entries: dict[str, Any], source: str) -> tuple[dict[str, Any], dict[
     if not isinstance(vary, dict) or not vary or not all(isinstance(v, list) and v for v in vary.values()):
         raise UsageError(f"{source}: [vary] must name at least one argument with a list of values")
     for role, name in show.items():
-        if role not in {"x", "y", "colour"} or not isinstance(name, str) or (role != "y" and name not in vary):
-            raise UsageError(
-                f"{source}: [show] takes x and colour among what varies, and y; got {role} = {shown(name)}"
-            )
+        if role not in {"x", "y", "color"} or not isinstance(name, str) or (role != "y" and name not in vary):
+            raise UsageError(f"{source}: [show] takes x and color among what varies, and y; got {role} = {shown(name)}")
     for reserved in _OWN:
         if reserved in {str(key).replace("-", "_") for key in (*fixed, *vary)}:
             raise UsageError(f"{source}: {reserved} is the sweep's own")

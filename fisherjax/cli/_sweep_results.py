@@ -41,9 +41,9 @@ def merge_points(name: str, folder: Path, points: Points, show: dict[str, str], 
     items: list[Any] = []
     axes = _shown(varied, measured, points, show)
     if axes is not None:
-        x, y, colour = axes
-        columns = {key: [row[header.index(key)] for row in rows] for key in {x, y, colour} - {None}}
-        figure = plot.save_sweep(folder / "sweep.png", columns, x=x, y=y, colour=colour)
+        x, y, color = axes
+        columns = {key: [row[header.index(key)] for row in rows] for key in {x, y, color} - {None}}
+        figure = plot.save_sweep(folder / "sweep.png", columns, x=x, y=y, color=color)
         caption = f"{y} against {x}; bars are standard errors over all other arguments."
         items.append(Figure(figure, caption))
     columns_shown = [*varied, *measured[: max(1, 8 - len(varied))]]
@@ -83,7 +83,7 @@ def _shown(
     if x is None or y is None:
         return None
     others = [name for name in varied if name not in {x, "seed"}]
-    return x, y, show.get("colour") or next(iter(others), None)
+    return x, y, show.get("color") or next(iter(others), None)
 
 
 def _last_of_first(measured: list[str]) -> str | None:

@@ -57,7 +57,7 @@ def run_train(command: Train, session: Session) -> None:
         accuracy = float(task.accuracy(networks.run(trained.network, batch.inputs)[1], batch))
         course = plot.save_training(session.folder / "training.png", trained)
         trials = plot.save_trials(
-            session.folder / "trials.png", trained.network, batch, probabilities=task.loss == "cross-entropy"
+            session.folder / "trials.png", trained.network, batch, probabilities=task.loss == "cross_entropy"
         )
     rows = _rows(trained.history)
     session.write_table(HEADER, rows)
@@ -90,7 +90,7 @@ def run_train(command: Train, session: Session) -> None:
     print(f"{trained.stopped} after {trained.num_steps} steps: accuracy {accuracy:.4f} on {_TEST_TRIALS} fresh trials")
     if trained.stopped == "interrupted":
         session.say_how_to_go_on()
-    print(f"its fixed points: fisherjax fixed-points {path} --out {session.folder}-fixed-points")
+    print(f"its fixed points: fisherjax fixed-points --network {path} --out {session.folder}-fixed-points")
     say_where(session)
 
 

@@ -29,7 +29,7 @@ class Family(eqx.Module):
     low, high
         Bounds of every gain parameter, 0 ≤ low < high.
     fractions
-        Fixed shares (P,) as a tuple; equal by default. See `WithFractions` to optimise them too.
+        Fixed shares (P,) as a tuple; equal by default. See `WithFractions` to optimize them too.
     """
 
     num_populations: int = eqx.field(static=True, default=5)

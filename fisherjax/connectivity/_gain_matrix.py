@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_instance, check_integer, check_scalar, is_traced, require
-from fisherjax._types import Result
+from fisherjax._types import ArrayLike, Record
 
 
-class GainMatrix(Result):
+class GainMatrix(Record):
     """Structure of a random network of P populations.
 
     Unit i of population p receives from unit j of population q a weight J_ij ~ N(0, g_pq² / N).
@@ -38,7 +38,7 @@ class GainMatrix(Result):
     gains: Float[Array, "populations populations"]
     fractions: Float[Array, " populations"]
 
-    def __init__(self, gains: object, fractions: object = None):
+    def __init__(self, gains: ArrayLike, fractions: ArrayLike | None = None):
         """Validate and convert; `fractions` default to equal shares."""
         self.gains = as_real("gains", gains, "populations populations", hint="one row and one column per population")
         count = self.gains.shape[0]
@@ -80,7 +80,7 @@ class GainMatrix(Result):
         check_scalar("factor", factor, minimum=0.0)
         return GainMatrix(self.gains * as_real("factor", factor, "", dtype=self.gains.dtype), self.fractions)
 
-    def permuted(self, order: object) -> "GainMatrix":
+    def permuted(self, order: ArrayLike) -> "GainMatrix":
         """The same network with its populations in another order."""
         index = host_real("order", order, "populations").astype(int)
         require(

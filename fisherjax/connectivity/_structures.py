@@ -6,11 +6,12 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type
 from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._types import ArrayLike
 
 from ._gain_matrix import GainMatrix
 
 
-def homogeneous(gain: object, num_populations: int = 1, fractions: object = None) -> GainMatrix:
+def homogeneous(gain: ArrayLike, num_populations: int = 1, fractions: ArrayLike | None = None) -> GainMatrix:
     """Every population drives every other with the same gain: g_pq = g. Statistically one population."""
     count = check_integer("num_populations", num_populations, minimum=1)
     check_scalar("gain", gain, minimum=0.0)
@@ -18,12 +19,12 @@ def homogeneous(gain: object, num_populations: int = 1, fractions: object = None
     return GainMatrix(jnp.broadcast_to(value, (count, count)), fractions)
 
 
-def block(gains: object, fractions: object = None) -> GainMatrix:
+def block(gains: ArrayLike, fractions: ArrayLike | None = None) -> GainMatrix:
     """Any block structure, given entry by entry: gains (P, P), rows = to, columns = from."""
     return GainMatrix(gains, fractions)
 
 
-def toeplitz(coefficients: object, fractions: object = None) -> GainMatrix:
+def toeplitz(coefficients: ArrayLike, fractions: ArrayLike | None = None) -> GainMatrix:
     """g_pq = c(p − q): the gain depends on the lag between populations only.
 
     Parameters
@@ -48,7 +49,7 @@ def toeplitz(coefficients: object, fractions: object = None) -> GainMatrix:
 
 
 def generalized_toeplitz(
-    coefficients: object, row_scale: object, column_scale: object, fractions: object = None
+    coefficients: ArrayLike, row_scale: ArrayLike, column_scale: ArrayLike, fractions: ArrayLike | None = None
 ) -> GainMatrix:
     """G = D_row T D_col: a Toeplitz matrix with every row and every column scaled.
 
@@ -71,13 +72,13 @@ def generalized_toeplitz(
     return GainMatrix(rows[:, None] * base.gains * columns, fractions)
 
 
-def symmetric_toeplitz(coefficients: object, fractions: object = None) -> GainMatrix:
+def symmetric_toeplitz(coefficients: ArrayLike, fractions: ArrayLike | None = None) -> GainMatrix:
     """g_pq = c(|p − q|), coefficients (P,) for distances 0…P − 1."""
     values = _coefficients("coefficients", coefficients)
     return toeplitz(jnp.concatenate([values[:0:-1], values]), fractions)
 
 
-def circulant(coefficients: object, fractions: object = None) -> GainMatrix:
+def circulant(coefficients: ArrayLike, fractions: ArrayLike | None = None) -> GainMatrix:
     """g_pq = c((p − q) mod P): populations on a ring, coefficients (P,)."""
     values = _coefficients("coefficients", coefficients)
     index = np.arange(values.size)
@@ -85,12 +86,12 @@ def circulant(coefficients: object, fractions: object = None) -> GainMatrix:
 
 
 def feedforward_chain(
-    forward: object,
+    forward: ArrayLike,
     *,
     num_populations: int,
-    recurrent: object = 0.0,
-    feedback: object = 0.0,
-    fractions: object = None,
+    recurrent: ArrayLike = 0.0,
+    feedback: ArrayLike = 0.0,
+    fractions: ArrayLike | None = None,
 ) -> GainMatrix:
     """A chain p → p + 1 with gain `forward`, `recurrent` gain within and `feedback` gain p + 1 → p."""
     count = check_integer("num_populations", num_populations, minimum=1)
@@ -104,7 +105,7 @@ def feedforward_chain(
     return GainMatrix(recurrent * within + forward * below + feedback * above, fractions)
 
 
-def _coefficients(name: str, value: object) -> Float[Array, " count"]:
+def _coefficients(name: str, value: ArrayLike) -> Float[Array, " count"]:
     array = as_real(name, value, "coefficients", minimum=0.0)
     require(array.size > 0, f"{name} must hold at least one gain")
     return array

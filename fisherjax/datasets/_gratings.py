@@ -11,14 +11,14 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_key, check_scalar
-from fisherjax._types import Key, Scalar
+from fisherjax._types import ArrayLike, Key, Scalar
 
 _DISC = 6.0  # pixels at a squared radius of at least this are outside
 _TABLE = 4097
 
 
 def gratings(
-    angles: object,
+    angles: ArrayLike,
     *,
     key: Key,
     size: int = 101,
@@ -74,7 +74,7 @@ def gratings(
 
 
 def grating_moments(
-    angles: object,
+    angles: ArrayLike,
     *,
     size: int = 101,
     frequency: Scalar = 5.0,
@@ -143,7 +143,9 @@ def grating_angles(
     return jnp.mod(angle + jnp.asarray(location, uniform.dtype), math.pi)
 
 
-def _checked(angles: object, size: int, frequency: Scalar, noise_variance: Scalar, noise_probability: Scalar) -> Array:
+def _checked(
+    angles: ArrayLike, size: int, frequency: Scalar, noise_variance: Scalar, noise_probability: Scalar
+) -> Array:
     theta = as_real("angles", angles)
     check_integer("size", size, minimum=2)
     check_scalar("frequency", frequency)
@@ -178,8 +180,8 @@ def _grating(theta: Array, key: Key, size: int, frequency: Array, variance: Arra
     level = jax.random.uniform(key, rows.shape, theta.dtype) - (1 - probability)
     noisy = level > 0
     inside = 1 - jnp.finfo(theta.dtype).eps
-    centred = jnp.clip(2 * level / jnp.where(probability > 0, probability, 1) - 1, -inside, inside)
-    noise = jnp.where(noisy, jnp.sqrt(2 * variance) * jax.lax.erf_inv(jnp.where(noisy, centred, 0)), 0)
+    centered = jnp.clip(2 * level / jnp.where(probability > 0, probability, 1) - 1, -inside, inside)
+    noise = jnp.where(noisy, jnp.sqrt(2 * variance) * jax.lax.erf_inv(jnp.where(noisy, centered, 0)), 0)
     place = np.zeros((size, size), int)
     place[rows, columns] = np.arange(len(rows))
     pixels = jnp.clip(_wave(theta, size, frequency) + noise[place], -1, 1)

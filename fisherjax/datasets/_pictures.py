@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import as_path, check_flag, check_integer, check_regular, check_scalar, require, told
-from fisherjax._types import Result, Scalar
+from fisherjax._types import Record, Scalar
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean intensity of ImageNet's red, green and blue."""
@@ -27,29 +27,29 @@ _COLOURS = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMY
 _MOST_PIXELS = 10**8
 
 
-class Preprocessing(Result):
-    """What is done to a picture before a network sees it: shrink, cut out the centre, standardise.
+class Preprocessing(Record):
+    """What is done to a picture before a network sees it: shrink, cut out the centre, standardize.
 
     The picture is shrunk (bilinear, antialiased) until it just covers `image_shape` times resize/shorter side: for
     square images, until its shorter side has `resize` pixels. The centre of `image_shape` is cut out, and intensities
-    in [0, 1] become (x − mean)/std per colour. The defaults are those of networks trained on ImageNet, the published
+    in [0, 1] become (x − mean)/std per color. The defaults are those of networks trained on ImageNet, the published
     CordsNet among them. A picture's orientation tag is obeyed; what is transparent becomes white.
 
     Parameters
     ----------
     image_shape
-        Height, width and colours (1 or 3) that the network expects.
+        Height, width and colors (1 or 3) that the network expects.
     resize
         Length of the shorter side before the cut; 256/224 of the shorter side of `image_shape` by default.
     mean, std
-        Per colour.
+        Per color.
     invert
         Whether to swap dark and bright, for networks that know bright strokes on black.
 
     Raises
     ------
     ValueError
-        If a number is out of range or there is not one mean and std per colour.
+        If a number is out of range or there is not one mean and std per color.
     """
 
     image_shape: tuple[int, int, int] = eqx.field(static=True)
@@ -67,21 +67,21 @@ class Preprocessing(Result):
         std: Any = IMAGENET_STD,
         invert: bool = False,
     ):
-        height, width, colours = _checked_shape(image_shape)
+        height, width, colors = _checked_shape(image_shape)
         shorter = min(height, width)
-        self.image_shape = (height, width, colours)
+        self.image_shape = (height, width, colors)
         self.resize = round(shorter * 256 / 224) if resize is None else check_integer("resize", resize, minimum=shorter)
         self.invert = check_flag("invert", invert)
-        require(colours in _MODES, f"pictures have 1 or 3 colours, this network expects {colours}")
-        means, deviations = host_real("mean", mean, "colours"), host_real("std", std, "colours")
+        require(colors in _MODES, f"pictures have 1 or 3 colors, this network expects {colors}")
+        means, deviations = host_real("mean", mean, "colors"), host_real("std", std, "colors")
         require(
-            len(means) == len(deviations) == colours,
-            f"mean and std need {colours} numbers each, got {len(means)} and {len(deviations)}",
+            len(means) == len(deviations) == colors,
+            f"mean and std need {colors} numbers each, got {len(means)} and {len(deviations)}",
         )
         self.mean, self.std = tuple(map(float, means)), tuple(map(float, deviations))
         require(min(self.std) > 0, f"std must be positive, got {self.std}")
 
-    def __call__(self, picture: str | os.PathLike[str] | np.ndarray) -> Float[np.ndarray, "height width colours"]:
+    def __call__(self, picture: str | os.PathLike[str] | np.ndarray) -> Float[np.ndarray, "height width colors"]:
         """The picture as the network expects it, float32.
 
         Parameters
@@ -96,12 +96,12 @@ class Preprocessing(Result):
         IsADirectoryError, PermissionError
             If it is a folder, or may not be read.
         ValueError
-            If it is no picture, is damaged, animated or too large, has more than 16 bits per pixel, or colours that
+            If it is no picture, is damaged, animated or too large, has more than 16 bits per pixel, or colors that
             are neither grey, RGB nor CMYK.
         """
-        height, width, colours = self.image_shape
+        height, width, colors = self.image_shape
         opened, name = _opened(picture)
-        whole = opened.convert(_MODES[colours])
+        whole = opened.convert(_MODES[colors])
         across, down = whole.size
         scale = self.resize / min(height, width)
         factor = max(scale * height / down, scale * width / across)
@@ -111,7 +111,7 @@ class Preprocessing(Result):
             sides[0] * sides[1] <= _MOST_PIXELS,
             f"{name} is too narrow: {across} × {down} pixels for {width} × {height}",
         )
-        small = np.asarray(whole.resize(sides, resample=2), np.float32).reshape(*sides[::-1], colours) / 255
+        small = np.asarray(whole.resize(sides, resample=2), np.float32).reshape(*sides[::-1], colors) / 255
         top, left = round((sides[1] - height) / 2), round((sides[0] - width) / 2)
         cut = small[top : top + height, left : left + width]
         cut = 1 - cut if self.invert else cut
@@ -121,7 +121,7 @@ class Preprocessing(Result):
         """The same with dark and bright swapped."""
         return dataclasses.replace(self, invert=not self.invert)
 
-    def intensities(self, image: Float[Array | np.ndarray, "height width colours"]) -> np.ndarray:
+    def intensities(self, image: Float[Array | np.ndarray, "height width colors"]) -> np.ndarray:
         """Back to intensities within [0, 1], to look at."""
         return np.clip(
             host_real("image", image, f"height width {self.image_shape[2]}") * np.array(self.std) + np.array(self.mean),
@@ -132,9 +132,9 @@ class Preprocessing(Result):
 
 def _checked_shape(image_shape: Any) -> tuple[int, int, int]:
     if isinstance(image_shape, str) or not hasattr(image_shape, "__len__") or len(image_shape) != 3:
-        raise TypeError(f"image_shape must be (height, width, colours), got {told(image_shape)}")
-    height, width, colours = (check_integer("image_shape", side, minimum=1) for side in image_shape)
-    return height, width, colours
+        raise TypeError(f"image_shape must be (height, width, colors), got {told(image_shape)}")
+    height, width, colors = (check_integer("image_shape", side, minimum=1) for side in image_shape)
+    return height, width, colors
 
 
 def _opened(picture: Any) -> tuple[Any, str]:
@@ -190,11 +190,11 @@ def _check_opened(image: Any, path: Path) -> None:
         what = "holds floating point numbers of unknown range; make it 8 or 16 bits per pixel"
         raise _UnusableError(f"{path} {what}")
     if image.mode not in _COLOURS and not image.mode.startswith("I"):
-        raise _UnusableError(f"{path} has colours in the form {image.mode}; save it as RGB")
+        raise _UnusableError(f"{path} has colors in the form {image.mode}; save it as RGB")
 
 
 def _plain(image: Any, path: Path) -> Any:
-    """Eight bits per colour and nothing transparent: on white, as viewers show it."""
+    """Eight bits per color and nothing transparent: on white, as viewers show it."""
     from PIL import Image  # noqa: PLC0415
 
     if image.mode.startswith("I"):
@@ -216,7 +216,7 @@ def gabor(
     position: Scalar = 0.0,
     cycles: Scalar = 2.0,
     width: Scalar = 0.2,
-) -> Float[Array, "height width colours"]:
+) -> Float[Array, "height width colors"]:
     r"""A Gabor patch; every parameter can be differentiated.
 
     .. math:: c \, e^{-(x^2 + y^2)/(2w^2)} \cos\big(2π k (x \cos θ + y \sin θ)\big),
@@ -226,12 +226,12 @@ def gabor(
     Parameters
     ----------
     image_shape
-        Height, width and colours; all colours are alike.
+        Height, width and colors; all colors are alike.
     angle
         θ in radians.
     contrast
         c, in the units of the images that the network was trained on (standard deviations, where those are
-        standardised).
+        standardized).
     position
         How far the patch is right of the centre, in pixels.
     cycles
@@ -244,7 +244,7 @@ def gabor(
     ValueError
         If the width is not positive, or a number not finite.
     """
-    height, across, colours = _checked_shape(image_shape)
+    height, across, colors = _checked_shape(image_shape)
     for name, value in (("angle", angle), ("contrast", contrast), ("position", position), ("cycles", cycles)):
         check_scalar(name, value)
     check_scalar("width", width, minimum=0.0, strict=True)
@@ -254,4 +254,4 @@ def gabor(
     y = (jnp.arange(height, dtype=theta.dtype)[:, None] - (height - 1) / 2) / side
     envelope = jnp.exp(-(x**2 + y**2) / (2 * w**2))
     wave = c * envelope * jnp.cos(2 * math.pi * k * (x * jnp.cos(theta) + y * jnp.sin(theta)))
-    return jnp.broadcast_to(wave[..., None], (height, across, colours))
+    return jnp.broadcast_to(wave[..., None], (height, across, colors))

@@ -1,4 +1,4 @@
-"""From pixels to stimuli: grey values, contrast normalisation, whitening."""
+"""From pixels to stimuli: grey values, contrast normalization, whitening."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_instance, check_integer, check_scalar, is_traced, require
-from fisherjax._types import Result, Scalar
+from fisherjax._types import ArrayLike, Record, Scalar
 
 _FLAT = 4.0  # in units of rounding: less is no contrast
 LUMINANCE = (0.2125, 0.7154, 0.0721)  # of linear red, green and blue (ITU-R BT.709)
 
 
-class Whitening(Result):
+class Whitening(Record):
     """An affine map x → W (x − mean) after which pixels are uncorrelated with variance one."""
 
     mean: Float[Array, " D"]
@@ -22,7 +22,7 @@ class Whitening(Result):
     """W: symmetric (D, D) for ZCA, its rows the leading principal components over their deviations for PCA."""
 
 
-def intensities(images: object) -> Float[Array, "..."]:
+def intensities(images: ArrayLike) -> Float[Array, "..."]:
     """Pixel values as floats: whole numbers as in files become [0, 1], floats and Booleans are left as they are.
 
     Whole numbers from 0 to 255, of any type, are bytes and are divided by 255; 16-bit ones (uint16 with a value above
@@ -39,8 +39,8 @@ def intensities(images: object) -> Float[Array, "..."]:
     return _scaled(*_pixels(images))
 
 
-def grey(images: object) -> Float[Array, "*n height width"]:
-    """Luminance Y = .2125 R + .7154 G + .0721 B of colour images (…, height, width, 3).
+def grey(images: ArrayLike) -> Float[Array, "*n height width"]:
+    """Luminance Y = .2125 R + .7154 G + .0721 B of color images (…, height, width, 3).
 
     Raises
     ------
@@ -55,8 +55,8 @@ def grey(images: object) -> Float[Array, "*n height width"]:
     return values @ jnp.asarray(LUMINANCE, values.dtype)
 
 
-def normalize_contrast(images: object, *, offset: Scalar = 1e-4) -> Float[Array, "n *shape"]:
-    """Each image less its mean, over √(variance + offset): global contrast normalisation.
+def normalize_contrast(images: ArrayLike, *, offset: Scalar = 1e-4) -> Float[Array, "n *shape"]:
+    """Each image less its mean, over √(variance + offset): global contrast normalization.
 
     Parameters
     ----------
@@ -75,21 +75,21 @@ def normalize_contrast(images: object, *, offset: Scalar = 1e-4) -> Float[Array,
     axes = tuple(range(1, values.ndim))
     # by its largest entry, so that no square overflows
     largest = jnp.max(jnp.abs(values), axis=axes, keepdims=True)
-    centred = (values - jnp.mean(values, axis=axes, keepdims=True)) / jnp.where(largest > 0, largest, 1)
+    centered = (values - jnp.mean(values, axis=axes, keepdims=True)) / jnp.where(largest > 0, largest, 1)
     # twice, since the mean of a flat image is its value only up to rounding
-    centred = centred - jnp.mean(centred, axis=axes, keepdims=True)
-    flat = jnp.max(jnp.abs(centred), axis=axes, keepdims=True) <= _FLAT * jnp.finfo(values.dtype).eps
+    centered = centered - jnp.mean(centered, axis=axes, keepdims=True)
+    flat = jnp.max(jnp.abs(centered), axis=axes, keepdims=True) <= _FLAT * jnp.finfo(values.dtype).eps
     relative = jnp.sqrt(jnp.asarray(offset, values.dtype)) / jnp.where(flat, 1, largest)
-    scale = jnp.sqrt(jnp.mean(centred**2, axis=axes, keepdims=True) + relative**2)
-    return jnp.where(flat, 0, centred / jnp.where(flat, 1, scale))
+    scale = jnp.sqrt(jnp.mean(centered**2, axis=axes, keepdims=True) + relative**2)
+    return jnp.where(flat, 0, centered / jnp.where(flat, 1, scale))
 
 
 def fit_whitening(
-    images: object, *, method: str = "zca", num_components: int | None = None, regularization: Scalar = 1e-2
+    images: ArrayLike, *, method: str = "zca", num_components: int | None = None, regularization: Scalar = 1e-2
 ) -> Whitening:
     r"""Fit the map that whitens images, by default the one that changes them least (ZCA).
 
-    With the covariance C = U Λ Uᵀ of the n images and a regularisation r relative to its mean eigenvalue λ̄,
+    With the covariance C = U Λ Uᵀ of the n images and a regularization r relative to its mean eigenvalue λ̄,
 
     .. math::
         W_{ZCA} = U (Λ + r \bar λ)^{-1/2} U^T, \qquad W_{PCA} = (Λ_K + r \bar λ)^{-1/2} U_K^T.
@@ -138,7 +138,7 @@ def fit_whitening(
     return Whitening(mean, (directions * scale)[:, ::-1][:, :count].T)
 
 
-def whiten(images: object, whitening: Whitening) -> Float[Array, "n K"]:
+def whiten(images: ArrayLike, whitening: Whitening) -> Float[Array, "n K"]:
     """Whitened images as rows, by a map from `fit_whitening`; ZCA rows reshape to images.
 
     Raises
@@ -178,7 +178,7 @@ def _scaled(values: Array, kind: Any) -> Array:
     return values / (65535 if deep else 255)
 
 
-def _several(images: object) -> Float[Array, "n *shape"]:
+def _several(images: ArrayLike) -> Float[Array, "n *shape"]:
     values, kind = _pixels(images)
     require(
         values.ndim >= 2 and values.size > 0, f"images must have shape (n, …) with pixels in each, got {values.shape}"
@@ -186,6 +186,6 @@ def _several(images: object) -> Float[Array, "n *shape"]:
     return _scaled(values, kind)
 
 
-def _flat(images: object) -> Float[Array, "n D"]:
+def _flat(images: ArrayLike) -> Float[Array, "n D"]:
     values = _several(images)
     return values.reshape(values.shape[0], -1)

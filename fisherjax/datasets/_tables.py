@@ -1,6 +1,6 @@
 """Tables of text as rows of cells: which separator, which decimal mark, whether there is a header.
 
-What can be meant in one way only is recognised; what was decided is told in notes; the rest is refused with the option
+What can be meant in one way only is recognized; what was decided is told in notes; the rest is refused with the option
 that decides it.
 """
 

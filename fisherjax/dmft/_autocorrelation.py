@@ -10,9 +10,9 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._theory import REGIMES, as_structure
-from fisherjax._types import Result, Scalar
+from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, as_nonlinearity, full_precision, lobatto_rule
+from fisherjax.numerics import LobattoRule, NonlinearityLike, as_nonlinearity, full_precision, lobatto_rule
 
 from ._steady import NUM_NODES, SteadyState, profile_at, steady_state
 
@@ -20,7 +20,7 @@ _SHORTEST = 6.0  # relaxation times that an interval must have
 _LAGS = 257
 
 
-class Autocorrelation(Result):
+class Autocorrelation(Record):
     """Stationary autocorrelation Δ(τ) = ⟨x(t) x(t+τ)⟩ of the units, and what follows from it.
 
     For one population given by its gain, the population axis is absent. Time is in units of the time constant τ.
@@ -88,8 +88,8 @@ def autocorrelation(
     gain: Scalar | GainMatrix,
     *,
     noise_std: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
-    nonlinearity: object = "tanh",
-    lags: object = None,
+    nonlinearity: NonlinearityLike = "tanh",
+    lags: ArrayLike | None = None,
     max_lag: Scalar | None = None,
     num_nodes: int = NUM_NODES,
     tolerance: float | None = None,
@@ -188,7 +188,7 @@ def _checked_tolerance(tolerance: float | None, dtype: Any) -> float:
     return float(tolerance)
 
 
-def _checked_lags(lags: object, dtype: Any) -> Float[Array, " T"]:
+def _checked_lags(lags: ArrayLike, dtype: Any) -> Float[Array, " T"]:
     places = as_real("lags", lags, "T", dtype=dtype, minimum=0.0)
     require(places.size > 0, "lags must hold at least one number")
     return places

@@ -7,9 +7,9 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._theory import Structure, as_structure
-from fisherjax._types import Result, Scalar
+from fisherjax._types import Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
 
 from ._autocorrelation import autocorrelation
 from ._profile import pair_moments
@@ -17,7 +17,7 @@ from ._profile import pair_moments
 _DECAYED = 0.02  # of the variance, at the end of the grid
 
 
-class Spectrum(Result):
+class Spectrum(Record):
     """Power spectrum and autocorrelation on uniform grids.
 
     Parameters
@@ -52,7 +52,7 @@ def power_spectrum(
     gain: Scalar | GainMatrix,
     *,
     noise_std: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     max_lag: Scalar | None = None,
     num_lags: int = 2048,
     tolerance: float = 1e-8,

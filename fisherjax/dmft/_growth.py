@@ -1,6 +1,6 @@
 """Largest Lyapunov exponent in continuous time: the ground state of a Schrödinger operator on the lag axis.
 
-Two neighbouring trajectories with the same weights and noise drift apart as e^{λt}, where (1 + λ)² is the
+Two neighboring trajectories with the same weights and noise drift apart as e^{λt}, where (1 + λ)² is the
 largest eigenvalue μ of ψ_p″ + Σ_q G_pq E[φ′(a)φ′(b)]_q(τ) ψ_q; for one population 1 − μ = E₀ is the ground-state
 energy of −∂² + 1 − g² C_{φ′}(Δ(τ)). Beyond the interval the eigenfunction decays as e^{−kτ}, k² = μ − ρ(M). Written
 in k instead of μ the problem stays regular when the well is so shallow that its state hardly decays.

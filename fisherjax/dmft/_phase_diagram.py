@@ -7,8 +7,16 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fisherjax._theory import PhaseDiagram, Point, Structure, diagram
+from fisherjax._types import ArrayLike
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule
+from fisherjax.numerics import (
+    LobattoRule,
+    Nonlinearity,
+    NonlinearityLike,
+    as_nonlinearity,
+    full_precision,
+    lobatto_rule,
+)
 
 from ._autocorrelation import regime_index
 from ._steady import NUM_NODES, steady_state
@@ -16,10 +24,10 @@ from ._steady import NUM_NODES, steady_state
 
 @full_precision
 def phase_diagram(
-    gains: object,
-    noise_stds: object,
+    gains: ArrayLike,
+    noise_stds: ArrayLike,
     *,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     gain_matrix: GainMatrix | None = None,
     progress: bool = False,
 ) -> PhaseDiagram:

@@ -1,4 +1,4 @@
-"""The stationary autocorrelation in continuous time as the root of a discretised boundary-value problem.
+"""The stationary autocorrelation in continuous time as the root of a discretized boundary-value problem.
 
 With Δ_p(τ) at Legendre nodes of [0, L] and its limit Δ_p(∞) as unknowns, the weak form of
 
@@ -52,7 +52,7 @@ class Interval(NamedTuple):
 
 
 class Root(NamedTuple):
-    """Solution of the discretised problem, and the size of the last Newton step relative to the variance."""
+    """Solution of the discretized problem, and the size of the last Newton step relative to the variance."""
 
     unknowns: Unknowns
     last_step: Float[Array, ""]

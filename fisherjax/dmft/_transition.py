@@ -15,9 +15,17 @@ from fisherjax._theory import (
     unless_silent,
     variance_from_above,
 )
-from fisherjax._types import Scalar
+from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, Nonlinearity, as_nonlinearity, full_precision, lobatto_rule, spectral_radius
+from fisherjax.numerics import (
+    LobattoRule,
+    Nonlinearity,
+    NonlinearityLike,
+    as_nonlinearity,
+    full_precision,
+    lobatto_rule,
+    spectral_radius,
+)
 
 from ._steady import NUM_NODES, steady_state
 
@@ -28,7 +36,7 @@ _WIDEST = 5.0  # range of log gain that is searched
 def critical_gain(
     *,
     noise_std: Scalar | Float[Array | np.ndarray, " P"],
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     gain_matrix: GainMatrix | None = None,
 ) -> Float[Array, ""]:
     """Gain at which ẋ = −x + J φ(x) + √2 σ ξ(t) becomes chaotic: λ(g_c) = 0, λ the exponent of `autocorrelation`.
@@ -63,7 +71,7 @@ def critical_gain(
 def local_stability_gain(
     *,
     noise_std: Scalar | Float[Array | np.ndarray, " P"],
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     gain_matrix: GainMatrix | None = None,
 ) -> Float[Array, ""]:
     """Gain at which the Jacobian at one moment starts to expand: ρ(G ∘ E[φ′²]) = 1 in the stationary state.
@@ -76,7 +84,7 @@ def local_stability_gain(
 
 
 def _vanishing_growth(
-    noise_std: object, nonlinearity: object, gain_matrix: GainMatrix | None, *, local: bool
+    noise_std: ArrayLike, nonlinearity: NonlinearityLike, gain_matrix: GainMatrix | None, *, local: bool
 ) -> Float[Array, ""]:
     phi = as_nonlinearity(nonlinearity)
     shape = structure_or_one(gain_matrix)

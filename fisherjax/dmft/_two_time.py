@@ -20,7 +20,7 @@ from fisherjax._errors import check_scalar, require
 from fisherjax._theory import TwoTimeCorrelation, as_structure, symmetric
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, coarse_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, coarse_nonlinearity, full_precision
 
 _CORRECTIONS = 2
 _LONGEST = 4000  # grid points
@@ -51,7 +51,7 @@ def two_time_correlation(
     duration: Scalar,
     initial_variance: Scalar | Float[Array | np.ndarray, " P"],
     noise_std: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     dt: Scalar = 0.05,
 ) -> TwoTimeCorrelation:
     """Solve (∂_t + 1)(∂_s + 1) Δ_p(t, s) = Σ_q G_pq E[φ(x_t)φ(x_s)]_q + 2 σ_p² δ(t − s) from Δ_p(0, 0).

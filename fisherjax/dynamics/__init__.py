@@ -1,10 +1,13 @@
-"""Dynamics of a network or of any step function: fixed points, modes, transitions, manifolds, dimension, chaos."""
+"""Dynamics of a network, a map or a flow: fixed points, orbits, branches, transitions, manifolds, dimension, chaos."""
 
 from fisherjax.numerics import PowerIteration, Spectrum, arnoldi, participation_ratio, power_iteration
 
+from ._branch import Bifurcation, Branch
 from ._candidates import sample_states
 from ._certificate import StabilityCertificate, spectral_penalty, stability_certificate
+from ._completeness import IndexSum, index_sum
 from ._components import PrincipalComponents, components_for_variance, principal_components
+from ._continuation import continue_fixed_points
 from ._convolution_spectrum import (
     ConvolutionBounds,
     ConvolutionSpectrum,
@@ -22,23 +25,32 @@ from ._convolutional import (
 )
 from ._decisions import Decisions, Relaxation, Robustness, decisions, relaxation, robustness
 from ._fixed_points import FixedPoints, find_fixed_points
-from ._flow import MeasuredExponent, flow_lyapunov_spectrum, measure_lyapunov_exponent
-from ._jacobian import Linearization, Modes, jacobian, linearize, modes, time_constants
+from ._flow import MeasuredExponent, measure_lyapunov_exponent
+from ._jacobian import Linearization, jacobian, linearize
 from ._lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from ._manifold import AttractorManifold, attractor_manifold
-from ._stability import Stability, classify
+from ._modes import Modes, flow_modes, map_modes
+from ._orbits import PeriodicOrbits, find_periodic_orbits
+from ._phase_plane import PhasePlane, phase_plane
+from ._stability import Stability, classify_flow, classify_map
+from ._step import StepLike
 from ._transitions import transition_graph
 
 __all__ = [
     "AttractorManifold",
+    "Bifurcation",
+    "Branch",
     "ConvolutionBounds",
     "ConvolutionSpectrum",
     "Decisions",
     "FixedPoints",
+    "IndexSum",
     "Linearization",
     "LyapunovSpectrum",
     "MeasuredExponent",
     "Modes",
+    "PeriodicOrbits",
+    "PhasePlane",
     "PowerIteration",
     "PrincipalComponents",
     "Relaxation",
@@ -46,25 +58,31 @@ __all__ = [
     "Spectrum",
     "Stability",
     "StabilityCertificate",
+    "StepLike",
     "TrajectorySpectrum",
     "TransientGrowth",
     "arnoldi",
     "attractor_manifold",
-    "classify",
+    "classify_flow",
+    "classify_map",
     "components_for_variance",
+    "continue_fixed_points",
     "convolution_bounds",
     "convolution_matrix",
     "convolution_spectrum",
     "decisions",
     "find_fixed_points",
-    "flow_lyapunov_spectrum",
+    "find_periodic_orbits",
+    "flow_modes",
+    "index_sum",
     "jacobian",
     "jacobian_product",
     "linearize",
     "lyapunov_spectrum",
+    "map_modes",
     "measure_lyapunov_exponent",
-    "modes",
     "participation_ratio",
+    "phase_plane",
     "power_iteration",
     "principal_components",
     "recurrent_spectrum",
@@ -73,7 +91,6 @@ __all__ = [
     "sample_states",
     "spectral_penalty",
     "stability_certificate",
-    "time_constants",
     "trajectory_spectrum",
     "transient_growth",
     "transition_graph",

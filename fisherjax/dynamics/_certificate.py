@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_instance, check_scalar, require
-from fisherjax._types import Result, Scalar
+from fisherjax._types import Record, Scalar
 from fisherjax.networks import ConvolutionalRNN
 from fisherjax.numerics import full_precision
 
@@ -14,7 +14,7 @@ from ._convolution_spectrum import certified_bounds, convolution_bounds
 from ._pictures import NETWORK
 
 
-class StabilityCertificate(Result):
+class StabilityCertificate(Record):
     r"""Sufficient conditions for stability, one entry per area; they hold for every image.
 
     With r ← (1 − α) r + α ρ(W r + …), 0 ≤ ρ' ≤ 1, D = diag ρ' and bounds σ ≥ σ_max(W), ω ≥ λ_max((W + Wᵀ)/2):

@@ -6,13 +6,13 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_share, require
-from fisherjax._types import Result, Scalar
+from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.numerics import full_precision
 
 _ROUNDING = 8  # times ε and the length of the mean
 
 
-class PrincipalComponents(Result):
+class PrincipalComponents(Record):
     """Directions of largest variance of a cloud of states, sorted, with the mean that was taken off.
 
     Parameters
@@ -52,8 +52,8 @@ class PrincipalComponents(Result):
 
 
 @full_precision
-def principal_components(states: object, num_components: int | None = None) -> PrincipalComponents:
-    """Principal components of states, centred and sorted by variance.
+def principal_components(states: ArrayLike, num_components: int | None = None) -> PrincipalComponents:
+    """Principal components of states, centered and sorted by variance.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, require, told
-from fisherjax._types import Result
+from fisherjax._types import Record
 from fisherjax.networks import convolve
 from fisherjax.numerics import full_precision
 
@@ -20,7 +20,7 @@ _MARGIN = 8  # times ε and the number of terms that are added: more than roundi
 _LARGEST_DENSE = 8192  # units of a map beyond which its matrix is not written down
 
 
-class ConvolutionSpectrum(Result):
+class ConvolutionSpectrum(Record):
     """All eigenvalues and singular values of a convolution, the largest first.
 
     Parameters

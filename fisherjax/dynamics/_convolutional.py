@@ -12,14 +12,14 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Result, Scalar
+from fisherjax._types import Key, Record, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, Kernels, convolve, respond
 from fisherjax.numerics import Spectrum, Target, arnoldi, full_precision, largest_symmetric
 
 from ._pictures import NETWORK, as_picture, as_times
 
 
-class TrajectorySpectrum(Result):
+class TrajectorySpectrum(Record):
     """Leading eigenvalues of the Jacobian of one step at several times of a trajectory.
 
     Parameters
@@ -49,7 +49,7 @@ class TrajectorySpectrum(Result):
 @full_precision
 def trajectory_spectrum(
     network: ConvolutionalRNN,
-    image: Float[Array | np.ndarray, "height width colours"],
+    image: Float[Array | np.ndarray, "height width colors"],
     *,
     at: Sequence[int],
     key: Key,
@@ -71,7 +71,7 @@ def trajectory_spectrum(
     network
         Where.
     image
-        (height, width, colours).
+        (height, width, colors).
     at
         After how many steps, counted from silence; the Jacobian is that of the step taken next, with the image where
         that step has it.
@@ -146,7 +146,7 @@ def _jacobian_vector(network: ConvolutionalRNN, state: AreaState, drive: Drive |
     flat, unravel = ravel_pytree(state)
 
     def step(values: Array) -> Array:
-        return ravel_pytree(network.step(unravel(values), drive))[0]
+        return ravel_pytree(network.advance(unravel(values), drive))[0]
 
     return jax.jvp(step, (flat,), (vector,))[1]
 
@@ -197,7 +197,7 @@ def _phases(
     return {"blank_steps": blank, "image_steps": shown, "offset_steps": after}
 
 
-class TransientGrowth(Result):
+class TransientGrowth(Record):
     """How much a perturbation of the state can grow, and how the worst one looks.
 
     Parameters
@@ -219,7 +219,7 @@ class TransientGrowth(Result):
 @full_precision
 def transient_growth(
     network: ConvolutionalRNN,
-    image: Float[Array | np.ndarray, "height width colours"],
+    image: Float[Array | np.ndarray, "height width colors"],
     *,
     steps: Sequence[int],
     key: Key,
@@ -267,7 +267,7 @@ def transient_growth(
         before = respond(network, picture, areas="all", at=(begin,), **phases)
         state = tuple(area[0] for area in before.activity)
     else:
-        state = network.initial_state()
+        state = network.silence()
     flat, unravel = ravel_pytree(state)
     drive = network.drive(picture)
     shown = jnp.asarray([onset <= begin + k < offset for k in range(spans[-1])])

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from fisherjax._arrays import as_class_numbers, as_real, host_real
 from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_share, require, warn
-from fisherjax._types import Key, Result, Scalar
+from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.networks import ConvolutionalRNN, respond
 from fisherjax.numerics import full_precision
 
@@ -21,7 +21,7 @@ from ._shares import share_error
 _BATCH = 256
 
 
-class Decisions(Result):
+class Decisions(Record):
     """What a network decides at every step, and when.
 
     Parameters
@@ -50,7 +50,7 @@ class Decisions(Result):
 @full_precision
 def decisions(
     logits: Float[Array | np.ndarray, "T n K"],
-    labels: object,
+    labels: ArrayLike,
     *,
     threshold: Scalar = 0.8,
     onset: int = 0,
@@ -105,7 +105,7 @@ def _right(scores: Float[np.ndarray, "n K"], classes: Int[np.ndarray, " n"]) -> 
     return largest[np.arange(len(classes)), classes] / np.maximum(largest.sum(axis=-1), 1)
 
 
-class Robustness(Result):
+class Robustness(Record):
     """Accuracy under noise.
 
     Parameters
@@ -125,8 +125,8 @@ class Robustness(Result):
 @full_precision
 def robustness(
     network: ConvolutionalRNN,
-    images: Float[Array | np.ndarray, "n height width colours"],
-    labels: object,
+    images: Float[Array | np.ndarray, "n height width colors"],
+    labels: ArrayLike,
     *,
     key: Key,
     noise_std: Sequence[float],
@@ -139,7 +139,7 @@ def robustness(
     network
         Its own noise is left out for noise in the input, and replaced for noise in the state.
     images, labels
-        Floats (n, height, width, colours) and classes (n,).
+        Floats (n, height, width, colors) and classes (n,).
     key
         JAX random key.
     noise_std
@@ -192,7 +192,7 @@ def _noisy_logits(network: ConvolutionalRNN, images: Array, key: Key, level: Arr
     return respond(noisy, images, key=key).logits[-1]
 
 
-class Relaxation(Result):
+class Relaxation(Record):
     """The way back to the baseline after the image.
 
     Parameters
@@ -214,7 +214,7 @@ class Relaxation(Result):
 @full_precision
 def relaxation(
     network: ConvolutionalRNN,
-    images: Float[Array | np.ndarray, "n height width colours"],
+    images: Float[Array | np.ndarray, "n height width colors"],
     *,
     offset_steps: int = 100,
 ) -> Relaxation:
@@ -228,7 +228,7 @@ def relaxation(
     Raises
     ------
     ValueError
-        If images are not (n, height, width, colours), there are less than four steps, or there is no blank phase.
+        If images are not (n, height, width, colors), there are less than four steps, or there is no blank phase.
     """
     after = check_integer("offset_steps", offset_steps, minimum=4)
     check_instance("network", network, ConvolutionalRNN, NETWORK)

@@ -1,21 +1,35 @@
-"""Fixed points of a step function: all candidates at once, Adam to come near, Newton to arrive."""
+"""Fixed points of a map or a flow: all candidates at once, Adam to come near, Newton to arrive."""
+
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float, Int
-from scipy.spatial import KDTree
+from jaxtyping import Bool, Complex, Float, Int
 
-from fisherjax._errors import check_choice, check_integer, check_scalar, warn
-from fisherjax._types import Result, Scalar
+from fisherjax._errors import check_integer, check_scalar, warn
+from fisherjax._types import ArrayLike, Scalar
 from fisherjax.numerics import full_precision
 
-from ._jacobian import jacobian
-from ._search import Arrivals, Cloud, Limit, SearchSettings, cloud_of, search
-from ._stability import effective_marginal, stability_at, stability_of
-from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states, check_step, prepared
+from ._index import indices, keeps_a_ball
+from ._jacobian import jacobians
+from ._modes import frequencies, time_constants
+from ._search import (
+    Arrivals,
+    Cloud,
+    SearchSettings,
+    cloud_of,
+    limit_of,
+    merging_distances,
+    search,
+    speed_limit,
+    unique_rows,
+)
+from ._stability import effective_marginal, sorted_eigenvalues, stability_of
+from ._states import StateRecord
+from ._step import Setting, StepLike, setting_of, time_step_of
 
 
-class FixedPoints(Result):
+class FixedPoints(StateRecord):
     """Fixed points found, most stable first and, among equals, with the lowest speed first.
 
     Parameters
@@ -23,12 +37,12 @@ class FixedPoints(Result):
     points
         (K, N).
     speed
-        q = ½‖F(x, u) − x‖² of each, within the tolerance (½‖F‖² for a velocity).
+        q = ½‖F(x, u) − x‖² of each, within the tolerance (½‖v‖² of a flow).
     inputs
-        Input u of each (K, I), or None.
+        Input u of each (K, *I), or None.
     eigenvalues
-        Of the Jacobian in the state (K, N), largest modulus (real part, for a velocity) first; NaN where the Jacobian
-        is not finite.
+        Of the Jacobian in the state (K, N), largest modulus (real part, of a flow) first; NaN where the Jacobian is
+        not finite.
     num_unstable, num_marginal
         Modes that grow, and that do neither within the marginal tolerance or are not known (K,).
     is_stable
@@ -39,7 +53,7 @@ class FixedPoints(Result):
         How many candidates ended at each (K,).
     slow_points, slow_speed, slow_inputs
         Where q came to rest (a local minimum, to the accuracy of `marquardt_steps`) without a fixed point:
-        tolerance < q ≤ slow tolerance; (S, N), (S,), (S, I).
+        tolerance < q ≤ slow tolerance; (S, N), (S,), (S, *I).
     converged
         Whether each candidate arrived at a fixed point that is no outlier (candidates,).
     candidate_speed
@@ -50,13 +64,22 @@ class FixedPoints(Result):
         Largest q of a fixed point of unit length or more.
     marginal
         Tolerance of eigenvalues that was used.
-    convention
-        "discrete" (a map) or "continuous" (a velocity).
+    unique_distance
+        Distance below which two points were one.
+    is_flow
+        Whether these are equilibria of a flow, v = 0, rather than fixed points of a map.
+    is_bounded
+        Whether the step is known to map some ball into itself (a velocity, to point inward on it), as that of a
+        network of bounded units does; see `index_sum`.
+    time_step
+        Time from one state of the map to the next.
+    unflatten
+        Makes trees of the points where the step's states are trees; see `states`.
     """
 
     points: Float[np.ndarray, "K N"]
     speed: Float[np.ndarray, " K"]
-    inputs: Float[np.ndarray, "K I"] | None
+    inputs: Float[np.ndarray, "K *I"] | None
     eigenvalues: Complex[np.ndarray, "K N"]
     num_unstable: Int[np.ndarray, " K"]
     num_marginal: Int[np.ndarray, " K"]
@@ -65,18 +88,41 @@ class FixedPoints(Result):
     basin: Int[np.ndarray, " K"]
     slow_points: Float[np.ndarray, "S N"]
     slow_speed: Float[np.ndarray, " S"]
-    slow_inputs: Float[np.ndarray, "S I"] | None
+    slow_inputs: Float[np.ndarray, "S *I"] | None
     converged: Bool[np.ndarray, " candidates"]
     candidate_speed: Float[np.ndarray, " candidates"]
     num_outliers: int
     tolerance: float
     marginal: float
-    convention: str
+    unique_distance: float
+    is_flow: bool
+    is_bounded: bool
+    time_step: float
 
     @property
     def kind(self) -> tuple[str, ...]:
         """Kind of each: "attractor", "marginal", "k-saddle" or "repeller"."""
-        return stability_of(self.eigenvalues, self.convention, self.marginal).kind  # pyright: ignore[reportArgumentType]
+        return stability_of(self.eigenvalues, self.marginal, is_flow=self.is_flow).kind
+
+    @property
+    def time_constants(self) -> Float[np.ndarray, "K N"]:
+        """Time constant of each mode: −dt/ln|λ| of a map, −1/Re λ of a flow; negative for one that grows."""
+        return time_constants(self.eigenvalues, self.time_step, is_flow=self.is_flow)
+
+    @property
+    def frequencies(self) -> Float[np.ndarray, "K N"]:
+        """Frequency of each mode: arg λ/(2π dt) of a map, Im λ/2π of a flow."""
+        return frequencies(self.eigenvalues, self.time_step, is_flow=self.is_flow)
+
+    @property
+    def index(self) -> Int[np.ndarray, " K"]:
+        """Fixed-point index of each, sign det(1 − J) or, of a flow, sign det(−J); 0 where rounding hides it."""
+        return indices(self.eigenvalues, self.marginal, is_flow=self.is_flow)
+
+    @property
+    def states(self) -> Any:
+        """The points as the step takes them: (K, N), or the tree that they are, with the leading axis K."""
+        return self.points if self.unflatten is None else self.unflatten(self.points)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -91,11 +137,10 @@ class FixedPoints(Result):
 
 @full_precision
 def find_fixed_points(
-    step: StepFunction,
-    candidates: object,
-    inputs: object = None,
+    step: StepLike,
+    candidates: Any,
+    inputs: ArrayLike | None = None,
     *,
-    convention: Convention = "discrete",
     tolerance: Scalar | None = None,
     slow_tolerance: Scalar | None = None,
     marginal: Scalar = 1e-6,
@@ -117,20 +162,21 @@ def find_fixed_points(
     Parameters
     ----------
     step
-        F(x, u), or F(x): the next state, or the velocity if ``convention="continuous"``. A network is one.
+        A `Network`; a function F(x, u) or F(x) to the next state; or a flow, `networks.FlowNetwork` or
+        `networks.Flow`, whose velocity v takes the place of F(x, u) − x.
     candidates
-        States to start from (K, N), for instance from `sample_states`.
+        States to start from (K, N), for instance from `sample_states`; or a tree of arrays with the leading axis K, if
+        the step takes trees (a tuple (h, c), a dictionary).
     inputs
-        Input that is held: (I,) for all, (K, I) one per candidate, or None (zero, for a network).
-    convention
-        What the step returns: the next state ("discrete") or dx/dt ("continuous").
+        Input that is held: (I,), or of a network its `input_shape`, for all; one per candidate, with the leading axis
+        K; or None (zero, for a network).
     tolerance
         Largest q of a fixed point; by default 1e-16 in float64, 1e-11 in float32, times ‖x‖² where a state and the
         candidate are shorter than one, and no less than rounding leaves.
     slow_tolerance
         Largest q of a slow point; by default 1e-4, times ‖x‖² where that is less than one.
     marginal
-        How near to one |λ| (to zero Re λ, for a velocity) counts as neither growing nor decaying; see `classify`.
+        How near to one |λ| (to zero Re λ, of a flow) counts as neither growing nor decaying; see `classify_map`.
     unique_distance
         Distance below which two points are one; by default 1e-3 of the r.m.s. distance from their mean of the
         candidates, or of the fixed points that they led to if that is less, and no less than `tolerance` resolves.
@@ -161,12 +207,11 @@ def find_fixed_points(
     Sussillo & Barak (2013), Opening the black box, Neural Comput. 25, 626–649; Golub & Sussillo (2018),
     FixedPointFinder, J. Open Source Softw. 3, 1003.
     """
-    check_choice("convention", convention, CONVENTIONS)
-    states = as_states("candidates", candidates)
-    given = as_inputs(inputs, len(states), states.dtype)
+    setting = setting_of("candidates", step, candidates, inputs)
+    states = setting.states
     eps = float(jnp.finfo(states.dtype).eps)
-    limit = _limit("tolerance", tolerance, 1e-16 if states.dtype == jnp.float64 else 1e-11, strict=True)
-    slow = _limit("slow_tolerance", slow_tolerance, 1e-4, strict=False)
+    limit = speed_limit(tolerance, states.dtype)
+    slow = limit_of("slow_tolerance", slow_tolerance, 1e-4, strict=False)
     check_scalar("marginal", marginal, minimum=0.0)
     check_scalar("outlier_factor", outlier_factor, minimum=0.0, strict=True)
     check_scalar("learning_rate", learning_rate, minimum=0.0)
@@ -179,14 +224,9 @@ def find_fixed_points(
         float(learning_rate),
         check_integer("newton_steps", newton_steps, minimum=0),
         check_integer("marquardt_steps", marquardt_steps, minimum=0),
-        convention,
     )
-    step = prepared(step)
-    check_step("candidates", step, states, given)
     begun = np.asarray(states)
-    arrivals, cloud = search(
-        step, states, given, settings, limit, cloud_of(begun, float(outlier_factor), eps), batch_size
-    )  # fmt: skip
+    arrivals, cloud = search(setting, settings, limit, cloud_of(begun, float(outlier_factor), eps), batch_size)
     lost = int(np.isnan(arrivals.speed).sum())
     if lost:
         warn(f"step is not finite at {lost} of {len(begun)} candidates: their candidate_speed is NaN")
@@ -194,19 +234,16 @@ def find_fixed_points(
     converged = arrivals.speed <= limit.of(np.maximum(np.linalg.norm(arrivals.states, axis=1), lengths), eps)
     slowed = arrivals.rest_speed <= slow.of(np.maximum(np.linalg.norm(arrivals.rest, axis=1), lengths), eps)
     if unique_distance is None:
-        resolved = 10 * float(np.sqrt(2 * np.median(limit.of(np.maximum(lengths, 1e-300), eps))))
-        distances = _distances(arrivals.states[converged & cloud.near(arrivals.states)], cloud.spread, resolved)
+        distances = merging_distances(arrivals.states[converged & cloud.near(arrivals.states)], begun, cloud, limit)
     else:
         distances = (float(unique_distance), float(unique_distance))
-    return _collect(
-        step, given, arrivals, cloud, converged, slowed, distances, limit.value,
-        effective_marginal(float(marginal), states.dtype), convention,
-    )  # fmt: skip
+    tolerances = limit.value, effective_marginal(marginal, states.dtype)
+    return _collect(step, setting, arrivals, cloud, converged, slowed, distances, *tolerances)
 
 
 def _collect(
-    step: StepFunction,
-    inputs: Array | None,
+    step: StepLike,
+    setting: Setting,
     arrivals: Arrivals,
     cloud: Cloud,
     converged: Bool[np.ndarray, " candidates"],
@@ -214,19 +251,20 @@ def _collect(
     distances: tuple[float, float],
     tolerance: float,
     marginal: float,
-    convention: Convention,
 ) -> FixedPoints:
     """Unique points with their stability, slow points, outliers."""
-    held = None if inputs is None else np.asarray(inputs)
+    held, is_flow = None if setting.inputs is None else np.asarray(setting.inputs), setting.system.is_flow
     near, (distance, slow_distance) = cloud.near(arrivals.states), distances
-    kept, basin = _unique(arrivals.states, arrivals.speed, held, converged & near, distance)
+    kept, basin = unique_rows(arrivals.states, arrivals.speed, held, converged & near, distance)
     resting = ~(converged & near) & slowed & cloud.near(arrivals.rest)
-    slow_kept, _ = _unique(arrivals.rest, arrivals.rest_speed, held, resting, slow_distance)
-    outliers, _ = _unique(arrivals.states, arrivals.speed, held, converged & ~near, distance)
+    slow_kept, _ = unique_rows(arrivals.rest, arrivals.rest_speed, held, resting, slow_distance)
+    outliers, _ = unique_rows(arrivals.states, arrivals.speed, held, converged & ~near, distance)
     slopes = np.zeros((0, arrivals.states.shape[1], arrivals.states.shape[1]))
     if len(kept):
-        slopes = np.asarray(jacobian(step, arrivals.states[kept], None if held is None else held[kept]))
-    eigenvalues, stability = stability_at(slopes, convention, marginal)
+        given = None if held is None else jnp.asarray(held[kept])
+        slopes = np.asarray(jacobians(setting.system, jnp.asarray(arrivals.states[kept]), given))
+    eigenvalues = sorted_eigenvalues(slopes, is_flow=is_flow)
+    stability = stability_of(eigenvalues, marginal, is_flow=is_flow)
     order = np.lexsort((arrivals.speed[kept], stability.num_marginal, stability.num_unstable))
     kept = kept[order]
     return FixedPoints(
@@ -247,41 +285,9 @@ def _collect(
         num_outliers=len(outliers),
         tolerance=tolerance,
         marginal=marginal,
-        convention=convention,
+        unique_distance=distance,
+        is_flow=is_flow,
+        is_bounded=keeps_a_ball(step),
+        time_step=time_step_of(step),
+        unflatten=setting.unflatten,
     )
-
-
-def _distances(arrived: np.ndarray, spread: float, resolved: float) -> tuple[float, float]:
-    """Below which fixed, and slow, points are one."""
-    within = float(np.sqrt(np.mean(np.sum((arrived - arrived.mean(axis=0)) ** 2, axis=1)))) if len(arrived) else spread
-    return max(1e-3 * min(spread, within), resolved), max(1e-3 * spread, resolved)
-
-
-def _unique(
-    states: np.ndarray, speed: np.ndarray, inputs: np.ndarray | None, wanted: np.ndarray, distance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to keep, lowest speed first, none within `distance` of a better one; and how many rows each stands for."""
-    rows = np.flatnonzero(wanted)
-    rows = rows[np.argsort(speed[rows], kind="stable")]
-    if not rows.size:
-        return rows, np.zeros(0, int)
-    group = np.zeros(len(rows), int)
-    if inputs is not None:
-        group = np.unique(inputs[rows], axis=0, return_inverse=True)[1].reshape(-1)
-    owner = np.full(len(rows), -1)
-    for number in range(group.max() + 1):
-        members = np.flatnonzero(group == number)
-        where = states[rows[members]]
-        for index, close in zip(members, KDTree(where).query_ball_point(where, distance), strict=True):
-            if owner[index] < 0:
-                near = members[close]
-                owner[near[owner[near] < 0]] = index
-    kept, counts = np.unique(owner, return_counts=True)
-    return rows[kept], counts
-
-
-def _limit(name: str, tolerance: Scalar | None, usual: float, *, strict: bool) -> Limit:
-    if tolerance is None:
-        return Limit(usual, by_size=True)
-    check_scalar(name, tolerance, minimum=0.0, strict=strict)
-    return Limit(float(tolerance), by_size=False)

@@ -1,4 +1,4 @@
-"""Lyapunov exponents of a step function by repeated QR decomposition."""
+"""Lyapunov exponents of a map or a flow by repeated QR decomposition."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,19 +10,20 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_key, check_scalar, require, warn
-from fisherjax._types import Key, Result, Scalar
-from fisherjax.numerics import full_precision
+from fisherjax._errors import check_flag, check_integer, check_key, require, warn
+from fisherjax._types import ArrayLike, Key, Record, Scalar
+from fisherjax.networks import Network
+from fisherjax.numerics import full_precision, standard_normal
 
 from ._exact_rank import LARGEST, product_ranks
-from ._step import StepFunction, apply, as_states, check_step, prepared
-from ._tangents import BLOCKS, Tangents, follow
+from ._step import StepLike, System, check_dt, input_axes, map_of, setting_of, time_step_of
+from ._tangents import BLOCKS, Tangents, follow, input_at
 
 _ESCAPED = 1e3  # growth of the state, without a pause, that no attractor has
 _MOST_CORRELATED = 0.9
 
 
-class LyapunovSpectrum(Result):
+class LyapunovSpectrum(Record):
     """Lyapunov exponents, largest first, with standard errors over blocks of the trajectory.
 
     Parameters
@@ -32,7 +33,7 @@ class LyapunovSpectrum(Result):
         another that rounding hides what is left of it. −∞: the Jacobians, in exact arithmetic, take as many
         directions to zero, as those of a map do that ignores a coordinate. NaN stand after the finite ones, −∞ last.
     standard_error
-        From 20 blocks, widened where neighbouring ones are correlated (K,); NaN where the exponent is not finite. It
+        From 20 blocks, widened where neighboring ones are correlated (K,); NaN where the exponent is not finite. It
         misses correlations longer than a few blocks.
     """
 
@@ -58,16 +59,17 @@ class LyapunovSpectrum(Result):
 
 @full_precision
 def lyapunov_spectrum(
-    step: StepFunction,
-    initial_state: object,
-    inputs: object = None,
+    step: StepLike,
+    initial_state: Any,
+    inputs: ArrayLike | None = None,
     *,
     key: Key,
     num_steps: int,
     num_exponents: int | None = None,
     warm_up: int = 100,
-    dt: Scalar = 1.0,
+    dt: Scalar | None = None,
     steps_per_qr: int = 1,
+    noisy: bool = False,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents λ_k = lim (1/T) Σ ln |R_kk| of a map, by QR decomposition along a trajectory.
 
@@ -79,12 +81,14 @@ def lyapunov_spectrum(
     Parameters
     ----------
     step
-        F(x, u), or F(x), or a network: the next state. For a flow, one step of an integrator of length `dt`.
+        A `Network`, of whose step the exponents are (that of a `FlowNetwork` too); a function F(x, u) or F(x) to the
+        next state; or a `networks.Flow`, which is followed by Runge–Kutta steps of length `dt`.
     initial_state
         x(0) (N,), or several (trials, N), whose exponents are averaged: they share the reading of the weights, which
-        is what a large network's step costs.
+        is what a large network's step costs. Or one state that is a tree of arrays.
     inputs
-        u(t) (T, I) with T = `warm_up` + `num_steps`, or one that is held (I,), or None.
+        u(t) (T, I) with T = `warm_up` + `num_steps`, or one that is held (I,), or None; of a network, its
+        `input_shape` stands for I.
     key
         JAX random key of the first tangent vectors.
     num_steps
@@ -94,9 +98,12 @@ def lyapunov_spectrum(
     warm_up
         Steps before, in which state and tangent vectors settle.
     dt
-        Time of one step.
+        Time of one step; that of the network by default, 1 for a function. Of a `Flow` it must be said.
     steps_per_qr
         Most steps between decompositions; fewer are taken where rounding asks for it.
+    noisy
+        Whether a network is driven by its own noise: one realization for all trials, which neighboring trajectories
+        feel alike.
 
     Warns
     -----
@@ -115,31 +122,41 @@ def lyapunov_spectrum(
     Benettin, Galgani, Giorgilli & Strelcyn (1980), Lyapunov characteristic exponents for smooth dynamical systems,
     Meccanica 15, 9–30.
     """
-    states = as_states("initial_state", initial_state)
-    check_scalar("dt", dt, minimum=0.0, strict=True)
+    check_dt(dt)
+    noisy = check_flag("noisy", noisy)
+    require(not noisy or isinstance(step, Network), "noisy needs a network, which has noise of its own")
     warm_up = check_integer("warm_up", warm_up, minimum=0)
     interval = check_integer("steps_per_qr", steps_per_qr, minimum=1)
     per_block = check_integer("num_steps", num_steps, minimum=1) // (BLOCKS * interval) * interval
     require(per_block >= 1, f"num_steps must be at least {BLOCKS * interval} (20 QR intervals), got {num_steps}")
+    tangent_key = check_key("key", key)
+    driven = _driven(step, inputs, warm_up + num_steps)
+    _, states, _, unflatten = setting_of(
+        "initial_state", step, initial_state, None if driven is None else driven[0], single=True
+    )
     size = states.shape[1]
     count = size if num_exponents is None else check_integer("num_exponents", num_exponents, minimum=1)
     require(count <= size, f"num_exponents must be at most the state's length {size}, got {count}")
-    step, tangent_key = prepared(step), check_key("key", key)
-    driven = _driven(inputs, warm_up + num_steps, states.dtype)
-    check_step("initial_state", step, states[:1], None if driven is None else driven[:1])
+    system = map_of(step, unflatten, dt, "lyapunov_spectrum")
+    given: Any = None if driven is None else driven.astype(states.dtype)
+    if noisy:
+        noise_key, tangent_key = jax.random.split(tangent_key)
+        noise = standard_normal(noise_key, (warm_up + num_steps, size), states.dtype)
+        system, given = System(_Noisy(step), is_flow=False), (given, noise)  # pyright: ignore[reportArgumentType]
     lengths = (jnp.asarray(warm_up), jnp.asarray(per_block))
-    run = follow(step, states, driven, tangent_key, count, *lengths, jnp.asarray(interval))
+    run = follow(system, states, given, tangent_key, count, *lengths, jnp.asarray(interval))
     while run.coarse:  # never with one step
         interval //= 2
-        run = follow(step, states, driven, tangent_key, count, *lengths, jnp.asarray(interval))
+        run = follow(system, states, given, tangent_key, count, *lengths, jnp.asarray(interval))
     _check_finite(run)
-    blocks = np.asarray(run.sums, np.float64).mean(axis=0) / (per_block * float(dt))
+    unit = time_step_of(step) if dt is None else float(dt)
+    blocks = np.asarray(run.sums, np.float64).mean(axis=0) / (per_block * unit)
     _warn_of_escape(np.asarray(run.extents))
     exponents, errors = blocks.mean(axis=0), _block_errors(blocks)
     lost = np.asarray(run.lost)
     if lost.any():
         first = int(lost.any(axis=0).argmax())
-        rank = _surviving(step, run, driven, first)
+        rank = _surviving(system, run, given, first)
         exponents[first:], errors[first:] = np.nan, np.nan
         exponents[max(first, rank) :] = -np.inf
         _warn_of_lost(int(np.isnan(exponents).sum()), states.dtype)
@@ -148,34 +165,43 @@ def lyapunov_spectrum(
     return LyapunovSpectrum(exponents[order], errors[order])
 
 
-def _surviving(step: StepFunction, run: Tangents, inputs: Array | None, first: int) -> int:
+class _Noisy(eqx.Module):
+    """A network's step that takes its input and its noise together."""
+
+    network: Network
+
+    def __call__(self, state: Array, both: tuple[Array | None, Array]) -> Array:
+        """The next state."""
+        return self.network.step(state, *both)
+
+
+def _surviving(system: System, run: Tangents, inputs: Any, first: int) -> int:
     """How many directions the Jacobians do not take to zero exactly, from where the first was lost."""
     size = run.states.shape[1]
     if size > LARGEST:
         return size
     rank = size
-    for after in product_ranks(_slopes(step, run, inputs)):
+    for after in product_ranks(_slopes(system, run, inputs)):
         before, rank = rank, after
         if rank <= first or rank == before:
             break
     return rank
 
 
-def _slopes(step: StepFunction, run: Tangents, inputs: Array | None) -> Iterator[Float[np.ndarray, "N N"]]:
+def _slopes(system: System, run: Tangents, inputs: Any) -> Iterator[Float[np.ndarray, "N N"]]:
     """Jacobians from where a direction was lost; the rank of their product can fall N times, as that of a shift."""
     trial = int(np.asarray(run.lost).any(axis=1).argmax())
     state, begin = run.witness[trial], int(run.lost_at[trial])
     for time in range(begin, begin + len(state)):
-        given = None if inputs is None else inputs[min(time, len(inputs) - 1)]
-        state, matrix = _slope(step, state, given)
+        state, matrix = _slope(system, state, input_at(inputs, time))
         if not np.isfinite(matrix).all():
             return
         yield np.asarray(matrix, np.float64)
 
 
 @eqx.filter_jit
-def _slope(step: StepFunction, state: Array, given: Array | None) -> tuple[Array, Array]:
-    return apply(step, state, given), jax.jacfwd(lambda x: apply(step, x, given))(state)
+def _slope(system: System, state: Array, given: Any) -> tuple[Array, Array]:
+    return system(state, given), jax.jacfwd(lambda x: system(x, given))(state)
 
 
 def _check_finite(run: Tangents) -> None:
@@ -211,9 +237,10 @@ def _warn_of_lost(number: int, dtype: Any) -> None:
         )
 
 
-def _driven(inputs: object, asked: int, dtype: Any) -> Array | None:
-    """Inputs of every step (T, I), or the one that is held (1, I)."""
+def _driven(step: StepLike, inputs: ArrayLike | None, asked: int) -> Array | None:
+    """Inputs of every step (T, *I), or the one that is held (1, *I)."""
     if inputs is None:
         return None
-    hint = "one that is held, or one per step of warm-up and average"
-    return jnp.atleast_2d(as_real("inputs", inputs, "I", f"{asked} I", dtype=dtype, hint=hint))
+    one, hint = input_axes(step), "one that is held, or one per step of warm-up and average"
+    array = as_real("inputs", inputs, one, f"{asked} {one}", hint=hint)
+    return array if array.ndim > len(one.split()) else array[None]

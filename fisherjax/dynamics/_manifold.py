@@ -1,6 +1,6 @@
 """Line and ring attractors: fixed or slow points that lie along a curve on which the state can drift."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import networkx as nx
 import numpy as np
@@ -9,12 +9,14 @@ from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
 from fisherjax._arrays import check_finite
-from fisherjax._errors import check_choice, check_scalar, check_share, require
-from fisherjax._types import Result, Scalar
+from fisherjax._errors import check_scalar, check_share, require
+from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.numerics import full_precision
 
-from ._jacobian import jacobian, modes
-from ._step import CONVENTIONS, Convention, StepFunction, as_inputs, as_states, check_step, prepared
+from ._jacobian import jacobians
+from ._modes import modes_of
+from ._stability import growth
+from ._step import StepLike, setting_of
 
 _FEWEST_POINTS = 5
 _CHAIN_SHARE = 0.9  # of the points that the longest path must hold
@@ -23,7 +25,7 @@ _EDGE = 1e-7
 _RESOLVED = 100  # times √ε of the points' size: a shorter curve is one point seen several times
 
 
-class AttractorManifold(Result):
+class AttractorManifold(Record):
     """What fixed or slow points form together.
 
     Parameters
@@ -52,11 +54,10 @@ class AttractorManifold(Result):
 
 @full_precision
 def attractor_manifold(
-    step: StepFunction,
-    points: object,
-    inputs: object = None,
+    step: StepLike,
+    points: Any,
+    inputs: ArrayLike | None = None,
     *,
-    convention: Convention = "discrete",
     marginal: Scalar = 0.1,
     min_alignment: Scalar = 0.8,
 ) -> AttractorManifold:
@@ -64,22 +65,21 @@ def attractor_manifold(
 
     A curve is found as the longest path of the minimum spanning tree of the points: it must hold nearly all of them
     and have no large gap, and be longer than the rounding of points found several times. A ring is a curve whose ends
-    are neighbours. It is an attractor if at each point the mode
-    nearest to neutral has |λ − 1| ≤ `marginal` and points along the curve, and the others decay. The test is one of
-    shape, for a sample of points that covers the curve; it is no proof.
+    are neighbors. It is an attractor if at each point the mode nearest to neutral has |λ − 1| ≤ `marginal` and points
+    along the curve, and the others decay. The test is one of shape, for a sample of points that covers the curve; it
+    is no proof.
 
     Parameters
     ----------
     step
-        F(x, u), or F(x), or a network: the next state, or the velocity if ``convention="continuous"``.
+        A `Network`, a function F(x, u) or F(x), or a `networks.Flow`.
     points
-        Fixed or slow points (K, N), at least 5: `FixedPoints.points`, or with `.slow_points` below them.
+        Fixed or slow points (K, N), at least 5: `FixedPoints.points`, or with `.slow_points` below them; or a tree of
+        arrays with the leading axis K.
     inputs
-        Input that is held (I,), or None.
-    convention
-        What the step returns: the next state ("discrete") or dx/dt ("continuous").
+        Input that is held, (I,) or the `input_shape` of a network, or None.
     marginal
-        Largest |λ − 1| (|λ|, for a velocity) of a mode along the curve.
+        Largest |λ − 1| (|λ|, of a flow) of a mode along the curve.
     min_alignment
         Least alignment of that mode with the curve.
 
@@ -88,24 +88,20 @@ def attractor_manifold(
     ValueError
         If there are fewer than 5 points, shapes do not match, or a number is out of range.
     """
-    check_choice("convention", convention, CONVENTIONS)
     check_scalar("marginal", marginal, minimum=0.0)
     check_share("min_alignment", min_alignment)
-    states = as_states("points", points)
+    system, states, given, _ = setting_of("points", step, points, inputs)
     require(len(states) >= _FEWEST_POINTS, f"points must hold at least {_FEWEST_POINTS} states, got {len(states)}")
-    given = as_inputs(inputs, len(states), states.dtype)
-    step = prepared(step)
-    check_step("points", step, states, given)
-    cloud, slopes = np.asarray(states), np.asarray(jacobian(step, states, given))
+    cloud, slopes = np.asarray(states), np.asarray(jacobians(system, states, given))
     check_finite("the Jacobians of step at points", slopes)
     path, steps, ring = _longest_path(cloud)
-    leading, directions, decaying = _slowest_modes(slopes, convention)
+    leading, directions, decaying = _slowest_modes(slopes, is_flow=system.is_flow)
     length = float(steps.sum())
     largest = float(steps.max(initial=0.0))
     resolved = length > _RESOLVED * float(np.finfo(cloud.dtype).eps) ** 0.5 * float(np.abs(cloud).max())
     is_curve = resolved and len(path) >= _CHAIN_SHARE * len(cloud) and largest <= _LONGEST_GAP * length
     alignment = _alignment(cloud[path], directions[path], ring=ring)
-    neutral = np.abs(leading[path] - (convention == "discrete")) <= float(marginal)
+    neutral = np.abs(leading[path] - (not system.is_flow)) <= float(marginal)
     drifting = neutral.mean() >= _CHAIN_SHARE and decaying[path].mean() >= _CHAIN_SHARE
     kind: Literal["line", "ring", "points"] = "points"
     if is_curve and drifting and alignment >= float(min_alignment):
@@ -132,17 +128,16 @@ def _longest_path(cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     return path, steps, len(path) > 3 and bool(distances[first, last] <= 3 * steps.max(initial=0.0))
 
 
-def _slowest_modes(jacobians: np.ndarray, convention: Convention) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _slowest_modes(jacobians: np.ndarray, *, is_flow: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each point: eigenvalue nearest to neutral, its right eigenvector, whether all other modes decay."""
-    neutral = 1 if convention == "discrete" else 0
     values, directions, decaying = [], [], []
     for matrix in jacobians:
-        found = modes(matrix, convention=convention)
-        index = int(np.argmin(np.abs(found.eigenvalues - neutral)))
+        found = modes_of(matrix, 1.0, is_flow=is_flow)
+        index = int(np.argmin(np.abs(found.eigenvalues - (not is_flow))))
         others = np.delete(found.eigenvalues, index)
         values.append(found.eigenvalues[index])
         directions.append(np.real(found.right[:, index]))
-        decaying.append(bool(np.all(np.abs(others) < 1 if convention == "discrete" else np.real(others) < 0)))
+        decaying.append(bool(np.all(growth(others, is_flow=is_flow) < 0)))
     return np.asarray(values), np.asarray(directions), np.asarray(decaying)
 
 

@@ -12,15 +12,15 @@ from fisherjax.networks import ConvolutionalRNN
 NETWORK = "such as networks.ConvolutionalRNN or networks.load_cordsnet make one"
 
 
-def as_pictures(name: str, images: Any, network: ConvolutionalRNN) -> Float[Array, "n height width colours"]:
-    """At least one image of the network's size, as floats (n, height, width, colours)."""
+def as_pictures(name: str, images: Any, network: ConvolutionalRNN) -> Float[Array, "n height width colors"]:
+    """At least one image of the network's size, as floats (n, height, width, colors)."""
     pictures = as_real(name, images, "n " + " ".join(map(str, network.architecture.image_shape)))
     require(len(pictures) > 0, f"{name} must hold at least one image, got shape {pictures.shape}")
     return pictures
 
 
-def as_picture(name: str, image: Any, network: ConvolutionalRNN) -> Float[Array, "height width colours"]:
-    """One image of the network's size, as floats (height, width, colours)."""
+def as_picture(name: str, image: Any, network: ConvolutionalRNN) -> Float[Array, "height width colors"]:
+    """One image of the network's size, as floats (height, width, colors)."""
     return as_real(name, image, " ".join(map(str, network.architecture.image_shape)))
 
 

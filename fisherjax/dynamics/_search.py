@@ -9,8 +9,12 @@ import numpy as np
 import optax
 import optimistix
 from jaxtyping import Array, Float
+from scipy.spatial import KDTree
 
-from ._step import Convention, StepFunction, residual
+from fisherjax._errors import check_scalar
+from fisherjax._types import Scalar
+
+from ._step import Setting, System
 
 _ROUNDING = 8  # times ε and the length of a state: what rounding leaves of F(x) − x
 _SEEN = 1e-2  # largest rounding of a state, in units of one or of the candidates' scale, in which F(x) − x is seen
@@ -24,7 +28,6 @@ class SearchSettings(NamedTuple):
     learning_rate: float
     newton_steps: int
     marquardt_steps: int
-    convention: Convention
 
 
 class Arrivals(NamedTuple):
@@ -47,6 +50,19 @@ class Limit(NamedTuple):
         if not self.by_size:
             return np.full(lengths.shape, self.value)
         return np.maximum(self.value * np.minimum(lengths**2, 1), (_ROUNDING * eps * lengths) ** 2 / 2)
+
+
+def speed_limit(tolerance: Scalar | None, dtype: Any) -> Limit:
+    """The limit that `tolerance` sets; by default the one that the float type resolves."""
+    return limit_of("tolerance", tolerance, 1e-16 if dtype == jnp.float64 else 1e-11, strict=True)
+
+
+def limit_of(name: str, tolerance: Scalar | None, usual: float, *, strict: bool) -> Limit:
+    """The limit that an argument sets, or the usual one by the size of the state."""
+    if tolerance is None:
+        return Limit(usual, by_size=True)
+    check_scalar(name, tolerance, minimum=0.0, strict=strict)
+    return Limit(float(tolerance), by_size=False)
 
 
 class Cloud(NamedTuple):
@@ -80,19 +96,15 @@ def cloud_of(candidates: np.ndarray, outlier_factor: float, eps: float) -> Cloud
 
 
 def search(
-    step: StepFunction,
-    states: Array,
-    inputs: Array | None,
-    settings: SearchSettings,
-    limit: Limit,
-    cloud: Cloud,
-    batch_size: int | None,
+    setting: Setting, settings: SearchSettings, limit: Limit, cloud: Cloud, batch_size: int | None
 ) -> tuple[Arrivals, Cloud]:
+    """Where candidates arrive, and the cloud with the arrivals."""
+    system, states, inputs = setting.system, setting.states, setting.inputs
     size, eps = len(states) if batch_size is None else batch_size, float(jnp.finfo(states.dtype).eps)
     parts = []
     for start in range(0, len(states), size):
         chosen = slice(start, start + size)
-        part = _first_pass(step, states[chosen], None if inputs is None else inputs[chosen], settings)
+        part = _first_pass(system, states[chosen], None if inputs is None else inputs[chosen], settings)
         parts.append(jax.tree.map(np.array, part))
     found = Arrivals(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     begun = np.linalg.norm(np.asarray(states), axis=1)
@@ -109,7 +121,7 @@ def search(
         rows = stubborn[start : start + _MARQUARDT_BLOCK]
         padded = np.resize(rows, _MARQUARDT_BLOCK)
         held = None if inputs is None else inputs[padded]
-        moved, speed = _polish(step, jnp.asarray(found.rest[padded]), held, settings, newton=False)
+        moved, speed = _polish(system, jnp.asarray(found.rest[padded]), held, settings, newton=False)
         moved, speed = np.asarray(moved)[: len(rows)], np.asarray(speed)[: len(rows)]
         better = (speed < found.speed[rows]) | (arrived(moved, speed, rows) & cloud.near(moved))
         found.states[rows[better]] = moved[better]
@@ -121,32 +133,32 @@ def search(
 
 
 @eqx.filter_jit
-def _first_pass(step: StepFunction, states: Array, inputs: Array | None, settings: SearchSettings) -> Arrivals:
-    rest, rest_speed = _descend(step, states, inputs, settings)
-    moved, speed = _polish(step, rest, inputs, settings, newton=True)
+def _first_pass(system: System, states: Array, inputs: Array | None, settings: SearchSettings) -> Arrivals:
+    rest, rest_speed = _descend(system, states, inputs, settings)
+    moved, speed = _polish(system, rest, inputs, settings, newton=True)
     better = speed < rest_speed
     final = jnp.where(better[:, None], moved, rest)
     return Arrivals(final, jnp.where(better, speed, rest_speed), rest, rest_speed)  # pyright: ignore[reportArgumentType]
 
 
-def _speeds(step: StepFunction, states: Array, inputs: Array | None, convention: Convention) -> Array:
+def _speeds(system: System, states: Array, inputs: Array | None) -> Array:
     """Q of every state."""
 
     def one(state: Array, given: Any) -> Array:
-        return jnp.sum(residual(step, state, given, convention) ** 2) / 2
+        return jnp.sum(system.residual(state, given) ** 2) / 2
 
     return jax.vmap(one, in_axes=(0, None if inputs is None else 0))(states, inputs)
 
 
 def _descend(
-    step: StepFunction, states: Array, inputs: Array | None, settings: SearchSettings
+    system: System, states: Array, inputs: Array | None, settings: SearchSettings
 ) -> tuple[Float[Array, "K N"], Float[Array, " K"]]:
     """Adam on the sum of all q, which is Adam on each; keeps the slowest state that each has seen."""
     schedule = optax.cosine_decay_schedule(settings.learning_rate, max(settings.adam_steps, 1))
-    optimiser = optax.adam(schedule)
+    optimizer = optax.adam(schedule)
 
     def total(states: Array) -> tuple[Array, Array]:
-        speeds = _speeds(step, states, inputs, settings.convention)
+        speeds = _speeds(system, states, inputs)
         return jnp.sum(speeds), speeds
 
     def move(carry: Any, _: None) -> tuple[Any, None]:
@@ -155,20 +167,20 @@ def _descend(
         better = speeds < lowest
         best, lowest = jnp.where(better[:, None], states, best), jnp.where(better, speeds, lowest)
         with jax.numpy_dtype_promotion("standard"):
-            updates, moments = optimiser.update(slope, moments)
+            updates, moments = optimizer.update(slope, moments)
         return (states + jnp.asarray(updates).astype(states.dtype), moments, best, lowest), None
 
     with jax.numpy_dtype_promotion("standard"):
-        start = (states, optimiser.init(states), states, _speeds(step, states, inputs, settings.convention))
+        start = (states, optimizer.init(states), states, _speeds(system, states, inputs))
     (last, _, best, lowest), _ = jax.lax.scan(move, start, length=settings.adam_steps)
-    speeds = _speeds(step, last, inputs, settings.convention)
+    speeds = _speeds(system, last, inputs)
     better = speeds < lowest
     return jnp.where(better[:, None], last, best), jnp.where(better, speeds, lowest)
 
 
 @eqx.filter_jit
 def _polish(
-    step: StepFunction, states: Array, inputs: Array | None, settings: SearchSettings, *, newton: bool
+    system: System, states: Array, inputs: Array | None, settings: SearchSettings, *, newton: bool
 ) -> tuple[Float[Array, "K N"], Float[Array, " K"]]:
     """Newton's or Levenberg and Marquardt's method from every state; +∞ for the q of one that left the numbers."""
     precision = float(jnp.finfo(states.dtype).eps) * 4
@@ -179,7 +191,7 @@ def _polish(
         unit = jnp.where((length > 0) & (length < 1), length, 1)
 
         def vanishing(scaled: Array, _: None) -> Array:
-            return residual(step, unit * scaled, given, settings.convention) / unit
+            return system.residual(unit * scaled, given) / unit
 
         if newton:
             solver = optimistix.Newton(precision, precision)
@@ -194,8 +206,41 @@ def _polish(
         return unit * search.value
 
     if newton and not settings.newton_steps:
-        return states, _speeds(step, states, inputs, settings.convention)
+        return states, _speeds(system, states, inputs)
     with jax.numpy_dtype_promotion("standard"):
         moved = jax.vmap(one, in_axes=(0, None if inputs is None else 0))(states, inputs)
-    speeds = _speeds(step, moved, inputs, settings.convention)
+    speeds = _speeds(system, moved, inputs)
     return moved, jnp.where(jnp.isfinite(speeds), speeds, jnp.inf)
+
+
+def merging_distances(arrived: np.ndarray, begun: np.ndarray, cloud: Cloud, limit: Limit) -> tuple[float, float]:
+    """Below which fixed, and slow, points are one: a share of their spread, no less than the limit resolves."""
+    lengths = np.maximum(np.linalg.norm(begun, axis=1), 1e-300)
+    resolved = 10 * float(np.sqrt(2 * np.median(limit.of(lengths, float(np.finfo(begun.dtype).eps)))))
+    within = cloud.spread
+    if len(arrived):
+        within = float(np.sqrt(np.mean(np.sum((arrived - arrived.mean(axis=0)) ** 2, axis=1))))
+    return max(1e-3 * min(cloud.spread, within), resolved), max(1e-3 * cloud.spread, resolved)
+
+
+def unique_rows(
+    states: np.ndarray, speed: np.ndarray, inputs: np.ndarray | None, wanted: np.ndarray, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to keep, lowest speed first, none within `distance` of a better one; and how many rows each stands for."""
+    rows = np.flatnonzero(wanted)
+    rows = rows[np.argsort(speed[rows], kind="stable")]
+    if not rows.size:
+        return rows, np.zeros(0, int)
+    group = np.zeros(len(rows), int)
+    if inputs is not None:
+        group = np.unique(inputs[rows], axis=0, return_inverse=True)[1].reshape(-1)
+    owner = np.full(len(rows), -1)
+    for number in range(group.max() + 1):
+        members = np.flatnonzero(group == number)
+        where = states[rows[members]]
+        for index, close in zip(members, KDTree(where).query_ball_point(where, distance), strict=True):
+            if owner[index] < 0:
+                near = members[close]
+                owner[near[owner[near] < 0]] = index
+    kept, counts = np.unique(owner, return_counts=True)
+    return rows[kept], counts

@@ -1,68 +1,170 @@
-"""A step function with its inputs: what every analysis of dynamics starts from."""
+"""A map or a flow with its states and inputs: what every analysis of dynamics starts from."""
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, require, told
+from fisherjax._errors import check_callable, check_scalar, require, told
 from fisherjax._functions import output_of
-from fisherjax.networks import RecurrentNetwork, resolved
+from fisherjax._types import ArrayLike, Scalar
+from fisherjax.networks import Flow, FlowNetwork, Network, RecurrentNetwork, resolved, runge_kutta
 
-Convention: TypeAlias = Literal["discrete", "continuous"]
+from ._states import FlatStates, Unflatten, as_states, flattened
+
 StepFunction: TypeAlias = Callable[..., Any]
 
-CONVENTIONS = ("discrete", "continuous")
+StepLike: TypeAlias = Network | Flow | StepFunction
+"""What moves a state: a `Network`, a function F(x) or F(x, u) to the next state, or a `networks.Flow` of a velocity.
+
+A `networks.FlowNetwork` and a `networks.Flow` are flows: asked for fixed points, they answer by their velocity. All
+else is a map."""
 
 
-def prepared(step: StepFunction) -> StepFunction:
-    """The step to compute with: a network with its weights worked out, or a function as it is."""
-    check_callable("step", step)
-    return resolved(step) if isinstance(step, RecurrentNetwork) else step
+class System(eqx.Module):
+    """A map or a flow of flat states (N,), ready to compute with."""
+
+    move: StepFunction  # to the next state of a map, to dx/dt of a flow
+    is_flow: bool = eqx.field(static=True)
+
+    def __call__(self, state: Array, inputs: Any = None) -> Array:
+        """F(x, u), or F(x) where there is no input."""
+        return self.move(state) if inputs is None else self.move(state, inputs)
+
+    def residual(self, state: Array, inputs: Array | None = None) -> Array:
+        """What vanishes at a fixed point: F(x, u) − x of a map, the velocity of a flow."""
+        moved = self(state, inputs)
+        return moved if self.is_flow else moved - state
 
 
-def as_states(name: str, states: Any) -> Float[Array, "K N"]:
-    """States as (K, N); one state (N,) becomes (1, N).
+class Setting(NamedTuple):
+    """What an analysis asks, checked: a system, states (K, N) and an input for each, or none."""
+
+    system: System
+    states: Float[Array, "K N"]
+    inputs: Float[Array, "K *I"] | None
+    unflatten: Unflatten | None
+
+
+def setting_of(
+    name: str, step: StepLike, states: Any, inputs: ArrayLike | None = None, *, single: bool = False
+) -> Setting:
+    """A system with its states and inputs; nothing is compiled or run. `name` is the argument that holds the states.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not real numbers, have another number of axes, are none, or are not finite.
+        As `as_states` and `as_inputs`; if the step does not map a state to a state of its shape and type, or
+        `step` is no network, flow or function.
     """
-    array = jnp.atleast_2d(as_real(name, states, "K N", "N"))
-    require(array.size > 0, f"{name} must hold at least one state of at least one unit, got shape {array.shape}")
-    return array
+    flat = as_states(name, states, single=single)
+    given = as_inputs(step, inputs, len(flat.array), flat.array.dtype)
+    _check_step(name, step, flat, given)
+    return Setting(system_of(step, flat.unflatten), flat.array, given, flat.unflatten)
 
 
-def as_inputs(inputs: object, count: int, dtype: Any) -> Float[Array, "K I"] | None:
-    """One input per state (K, I): a single input (I,) is that of all.
+def system_of(step: StepLike, unflatten: Unflatten | None = None) -> System:
+    """The system to compute with: a network with its weights worked out, a flow by its velocity."""
+    move, is_flow = _moving(resolved(step) if isinstance(step, RecurrentNetwork) else step)
+    return System(move if unflatten is None else _OnTrees(move, unflatten), is_flow)
+
+
+def map_of(step: StepLike, unflatten: Unflatten | None, dt: Scalar | None, asker: str) -> System:
+    """The map to iterate: a network's step, a function, or one step of Runge and Kutta's method along a flow.
+
+    Raises
+    ------
+    ValueError
+        If `step` is a `Flow` and `dt` is not said.
+    """
+    if isinstance(step, FlowNetwork):
+        return System(step.step, is_flow=False)
+    system = system_of(step, unflatten)
+    if not system.is_flow:
+        return system
+    if dt is None:
+        raise ValueError(f"dt must be said for a Flow: {asker} iterates a map, its Runge–Kutta step of that length")
+    return System(RungeKuttaStep(system, jnp.asarray(dt)), is_flow=False)
+
+
+def time_step_of(step: StepLike) -> float:
+    """Time from one state of a network to the next; 1 for a function."""
+    return float(step.time_step) if isinstance(step, Network) else 1.0
+
+
+def check_dt(dt: Scalar | None) -> None:
+    """Refuse a time step that is not above 0."""
+    if dt is not None:
+        check_scalar("dt", dt, minimum=0.0, strict=True)
+
+
+class RungeKuttaStep(eqx.Module):
+    """The map that a flow is over a time `dt`, by the Runge–Kutta method of order four."""
+
+    flow: System
+    dt: Array
+
+    def __call__(self, state: Array, inputs: Array | None = None) -> Array:
+        """The state `dt` later; the input lasts throughout."""
+        return runge_kutta(lambda x: self.flow(x, inputs), state, self.dt.astype(state.dtype))
+
+
+class _OnTrees(eqx.Module):
+    """A function of states that are trees, as one of flat states."""
+
+    move: StepFunction
+    unflatten: Unflatten = eqx.field(static=True)
+
+    def __call__(self, state: Array, *inputs: Array) -> Array:
+        return flattened(self.move(self.unflatten(state), *inputs))
+
+
+def as_inputs(step: StepLike, inputs: ArrayLike | None, count: int, dtype: Any) -> Float[Array, "K *I"] | None:
+    """One input per state (K, *I): a single input is that of all.
+
+    Inputs of a network have its `input_shape`; those of a function are vectors (I,).
 
     Raises
     ------
     TypeError, ValueError
-        If they are not finite real numbers, or there is neither one input nor one per state.
+        If they are not finite real numbers, there is neither one input nor one per state, or the network takes none.
     """
     if inputs is None:
         return None
-    array = as_real("inputs", inputs, "I", f"{count} I", dtype=dtype, hint="one input for all states, or one for each")
-    return jnp.broadcast_to(array, (count, array.shape[-1]))
+    one, hint = input_axes(step), "one input for all states, or one for each"
+    array = as_real("inputs", inputs, one, f"{count} {one}", dtype=dtype, hint=hint)
+    rank = len(one.split())
+    return jnp.broadcast_to(array, (count, *array.shape[array.ndim - rank :]))
 
 
-def apply(step: StepFunction, state: Array, inputs: Array | None) -> Array:
-    """F(x, u), or F(x) for a step without input."""
-    return step(state) if inputs is None else step(state, inputs)
+def input_axes(step: StepLike) -> str:
+    """The axes of one input, as the gate for arrays names them.
+
+    Raises
+    ------
+    ValueError
+        If the step of a network takes no input.
+    """
+    if not isinstance(step, Network):
+        return "I"
+    if step.input_shape is None:
+        raise ValueError(f"inputs have no use: the step of this {type(step).__name__} takes none")
+    return " ".join(map(str, step.input_shape))
 
 
-def residual(step: StepFunction, state: Array, inputs: Array | None, convention: Convention) -> Array:
-    """What vanishes at a fixed point: F(x, u) − x of a map, F(x, u) of a velocity."""
-    moved = apply(step, state, inputs)
-    return moved - state if convention == "discrete" else moved
+def _moving(step: StepLike) -> tuple[StepFunction, bool]:
+    """What moves a state, as it was written, and whether it is a velocity."""
+    if isinstance(step, FlowNetwork | Flow):
+        return step.velocity, True
+    return (step.step if isinstance(step, Network) else check_callable("step", step)), False
 
 
-def check_step(name: str, step: StepFunction, states: Float[Array, "K N"], inputs: Float[Array, "K I"] | None) -> None:
-    """Refuse a step that does not map a state to a state of its length and type; nothing is compiled or run.
+def _check_step(name: str, step: StepLike, states: FlatStates, inputs: Float[Array, "K *I"] | None) -> None:
+    """Refuse a step that does not map a state to a state of its shape and type; nothing is compiled or run.
 
     `name` is the argument that holds the states. What a step raises keeps its own words after ours.
 
@@ -73,18 +175,36 @@ def check_step(name: str, step: StepFunction, states: Float[Array, "K N"], input
     ValueError
         If the result has another shape.
     """
-    size = states.shape[1]
-    if isinstance(step, RecurrentNetwork):
-        expected, width = step.state_size, step.num_inputs
+    move, is_flow = _moving(step)
+    size, what = states.array.shape[1], "velocity" if is_flow else "step"
+    if isinstance(step, Network):
+        require(states.unflatten is None, f"{name} of a network must be an array (…, {step.state_size}), not a tree")
+        expected = step.state_size
         require(size == expected, f"{name} must have {expected} numbers per state, as step has; got {size}")
-        given = width if inputs is None else inputs.shape[1]
-        require(given == width, f"inputs must have {width} numbers, as step takes; got {given}")
+    state: Any = jax.ShapeDtypeStruct((size,), states.array.dtype)
+    if states.unflatten is not None:
+        state = jax.eval_shape(states.unflatten.tree_of, state)
     first = () if inputs is None else (inputs[0],)
-    hint = "it needs inputs, which are not given"
-    moved: Any = output_of("step", lambda x, u=None: apply(step, x, u), states[0], *first, hint=hint)
+
+    def moving(*args: Any) -> Any:
+        return move(*args)  # JAX, given a ufunc of NumPy itself, ends with the process
+
+    moved: Any = output_of(what, moving, state, *first, hint="it needs inputs, which are not given")
+    if states.unflatten is not None:
+        _check_tree(what, state, moved)
+        return
     shape, dtype = getattr(moved, "shape", None), getattr(moved, "dtype", None)
     if shape is None:
-        raise TypeError(f"step must return the next state, one array of shape {(size,)}, got {told(moved)}")
-    require(shape == (size,), f"step must map a state {(size,)} to one of its shape, got {shape}")
-    if dtype != states.dtype:
-        raise TypeError(f"step must return the float type of its state, {states.dtype}, but it returns {dtype}")
+        raise TypeError(f"{what} must return the next state, one array of shape {(size,)}, got {told(moved)}")
+    require(shape == (size,), f"{what} must map a state {(size,)} to one of its shape, got {shape}")
+    if dtype != states.array.dtype:
+        raise TypeError(f"{what} must return the float type of its state, {states.array.dtype}, but it returns {dtype}")
+
+
+def _check_tree(what: str, state: Any, moved: Any) -> None:
+    """Refuse a tree that is not like the state."""
+    wanted, found = jax.tree.structure(state), jax.tree.structure(moved)
+    if wanted != found:
+        raise TypeError(f"{what} must return a tree like its state, {wanted}, got {found}")
+    kinds = [[f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)] for tree in (state, moved)]
+    require(kinds[0] == kinds[1], f"{what} must return leaves like those of its state, {kinds[0]}, got {kinds[1]}")

@@ -1,6 +1,6 @@
 """Tangent vectors carried along a trajectory, and how much they grow."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._types import Key
 
-from ._step import StepFunction, apply
+from ._step import System
 
 BLOCKS = 20  # of steps, whose means give the standard error
 
@@ -35,27 +35,30 @@ class Tangents(NamedTuple):
 
 @eqx.filter_jit
 def follow(
-    step: StepFunction,
+    system: System,
     states: Array,
-    inputs: Array | None,
+    inputs: Any,
     key: Key,
     count: int,
     warm_up: Array,
     per_block: Array,
     interval: Array,
 ) -> Tangents:
-    """Ln |R_kk| added up over blocks; ends early where numbers leave the floats or the interval is too long."""
+    """Ln |R_kk| added up over blocks; ends early where numbers leave the floats or the interval is too long.
+
+    Inputs are (T, …), or a tree of such, of which the last holds for all later steps.
+    """
     total = warm_up + BLOCKS * per_block
 
-    def push(state: Array, tangents: Array, given: Array | None) -> tuple[Array, Array]:
-        moved, derivative = jax.linearize(lambda x: apply(step, x, given), state)
+    def push(state: Array, tangents: Array, given: Any) -> tuple[Array, Array]:
+        moved, derivative = jax.linearize(lambda x: system(x, given), state)
         return moved, jax.vmap(derivative, in_axes=1, out_axes=1)(tangents)
 
     def going(run: Tangents) -> Array:
         return (run.step < total) & ~run.coarse & run.finite & run.smooth
 
     def move(run: Tangents) -> Tangents:
-        given = None if inputs is None else inputs[jnp.minimum(run.step, len(inputs) - 1)]
+        given = input_at(inputs, run.step)
         states, tangents = jax.vmap(push, in_axes=(0, 0, None))(run.states, run.tangents, given)
         done = run.step + 1
         averaged = run.step >= warm_up
@@ -99,6 +102,11 @@ def follow(
         states, jnp.zeros(trials, int), extents, no, yes, yes,
     )  # fmt: skip
     return jax.lax.while_loop(going, move, start)
+
+
+def input_at(inputs: Any, time: Array | int) -> Any:
+    """The input of a step, the last one where there are no more."""
+    return jax.tree.map(lambda one: one[jnp.minimum(time, len(one) - 1)], inputs)
 
 
 def _decomposed(tangents: Array) -> tuple[Array, Array, Array, Array, Array]:

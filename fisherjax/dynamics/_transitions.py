@@ -9,14 +9,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._errors import check_confidence, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Scalar
+from fisherjax._types import ArrayLike, Key, Scalar
+from fisherjax.networks import Network
 from fisherjax.numerics import full_precision
 
 from ._fixed_points import FixedPoints
-from ._jacobian import jacobian
+from ._jacobian import jacobians
 from ._shares import share_error, share_interval
-from ._stability import effective_marginal, stability_at
-from ._step import StepFunction, apply, as_inputs, as_states, check_step, prepared
+from ._stability import Stability, effective_marginal, sorted_eigenvalues, stability_of
+from ._step import Setting, StepLike, System, check_dt, map_of, setting_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -27,23 +28,24 @@ _FAR = 1e-3  # of the scale of states and noise: a point that one step moves far
 
 @full_precision
 def transition_graph(
-    step: StepFunction,
+    step: StepLike,
     points: FixedPoints | Any,
-    inputs: object = None,
+    inputs: ArrayLike | None = None,
     *,
     key: Key,
-    noise_std: Scalar,
+    noise_std: Scalar | None = None,
     num_trials: int = 200,
     noise_steps: int = 1,
     relax_steps: int = 1000,
     distance: Scalar | None = None,
     confidence: float = 0.95,
+    dt: Scalar | None = None,
 ) -> "nx.DiGraph":
-    """Probabilities that noise takes the state from one fixed point of a map to another.
+    """Probabilities that noise takes the state from one fixed point to another.
 
     From every point, `num_trials` trajectories take `noise_steps` steps x ← F(x, u) + σ ξ and then relax without
     noise for `relax_steps`. A trial counts for the nearest point p (at the same input) that has no growing mode if it
-    is where the point's own linearisation carries it in: ‖F(x) − p − J (x − p)‖ ≤ ½ (1 − ρ) ‖x − p‖ in each of the
+    is where the point's own linearization carries it in: ‖F(x) − p − J (x − p)‖ ≤ ½ (1 − ρ) ‖x − p‖ in each of the
     last steps, J the Jacobian at p and ρ < 1 its spectral radius, or if it is there but for rounding. This asks no
     other point how far is near. All other trials go to the node "elsewhere": those that diverge, rest at a point that
     is not listed or not stable, or still move, on a cycle or for want of `relax_steps`.
@@ -51,21 +53,25 @@ def transition_graph(
     Parameters
     ----------
     step
-        F(x, u), or F(x), or a network: the next state.
+        A `Network`, whose step is iterated (that of a `FlowNetwork` too); a function F(x, u) or F(x); or a
+        `networks.Flow`, by Runge–Kutta steps of length `dt`. Of a flow, kinds are those of its equilibria.
     points
-        `FixedPoints`, or states (K, N) that are fixed points.
+        `FixedPoints`, or states (K, N) that are fixed points, or a tree of arrays with the leading axis K.
     inputs
-        Input that is held, (I,) or (K, I); that of the `FixedPoints` by default.
+        Input that is held, (I,) or the `input_shape` of a network, or one per point with the leading axis K; that of
+        the `FixedPoints` by default.
     key
         JAX random key.
     noise_std
-        σ per step.
+        σ that each step adds to the state; by default a network's own noise, which its step takes in its own way.
     num_trials, noise_steps, relax_steps
         Trajectories per point, steps with noise, steps without.
     distance
         Count a trial instead for the nearest point without growing modes that is at most so far away in the end.
     confidence
         Coverage of the intervals.
+    dt
+        Length of a step along a `Flow`.
 
     Returns
     -------
@@ -84,28 +90,30 @@ def transition_graph(
     import networkx as nx  # noqa: PLC0415
 
     known = points if isinstance(points, FixedPoints) else None
+    given_inputs = known.inputs if known is not None and inputs is None else inputs
+    setting = setting_of("points", step, points if known is None else known.states, given_inputs)
     require(
-        known is None or known.convention == "discrete",
-        "points are those of a velocity, and transition_graph iterates a map: give one step of an integrator, and "
-        "fixed points of that",
+        known is None or known.is_flow == setting.system.is_flow,
+        "points are those of a flow, and transition_graph iterates a map of this step: give networks.Flow(velocity), "
+        "or fixed points of the map",
     )
-    states = as_states("points", known.points if known is not None else points)
-    given = as_inputs(known.inputs if known is not None and inputs is None else inputs, len(states), states.dtype)
     key = check_key("key", key)
-    check_scalar("noise_std", noise_std, minimum=0.0)
+    if noise_std is not None:
+        check_scalar("noise_std", noise_std, minimum=0.0)
     num_trials = check_integer("num_trials", num_trials, minimum=1)
     noise_steps = check_integer("noise_steps", noise_steps, minimum=1)
     relax_steps = check_integer("relax_steps", relax_steps, minimum=0)
     confidence = check_confidence(confidence)
     if distance is not None:
         check_scalar("distance", distance, minimum=0.0)
-    step = prepared(step)
-    check_step("points", step, states, given)
-    targets = _targets(step, states, given, float(noise_std), certified=known is not None and inputs is None)
+    check_dt(dt)
+    scale, states, given = _noise_scale(step, noise_std), setting.states, setting.inputs
+    moving = map_of(step, setting.unflatten, dt, "transition_graph")
+    targets = _targets(setting, moving, scale, certified=known is not None and inputs is None)
     ends = _relax(
-        step, states, given, key, jnp.asarray(noise_std, states.dtype), targets.points, targets.margin, targets.open,
+        moving, states, given, key, jnp.asarray(scale, states.dtype), targets.points, targets.margin, targets.open,
         None if distance is None else jnp.asarray(distance, states.dtype), num_trials, noise_steps,
-        jnp.asarray(relax_steps),
+        jnp.asarray(relax_steps), own_noise=noise_std is None,
     )  # fmt: skip
     nearest, arrived, diverged, rested = (np.asarray(part) for part in ends)
     graph = nx.DiGraph()
@@ -121,6 +129,15 @@ def transition_graph(
             why = {"diverged": fled, "rested": still, "moved": int(away.sum()) - fled - still}
             graph.add_edge(source, "elsewhere", **_facts(int(away.sum()), num_trials, confidence), **why)
     return graph
+
+
+def _noise_scale(step: StepLike, noise_std: Scalar | None) -> float:
+    """σ, or the size of a network's own."""
+    if noise_std is not None:
+        return float(noise_std)
+    if not isinstance(step, Network):
+        raise ValueError("noise_std must be given unless step is a network, which has noise of its own")
+    return float(jnp.sqrt(jnp.mean(jnp.square(step.noise_std))))
 
 
 def _facts(count: int, trials: int, confidence: float) -> dict[str, int | float]:
@@ -139,9 +156,10 @@ class _Targets(NamedTuple):
     kind: tuple[str, ...]
 
 
-def _targets(step: StepFunction, states: Array, inputs: Array | None, noise_std: float, *, certified: bool) -> _Targets:
+def _targets(setting: Setting, moving: System, noise_std: float, *, certified: bool) -> _Targets:
+    _, states, inputs, _ = setting
     where, held = np.asarray(states), None if inputs is None else np.asarray(inputs)
-    moved = np.asarray(_moved(step, states, inputs))
+    moved = np.asarray(_moved(moving, states, inputs))
     residuals = np.linalg.norm(moved - where, axis=1)
     if not certified:
         scale = np.maximum(np.linalg.norm(where, axis=1), noise_std * where.shape[1] ** 0.5)
@@ -150,13 +168,17 @@ def _targets(step: StepFunction, states: Array, inputs: Array | None, noise_std:
             raise ValueError(
                 f"points must be fixed points, but one step moves number {wrong[0]} by {residuals[wrong[0]]:.3g}"
             )
-    slopes = np.asarray(jacobian(step, states, inputs))
-    values, stability = stability_at(slopes, "discrete", effective_marginal(0.0, states.dtype))
-    margin = np.where(stability.is_stable, 1 - np.abs(values[:, 0]), 0)
+    slopes = np.asarray(jacobians(moving, states, inputs))
+    radii = np.abs(sorted_eigenvalues(slopes, is_flow=False)[:, 0])
+    stability = _stability(setting, slopes)
+    margin = np.where(stability.is_stable, np.maximum(1 - radii, 0), 0)
     better = where.copy()
     for index in np.flatnonzero(stability.is_stable):
         better[index] += np.linalg.solve(np.eye(where.shape[1]) - slopes[index], moved[index] - where[index])
-    alike = np.ones((len(where),) * 2, bool) if held is None else (held[:, None] == held).all(axis=-1)
+    alike = np.ones((len(where),) * 2, bool)
+    if held is not None:
+        flat = held.reshape(len(held), -1)
+        alike = (flat[:, None] == flat).all(axis=-1)
     return _Targets(
         jnp.asarray(better, states.dtype),
         jnp.asarray(margin, states.dtype),
@@ -166,14 +188,22 @@ def _targets(step: StepFunction, states: Array, inputs: Array | None, noise_std:
     )
 
 
+def _stability(setting: Setting, slopes: Float[np.ndarray, "K N N"]) -> Stability:
+    """Stability of the points: of a map by the Jacobians of its step, of a flow by those of its velocity."""
+    system, states, inputs, _ = setting
+    is_flow = system.is_flow
+    values = sorted_eigenvalues(np.asarray(jacobians(system, states, inputs)) if is_flow else slopes, is_flow=is_flow)
+    return stability_of(values, effective_marginal(0.0, states.dtype), is_flow=is_flow)
+
+
 @eqx.filter_jit
-def _moved(step: StepFunction, states: Array, inputs: Array | None) -> Array:
-    return jax.vmap(lambda x, u: apply(step, x, u), in_axes=(0, None if inputs is None else 0))(states, inputs)
+def _moved(system: System, states: Array, inputs: Array | None) -> Array:
+    return jax.vmap(system, in_axes=(0, None if inputs is None else 0))(states, inputs)
 
 
 @eqx.filter_jit
 def _relax(
-    step: StepFunction,
+    system: System,
     starts: Array,
     inputs: Array | None,
     key: Key,
@@ -185,14 +215,20 @@ def _relax(
     num_trials: int,
     noise_steps: int,
     relax_steps: Array,
+    *,
+    own_noise: bool,
 ) -> tuple[Int[Array, "K trials"], Bool[Array, "K trials"], Bool[Array, "K trials"], Bool[Array, "K trials"]]:
     """Nearest point that every trajectory can end at, whether it does, whether it diverged, and whether it rests."""
     states = jnp.repeat(starts[:, None], num_trials, axis=1)
-    over_trials = jax.vmap(lambda x, u: apply(step, x, u), in_axes=(0, None))
-    move = jax.vmap(over_trials, in_axes=(0, None if inputs is None else 0))
+    by_point = None if inputs is None else 0
+    move = jax.vmap(jax.vmap(system, in_axes=(0, None)), in_axes=(0, by_point))
 
     def kick(states: Array, step_key: Key) -> tuple[Array, None]:
-        return move(states, inputs) + noise_std * jax.random.normal(step_key, states.shape, states.dtype), None
+        noise = jax.random.normal(step_key, states.shape, states.dtype)
+        if own_noise:
+            noisy = jax.vmap(jax.vmap(system.move, in_axes=(0, None, 0)), in_axes=(0, by_point, 0))
+            return noisy(states, inputs, noise), None
+        return move(states, inputs) + noise_std * noise, None
 
     states = jax.lax.scan(kick, states, jax.random.split(key, noise_steps))[0]
     states = jax.lax.fori_loop(0, relax_steps, lambda _, x: move(x, inputs), states)

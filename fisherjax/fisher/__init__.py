@@ -3,12 +3,6 @@
 from ._closure import ClosureMoments, closure_curve, closure_moments
 from ._continuous import continuous_curve
 from ._continuous_simulated import simulated_continuous_curve
-from ._convolutional import (
-    ConvolutionalInformation,
-    channel_means,
-    convolutional_information,
-    simulated_convolutional_information,
-)
 from ._cramer_rao import CramerRao, cramer_rao
 from ._curve import FisherCurve
 from ._decoder import decoder
@@ -17,6 +11,7 @@ from ._direct import direct, shuffled
 from ._eigendistortions import Eigendistortion, eigendistortions
 from ._estimate import Diagnosis, FisherEstimate
 from ._gaussian import gaussian_information, optimal_decoder, sensitivity_index
+from ._linearized import linearized_curve
 from ._meanfield import meanfield_curve, operator_curve
 from ._memory import memory_curve, memory_matrix, total_memory
 from ._pathwise import pathwise
@@ -30,7 +25,6 @@ from ._total import gaussian_total
 __all__ = [
     "AssumptionWarning",
     "ClosureMoments",
-    "ConvolutionalInformation",
     "CramerRao",
     "Diagnosis",
     "Eigendistortion",
@@ -39,11 +33,9 @@ __all__ = [
     "InformationProfile",
     "InformationScaling",
     "bootstrap",
-    "channel_means",
     "closure_curve",
     "closure_moments",
     "continuous_curve",
-    "convolutional_information",
     "cramer_rao",
     "decoder",
     "direct",
@@ -55,6 +47,7 @@ __all__ = [
     "information_profile",
     "information_scaling",
     "jackknife",
+    "linearized_curve",
     "meanfield_curve",
     "memory_curve",
     "memory_matrix",
@@ -64,7 +57,6 @@ __all__ = [
     "sensitivity_index",
     "shuffled",
     "simulated_continuous_curve",
-    "simulated_convolutional_information",
     "simulated_curve",
     "total_memory",
 ]

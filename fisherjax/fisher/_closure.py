@@ -1,6 +1,8 @@
 """Moment closure of one given network: its mean, covariance and information, differentiable in every weight."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -8,23 +10,34 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, is_traced, warn
-from fisherjax._types import Result, Scalar, Stimulus
-from fisherjax.connectivity import GainMatrix
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
+from fisherjax._errors import check_choice, check_flag, check_integer, is_traced, warn
+from fisherjax._types import Record, Stimulus
+from fisherjax.networks import (
+    READINGS,
+    RNN,
+    FlowNetwork,
+    Protocol,
+    RateNetwork,
+    check_reading,
+    populations_read,
+)
+from fisherjax.numerics import Devices, full_precision, on_devices, spread_map, with_slopes
 from fisherjax.simulate import check_allocation, map_length
 
-from ._closure_step import LIMIT, State, closure_scan
-from ._curve import FisherCurve, as_draws, mean_curve, pulse, sizes_of
+from ._closure_flow import flow_scan
+from ._closure_step import LIMIT, State, closure_scan, value_moments
+from ._curve import FisherCurve, as_networks, check_noise, mean_curve
 from ._gaussian import FORMS, by_group
-from ._meanfield import check_noise
+from ._smooth_protocol import check_entry
+
+CLOSED = (RateNetwork, RNN, FlowNetwork)
+ClosedNetwork: TypeAlias = RateNetwork | RNN | FlowNetwork
 
 _LIVE_MATRICES = 16  # N × N arrays that one step of value and sensitivity keeps alive
 _JUDGING_MATRICES = 6  # and those that its account of what it leaves out adds
 
 
-class ClosureMoments(Result):
+class ClosureMoments(Record):
     """Mean and covariance of the state at times 1…T, and their derivatives in K stimulus parameters."""
 
     times: Float[Array, " T"]
@@ -36,17 +49,13 @@ class ClosureMoments(Result):
 
 @full_precision
 def closure_curve(
-    weights: object,
+    network: ClosedNetwork | Sequence[ClosedNetwork],
     *,
     stimulus: Stimulus,
-    noise_std: Scalar,
     num_steps: int,
-    input_vector: object,
     form: str = "linear",
-    nonlinearity: object = "tanh",
-    observation_noise_std: Scalar = 0.0,
-    sustained_input: object = None,
-    gain_matrix: GainMatrix | None = None,
+    protocol: Protocol = "pulse",
+    read: Literal["state", "output"] = "state",
     mehler_order: int = 3,
     third_cumulants: bool = True,
     devices: Devices = None,
@@ -78,33 +87,28 @@ def closure_curve(
     8 % too high at g = 1.3, and 23 % at g = 1.5, which `.model_error` does not count.
 
     Cost: eight N × N products per step, value and sensitivity together (four without third cumulants), two and a
-    Cholesky factor for the account of what is left out; the steps are rematerialised, so that a gradient in J keeps
+    Cholesky factor for the account of what is left out; the steps are rematerialized, so that a gradient in J keeps
     about 4 N² numbers per step.
 
     Parameters
     ----------
-    weights
-        J (N, N), or several draws (draws, N, N), which are averaged.
+    network
+        A `RateNetwork`, an `RNN` (its current is closed), or a `FlowNetwork`; or several draws of one, which are
+        averaged. Of other networks there is no closure: use `linearized_curve` or `simulated_curve`.
     stimulus
         θ, scalar, or (K,) for a Fisher matrix.
-    noise_std
-        σ, process noise. May be 0 only with observation noise.
     num_steps
         Number of steps T.
-    input_vector
-        w (N,), or (N, K) for a vector stimulus: x(0) = w θ.
     form
         ``"linear"``: ∂mᵀΣ⁻¹∂m, noise correlations counted, what a linear read-out reaches.
         ``"independent"``: Σ_i ∂m_i²/Σ_ii, correlations ignored (the diagonal form, what the large-N theory
         predicts). ``"total"``: linear + ½ tr[(Σ⁻¹∂Σ)²], what a Gaussian state would hold.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
-    observation_noise_std
-        σ_obs, noise added to what is read out.
-    sustained_input
-        b (N,), added at every step.
-    gain_matrix
-        Structure that divides the units into populations, for information by population; one if absent.
+    protocol
+        How the stimulus enters: ``"pulse"``, ``"sustained"``, or a function θ ↦ inputs (T, I).
+    read
+        What is read: the ``"state"``, or the ``"output"`` of a trained network.
     mehler_order
         Terms of Mehler's series between two units.
     third_cumulants
@@ -121,42 +125,39 @@ def closure_curve(
     Raises
     ------
     ValueError
-        If both noise levels vanish, an argument has the wrong shape, sign or value, or there are fewer devices.
+        If the network has no noise, an argument has the wrong shape, sign or value, or there are fewer devices.
+    TypeError
+        If the network is of another kind.
     """
     check_choice("form", form, FORMS)
-    check_noise(noise_std, observation_noise_std)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     closure = (check_integer("mehler_order", mehler_order, minimum=1), check_flag("third_cumulants", third_cumulants))
-    draws = as_draws(weights)
-    network = RateNetwork(
-        draws[0],
-        input_vector,
-        noise_std=noise_std,
-        observation_noise_std=observation_noise_std,
-        sustained_input=sustained_input,
-        nonlinearity=nonlinearity,
-    )
-    theta, units = pulse(network, stimulus), network.num_units
-    sizes = sizes_of(gain_matrix, units)
-    live = (_LIVE_MATRICES * (1 + theta.size) + _JUDGING_MATRICES) * units**2 * draws.dtype.itemsize
+    drawn = as_networks(network, CLOSED)
+    first = drawn[0]
+    check_noise(first)
+    theta = check_entry(first, protocol, stimulus, num_steps)
+    check_choice("read", read, READINGS)
+    size, units = check_reading(first, read), first.state_size
+    how = _How(protocol, read, num_steps, form, closure, populations_read(first, read, size))
+    live = (_LIVE_MATRICES * (1 + theta.size) + _JUDGING_MATRICES) * units**2 * first.dtype.itemsize
     with on_devices(devices):
-        curve, neglected = _closure_curve(
-            network, draws, theta, num_steps, form, sizes, closure, map_length(len(draws), live)
-        )
+        curve, neglected = _closure_curve(drawn, theta, how, map_length(len(drawn), live))
     _warn_where_it_ends("Fisher information is not finite", curve.total, neglected)
     return curve
 
 
 @full_precision
 def closure_moments(
-    network: RateNetwork,
+    network: ClosedNetwork,
     *,
     stimulus: Stimulus,
     num_steps: int,
+    protocol: Protocol = "pulse",
+    read: Literal["state", "output"] = "state",
     mehler_order: int = 3,
     third_cumulants: bool = True,
 ) -> ClosureMoments:
-    """Mean and covariance of a network's state under the closure, with derivatives in the stimulus.
+    """Mean and covariance of what is read of a network under the closure, with derivatives in the stimulus.
 
     What `closure_curve` computes its information from; the locally optimal read-out at step t is
     `optimal_decoder(moments.mean_slope[t, 0], moments.covariance[t])`. Observation noise is not included.
@@ -164,11 +165,13 @@ def closure_moments(
     Parameters
     ----------
     network
-        The network, N units.
+        A `RateNetwork`, an `RNN` or a `FlowNetwork`.
     stimulus
         θ, scalar, or (K,).
     num_steps
         Number of steps T.
+    protocol, read
+        As of `closure_curve`.
     mehler_order
         Terms of Mehler's series between two units.
     third_cumulants
@@ -179,13 +182,14 @@ def closure_moments(
     ValueError
         If the stimulus does not match the network, or the result would not fit into memory.
     """
-    check_instance("network", network, RateNetwork, "networks.RateNetwork(weights, input_vector, noise_std=…)")
+    (network,) = as_networks((network,), CLOSED)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     closure = (check_integer("mehler_order", mehler_order, minimum=1), check_flag("third_cumulants", third_cumulants))
-    theta = pulse(network, stimulus)
-    shape = (num_steps * (1 + theta.size), network.num_units, network.num_units)
-    check_allocation("covariances", shape, network.weights.dtype)
-    moments, neglected = _closure_moments(network, theta, num_steps, closure)
+    theta = check_entry(network, protocol, stimulus, num_steps)
+    check_choice("read", read, READINGS)
+    size = check_reading(network, read)
+    check_allocation("covariances", (num_steps * (1 + theta.size), size, size), network.dtype)
+    moments, neglected = _closure_moments(network, theta, _How(protocol, read, num_steps, "total", closure, (size,)))
     _warn_where_it_ends("the moments are not finite", moments.mean, neglected)
     return moments
 
@@ -211,37 +215,80 @@ def _warn_where_it_ends(what: str, values: Array, neglected: Float[Array, "*draw
     warn(f"{what} from time {first + 1} on: {reason}")
 
 
-@jax.jit(static_argnums=(2, 3))
-def _closure_moments(
-    network: RateNetwork, theta: Array, num_steps: int, closure: tuple[int, bool]
-) -> tuple[ClosureMoments, Float[Array, " T"]]:
-    moments, neglected = closure_scan(network, theta, num_steps, closure, lambda state, slope: (*state[:2], *slope[:2]))
-    return ClosureMoments(jnp.arange(1, num_steps + 1, dtype=theta.dtype), *moments), neglected
+@eqx.filter_jit
+def _closure_moments(network: ClosedNetwork, theta: Array, how: "_How") -> tuple[ClosureMoments, Float[Array, " T"]]:
+    moments, neglected = _scan(network, theta, how, lambda *moments: moments)
+    times = network.time_step * jnp.arange(1, how.num_steps + 1, dtype=theta.dtype)
+    return ClosureMoments(times, *moments), neglected
 
 
-@jax.jit(static_argnums=(3, 4, 5, 6, 7))
+@eqx.filter_jit
 def _closure_curve(
-    network: RateNetwork,
-    draws: Array,
-    theta: Array,
-    num_steps: int,
-    form: str,
-    sizes: tuple[int, ...],
-    closure: tuple[int, bool],
-    batch_size: int,
+    drawn: Sequence[ClosedNetwork], theta: Array, how: "_How", batch_size: int
 ) -> tuple[FisherCurve, Float[Array, "draws T"]]:
-    def measure(weights: Array, network: RateNetwork, theta: Array) -> tuple[Float[Array, "T groups K K"], Array]:
-        observed = network.observation_noise_std**2 * jnp.eye(network.num_units, dtype=theta.dtype)
+    def measure(network: ClosedNetwork, theta: Array) -> tuple[Array, Array]:
+        observed = network.observation_noise_std**2
 
-        def read_out(state: State, slope: State) -> Float[Array, "groups K K"]:
-            return by_group(slope.mean, state.covariance + observed, slope.covariance, form, sizes)
+        def read_out(mean: Array, covariance: Array, slope: Array, change: Array) -> Float[Array, "groups K K"]:
+            noise = observed * jnp.eye(len(mean), dtype=mean.dtype)
+            return by_group(slope, covariance + noise, change, how.form, how.sizes)
 
-        drawn = eqx.tree_at(lambda tree: tree.weights, network, weights)
-        return closure_scan(drawn, theta, num_steps, closure, read_out)
+        return _scan(network, theta, how, read_out)
 
-    if len(draws) > 1:
-        values, neglected = spread_map(measure, draws, network, theta, batch_size=batch_size)
+    if len(drawn) > 1:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
+        values, neglected = spread_map(measure, stacked, theta, batch_size=batch_size)
     else:
-        values, neglected = jax.tree.map(lambda part: part[None], measure(draws[0], network, theta))
-    curve = mean_curve(values, form, scalar=theta.ndim == 0)
+        values, neglected = jax.tree.map(lambda part: part[None], measure(drawn[0], theta))
+    steps = tuple(range(1, how.num_steps + 1))
+    curve = mean_curve(values, how.form, steps, scalar=theta.ndim == 0, time_step=drawn[0].time_step)
     return dataclasses.replace(curve, model_error=jnp.mean(neglected, axis=0)), neglected
+
+
+class _How(NamedTuple):
+    """What of a closure is fixed when it is compiled."""
+
+    protocol: Protocol
+    read: str
+    num_steps: int
+    form: str
+    closure: tuple[int, bool]
+    sizes: tuple[int, ...]
+
+
+def _scan(
+    network: ClosedNetwork, theta: Array, how: _How, read_out: Callable[..., Any]
+) -> tuple[Any, Float[Array, " T"]]:
+    """`read_out(mean, covariance, mean slope, covariance slope)` of what is read, at every step."""
+    moments = _read_moments(network, how)
+
+    def seen(state: State, slope: State) -> Any:
+        (mean, covariance), (change, covariance_change) = with_slopes(moments, (state,), (slope,))
+        return read_out(mean, covariance, change, covariance_change)
+
+    if isinstance(network, FlowNetwork):
+        return flow_scan(network, how.protocol, theta, how.num_steps, seen)
+    return closure_scan(network, how.protocol, theta, how.num_steps, how.closure, seen)
+
+
+def _read_moments(network: ClosedNetwork, how: _How) -> Callable[[State], tuple[Array, Array]]:
+    """Mean and covariance of what is read, from the moments of the current."""
+
+    def of_current(state: State) -> tuple[Array, Array]:
+        return state.mean, state.covariance
+
+    def of_rates(state: State) -> tuple[Array, Array]:
+        return value_moments(network.nonlinearity, how.closure[0], state)
+
+    if not isinstance(network, RNN):
+        return of_current
+    if how.read == "state":
+        return of_current if network.activation == "inside" else of_rates
+    weights, bias = network.output_weights, network.output_bias
+
+    def of_output(state: State) -> tuple[Array, Array]:
+        mean, covariance = of_rates(state)
+        outputs = weights @ mean
+        return outputs if bias is None else outputs + bias, weights @ covariance @ weights.T
+
+    return of_output

@@ -1,6 +1,5 @@
 """One step of the moment closure, and the closure's own account of what it leaves out."""
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import AXES, Nonlinearity, spread
+from fisherjax.networks import RNN, Protocol, RateNetwork, current_network, entered
+from fisherjax.numerics import AXES, Nonlinearity, directions_of, spread, with_slopes
 
 LIMIT = 0.1
 """Relative change of the information by what is left out, added up over steps, at which a closure ends.
@@ -38,7 +37,8 @@ class Validity(NamedTuple):
 
 
 def closure_scan(
-    network: RateNetwork,
+    network: RateNetwork | RNN,
+    protocol: Protocol,
     theta: Array,
     num_steps: int,
     closure: tuple[int, bool],
@@ -46,60 +46,83 @@ def closure_scan(
 ) -> tuple[Any, Float[Array, " T"]]:
     """`read_out(state, slope)` at every step, NaN from the first failure on, and what was neglected until then.
 
-    `slope` is the state's derivative, one row per parameter. After a failure the last good state is carried on, so
-    that gradients of earlier steps stay finite.
+    State is that of the current; `slope` is its derivative, one row per parameter. After a failure the last good state
+    is carried on, so that gradients of earlier steps stay finite.
     """
-    directions = jnp.eye(max(1, theta.size), dtype=theta.dtype).reshape(-1, *theta.shape)
+    current = current_network(network)
     mehler_order, third_cumulants = closure
 
-    def start(theta: Array) -> State:
-        mean = network.mean_step(network.initial_state(theta))
-        eye = jnp.eye(network.num_units, dtype=theta.dtype)
-        return State(mean, network.noise_std**2 * eye, 0 * eye if third_cumulants else None)
+    def start(theta: Array) -> tuple[State, Array | None]:
+        before, inputs = entered(network, protocol, theta, num_steps)
+        rates = network.rates(before) if isinstance(network, RNN) else network.nonlinearity(before)
+        mean = current.received(rates, None if inputs is None else inputs[0])
+        eye = jnp.eye(current.num_units, dtype=theta.dtype)
+        pushes = None if inputs is None else (inputs @ current.input_vector.reshape(current.num_units, -1).T)[1:]
+        return State(mean, current.noise_std**2 * eye, 0 * eye if third_cumulants else None), pushes
 
     def seen(carry: tuple[State, State, Validity]) -> tuple[Any, Array]:
         state, slope, validity = carry
         values = jax.tree.map(lambda part: jnp.where(validity.failed, jnp.nan, part), read_out(state, slope))
         return values, validity.neglected
 
+    def advance(state: State, push: Array | None) -> State:
+        moved = _step(current, mehler_order, state)
+        return moved if push is None else moved._replace(mean=moved.mean + push)
+
     @jax.checkpoint
-    def step(carry: tuple[State, State, Validity], _: None) -> tuple[tuple[State, State, Validity], Any]:
+    def step(carry: tuple[State, State, Validity], now: Any) -> tuple[tuple[State, State, Validity], Any]:
         state, slope, validity = carry
-        advance = functools.partial(_step, network, mehler_order)
-        new = jax.vmap(lambda tangent: jax.jvp(advance, (state,), (tangent,)), out_axes=(None, 0))(slope)
-        fixed = jax.lax.stop_gradient((network, validity, (state, slope), new))
+        push, push_slope = now
+        new = with_slopes(advance, (state, push), (slope, push_slope))
+        fixed = jax.lax.stop_gradient((current, validity, (state, slope), new))
         validity = _judged(*fixed)
         kept = jax.tree.map(lambda old, part: jnp.where(validity.failed, old, part), (state, slope), new)
         return (*kept, validity), seen(carry)
 
-    first, slope = jax.vmap(lambda tangent: jax.jvp(start, (theta,), (tangent,)), out_axes=(None, 0))(directions)
+    (first, pushes), (slope, push_slopes) = with_slopes(start, (theta,), (directions_of(theta),))
+    if push_slopes is not None:
+        push_slopes = jnp.moveaxis(push_slopes, 1, 0)
     zero = jnp.zeros((), theta.dtype)
     validity = Validity(0 * first.covariance, zero, ~(_finite(first) & _finite(slope)))
+    begun = (first, slope, jax.lax.stop_gradient(validity))
     # the state after the last step is not read out, so it is not computed either
-    carry, values = jax.lax.scan(step, (first, slope, jax.lax.stop_gradient(validity)), length=num_steps - 1)
+    carry, values = jax.lax.scan(step, begun, (pushes, push_slopes), length=num_steps - 1)
     return jax.tree.map(lambda rows, row: jnp.concatenate([rows, row[None]]), values, seen(carry))
 
 
 def _step(network: RateNetwork, mehler_order: int, state: State) -> State:
     mean, covariance, third = state
-    phi, weights = network.nonlinearity, network.weights
-    weights = spread(weights, AXES)
+    weights = spread(network.weights, AXES)
+    response, slopes, values = _values(network.nonlinearity, mehler_order, state)
+    next_third = None
+    if third is not None:
+        next_third = weights**2 @ _value_cumulants(network.nonlinearity, mean, covariance, third, slopes) @ weights.T
+    values = spread(values, AXES)
+    following = spread(weights @ values, AXES) @ weights.T
+    noise = network.noise_std**2 * jnp.eye(network.num_units, dtype=mean.dtype)
+    following = spread((following + following.T) / 2 + noise, AXES)
+    return State(weights @ response + network.sustained_input, following, next_third)
+
+
+def value_moments(phi: Nonlinearity, mehler_order: int, state: State) -> tuple[Float[Array, " N"], Float[Array, "N N"]]:
+    """Mean and covariance of φ(x)."""
+    response, _, values = _values(phi, mehler_order, state)
+    return response, values
+
+
+def _values(phi: Nonlinearity, mehler_order: int, state: State) -> tuple[Array, list[Array], Array]:
+    """E φ, E φ^(k), and the covariance of φ between all units."""
+    mean, covariance, third = state
     variance = jnp.diagonal(covariance)
     response, *slopes = phi.derivative_means(mean, variance, max(mehler_order, 2))
     values = jnp.zeros_like(covariance)
     for order in range(mehler_order, 0, -1):
         slope = slopes[order - 1]
         values = covariance * (slope[:, None] * slope / math.factorial(order) + values)
-    next_third = None
     if third is not None:
         skew = third * slopes[1][:, None] * slopes[0]
         values += (skew + skew.T) / 2
-        next_third = weights**2 @ _value_cumulants(phi, mean, covariance, third, slopes) @ weights.T
-    values = spread(_with_diagonal(values, phi.value_variance(mean, variance)), AXES)
-    following = spread(weights @ values, AXES) @ weights.T
-    noise = network.noise_std**2 * jnp.eye(network.num_units, dtype=mean.dtype)
-    following = spread((following + following.T) / 2 + noise, AXES)
-    return State(weights @ response + network.sustained_input, following, next_third)
+    return response, slopes, _with_diagonal(values, phi.value_variance(mean, variance))
 
 
 def _value_cumulants(

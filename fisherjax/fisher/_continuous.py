@@ -9,10 +9,10 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, check_scalar, is_traced, require
-from fisherjax._types import Scalar
+from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
 from fisherjax.dmft import Replicas, as_structure, covariance_rows
-from fisherjax.numerics import Nonlinearity, coarse_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, coarse_nonlinearity, full_precision
 from fisherjax.simulate import checked_times, solver_grid
 
 from ._curve import FisherCurve, warn_if_not_finite
@@ -25,13 +25,13 @@ _LONGEST = 4000
 def continuous_curve(
     gain_matrix: GainMatrix,
     *,
-    times: object,
+    times: ArrayLike,
     stimulus: Scalar = 0.0,
     noise_std: Scalar | Float[Array | np.ndarray, " P"],
     protocol: str = "pulse",
     settle: Scalar = 0.0,
     num_units: int = 1,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     input_pattern: Any = None,
     dt: Scalar = 0.05,
 ) -> FisherCurve:
@@ -163,7 +163,7 @@ def _sensitivity(
     return mixed, variance
 
 
-def times_after_onset(times: object, dtype: Any) -> Float[Array, " T"]:
+def times_after_onset(times: ArrayLike, dtype: Any) -> Float[Array, " T"]:
     """Recorded times, checked to be above 0."""
     recorded = checked_times(times, dtype)
     require(float(recorded[0]) > 0, f"times must be above 0, after the onset; the first is {float(recorded[0]):g}")

@@ -9,15 +9,14 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import check_float_type
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key, check_scalar
-from fisherjax._types import Key, Scalar
+from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.connectivity import GainMatrix, check_gain_matrix, population_index, population_sizes
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import as_nonlinearity, full_precision, progress_bar
+from fisherjax.networks import FlowNetwork
+from fisherjax.numerics import NonlinearityLike, as_nonlinearity, full_precision, progress_bar
 from fisherjax.simulate import (
     SensitivityMoments,
     check_allocation,
-    drawn_network,
-    drift,
+    draw_networks,
     solve_additive,
     solver_grid,
 )
@@ -33,7 +32,7 @@ _BLOCKS = 10
 def simulated_continuous_curve(
     gain_matrix: GainMatrix,
     *,
-    times: object,
+    times: ArrayLike,
     stimulus: Scalar = 0.0,
     noise_std: Scalar,
     num_units: int,
@@ -42,8 +41,8 @@ def simulated_continuous_curve(
     key: Key,
     protocol: str = "pulse",
     settle: Scalar = 0.0,
-    nonlinearity: object = "tanh",
-    input_pattern: object = None,
+    nonlinearity: NonlinearityLike = "tanh",
+    input_pattern: ArrayLike | None = None,
     dt: Scalar = 0.05,
     dtype: DTypeLike = jnp.float32,
     progress: bool = False,
@@ -93,14 +92,16 @@ def simulated_continuous_curve(
     with progress_bar("simulating networks", num_draws, enabled=progress) as advance:
         for draw_key in jax.random.split(key, num_draws):
             weight_key, pattern_key, noise_key = jax.random.split(draw_key, 3)
-            network = drawn_network(
+            (network,) = draw_networks(
                 gain_matrix,
                 num_units,
+                num_draws=1,
                 noise_std=noise_std,
                 nonlinearity=phi,
                 key=weight_key,
                 dtype=dtype,
-                input_vector=spread * jax.random.normal(pattern_key, (num_units,), dtype),
+                input_pattern=spread * jax.random.normal(pattern_key, (num_units,), dtype),
+                kind=FlowNetwork,
             )
             value, error = _one_network(
                 network, stimulus, recorded, settle, dt, noise_key, num_trials, sizes, pulse=protocol == "pulse"
@@ -108,13 +109,15 @@ def simulated_continuous_curve(
             values.append(value)
             errors.append(error)
             advance()
-    curve = mean_curve(jnp.stack(values), "independent", scalar=True, errors=jnp.stack(errors))
+    curve = mean_curve(
+        jnp.stack(values), "independent", tuple(range(1, len(recorded) + 1)), scalar=True, errors=jnp.stack(errors)
+    )
     curve = eqx.tree_at(lambda c: c.times, curve, recorded)
     return warn_if_not_finite(curve, "states or their derivatives left the float range (unstable weights?)")
 
 
 def _one_network(
-    network: RateNetwork,
+    network: FlowNetwork,
     stimulus: Scalar,
     recorded: Array,
     settle: Scalar,
@@ -137,14 +140,14 @@ def _one_network(
 
 
 @jax.jit
-def _spontaneous(network: RateNetwork, state: Array, end: Array, grid: Array, key: Key) -> Array:
+def _spontaneous(network: FlowNetwork, state: Array, end: Array, grid: Array, key: Key) -> Array:
     noise = jnp.sqrt(2 * network.noise_std**2)
-    return solve_additive(lambda x: drift(network, x), state, noise, end, grid, key)[0]
+    return solve_additive(network.velocity, state, noise, end, grid, key)[0]
 
 
 @jax.jit(static_argnums=6)
 def _responding(
-    network: RateNetwork,
+    network: FlowNetwork,
     state: Array,
     theta: Array,
     recorded: Array,

@@ -8,11 +8,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type, host_real
 from fisherjax._errors import check_scalar, require, warn
-from fisherjax._types import Result, Scalar
+from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.numerics import full_precision
 
 
-class CramerRao(Result):
+class CramerRao(Record):
     """Bias and variance of stimulus estimates at M stimuli, and the least variance that the bias allows."""
 
     stimuli: Float[Array, " M"]
@@ -40,11 +40,11 @@ class CramerRao(Result):
 
 @full_precision
 def cramer_rao(
-    estimates: object,
-    stimuli: object,
-    information: object,
+    estimates: ArrayLike,
+    stimuli: ArrayLike,
+    information: ArrayLike,
     *,
-    mean_slopes: object = None,
+    mean_slopes: ArrayLike | None = None,
     period: Scalar | None = None,
 ) -> CramerRao:
     """Compare a decoder's estimates with the Cramér–Rao bound, Var θ̂ ≥ (1 + b′)²/I.
@@ -98,10 +98,10 @@ def cramer_rao(
         warn(
             f"estimates never vary at stimuli {np.flatnonzero(silent)[:5].tolist()}: their efficiency is NaN",
         )
-    centred = jnp.asarray(np.where(silent[:, None], 0, errors - mean), theta.dtype)
+    centered = jnp.asarray(np.where(silent[:, None], 0, errors - mean), theta.dtype)
     bias = jnp.asarray(mean[:, 0], theta.dtype)
-    variance = jnp.sum(centred**2, axis=1) / (trials - 1)
-    fourth = jnp.mean(centred**4, axis=1)
+    variance = jnp.sum(centered**2, axis=1) / (trials - 1)
+    fourth = jnp.mean(centered**4, axis=1)
     slope = _bias_slope(bias, theta, period) if slope is None else slope
     return CramerRao(
         stimuli=theta,

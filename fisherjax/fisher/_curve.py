@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,15 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, is_traced, require, warn
-from fisherjax._types import Result, Stimulus
-from fisherjax.connectivity import GainMatrix, population_sizes
-from fisherjax.networks import RateNetwork
+from fisherjax._types import Record
+from fisherjax.networks import Network
+from fisherjax.simulate import check_network
 
 
-class FisherCurve(Result):
-    """Fisher information about the stimulus in the state of a network at times 1…T.
+class FisherCurve(Record):
+    """Fisher information about the stimulus in what is read of a network, at T times (steps 1…T of a map).
 
     Units are 1/θ². For a vector stimulus with K entries every value is a (K, K) matrix.
 
@@ -48,39 +49,61 @@ class FisherCurve(Result):
         return None if finite.all() else float(self.times[int(np.argmin(finite))])
 
 
-def as_draws(weights: object) -> Float[Array, "draws N N"]:
-    """One weight matrix or several, as several."""
-    stack = as_real("weights", weights, "N N", "draws N N", hint="rows = to, columns = from")
-    require(stack.size > 0, f"weights must hold at least one network of at least one unit, got shape {stack.shape}")
-    return stack if stack.ndim == 3 else stack[None]
+def as_networks(network: Network | Sequence[Network], kinds: tuple[type, ...] = (Network,)) -> tuple[Any, ...]:
+    """One network, or several draws of one kind and size, as several; refused by name if it is neither.
+
+    Raises
+    ------
+    TypeError
+        If it is no network, or one of another kind.
+    ValueError
+        If there are none, or they differ in more than their numbers.
+    """
+    if isinstance(network, Network):
+        networks = (network,)
+    elif isinstance(network, list | tuple):
+        networks = tuple(network)
+        require(bool(networks), "network must be at least one network, got none")
+    else:
+        networks = (network,)
+    for one in networks:
+        check_network(one)
+        if kinds != (Network,):
+            check_instance(
+                "network", one, kinds, "of others the information can be linearized_curve or simulated_curve"
+            )
+    first = jax.tree.structure(networks[0])
+    sizes = [leaf.shape for leaf in jax.tree.leaves(networks[0])]
+    for index, one in enumerate(networks[1:], 1):
+        same = jax.tree.structure(one) == first and [leaf.shape for leaf in jax.tree.leaves(one)] == sizes
+        require(same, f"network: draws must differ in their numbers only, but draw {index} is another network than 0")
+    return networks
 
 
-def pulse(network: RateNetwork, stimulus: Stimulus) -> Array:
-    """A stimulus with one entry for each column of a network's input vector, in its float type."""
-    columns = network.input_vector.shape[1:]
-    hint = "one entry for each column of input_vector"
-    return as_real("stimulus", stimulus, " ".join(map(str, columns)), dtype=network.weights.dtype, hint=hint)
+def check_noise(network: Network) -> None:
+    """Refuse a network without any noise, in which information would be infinite."""
+    levels = (network.noise_std, network.observation_noise_std)
+    if not is_traced(levels):
+        require(
+            any(bool(np.any(np.asarray(level) > 0)) for level in levels),
+            "network has noise_std 0, so that the noise variance vanishes and Fisher information is infinite; give it "
+            "noise_std > 0, or observation_noise_std > 0",
+        )
 
 
-def sizes_of(gain_matrix: GainMatrix | None, num_units: int) -> tuple[int, ...]:
-    """Units of each population of a structure; one population without it."""
-    if gain_matrix is None:
-        return (num_units,)
-    check_instance("gain_matrix", gain_matrix, GainMatrix, "make one with connectivity.homogeneous(gain)")
-    return population_sizes(gain_matrix, num_units)
-
-
-@jax.jit(static_argnames=("form", "scalar"))
+@jax.jit(static_argnames=("form", "steps", "scalar"))
 def mean_curve(
     values: Float[Array, "draws T groups K K"],
     form: str,
+    steps: tuple[int, ...],
     *,
     scalar: bool,
+    time_step: Float[Array, ""] | float = 1.0,
     errors: Float[Array, "draws T groups K K"] | None = None,
 ) -> FisherCurve:
-    """Mean over weight draws; its error is over draws if there are several, else that of the only one, if known.
+    """Mean over draws; its error is over draws if there are several, else that of the only one, if known.
 
-    The first group is all units, the others are the populations.
+    The first group is all that is read, the others are the populations; `steps` are those after which it is read.
     """
     draws = len(values)
     error = None if errors is None else errors[0]
@@ -90,7 +113,7 @@ def mean_curve(
     if scalar:
         value, error = value[..., 0, 0], None if error is None else error[..., 0, 0]
     return FisherCurve(
-        times=jnp.arange(1, value.shape[0] + 1, dtype=value.dtype),
+        times=time_step * jnp.asarray(steps, value.dtype),
         by_population=value[:, 1:],
         total=value[:, 0],
         standard_error=None if error is None else error[:, 0],

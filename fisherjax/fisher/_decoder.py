@@ -197,7 +197,7 @@ def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Arr
         network,
         jax.tree_util.Partial(_batch_loss, train),
         fit_key,
-        optimiser=_decayed,
+        optimizer=_decayed,
         learning_rate=3e-3,
         num_steps=_NETWORK_STEPS,
         held_out=jax.tree_util.Partial(_log_loss, check),

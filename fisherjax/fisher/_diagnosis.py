@@ -109,16 +109,16 @@ def _tested(conditions: Sequence[np.ndarray], slope: np.ndarray, *, gaussian: bo
 
 def _whitened(conditions: Sequence[np.ndarray], slope: np.ndarray, *, together: bool = True) -> _Residuals:
     """Deviations in coordinates where their covariance is one: that of all conditions, or of each."""
-    centred = [part - part.mean(axis=0) for part in conditions]
-    stacked = np.concatenate(centred)
+    centered = [part - part.mean(axis=0) for part in conditions]
+    stacked = np.concatenate(centered)
     root = _root(stacked)
     directions = root.T @ slope.T
     directions = directions / np.maximum(np.linalg.norm(directions, axis=0), np.finfo(float).tiny)
-    return _Residuals([part @ (root if together else _root(part)) for part in centred], directions)
+    return _Residuals([part @ (root if together else _root(part)) for part in centered], directions)
 
 
-def _root(centred: np.ndarray) -> Float[np.ndarray, "p p"]:
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+def _root(centered: np.ndarray) -> Float[np.ndarray, "p p"]:
+    values, vectors = np.linalg.eigh(centered.T @ centered / len(centered))
     return vectors / np.sqrt(np.maximum(values, _SINGULAR * values[-1]))
 
 
@@ -149,7 +149,7 @@ def _kurtosis(residuals: _Residuals) -> tuple[float, float]:
 
 
 def _skewed_tail(score: float, size: float) -> float:
-    """P(above `score`) of a standardised sum with the skewness of a χ² with `size` degrees of freedom."""
+    """P(above `score`) of a standardized sum with the skewness of a χ² with `size` degrees of freedom."""
     return float(scipy.stats.chi2.sf(size + score * np.sqrt(2 * size), size))
 
 
@@ -166,7 +166,7 @@ def _skewness(residuals: _Residuals) -> tuple[float, float]:
 
 
 def _trial_correlation(residuals: _Residuals) -> tuple[float, float]:
-    """Of neighbours, over all directions and along the decoder: the one that is less likely by chance."""
+    """Of neighbors, over all directions and along the decoder: the one that is less likely by chance."""
     found = []
     for parts, units in (
         (residuals.white, residuals.white[0].shape[1]),

@@ -11,28 +11,28 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_callable, check_key, require, told
 from fisherjax._functions import output_of
-from fisherjax._types import Key, Result
+from fisherjax._types import Key, Record
 from fisherjax.numerics import full_precision, largest_symmetric
 
 
-class Eigendistortion(Result):
+class Eigendistortion(Record):
     """The change of an image that a response shows most, or least.
 
     Parameters
     ----------
     direction
-        Of unit norm (height, width, colours).
+        Of unit norm (height, width, colors).
     information
         ‖J direction‖²: Fisher information about its amplitude under unit noise on every response.
     """
 
-    direction: Float[np.ndarray, "height width colours"]
+    direction: Float[np.ndarray, "height width colors"]
     information: float
 
 
 @full_precision
 def eigendistortions(
-    response: Callable[[Any], Array], image: Float[Array | np.ndarray, "height width colours"], *, key: Key
+    response: Callable[[Any], Array], image: Float[Array | np.ndarray, "height width colors"], *, key: Key
 ) -> tuple[Eigendistortion, Eigendistortion]:
     """Most and least noticeable distortion of an image: extreme eigenvectors of JᵀJ, J the slope of the response.
 
@@ -42,7 +42,7 @@ def eigendistortions(
     Parameters
     ----------
     response
-        From an image (height, width, colours) to a vector, differentiable; for instance the network itself, or means
+        From an image (height, width, colors) to a vector, differentiable; for instance the network itself, or means
         of an area.
     image
         Where.
@@ -61,7 +61,7 @@ def eigendistortions(
     Berardino, Ballé, Laparra & Simoncelli (2017), Eigen-distortions of hierarchical representations, NeurIPS.
     """
     check_callable("response", response)
-    key, picture = check_key("key", key), as_real("image", image, "height width colours")
+    key, picture = check_key("key", key), as_real("image", image, "height width colors")
     require(picture.size > 0, f"image must hold at least one pixel, got shape {picture.shape}")
     seen: Any = output_of("response", response, picture)
     if not jnp.issubdtype(getattr(seen, "dtype", jnp.dtype(int)), jnp.floating):

@@ -12,13 +12,13 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type, host_real
 from fisherjax._errors import is_traced, require
-from fisherjax._types import Result
+from fisherjax._types import Record
 
 _SHOWN = 5  # bad rows or units that a message lists
 _ROUNDING = 8.0  # a unit whose range is fewer roundings of its values than this is constant
 
 
-class Diagnosis(Result):
+class Diagnosis(Record):
     """What the data say about the assumptions that an interval rests on.
 
     Statistics of the responses after their mean (given the stimulus) is removed and their covariance made one. Each
@@ -46,7 +46,7 @@ class Diagnosis(Result):
         return f"Diagnosis({'; '.join(self.findings) or 'nothing speaks against it'})"
 
 
-class FisherEstimate(Result):
+class FisherEstimate(Record):
     """Fisher information estimated from samples, 1/θ²; (K, K) matrices for K stimulus parameters.
 
     `naive` is the plug-in estimate whose bias was removed from `value`. Nothing is clipped: a `value` that

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type
 from fisherjax._errors import check_choice, is_traced, require
+from fisherjax._types import ArrayLike
 from fisherjax.numerics import full_precision
 
 FORMS = ("independent", "linear", "total")
@@ -109,7 +110,7 @@ def optimal_decoder(
     return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), slope) / value
 
 
-def _checked(mean_slope: object, covariance: object, *, invertible: bool) -> tuple[Array, Array]:
+def _checked(mean_slope: ArrayLike, covariance: ArrayLike, *, invertible: bool) -> tuple[Array, Array]:
     """Slope and covariance in their common float type."""
     slope = as_real("mean_slope", mean_slope, "p", "K p")
     size = slope.shape[-1]
@@ -147,12 +148,15 @@ def _check_covariance(covariance: np.ndarray, *, invertible: bool) -> None:
 def information(
     slope: Float[Array, "K p"], covariance: Float[Array, "p p"], change: Float[Array, "K p p"] | None, form: str
 ) -> Float[Array, "K K"]:
-    """The three forms of a Fisher matrix; NaN where the covariance is not positive definite."""
+    """The three forms of a Fisher matrix; NaN where the covariance is singular to rounding, or indefinite."""
     if form == "independent":
         return (slope / jnp.diagonal(covariance)) @ slope.T
     lower = jnp.linalg.cholesky(covariance)
+    # what is left of a variance when all before it are known: rounding, where one is made of the others
+    left = jnp.diagonal(lower) ** 2 / jnp.diagonal(covariance)
+    resolved = jnp.all(left > len(left) * float(jnp.finfo(left.dtype).eps))
     whitened = _lower_solve(lower, slope.T)
-    value = whitened.T @ whitened
+    value = jnp.where(resolved, whitened.T @ whitened, jnp.nan)
     if form == "linear" or change is None:
         return value
     half = _lower_solve(lower, change)
@@ -174,7 +178,7 @@ def _lower_solve(lower: Array, right: Array) -> Array:
 
 
 @full_precision
-def sensitivity_index(information: object, separation: object) -> Array:
+def sensitivity_index(information: ArrayLike, separation: ArrayLike) -> Array:
     """Sensitivity index d′ = |Δθ| √I of two stimuli a small separation Δθ apart.
 
     With equal priors the best decision between them is right with probability Φ(d′/2).

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
-from fisherjax._types import Scalar, Stimulus
+from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import Trajectory, propagate
-from fisherjax.numerics import full_precision
+from fisherjax.numerics import NonlinearityLike, full_precision
 
 from ._curve import FisherCurve, warn_if_not_finite
 
@@ -22,8 +22,8 @@ def meanfield_curve(
     noise_std: Scalar,
     num_steps: int,
     num_units: int = 1,
-    nonlinearity: object = "tanh",
-    input_pattern: object = None,
+    nonlinearity: NonlinearityLike = "tanh",
+    input_pattern: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
 ) -> FisherCurve:
     """Exact large-N Fisher information of every population, F_p(t) = N f_p D_p / (V_p + σ_obs²).
@@ -83,8 +83,8 @@ def operator_curve(
     noise_std: Scalar,
     num_steps: int,
     num_units: int = 1,
-    nonlinearity: object = "tanh",
-    input_pattern: object = None,
+    nonlinearity: NonlinearityLike = "tanh",
+    input_pattern: ArrayLike | None = None,
 ) -> FisherCurve:
     """Fisher information carried by the bare diffusion operator, F(t+1) = A(t) F(t): an approximation.
 
@@ -130,7 +130,7 @@ def check_noise(noise_std: Scalar, observation_noise_std: Scalar) -> None:
     )
 
 
-def _curve(order: Trajectory, by_population: Array, stimulus: object) -> FisherCurve:
+def _curve(order: Trajectory, by_population: Array, stimulus: ArrayLike) -> FisherCurve:
     # of the operator too: it goes on from variances that have left their range
     known = jnp.isfinite(order.sensitivity).reshape(len(order.times), -1).all(axis=1)
     by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)

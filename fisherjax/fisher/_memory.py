@@ -7,13 +7,13 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
-from fisherjax._types import Scalar
+from fisherjax._types import ArrayLike, Scalar
 from fisherjax.numerics import full_precision, solve_discrete_lyapunov, spectral_radius
 
 
 @full_precision
 def memory_matrix(
-    weights: object, input_vector: object, *, noise_std: Scalar, num_steps: int
+    weights: ArrayLike, input_vector: ArrayLike, *, noise_std: Scalar, num_steps: int
 ) -> Float[Array, "num_steps num_steps"]:
     r"""Fisher memory matrix of a linear network about its past input.
 
@@ -54,7 +54,7 @@ def memory_matrix(
 
 @full_precision
 def memory_curve(
-    weights: object, input_vector: object, *, noise_std: Scalar, num_steps: int
+    weights: ArrayLike, input_vector: ArrayLike, *, noise_std: Scalar, num_steps: int
 ) -> Float[Array, " num_steps"]:
     """Fisher memory curve J(k) = J_kk: what the state holds about the signal k steps ago, all others known.
 
@@ -65,7 +65,7 @@ def memory_curve(
 
 
 @full_precision
-def total_memory(weights: object, input_vector: object, *, noise_std: Scalar) -> Float[Array, ""]:
+def total_memory(weights: ArrayLike, input_vector: ArrayLike, *, noise_std: Scalar) -> Float[Array, ""]:
     """Total Fisher memory J_tot = Σ_k J(k) over all lags, without truncation.
 
     ε⁻¹ tr(C⁻¹ X) with X = W X Wᵀ + v vᵀ. For a normal W it is |v|²/ε; for any W at most N|v|²/ε; averaged
@@ -89,7 +89,7 @@ def total_memory(weights: object, input_vector: object, *, noise_std: Scalar) ->
     return _finite(_total_memory(matrix, vector, jnp.asarray(noise_std).astype(matrix.dtype)))
 
 
-def _checked(weights: object, input_vector: object, noise_std: Scalar) -> tuple[Array, Array]:
+def _checked(weights: ArrayLike, input_vector: ArrayLike, noise_std: Scalar) -> tuple[Array, Array]:
     check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
     matrix = as_real("weights", weights, "N N", hint="rows = to, columns = from")
     require(len(matrix) > 0, "weights must hold at least one unit, got shape (0, 0)")

@@ -96,11 +96,11 @@ def _excess(raw: np.ndarray, label: np.ndarray, kept: np.ndarray, count: int) ->
     if freedom <= units + 2 or sizes.min() < 2:
         return np.zeros(len(raw))
     means = np.stack([raw[kept & (label == index)].mean(axis=0) for index in range(count)])
-    centred = raw - means[label]
-    values, vectors = np.linalg.eigh(centred[kept].T @ centred[kept] / freedom)
+    centered = raw - means[label]
+    values, vectors = np.linalg.eigh(centered[kept].T @ centered[kept] / freedom)
     if values[0] <= _SINGULAR * values[-1]:
         return np.zeros(len(raw))
-    square = np.sum((centred @ vectors) ** 2 / values, axis=1)
+    square = np.sum((centered @ vectors) ** 2 / values, axis=1)
     size = sizes[label]
     # for a kept trial: the distance that it would have had from the others (Sherman & Morrison)
     shrink = 1 - square * size / (size - 1) / freedom

@@ -27,7 +27,7 @@ _PRIOR_TRIALS = 30  # that the Gaussian variance of an inverse covariance counts
 
 
 class PathMoments(NamedTuple):
-    """Sufficient statistics of n samples r with derivatives r′ in K parameters; scatters are centred sums."""
+    """Sufficient statistics of n samples r with derivatives r′ in K parameters; scatters are centered sums."""
 
     trials: Float[Array, ""] | int
     slope: Float[Array, "*batch K p"]  # m, mean of r′
@@ -47,7 +47,7 @@ def pathwise(responses: Any, derivatives: Any, *, robust: bool = False, confiden
 
     This is the limit of `direct` at common random numbers and a vanishing step: no step to choose, and far
     less noise. Unbiased for Gaussian r. The standard error comes from each trial's influence
-    ψ_i = 2aᵀ(r′_i − m) − [(aᵀz_i)² − Î], a = S⁻¹m, z_i the centred response, corrected for its own bias at
+    ψ_i = 2aᵀ(r′_i − m) − [(aᵀz_i)² − Î], a = S⁻¹m, z_i the centered response, corrected for its own bias at
     p not far below n (leave-one-out derivatives, leverages of the responses). The interval is that of a noncentral F
     distribution with this variance and the part of it that the covariance causes, which gives it the lopsidedness of
     an inverse covariance; off the diagonal of a Fisher matrix Wilson's. For strongly non-Gaussian responses prefer
@@ -157,8 +157,8 @@ def check_paths(responses: Any, derivatives: Any) -> tuple[Array, Array, bool]:
 def path_moments(values: Float[Array, "n p"], slopes: Float[Array, "n K p"]) -> PathMoments:
     """Sufficient statistics of one set of samples."""
     mean = jnp.mean(slopes, axis=0)
-    centred, deviations = values - jnp.mean(values, axis=0), slopes - mean
-    scatter = without_silent(centred.T @ centred, len(values) * jnp.mean(values**2, axis=0))
+    centered, deviations = values - jnp.mean(values, axis=0), slopes - mean
+    scatter = without_silent(centered.T @ centered, len(values) * jnp.mean(values**2, axis=0))
     slope_scatter = jnp.einsum("nki,nlj->klij", deviations, deviations)
     return PathMoments(len(values), mean, scatter, slope_scatter)
 
@@ -166,8 +166,8 @@ def path_moments(values: Float[Array, "n p"], slopes: Float[Array, "n K p"]) -> 
 class _Whitened(NamedTuple):
     """Responses and derivatives in coordinates where S is the identity, so that xᵀS⁻¹y is a scalar product."""
 
-    responses: Float[Array, "n p"]  # centred
-    derivatives: Float[Array, "n K p"]  # centred
+    responses: Float[Array, "n p"]  # centered
+    derivatives: Float[Array, "n K p"]  # centered
     mean: Float[Array, "K p"]  # m
 
 
@@ -187,9 +187,9 @@ def _pathwise(values: Array, slopes: Array) -> tuple[Array, Array, Array, Array,
 def _whiten(values: Array, slopes: Array) -> _Whitened:
     trials, count, units = slopes.shape
     mean = jnp.mean(slopes, axis=0)
-    centred = values - jnp.mean(values, axis=0)
-    lower = jnp.linalg.cholesky(centred.T @ centred / (trials - 1))
-    rows = jnp.concatenate([centred, (slopes - mean).reshape(-1, units), mean])
+    centered = values - jnp.mean(values, axis=0)
+    lower = jnp.linalg.cholesky(centered.T @ centered / (trials - 1))
+    rows = jnp.concatenate([centered, (slopes - mean).reshape(-1, units), mean])
     white = jax.scipy.linalg.solve_triangular(lower, rows.T, lower=True).T
     responses, derivatives, mean = jnp.split(white, [trials, trials + trials * count])
     return _Whitened(responses, derivatives.reshape(slopes.shape), mean)

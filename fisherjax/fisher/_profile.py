@@ -20,7 +20,7 @@ from fisherjax._errors import (
     require,
     warn,
 )
-from fisherjax._types import Key, Result
+from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
 from ._pathwise import PathMoments, path_value, pathwise
@@ -32,7 +32,7 @@ _CLEARLY = 1.25  # times the target: an error beyond is no chance (its own error
 _SAFETY = 1.4  # on the trials that the pilot asks for, since its own estimate of the variance is uncertain
 
 
-class InformationProfile(Result):
+class InformationProfile(Record):
     """Fisher information at M stimuli, each with its own number of trials."""
 
     stimuli: Float[Array, "M *K"]
@@ -62,7 +62,7 @@ class _Sums(NamedTuple):
 @full_precision
 def information_profile(
     respond: Respond,
-    stimuli: object,
+    stimuli: ArrayLike,
     *,
     key: Key,
     relative_error: float = 0.05,

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, is_traced, require, suggest, warn
-from fisherjax._types import Key
+from fisherjax._types import ArrayLike, Key
 from fisherjax.numerics import full_precision
 
 from ._blocks import Values, batch_length, block_jackknife, check_blocks
@@ -24,7 +24,7 @@ from ._pathwise import check_paths, path_values
 
 @full_precision
 def jackknife(
-    *data: object,
+    *data: ArrayLike,
     estimator: str | Callable[..., Any] | None = None,
     num_blocks: int = 10,
     robust: bool = False,
@@ -45,7 +45,9 @@ def jackknife(
         ``(responses_minus, responses_plus, separation)`` or ``(responses, derivatives)``.
     estimator
         ``"direct"``, ``"shuffled"``, ``"pathwise"``, or a function of the data that returns a number or a
-        FisherEstimate. By default ``"direct"`` for three arguments and ``"pathwise"`` for two.
+        FisherEstimate. ``"direct - shuffled"`` is what noise correlations add, with the error of the difference: both
+        are of the same trials, so that it is not the root of the two squares. By default ``"direct"`` for three
+        arguments and ``"pathwise"`` for two.
     num_blocks
         Blocks B ≥ 2 of consecutive trials. If B does not divide the trials, the last few count for the value alone.
     robust
@@ -77,7 +79,7 @@ def jackknife(
 
 @full_precision
 def bootstrap(
-    *data: object,
+    *data: ArrayLike,
     key: Key,
     estimator: str | Callable[..., Any] | None = None,
     num_resamples: int = 1000,
@@ -169,12 +171,15 @@ def _prepare(
         kept, told = set_aside(minus, plus)
         minus, plus = minus[kept[0]], plus[kept[1]]
     _check_parts((minus, plus), left_out)
-    if estimator == "direct":
+    if estimator != "shuffled":
         lost = [part.shape[-2] - _kept(part.shape[-2], left_out) for part in (minus, plus)]
         _check_freedom(minus, degrees_of_freedom(minus, plus) - sum(lost), (minus, plus), left_out)
     moments = pair_moments(minus, plus, step)
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, gaussian=False)
-    of = "linear Fisher information" + " of units taken as independent" * (estimator == "shuffled")
+    of = {
+        "direct": "linear Fisher information",
+        "shuffled": "linear Fisher information of units taken as independent",
+    }.get(estimator, "what noise correlations add to linear Fisher information")
     arrays = (minus, plus, step[0] if minus.ndim == 2 else step)
     return _Prepared(estimator + told, values, arrays, paired=False, interval_of=of, diagnosis=diagnosis)
 
@@ -232,6 +237,11 @@ def _shuffled_values(minus: Array, plus: Array, step: Array) -> tuple[Array, Arr
     return scalar_if(minus.ndim == 2, shuffled_value(moments, degrees_of_freedom(minus, plus)))
 
 
+def _difference_values(minus: Array, plus: Array, step: Array) -> tuple[Array, Array]:
+    direct, shuffled = _direct_values(minus, plus, step), _shuffled_values(minus, plus, step)
+    return direct[0] - shuffled[0], direct[1] - shuffled[1]
+
+
 @functools.lru_cache(maxsize=64)
 def _function_values(estimator: Callable[..., Any]) -> Values:
     def values(*arrays: Array) -> tuple[Array, Array]:
@@ -246,6 +256,7 @@ def _function_values(estimator: Callable[..., Any]) -> Values:
 _NAMED: dict[str, tuple[Values, int]] = {
     "direct": (_direct_values, 3),
     "shuffled": (_shuffled_values, 3),
+    "direct - shuffled": (_difference_values, 3),
     "pathwise": (path_values, 2),
 }
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_confidence, check_integer, check_key, require, warn
-from fisherjax._types import Key, Result
+from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.numerics import full_precision
 
 from ._blocks import check_blocks, without_block
@@ -27,7 +27,7 @@ _BLOCKS = 10
 _MOST_STEPS = 200
 
 
-class InformationScaling(Result):
+class InformationScaling(Record):
     """Mean information of random subsets of units, and the curve I₀(N)/(1 + ε I₀(N)), I₀ = c N, through it."""
 
     num_units: Int[Array, " S"]
@@ -50,7 +50,7 @@ class InformationScaling(Result):
     """whether the interval of ε lies above zero, so that saturation was seen"""
     confidence: float = eqx.field(static=True, default=0.95)
 
-    def predict(self, num_units: object) -> Array:
+    def predict(self, num_units: ArrayLike) -> Array:
         """The fitted curve."""
         linear = self.information_per_unit * jnp.asarray(num_units, self.value.dtype)
         return linear / (1 + self.limiting_noise * linear)
@@ -58,7 +58,7 @@ class InformationScaling(Result):
 
 @full_precision
 def information_scaling(
-    *data: object, key: Key, sizes: object = None, num_subsets: int = 20, confidence: float = 0.95
+    *data: ArrayLike, key: Key, sizes: ArrayLike | None = None, num_subsets: int = 20, confidence: float = 0.95
 ) -> InformationScaling:
     r"""Linear Fisher information against the number of units, and where it saturates.
 
@@ -168,7 +168,7 @@ def _checked(data: tuple[object, ...]) -> tuple[tuple[Array, ...], int]:
     return (responses, slopes[:, 0]), len(responses) - len(responses) // _BLOCKS - 1
 
 
-def _sizes(sizes: object, units: int) -> list[int]:
+def _sizes(sizes: ArrayLike | None, units: int) -> list[int]:
     if sizes is None:
         require(units >= 2, "a curve over sizes needs responses of at least 2 units, got 1")
         return sorted({max(1, round(units * 2 ** (-4 + index * 4 / 7))) for index in range(8)})

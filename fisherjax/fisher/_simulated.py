@@ -1,6 +1,6 @@
 """Fisher information measured in simulated trajectories of given networks."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,79 +8,71 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, told, warn
-from fisherjax._types import Key, Scalar, Stimulus
-from fisherjax.connectivity import GainMatrix, population_index, sample_weights
+from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, warn
+from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
+from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import input_parameters
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices, as_nonlinearity, full_precision
-from fisherjax.simulate import SensitivityMoments, sensitivity_moments
+from fisherjax.networks import Network, Protocol, Reading, check_reading, check_times, populations_read
+from fisherjax.numerics import Devices, NonlinearityLike, full_precision
+from fisherjax.simulate import SensitivityMoments, draw_networks, sensitivity_moments
 
-from ._curve import FisherCurve, as_draws, mean_curve, pulse, sizes_of, warn_if_not_finite
+from ._curve import FisherCurve, as_networks, check_noise, mean_curve, warn_if_not_finite
 from ._gaussian import spans
-from ._meanfield import check_noise
 from ._pathwise import PathMoments, path_value
+from ._smooth_protocol import check_entry
 
 _BLOCKS = 10
 
 
 @full_precision
 def simulated_curve(
-    weights: object,
+    network: Network | Sequence[Network],
     *,
     stimulus: Stimulus,
-    noise_std: Scalar,
     num_steps: int,
-    input_vector: object,
     num_trials: int,
     key: Key,
     form: str = "linear",
-    nonlinearity: object = "tanh",
-    observation_noise_std: Scalar = 0.0,
-    sustained_input: object = None,
-    gain_matrix: GainMatrix | None = None,
+    protocol: Protocol = "pulse",
+    read: Reading = "state",
+    at: Sequence[int] | None = None,
     num_blocks: int = _BLOCKS,
     progress: bool = False,
     devices: Devices = None,
 ) -> FisherCurve:
     """Measure Fisher information from simulated trials and their exact pathwise derivatives.
 
-    With n trials, m the mean of the derivatives r′, S the sample covariance of the states (ν = n − 1),
-    D̂ that of the derivatives, and p the number of units read out together,
+    With n trials, m the mean of the derivatives r′, S the sample covariance of what is read (ν = n − 1),
+    D̂ that of the derivatives, and p how many numbers are read together,
 
         Î = (ν − p − 1)/ν · [mᵀ S⁻¹ m − tr(S⁻¹ D̂)/n],
 
-    which is unbiased for Gaussian states; the independent form applies it to each unit with p = 1. No
+    which is unbiased for Gaussian states; the independent form applies it to each number with p = 1. No
     estimate is clipped: one that is compatible with zero may be negative.
 
     Parameters
     ----------
-    weights
-        J (N, N), or several draws (draws, N, N).
+    network
+        Any `Network`, or several draws of one, which are averaged.
     stimulus
         θ, scalar, or (K,) for a Fisher matrix.
-    noise_std
-        σ, process noise. May be 0 only with observation noise.
     num_steps
         Number of steps T.
-    input_vector
-        w (N,), or (N, K) for a vector stimulus.
     num_trials
-        Trials per weight draw.
+        Trials per network.
     key
         JAX random key.
     form
-        ``"linear"`` (noise correlations counted; needs more trials than units) or ``"independent"``.
-    nonlinearity
-        φ: a name, a function, or a `Nonlinearity`.
-    observation_noise_std
-        σ_obs, noise added to what is read out.
-    sustained_input
-        b (N,), added at every step.
-    gain_matrix
-        Structure the weights were drawn from, for information by population; one population if absent.
+        ``"linear"`` (noise correlations counted; needs more trials than numbers that are read) or ``"independent"``.
+    protocol
+        How the stimulus enters: ``"pulse"`` sets x(0), ``"sustained"`` is an input at every step, or a function
+        θ ↦ inputs (T, I).
+    read
+        What is read: the ``"state"``, the ``"output"``, or a function of the state.
+    at
+        After which steps to read, counted from 1; all T by default.
     num_blocks
-        Blocks of the jackknife that gives the standard error for one draw. In the linear form the jackknife
+        Blocks of the jackknife that gives the standard error for one network. In the linear form the jackknife
         is conservative while trials are few per unit (about 40 % high at five trials per unit).
     progress
         Whether to show a bar on stderr.
@@ -89,8 +81,8 @@ def simulated_curve(
 
     Returns
     -------
-    FisherCurve with standard errors: over blocks of trials (jackknife) for one draw, over draws for several. In a
-    chaotic network derivatives at fixed noise grow without end, and the error with them: a warning says from where on
+    FisherCurve with standard errors: over blocks of trials (jackknife) for one network, over networks for several. In
+    a chaotic network derivatives at fixed noise grow without end, and the error with them: a warning says from where on
     it exceeds the value.
 
     Raises
@@ -98,45 +90,35 @@ def simulated_curve(
     ValueError
         For too few trials, mismatched shapes, or noise that vanishes.
     TypeError
-        If `key` is not a JAX key.
+        If `network` is none, or `key` is not a JAX key.
     """
-    key = check_key("key", key)
-    check_noise(noise_std, observation_noise_std)
-    phi = as_nonlinearity(nonlinearity)
-    draws = as_draws(weights)
-    units = draws.shape[-1]
+    key, drawn = check_key("key", key), as_networks(network)
+    first = drawn[0]
+    check_noise(first)
     check_flag("progress", progress)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
-    num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, units)
-    sizes = sizes_of(gain_matrix, units)
-    networks = [
-        RateNetwork(
-            draw,
-            input_vector,
-            noise_std=noise_std,
-            observation_noise_std=observation_noise_std,
-            sustained_input=sustained_input,
-            nonlinearity=phi,
-        )
-        for draw in draws
-    ]
-    theta = pulse(networks[0], stimulus)
+    size = check_reading(first, read)
+    num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, size)
+    theta, steps = check_entry(first, protocol, stimulus, num_steps), check_times(at, num_steps)
     pairs = []
-    for index, network in enumerate(networks):
+    for index, one in enumerate(drawn):
         moments = sensitivity_moments(
-            network,
+            one,
             stimulus=theta,
             num_steps=num_steps,
             num_trials=num_trials,
             key=jax.random.fold_in(key, index),
+            protocol=protocol,
+            read=read,
+            at=steps,
             covariance="full" if form == "linear" else "diagonal",
             num_blocks=num_blocks,
             progress=progress,
             devices=devices,
         )
-        pairs.append(information_with_error(moments, sizes))
+        pairs.append(information_with_error(moments, populations_read(one, read, size)))
     values, errors = (jnp.stack(parts) for parts in zip(*pairs, strict=True))
-    curve = mean_curve(values, form, scalar=theta.ndim == 0, errors=errors)
+    curve = mean_curve(values, form, steps, scalar=theta.ndim == 0, time_step=first.time_step, errors=errors)
     curve = warn_if_not_finite(curve, "states or derivatives left the float range (unstable weights?)")
     return _warn_of_errors(curve, num_blocks)
 
@@ -153,8 +135,8 @@ def _check_trials(num_trials: int, num_blocks: int, form: str, units: int) -> tu
     kept = num_trials - -(-num_trials // num_blocks) - 1
     require(
         form == "independent" or kept > units + 1,
-        f"the linear form inverts an N × N covariance and needs more trials than units: num_trials={num_trials} "
-        f"leaves {kept} degrees of freedom for N={units}; raise num_trials or use form='independent'",
+        f"the linear form inverts the covariance of the {units} numbers that are read and needs more trials than that: "
+        f"num_trials={num_trials} leaves {kept} degrees of freedom; raise num_trials or use form='independent'",
     )
     require(kept > 2, f"num_trials={num_trials} leaves {kept} degrees of freedom when a block is left out, too few")
     return num_trials, num_blocks
@@ -195,8 +177,8 @@ def ensemble_curve(
     num_draws: int,
     key: Key,
     form: str = "independent",
-    nonlinearity: object = "tanh",
-    input_pattern: object = None,
+    nonlinearity: NonlinearityLike = "tanh",
+    input_pattern: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
     dtype: DTypeLike = jnp.float32,
     progress: bool = False,
@@ -219,48 +201,34 @@ def ensemble_curve(
         As `meanfield_curve` and `simulated_curve`.
     """
     check_instance("gain_matrix", gain_matrix, GainMatrix, "make one with connectivity.homogeneous(gain)")
-    key = check_key("key", key)
-    num_draws = check_integer("num_draws", num_draws, minimum=1)
-    num_units = check_integer("num_units", num_units, minimum=1)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
+    num_units = check_integer("num_units", num_units, minimum=1)
     num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, num_units)
-    check_noise(noise_std, observation_noise_std)
     check_flag("progress", progress)
-    phi, dtype = as_nonlinearity(nonlinearity), _float_type(dtype)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
-    vector = pattern[population_index(gain_matrix, num_units)].astype(dtype)
-    weight_key, trial_key = jax.random.split(key)
-    draws = [
-        sample_weights(gain_matrix, num_units, key=draw_key, dtype=dtype)
-        for draw_key in jax.random.split(weight_key, num_draws)
-    ]
-    return simulated_curve(
-        jnp.stack(draws),
-        stimulus=theta if np.ndim(stimulus) else theta[0],  # pyright: ignore[reportArgumentType]
+    weight_key, trial_key = jax.random.split(check_key("key", key))
+    drawn = draw_networks(
+        gain_matrix,
+        num_units,
+        num_draws=num_draws,
         noise_std=noise_std,
+        observation_noise_std=observation_noise_std,
+        key=weight_key,
+        input_pattern=pattern if np.ndim(stimulus) else pattern[:, 0],  # pyright: ignore[reportArgumentType]
+        nonlinearity=nonlinearity,
+        dtype=dtype,
+    )
+    return simulated_curve(
+        drawn,
+        stimulus=theta if np.ndim(stimulus) else theta[0],  # pyright: ignore[reportArgumentType]
         num_steps=num_steps,
-        input_vector=vector if np.ndim(stimulus) else vector[:, 0],  # pyright: ignore[reportArgumentType]
         num_trials=num_trials,
         key=trial_key,
         form=form,
-        nonlinearity=phi,
-        observation_noise_std=observation_noise_std,
-        gain_matrix=gain_matrix,
         num_blocks=num_blocks,
         progress=progress,
         devices=devices,
     )
-
-
-def _float_type(dtype: Any) -> np.dtype:
-    """The float type of a simulation; TypeError for anything but single and double precision."""
-    try:
-        kind = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        kind = None
-    if kind not in {np.dtype(np.float32), np.dtype(np.float64)}:
-        raise TypeError(f"dtype must be float32 or float64, got {told(dtype)}")
-    return jax.dtypes.canonicalize_dtype(kind)
 
 
 @jax.jit(static_argnums=1)

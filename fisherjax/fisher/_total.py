@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fisherjax._errors import check_confidence, warn
+from fisherjax._types import ArrayLike
 from fisherjax.numerics import full_precision
 
 from ._blocks import block_jackknife, check_blocks, without_block
@@ -15,12 +16,12 @@ _BLOCKS = 20
 
 
 @full_precision
-def gaussian_total(responses: object, derivatives: object, *, confidence: float = 0.95) -> FisherEstimate:
+def gaussian_total(responses: ArrayLike, derivatives: ArrayLike, *, confidence: float = 0.95) -> FisherEstimate:
     r"""Information that Gaussian responses with these moments would hold, mean and covariance together.
 
     .. math:: I = f'^T Σ^{-1} f' + ½ \operatorname{tr}[(Σ^{-1} Σ')^2], \qquad Σ' = ⟨z z'^T + z' z^T⟩,
 
-    z and z′ the centred responses and derivatives. The mean term is that of `pathwise`; the covariance
+    z and z′ the centered responses and derivatives. The mean term is that of `pathwise`; the covariance
     term's bias is removed by a jackknife over trials, which also gives the error. It warns: for responses
     that are not Gaussian the result is neither their information nor a bound of it.
 
@@ -58,10 +59,10 @@ def gaussian_total(responses: object, derivatives: object, *, confidence: float 
 
 def _covariance_term(values: Array, rows: Array) -> Array:
     slopes = rows[None] if rows.ndim == 2 else rows
-    centred = values - jnp.mean(values, axis=0)
+    centered = values - jnp.mean(values, axis=0)
     deviations = slopes - jnp.mean(slopes, axis=1, keepdims=True)
-    lower = jnp.linalg.cholesky(centred.T @ centred / (len(values) - 1))
-    stacked = jnp.concatenate([centred[None], deviations]).reshape(-1, values.shape[1])
+    lower = jnp.linalg.cholesky(centered.T @ centered / (len(values) - 1))
+    stacked = jnp.concatenate([centered[None], deviations]).reshape(-1, values.shape[1])
     white = jax.scipy.linalg.solve_triangular(lower, stacked.T, lower=True).T.reshape(-1, *values.shape)
     cross = jnp.einsum("ni,knj->kij", white[0], white[1:]) / (len(values) - 1)
     change = cross + jnp.swapaxes(cross, 1, 2)

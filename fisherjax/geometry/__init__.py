@@ -2,10 +2,12 @@
 
 from fisherjax.numerics import participation_ratio
 
-from ._comparison import GeometryComparison, GeometryCurve, compare_geometry
+from ._comparison import GeometryComparison, compare_geometry
 from ._distances import pairwise_distances, predicted_distances, starting_overlap
 from ._expected import predicted_correlation
-from ._measures import NearIsometry, class_neighbours, near_isometry, neighbours_kept
+from ._measured import GeometryCurve
+from ._measures import NearIsometry, class_neighbors, near_isometry, neighbors_kept
+from ._network import NetworkGeometry, network_geometry
 from ._patterns import initial_patterns, sparse_pairs
 from ._probe import linear_probe
 from ._shepard import DistanceCorrelation, ShepardDiagram, distance_correlation, shepard
@@ -15,14 +17,16 @@ __all__ = [
     "GeometryComparison",
     "GeometryCurve",
     "NearIsometry",
+    "NetworkGeometry",
     "ShepardDiagram",
-    "class_neighbours",
+    "class_neighbors",
     "compare_geometry",
     "distance_correlation",
     "initial_patterns",
     "linear_probe",
     "near_isometry",
-    "neighbours_kept",
+    "neighbors_kept",
+    "network_geometry",
     "pairwise_distances",
     "participation_ratio",
     "predicted_correlation",

@@ -24,7 +24,7 @@ class Reference(NamedTuple):
     places: Int[np.ndarray, " pairs"]  # of the pairs i < j in the flattened matrix
     columns: Int[np.ndarray, " pairs"]  # j
     distances: Float[np.ndarray, " pairs"]
-    scores: tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]  # standardised distances and ranks
+    scores: tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]  # standardized distances and ranks
     bins: Int[np.ndarray, " pairs"]
 
 
@@ -89,7 +89,7 @@ def bootstrap_excess(num_resamples: int, num_stimuli: int, key: Key) -> Float[np
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-    """Correlation of standardised values, and the influence of each pair on it."""
+    """Correlation of standardized values, and the influence of each pair on it."""
     products = x * y
     value = float(np.mean(products))
     return value, products - value * (x * x + y * y) / 2

@@ -9,14 +9,15 @@ from jaxtyping import Array, Float, Shaped
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_scalar
-from fisherjax._types import Scalar
+from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps
 from fisherjax.numerics import (
     Devices,
     Nonlinearity,
+    NonlinearityLike,
     as_nonlinearity,
-    centred_gram,
+    centered_gram,
     full_precision,
     less_first,
     magnitude,
@@ -62,7 +63,7 @@ def _distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]
     states = states - states[..., :1, :]
     scale = magnitude(states)
     scaled = spread(states / scale, *rows)
-    return spread(scale * root(spread(squares_of_gram(scaled, centred_gram(scaled)), *rows)))
+    return spread(scale * root(spread(squares_of_gram(scaled, centered_gram(scaled)), *rows)))
 
 
 def root(squared: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -72,7 +73,7 @@ def root(squared: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def squares_of_gram(states: Float[Array, "*batch S N"], gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch S S"]:
-    """Squared distances |x_a|² + |x_b|² − 2 x_a·x_b from scalar products of the centred states.
+    """Squared distances |x_a|² + |x_b|² − 2 x_a·x_b from scalar products of the centered states.
 
     Where two states are so near that this loses more than half the digits, all pairs are subtracted instead.
     """
@@ -101,7 +102,7 @@ def predicted_distances(
     *,
     noise_std: Scalar,
     num_steps: int,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     num_trials: int | None = None,
 ) -> Float[Array, "T S S"]:
     r"""Predict the distances between the states that patterns lead to, from the overlap recursion.
@@ -163,7 +164,7 @@ def mean_distances(
 
 
 @full_precision
-def starting_overlap(gain_matrix: GainMatrix, patterns: object, phi: Nonlinearity) -> Float[Array, "P S S"]:
+def starting_overlap(gain_matrix: GainMatrix, patterns: ArrayLike, phi: Nonlinearity) -> Float[Array, "P S S"]:
     """Mean of φ(x_a) φ(x_b) over the units of each population, of given initial states (S, N).
 
     Raises

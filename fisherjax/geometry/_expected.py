@@ -12,7 +12,7 @@ from fisherjax._errors import check_integer, check_scalar, is_traced, require, w
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
 
 from ._distances import mean_distances
 from ._inputs import check_structure, varies
@@ -36,7 +36,7 @@ def predicted_correlation(
     num_steps: int,
     num_units: int,
     num_trials: int | None = 1,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
 ) -> Float[Array, " T"]:
     """Predict the Pearson correlation of distances before and after, as measured in one network of N units.
 

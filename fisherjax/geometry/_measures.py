@@ -5,12 +5,12 @@ from jaxtyping import Float
 
 from fisherjax._arrays import as_labels
 from fisherjax._errors import check_integer, require, warn
-from fisherjax._types import Result
+from fisherjax._types import ArrayLike, Record
 
 from ._inputs import as_distances
 
 
-class NearIsometry(Result):
+class NearIsometry(Record):
     """Extremes of the stretch d_latent/d_original over pairs, relative to its root mean square.
 
     A map that keeps all distances up to one common factor has both at one. NaN where all latent distances vanish.
@@ -28,7 +28,7 @@ class NearIsometry(Result):
         return (high - low) / (high + low)
 
 
-def near_isometry(original: object, latent: object) -> NearIsometry:
+def near_isometry(original: ArrayLike, latent: ArrayLike) -> NearIsometry:
     """Smallest and largest stretch over pairs of different stimuli.
 
     For pairs that differ in few coordinates (`sparse_pairs`) this is the view of compressed sensing: a network
@@ -77,14 +77,14 @@ def isometry(before: np.ndarray, after: np.ndarray) -> NearIsometry:
     return NearIsometry(*(np.asarray(part) for part in (stretch.min(axis=-1), stretch.max(axis=-1), scale)))
 
 
-def neighbours_kept(original: object, latent: object, num_neighbours: int = 10) -> Float[np.ndarray, "*T"]:
-    """Share of each stimulus's k nearest neighbours that are among its k nearest states; chance is k/(S − 1).
+def neighbors_kept(original: ArrayLike, latent: ArrayLike, num_neighbors: int = 10) -> Float[np.ndarray, "*T"]:
+    """Share of each stimulus's k nearest neighbors that are among its k nearest states; chance is k/(S − 1).
 
     Parameters
     ----------
     original, latent
         Distances (S, S), and (S, S) or (T, S, S). Where several are equally far, each counts in part.
-    num_neighbours
+    num_neighbors
         k, below S.
 
     Raises
@@ -97,13 +97,13 @@ def neighbours_kept(original: object, latent: object, num_neighbours: int = 10) 
     before = as_distances("original", original, "stimuli stimuli")
     axes = f"{len(before)} {len(before)}"
     after = as_distances("latent", latent, axes, f"times {axes}")
-    near = nearest(before, num_neighbours)
-    values = [shared(near, nearest(step, num_neighbours)) for step in _steps(after)]
+    near = nearest(before, num_neighbors)
+    values = [shared(near, nearest(step, num_neighbors)) for step in _steps(after)]
     return np.array(values).reshape(after.shape[:-2])
 
 
-def class_neighbours(latent: object, labels: object, num_neighbours: int = 10) -> Float[np.ndarray, "*T"]:
-    """Share of each state's k nearest neighbours that have its own label.
+def class_neighbors(latent: ArrayLike, labels: ArrayLike, num_neighbors: int = 10) -> Float[np.ndarray, "*T"]:
+    """Share of each state's k nearest neighbors that have its own label.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def class_neighbours(latent: object, labels: object, num_neighbours: int = 10) -
         Distances (S, S) or (T, S, S). Where several are equally far, each counts in part.
     labels
         (S,), whole numbers or text.
-    num_neighbours
+    num_neighbors
         k, below S.
 
     Raises
@@ -123,7 +123,7 @@ def class_neighbours(latent: object, labels: object, num_neighbours: int = 10) -
     """
     after = as_distances("latent", latent, "stimuli stimuli", "times stimuli stimuli")
     codes, _ = as_labels("labels", labels, after.shape[-1])
-    values = [same_class(nearest(step, num_neighbours), codes) for step in _steps(after)]
+    values = [same_class(nearest(step, num_neighbors), codes) for step in _steps(after)]
     return np.array(values).reshape(after.shape[:-2])
 
 
@@ -133,8 +133,8 @@ def _steps(distances: np.ndarray) -> np.ndarray:
 
 def nearest(distances: Float[np.ndarray, "S S"], count: int) -> Float[np.ndarray, "S S"]:
     """How much (0 to 1) each one is among the `count` nearest of each row; those equally far share what is left."""
-    count = check_integer("num_neighbours", count, minimum=1)
-    require(count < len(distances), f"num_neighbours={count} must be below the {len(distances)} stimuli")
+    count = check_integer("num_neighbors", count, minimum=1)
+    require(count < len(distances), f"num_neighbors={count} must be below the {len(distances)} stimuli")
     masked = np.where(np.eye(len(distances), dtype=bool), np.inf, distances)
     last = np.partition(masked, count - 1, axis=1)[:, count - 1 : count]
     margin = 16 * np.finfo(masked.dtype).eps * last
@@ -144,10 +144,10 @@ def nearest(distances: Float[np.ndarray, "S S"], count: int) -> Float[np.ndarray
 
 
 def shared(near: Float[np.ndarray, "S S"], close: Float[np.ndarray, "S S"]) -> float:
-    """Share of neighbours that two rules have in common."""
+    """Share of neighbors that two rules have in common."""
     return float(np.sum(np.minimum(near, close)) / np.sum(near))
 
 
 def same_class(near: Float[np.ndarray, "S S"], codes: np.ndarray) -> float:
-    """Share of neighbours of the same class."""
+    """Share of neighbors of the same class."""
     return float(np.sum(near * (codes[:, None] == codes)) / np.sum(near))

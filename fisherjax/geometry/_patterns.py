@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Shaped
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_choice, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Scalar
+from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.numerics import full_precision, less_first, magnitude
 
@@ -20,7 +20,7 @@ PROJECTIONS = ("random", "identity", "crop")
 
 @full_precision
 def initial_patterns(
-    images: object,
+    images: ArrayLike,
     gain_matrix: GainMatrix,
     num_units: int,
     *,
@@ -31,7 +31,7 @@ def initial_patterns(
 ) -> Float[Array, "S N"]:
     """Turn images into initial states of one population; zero elsewhere.
 
-    The images are centred on their mean image, projected to the size of the population, and scaled to a root
+    The images are centered on their mean image, projected to the size of the population, and scaled to a root
     mean square of `amplitude`. Distances between stimuli are those of the result.
 
     Parameters
@@ -71,16 +71,16 @@ def initial_patterns(
     flat = less_first("images", values.reshape(values.shape[0], -1), dtype=dtype)
     flat = flat - flat[:1]
     flat /= magnitude(flat)
-    centred = flat - jnp.mean(flat, axis=0)
+    centered = flat - jnp.mean(flat, axis=0)
     if projection == "random":
-        projected = centred @ jax.random.normal(key, (flat.shape[1], units), dtype)
+        projected = centered @ jax.random.normal(key, (flat.shape[1], units), dtype)
     else:
         require(
             flat.shape[1] <= units,
             f"population {population} has {units} units, fewer than the {flat.shape[1]} numbers of an image: raise "
             "num_units, or use projection='random' or 'crop'",
         )
-        projected = jnp.pad(centred, ((0, 0), (0, units - flat.shape[1])))
+        projected = jnp.pad(centered, ((0, 0), (0, units - flat.shape[1])))
     size = jnp.sqrt(jnp.mean(projected**2))
     require(float(size) > 0, "images must differ from each other, but all are the same")
     first = sum(sizes[:population])

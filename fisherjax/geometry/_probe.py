@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from fisherjax._arrays import as_labels
 from fisherjax._errors import check_integer, check_scalar, require, warn
-from fisherjax._types import Scalar
+from fisherjax._types import ArrayLike, Scalar
 from fisherjax.numerics import full_precision, less_first, magnitude
 
 _SHOWN = 5  # classes that a warning lists
@@ -18,7 +18,7 @@ _SHOWN = 5  # classes that a warning lists
 @full_precision
 def linear_probe(
     states: Shaped[Array | np.ndarray, "S N"],
-    labels: object,
+    labels: ArrayLike,
     *,
     num_folds: int = 5,
     regularization: Scalar = 1e-1,
@@ -35,7 +35,7 @@ def linear_probe(
         Folds; every fold is classified by what the others taught. The members of each class are dealt out to the
         folds in turn, in an order that is drawn with a fixed seed, so that the answer is always the same.
     regularization
-        Ridge relative to the mean squared length of the centred states.
+        Ridge relative to the mean squared length of the centered states.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def _probe(states: Array, targets: Array, fold: Array, ridge: Array, num_folds: 
         kept = (fold != held).astype(states.dtype)
         total = jnp.sum(kept)
         centre, mean = kept @ states / total, kept @ targets / total
-        centred, wanted = (states - centre), (targets - mean) * kept[:, None]
-        gram = jnp.einsum("in,jn->ij", centred, centred, precision=jax.lax.Precision.HIGHEST)
+        centered, wanted = (states - centre), (targets - mean) * kept[:, None]
+        gram = jnp.einsum("in,jn->ij", centered, centered, precision=jax.lax.Precision.HIGHEST)
         own = gram * kept[:, None] * kept
         trace = jnp.trace(own)
         level = ridge * jnp.where(trace > 0, trace, 1) / total

@@ -104,7 +104,7 @@ def _harmless_share(
     """
     stimuli = original.shape[-1]
     off_diagonal = 1 - jnp.eye(stimuli, dtype=square.dtype)
-    # centred scalar products of the states, from their distances
+    # centered scalar products of the states, from their distances
     products = -square / 2
     products -= jnp.mean(products, axis=-1, keepdims=True)
     products -= jnp.mean(products, axis=-2, keepdims=True)

@@ -7,7 +7,7 @@ from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
 from fisherjax._errors import check_confidence, check_integer, check_key, require, warn
-from fisherjax._types import Key, Result
+from fisherjax._types import ArrayLike, Key, Record
 
 from ._correlations import KINDS, bootstrap_excess, correlations, intervals, reference
 from ._inputs import as_distances, varies
@@ -15,7 +15,7 @@ from ._inputs import as_distances, varies
 _SHOWN = 5  # times that a warning lists
 
 
-class ShepardDiagram(Result):
+class ShepardDiagram(Record):
     """Original against latent distances of all pairs, with the monotone curve that fits them best."""
 
     original: Float[np.ndarray, " pairs"]
@@ -30,7 +30,7 @@ class ShepardDiagram(Result):
     spearman: float
 
 
-class DistanceCorrelation(Result):
+class DistanceCorrelation(Record):
     """Correlation, over pairs of stimuli, between original distances and those at times 1…T."""
 
     times: Float[np.ndarray, " T"]
@@ -43,7 +43,7 @@ class DistanceCorrelation(Result):
     kendall_interval: Float[np.ndarray, "T 2"] | None = None
 
 
-def shepard(original: object, latent: object) -> ShepardDiagram:
+def shepard(original: ArrayLike, latent: ArrayLike) -> ShepardDiagram:
     """Compare distances between stimuli before and after: (S, S) matrices, or vectors over pairs.
 
     Raises
@@ -92,7 +92,7 @@ def stress(latent: Float[np.ndarray, " pairs"], fitted: Float[np.ndarray, " pair
 
 
 def distance_correlation(
-    original: object, latent: object, *, key: Key = None, num_resamples: int = 0, confidence: float = 0.95
+    original: ArrayLike, latent: ArrayLike, *, key: Key = None, num_resamples: int = 0, confidence: float = 0.95
 ) -> DistanceCorrelation:
     """Pearson, Spearman and Kendall correlation of distances (S, S) with those at every time, (T, S, S).
 
@@ -153,13 +153,13 @@ def warn_unresolved(correlation: Float[np.ndarray, " T"]) -> None:
         warn(f"latent distances are all equal, and their correlations NaN, at t = {times}")
 
 
-def _varied(name: str, distances: object) -> tuple[np.ndarray, np.ndarray]:
+def _varied(name: str, distances: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     array, pairs = _condensed(name, distances)
     require(varies(array), f"{name} must vary: all its distances are equal")
     return array, pairs
 
 
-def _condensed(name: str, distances: object) -> tuple[np.ndarray, np.ndarray]:
+def _condensed(name: str, distances: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Distances of the pairs i < j as a vector, with the indices of the pairs."""
     array = as_distances(name, distances, "stimuli stimuli", "pairs")
     if array.ndim == 1:

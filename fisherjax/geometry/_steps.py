@@ -1,8 +1,9 @@
 """Many stimuli through time, simulated and predicted, one step after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +12,9 @@ from jaxtyping import Array, Float
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import overlap_steps
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import centred_gram, coarse_nonlinearity, dimension_of_gram, spread
-from fisherjax.simulate import noisy_step
+from fisherjax.networks import Network, Reading, reading
+from fisherjax.numerics import NonlinearityLike, centered_gram, coarse_nonlinearity, dimension_of_gram, spread
+from fisherjax.simulate import noisy_step, ready
 
 from ._distances import squares_of_gram, starting_overlap
 from ._expected import ExpectedDistances, expected_step
@@ -29,16 +30,24 @@ class Step(NamedTuple):
 
 
 def simulated_steps(
-    networks: list[RateNetwork], patterns: Array, key: Key, num_steps: int, num_trials: int
+    networks: Sequence[Network],
+    patterns: Float[Array, "S N"],
+    key: Key,
+    num_steps: int,
+    num_trials: int,
+    *,
+    inputs: Float[Array, "S T ..."] | None = None,
+    read: Reading = "state",
 ) -> Iterator[Step]:
-    """Steps, the next one already on its way while the caller works on the last."""
+    """Steps from initial states, the next one already on its way while the caller works on the last."""
     states = [jnp.broadcast_to(patterns[:, None], (len(patterns), num_trials, patterns.shape[1])) for _ in networks]
     waiting = None
     for time in range(num_steps):
         measured = []
         for index, network in enumerate(networks):
             step_key = jax.random.fold_in(jax.random.fold_in(key, time), index)
-            states[index], *measures = _advance(network, states[index], step_key)
+            given = None if inputs is None else inputs[:, time, None]
+            states[index], *measures = _advance(network, states[index], step_key, given, read)
             measured.append(measures)
         if waiting is not None:
             yield waiting
@@ -47,11 +56,14 @@ def simulated_steps(
         yield waiting
 
 
-@jax.jit
-def _advance(network: RateNetwork, states: Float[Array, "S n N"], key: Key) -> tuple[Array, Array, Array, Array]:
-    states = spread(noisy_step(network, spread(states, "batch"), key), "batch")
-    means = jnp.mean(states, axis=1)
-    gram = centred_gram(means)
+@eqx.filter_jit
+def _advance(
+    network: Network, states: Float[Array, "S n N"], key: Key, given: Array | None, read: Reading
+) -> tuple[Array, Array, Array, Array]:
+    network = ready(network)
+    states = spread(noisy_step(network, spread(states, "batch"), key, given), "batch")
+    means = jnp.mean(reading(network, read)(states), axis=1)
+    gram = centered_gram(means)
     return states, *spread((squares_of_gram(means, gram), means, dimension_of_gram(gram)))
 
 
@@ -62,7 +74,7 @@ def predicted_steps(
     noise_std: Scalar,
     num_steps: int,
     num_trials: int,
-    nonlinearity: object,
+    nonlinearity: NonlinearityLike,
 ) -> Iterator[ExpectedDistances]:
     """What the mean-field theory expects at each time."""
     phi = coarse_nonlinearity(nonlinearity)

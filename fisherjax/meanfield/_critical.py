@@ -16,7 +16,7 @@ from fisherjax._theory import (
 )
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
 
 from ._stationary import growth_rate
 
@@ -25,7 +25,7 @@ _WIDEST = 9.2  # range of log gain that is searched
 
 @full_precision
 def critical_gain(
-    *, noise_std: Scalar, nonlinearity: object = "tanh", gain_matrix: GainMatrix | None = None
+    *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh", gain_matrix: GainMatrix | None = None
 ) -> Float[Array, ""]:
     """Gain at which x(t+1) = J φ(x(t)) + σ ξ(t) becomes chaotic: λ(g_c) = 0, λ = ½ ln ρ(G ∘ E[φ′²]).
 

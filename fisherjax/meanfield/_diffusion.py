@@ -6,16 +6,23 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
-from fisherjax._types import Result, Scalar
+from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.numerics import as_nonlinearity, full_precision, numerical_abscissa, perron_vectors, spectral_radius
+from fisherjax.numerics import (
+    NonlinearityLike,
+    as_nonlinearity,
+    full_precision,
+    numerical_abscissa,
+    perron_vectors,
+    spectral_radius,
+)
 
 from ._recursion import bare_operator, input_parameters
 from ._stationary import require_convergence, stationary_state
 
 
-class Alignment(Result):
+class Alignment(Record):
     """How a stimulus meets the operator's slow mode; as a number, its input overlap."""
 
     input_overlap: Float[Array, ""]
@@ -30,7 +37,7 @@ class Alignment(Result):
         return float(self.input_overlap)
 
 
-class DiffusionOperator(Result):
+class DiffusionOperator(Record):
     """A_pq = f_p g_pq² κ_q V_q / V_p, which carries population Fisher information one step: F(t+1) ≈ A F(t).
 
     Exact in the limit of a small stimulus on the stationary state.
@@ -71,13 +78,13 @@ class DiffusionOperator(Result):
         """max_t ‖A^t‖₂ over t = 0…`num_steps`: 1 for a contraction, above 1 where non-normality amplifies."""
         return _largest_power(self.matrix, check_integer("num_steps", num_steps, minimum=1))
 
-    def first_information(self, input_pattern: object = None) -> Float[Array, " P"]:
+    def first_information(self, input_pattern: ArrayLike | None = None) -> Float[Array, " P"]:
         """Distribution u = F(1)/ΣF(1) of a small stimulus over populations after the first step."""
         _, pattern = input_parameters(self.gain_matrix, 0.0, input_pattern)
         received = self.gain_matrix.fractions * (self.gain_matrix.variance_gain @ pattern[:, 0] ** 2)
         return received / jnp.sum(received)
 
-    def alignment(self, input_pattern: object = None, readout: object = None) -> Alignment:
+    def alignment(self, input_pattern: ArrayLike | None = None, readout: ArrayLike | None = None) -> Alignment:
         """Overlap of the input with the left, and of the read-out with the right, Perron vector.
 
         Parameters
@@ -92,7 +99,7 @@ class DiffusionOperator(Result):
         return _alignment(self, self.first_information(input_pattern), chosen)
 
     def memory_horizon(
-        self, fraction: float = 0.1, input_pattern: object = None, max_steps: int = 10_000
+        self, fraction: float = 0.1, input_pattern: ArrayLike | None = None, max_steps: int = 10_000
     ) -> int | None:
         """Steps until total information first falls below `fraction` of its value at the first step.
 
@@ -141,7 +148,7 @@ def _largest_power(matrix: Array, num_steps: int) -> Float[Array, ""]:
 
 @full_precision
 def diffusion_operator(
-    gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh"
+    gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh"
 ) -> DiffusionOperator:
     """Fisher diffusion operator at the stationary state reached from independent replicas.
 

@@ -11,14 +11,14 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar
 from fisherjax._theory import as_structure
-from fisherjax._types import Result, Scalar
+from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
 
 _PAIRS_AT_ONCE = 100_000
 
 
-class PatternOverlaps(Result):
+class PatternOverlaps(Record):
     """Second moments, per population and time, of the states that S patterns evolve to.
 
     `variance` is the second moment of one noisy state; `overlap` holds ⟨x_a⟩·⟨x_b⟩ / N_p between the
@@ -33,11 +33,11 @@ class PatternOverlaps(Result):
 @full_precision
 def pattern_overlaps(
     gain_matrix: GainMatrix,
-    initial_overlap: object,
+    initial_overlap: ArrayLike,
     *,
     noise_std: Scalar,
     num_steps: int,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
 ) -> PatternOverlaps:
     """Follow all pairs of patterns: C_ab⁺ = G E[φ(x_a) φ(x_b)], each pair with its own 2 × 2 covariance.
 
@@ -69,11 +69,11 @@ def pattern_overlaps(
 
 def overlap_steps(
     gain_matrix: GainMatrix,
-    initial_overlap: object,
+    initial_overlap: ArrayLike,
     *,
     noise_std: Scalar,
     num_steps: int,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
 ) -> Iterator[tuple[Float[Array, "P S"], Float[Array, "P S S"]]]:
     """Variance and overlap of `pattern_overlaps` one time after the other, for patterns too many to keep all times.
 
@@ -100,7 +100,7 @@ class _Pairs(NamedTuple):
 
 
 def _checked(
-    gain_matrix: GainMatrix, initial_overlap: object, noise_std: Scalar, nonlinearity: object
+    gain_matrix: GainMatrix, initial_overlap: ArrayLike, noise_std: Scalar, nonlinearity: NonlinearityLike
 ) -> tuple[Nonlinearity, Float[Array, "P S S"], Array]:
     phi = as_nonlinearity(nonlinearity)
     check_scalar("noise_std", noise_std, minimum=0.0)

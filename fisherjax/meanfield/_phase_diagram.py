@@ -7,18 +7,19 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fisherjax._theory import PhaseDiagram, Point, diagram
+from fisherjax._types import ArrayLike
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, spectral_radius
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision, spectral_radius
 
 from ._stationary import solve_stationary
 
 
 @full_precision
 def phase_diagram(
-    gains: object,
-    noise_stds: object,
+    gains: ArrayLike,
+    noise_stds: ArrayLike,
     *,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     gain_matrix: GainMatrix | None = None,
     progress: bool = False,
 ) -> PhaseDiagram:

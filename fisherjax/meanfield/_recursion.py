@@ -9,14 +9,14 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
 from fisherjax._theory import as_structure
-from fisherjax._types import Result, Scalar, Stimulus
+from fisherjax._types import ArrayLike, Record, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.numerics import Drift, Nonlinearity, TwoPointMoments, as_nonlinearity, full_precision
+from fisherjax.numerics import Drift, Nonlinearity, NonlinearityLike, TwoPointMoments, as_nonlinearity, full_precision
 
 _RESOLVED = 1e-2  # of D, that rounding may have changed: a bound, which is far from reached
 
 
-class Trajectory(Result):
+class Trajectory(Record):
     """Order parameters of the population theory at times 1…T, for K stimulus parameters.
 
     Δ is the second moment of a unit's state over units and noise, C its mean square after averaging
@@ -48,9 +48,12 @@ class _State(NamedTuple):
     noise_variance: Array
     variance_slope: Array
     noise_slope: Array  # ∂V/∂θ, which the difference of ∂Δ/∂θ and ∂C/∂θ would round away
+    overlap: Array  # C and ∂C/∂θ, which those of Δ and V would round away where a stimulus is small beside noise
+    overlap_slope: Array
     sensitivity: Array
     across: Array  # D − R, which their difference would round away after the first step
     noise_slope_error: Array
+    overlap_slope_error: Array
     sensitivity_error: Array
     across_error: Array
 
@@ -62,8 +65,8 @@ def propagate(
     stimulus: Stimulus,
     noise_std: Scalar,
     num_steps: int,
-    nonlinearity: object = "tanh",
-    input_pattern: object = None,
+    nonlinearity: NonlinearityLike = "tanh",
+    input_pattern: ArrayLike | None = None,
 ) -> Trajectory:
     r"""Follow a stimulus pulse through the large-N theory, with every correction of finite stimulus.
 
@@ -143,7 +146,7 @@ def _propagate(
         variance=states.variance,
         noise_variance=states.noise_variance,
         variance_slope=states.variance_slope,
-        overlap_slope=states.variance_slope - states.noise_slope,
+        overlap_slope=states.overlap_slope,
         sensitivity=jnp.where(known[:, None, None, None], states.sensitivity, jnp.nan),
         diffusion=carried,
     )
@@ -184,7 +187,7 @@ def _told(order: Trajectory, phi: Nonlinearity) -> Trajectory:
 
 
 def input_parameters(
-    gain_matrix: GainMatrix, stimulus: object, input_pattern: object
+    gain_matrix: GainMatrix, stimulus: ArrayLike, input_pattern: ArrayLike | None
 ) -> tuple[Float[Array, " K"], Float[Array, "P K"]]:
     """Stimulus as a vector (K,) and input pattern as a matrix (P, K), checked."""
     dtype, count = check_gain_matrix(gain_matrix).gains.dtype, gain_matrix.num_populations
@@ -214,9 +217,12 @@ def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, patter
         noise_variance=jnp.broadcast_to(noise, overlap.shape),
         variance_slope=overlap_slope,
         noise_slope=jnp.zeros_like(overlap_slope),
+        overlap=overlap,
+        overlap_slope=overlap_slope,
         sensitivity=jnp.einsum("pq,qab->pab", total_gain, outer),
         across=jnp.einsum("pq,pqa,pqb->pab", total_gain, beside, beside),
         noise_slope_error=jnp.zeros_like(overlap_slope),
+        overlap_slope_error=jnp.zeros_like(overlap_slope),
         sensitivity_error=jnp.zeros((len(overlap), *outer.shape[1:]), outer.dtype),
         # where one population is driven it is zero but for rounding
         across_error=(4 * jnp.finfo(outer.dtype).eps) ** 2 * jnp.einsum("pq,qab->pab", total_gain, jnp.abs(outer)),
@@ -228,8 +234,8 @@ def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: _State, noise: Arra
     variance, noise_variance = state.variance, state.noise_variance
     moments, drift = phi.two_point(variance, noise_variance), phi.drift(variance, noise_variance)
     kappa, by_slope, by_noise = moments.slope_overlap, state.variance_slope, state.noise_slope
-    by_overlap = by_slope - by_noise
-    along = _along(by_overlap, variance - noise_variance)
+    by_overlap = state.overlap_slope
+    along = _along(by_overlap, state.overlap)
     source = (
         kappa[:, None, None] * state.across
         + drift.aligned[:, None, None] * along
@@ -238,25 +244,49 @@ def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: _State, noise: Arra
     )
     next_variance = noise + total_gain @ phi.second_moment(variance)
     next_noise_variance = noise + total_gain @ phi.spread(variance, noise_variance)
-    next_slope = total_gain @ (phi.second_moment_slope(variance)[:, None] * by_slope)
-    next_noise_slope = total_gain @ (kappa[:, None] * by_noise + drift.spread[:, None] * by_slope)
+    slope_sources = phi.second_moment_slope(variance)[:, None] * by_slope
+    noise_slope_sources = kappa[:, None] * by_noise + drift.spread[:, None] * by_slope
+    next_slope, next_noise_slope = total_gain @ slope_sources, total_gain @ noise_slope_sources
     sensitivity = jnp.einsum("pq,qab->pab", total_gain, source)
+    small, value, mixed = _small_overlap(phi, state)
+    overlaps = jnp.where(small, value, phi.second_moment(variance) - phi.spread(variance, noise_variance))
+    overlap_slopes = jnp.where(
+        small[:, None],
+        kappa[:, None] * by_overlap + mixed[:, None] * by_slope,
+        slope_sources - noise_slope_sources,
+    )
+    next_small = next_noise_variance > next_variance / 2
+    next_overlap = jnp.where(next_small, total_gain @ overlaps, next_variance - next_noise_variance)
+    next_overlap_slope = jnp.where(next_small[:, None], total_gain @ overlap_slopes, next_slope - next_noise_slope)
     following = _State(
         variance=next_variance,
         noise_variance=next_noise_variance,
         variance_slope=next_slope,
         noise_slope=next_noise_slope,
+        overlap=next_overlap,
+        overlap_slope=next_overlap_slope,
         sensitivity=sensitivity,
-        across=sensitivity - _along(next_slope - next_noise_slope, next_variance - next_noise_variance),
-        **_errors(total_gain, phi, state, moments, drift),
+        across=sensitivity - _along(next_overlap_slope, next_overlap),
+        **_errors(total_gain, phi, state, moments, drift, mixed, next_small),
     )
     return following, bare_operator(gain_matrix, kappa, noise_variance, following.noise_variance)
+
+
+def _small_overlap(phi: Nonlinearity, state: _State) -> tuple[Bool[Array, " P"], Array, Array]:
+    """Where C is less than half of Δ, and there E φ(a)φ(b) and E φ″(a)φ(b), to the relative precision of C."""
+    small = state.noise_variance > state.variance / 2
+    overlap = jnp.where(small, state.overlap, state.variance / 4)
+    value, half = jax.jvp(
+        lambda first: phi.overlap(first, state.variance, overlap), (state.variance,), (jnp.ones_like(state.variance),)
+    )
+    return small, value, 2 * half
 
 
 def _along(overlap_slope: Array, overlap: Array) -> Float[Array, "P K K"]:
     """C′C′/4C, the part of D that comes from derivatives along the state itself; nothing where C vanishes."""
     active = (overlap > 0)[:, None]
-    scaled = jnp.where(active, overlap_slope / jnp.where(active, 2 * jnp.sqrt(jnp.abs(overlap))[:, None], 1), 0)
+    root = jnp.sqrt(jnp.where(active, overlap[:, None], 1))  # whose slope at zero would be infinite
+    scaled = jnp.where(active, overlap_slope / (2 * root), 0)
     return scaled[:, :, None] * scaled[:, None, :]
 
 
@@ -265,18 +295,30 @@ def _both_ways(first: Array, second: Array) -> Float[Array, "P K K"]:
 
 
 def _errors(
-    total_gain: Array, phi: Nonlinearity, state: _State, moments: TwoPointMoments, drift: Drift
+    total_gain: Array,
+    phi: Nonlinearity,
+    state: _State,
+    moments: TwoPointMoments,
+    drift: Drift,
+    mixed: Array,
+    next_small: Array,
 ) -> dict[str, Array]:
-    """What rounding can do to ∂V/∂θ and D: the sizes of all that is added up, times the precision of the moments."""
-    total_gain, state, moments, drift = jax.lax.stop_gradient((total_gain, state, moments, drift))
+    """What rounding can do to ∂V/∂θ, ∂C/∂θ and D: the sizes of what is added up, times the precision of the moments."""
+    total_gain, state, moments, drift, mixed = jax.lax.stop_gradient((total_gain, state, moments, drift, mixed))
     unit = max(phi.accuracy, 4 * float(jnp.finfo(total_gain.dtype).eps))
     kappa, curvature = jnp.abs(moments.slope_overlap), jnp.abs(moments.curvature_overlap)
     slope, noise = jnp.abs(state.variance_slope), jnp.abs(state.noise_slope)
     doubt = state.noise_slope_error + unit * noise
     noise_slope_error = kappa[:, None] * doubt + unit * drift.spread_size[:, None] * slope
-    overlap = state.variance - state.noise_variance
-    along, overlap_slope = _along(state.variance_slope - state.noise_slope, overlap), slope + noise
-    in_along = unit * jnp.abs(along) + jnp.sqrt(jnp.abs(along) * jnp.abs(_along(doubt, overlap)))
+    small, overlap_slope = (state.noise_variance > state.variance / 2)[:, None], jnp.abs(state.overlap_slope)
+    overlap_doubt = state.overlap_slope_error + unit * overlap_slope
+    overlap_slope_error = jnp.where(
+        small,
+        kappa[:, None] * overlap_doubt + unit * jnp.abs(mixed)[:, None] * slope,
+        noise_slope_error + unit * kappa[:, None] * slope,
+    )
+    along = _along(state.overlap_slope, state.overlap)
+    in_along = unit * jnp.abs(along) + jnp.sqrt(jnp.abs(along) * jnp.abs(_along(overlap_doubt, state.overlap)))
     sensitivity_error = (
         kappa[:, None, None] * (state.across_error + unit * jnp.abs(state.across))
         + unit * drift.aligned_size[:, None, None] * jnp.abs(along)
@@ -284,11 +326,14 @@ def _errors(
         + curvature[:, None, None] / 4 * _both_ways(noise, doubt)
         + drift.slope_overlap_size[:, None, None] / 4 * unit * _both_ways(overlap_slope, noise)
         + jnp.abs(drift.slope_overlap)[:, None, None] / 4 * _both_ways(overlap_slope, doubt)
+        + jnp.abs(drift.slope_overlap)[:, None, None] / 4 * _both_ways(overlap_doubt, noise)
     )
     total = jnp.einsum("pq,qab->pab", total_gain, sensitivity_error)
     carried = jnp.einsum("pq,qab->pab", total_gain, kappa[:, None, None] * jnp.abs(state.sensitivity))
+    noise_slope_error = total_gain @ noise_slope_error
     return {
-        "noise_slope_error": total_gain @ noise_slope_error,
+        "noise_slope_error": noise_slope_error,
+        "overlap_slope_error": jnp.where(next_small[:, None], total_gain @ overlap_slope_error, noise_slope_error),
         "sensitivity_error": total,
         "across_error": total + unit * carried,
     }

@@ -6,12 +6,12 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_scalar, is_traced
 from fisherjax._theory import as_structure, fixed_point, variance_from_above
-from fisherjax._types import Result, Scalar
+from fisherjax._types import Record, Scalar
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision, spectral_radius
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision, spectral_radius
 
 
-class StationaryState(Result):
+class StationaryState(Record):
     """Fixed point of the variance Δ and of the overlap C of two replicas, per population.
 
     `overlap` is the branch reached from independent replicas (C = 0), `overlap_from_identical` the one
@@ -35,7 +35,9 @@ class StationaryState(Result):
 
 
 @full_precision
-def stationary_state(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh") -> StationaryState:
+def stationary_state(
+    gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh"
+) -> StationaryState:
     """Solve Δ = σ² + G E[φ²] and C = G E[φ(a)φ(b)] for their stationary values.
 
     The variance is reached from above, so that at σ = 0 an active state is preferred to the silent
@@ -114,7 +116,9 @@ def growth_rate(gain_matrix: GainMatrix, variance: Array, phi: Nonlinearity) -> 
 
 
 @full_precision
-def lyapunov_exponent(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: object = "tanh") -> Float[Array, ""]:
+def lyapunov_exponent(
+    gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh"
+) -> Float[Array, ""]:
     """Largest Lyapunov exponent of the discrete-time network, per step: λ = ½ ln ρ(G ∘ E[φ′_q²]); −∞ without weights.
 
     Under a transformation (jit, vmap) a network without stationary state gives NaN instead of an error.
@@ -124,7 +128,7 @@ def lyapunov_exponent(gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearit
     gain_matrix
         Structure, P populations.
     noise_std
-        σ, at least 0; the same noise drives both neighbouring trajectories.
+        σ, at least 0; the same noise drives both neighboring trajectories.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
 

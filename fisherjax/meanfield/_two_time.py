@@ -10,7 +10,7 @@ from fisherjax._errors import check_integer
 from fisherjax._theory import Structure, TwoTimeCorrelation, as_structure, symmetric
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, full_precision
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
 
 _LONGEST = 4000
 
@@ -22,7 +22,7 @@ def two_time_correlation(
     num_steps: int,
     initial_variance: Scalar | Float[Array | np.ndarray, " P"],
     noise_std: Scalar | Float[Array | np.ndarray, " P"] = 0.0,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
 ) -> TwoTimeCorrelation:
     """Solve Δ_p(t+1, s+1) = Σ_q G_pq E[φ(x_t)φ(x_s)]_q + σ_p² δ_ts with Δ_p(t, 0) = 0 for t > 0.
 

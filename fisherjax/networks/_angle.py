@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_key
-from fisherjax._types import Key, Result
+from fisherjax._types import Key, Record
 
 
-class AngleNetwork(Result):
+class AngleNetwork(Record):
     """Layers size² → size → 20 → 2 with ReLU between them; the output points along (cos 2θ, sin 2θ)."""
 
     weights: tuple[Array, ...]

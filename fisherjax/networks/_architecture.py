@@ -12,18 +12,18 @@ from jaxtyping import Array
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_choice, check_flag, check_integer, require, suggest, told
-from fisherjax._types import Result
+from fisherjax._types import ArrayLike, Record
 
 ImageShape = tuple[int, int, int]
 
 
-class Architecture(Result):
+class Architecture(Record):
     """What a `ConvolutionalRNN` is made of: one entry of every tuple per area.
 
     Parameters
     ----------
     image_shape
-        Height, width and colour channels of the images.
+        Height, width and color channels of the images.
     num_classes
         K.
     channels
@@ -86,11 +86,11 @@ class Architecture(Result):
         depth = len(channels)
         require(depth >= 2 and depth % 2 == 0, f"channels must name an even number of areas (they come in pairs that "
                 f"share a map), got {depth}")  # fmt: skip
-        require(len(image_shape) == 3, f"image_shape must be (height, width, colours), got {tuple(image_shape)}")
+        require(len(image_shape) == 3, f"image_shape must be (height, width, colors), got {tuple(image_shape)}")
         self.image_shape = (
             check_integer("image height", image_shape[0], minimum=1),
             check_integer("image width", image_shape[1], minimum=1),
-            check_integer("image colours", image_shape[2], minimum=1),
+            check_integer("image colors", image_shape[2], minimum=1),
         )
         self.num_classes = check_integer("num_classes", num_classes, minimum=1)
         self.channels = tuple(check_integer("channels", one, minimum=1) for one in channels)
@@ -138,8 +138,8 @@ class Architecture(Result):
         """N, units of all areas together."""
         return sum(math.prod(shape) for shape in self.area_shapes)
 
-    def check_images(self, images: object) -> Array:
-        """Images as an array of floats (*batch, height, width, colours).
+    def check_images(self, images: ArrayLike) -> Array:
+        """Images as an array of floats (*batch, height, width, colors).
 
         Raises
         ------
@@ -151,12 +151,12 @@ class Architecture(Result):
         array, shape = as_real("images", images), self.image_shape
         require(
             array.ndim >= 3 and array.shape[-3:] == shape,
-            f"images must be (…, {', '.join(map(str, shape))}) = (…, height, width, colours), got {array.shape}",
+            f"images must be (…, {', '.join(map(str, shape))}) = (…, height, width, colors), got {array.shape}",
         )
         kind = np.asarray(images).dtype if not hasattr(images, "dtype") else images.dtype  # pyright: ignore[reportAttributeAccessIssue]
         require(
             jnp.issubdtype(kind, jnp.floating),
-            f"images must be floats, got {kind}; standardise them first, e.g. images/255 − mean over images",
+            f"images must be floats, got {kind}; standardize them first, e.g. images/255 − mean over images",
         )
         return array
 
@@ -208,14 +208,14 @@ _PRESETS |= {f"R{depth}-8": ((8, 8, 1), 10, (16, 16, 32, 32)[:depth], {}) for de
 PRESETS = tuple(_PRESETS)
 
 
-def architecture(name: str = "R8", *, num_classes: int | None = None, **changes: object) -> Architecture:
+def architecture(name: str = "R8", *, num_classes: int | None = None, **changes: Any) -> Architecture:
     """One of the preset architectures, with changes.
 
     Parameters
     ----------
     name
-        "R2", "R4", "R6" or "R8": CordsNet at 224 × 224 in colour, 1000 classes. "R2-32", "R4-32", "R6-32" for images
-        of 32 × 32 in colour, "R2-28" … for 28 × 28 in grey, "R2-8" and "R4-8" for the digits of 8 × 8, 10 classes each.
+        "R2", "R4", "R6" or "R8": CordsNet at 224 × 224 in color, 1000 classes. "R2-32", "R4-32", "R6-32" for images
+        of 32 × 32 in color, "R2-28" … for 28 × 28 in grey, "R2-8" and "R4-8" for the digits of 8 × 8, 10 classes each.
     num_classes
         Another number of classes.
     **changes

@@ -1,4 +1,4 @@
-"""Weight-normalised convolutions and read-out, in the layout and with the parameters of the published network."""
+"""Weight-normalized convolutions and read-out, in the layout and with the parameters of the published network."""
 
 import functools
 from typing import Any
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_integer, require
-from fisherjax._types import Key, Result
+from fisherjax._types import Key, Record
 
 Maps = Float[Array, "*batch height width channels"]
 NewMaps = Float[Array, "*batch new_height new_width new_channels"]
@@ -19,8 +19,8 @@ NewMaps = Float[Array, "*batch new_height new_width new_channels"]
 _BLOCK = 2**18  # numbers that are worked on at once: a megabyte in single precision
 
 
-class Convolution(Result):
-    r"""A convolution without bias, its weights normalised per output channel: w_o = g_o v_o/‖v_o‖₂; g may be negative.
+class Convolution(Record):
+    r"""A convolution without bias, its weights normalized per output channel: w_o = g_o v_o/‖v_o‖₂; g may be negative.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Convolution(Result):
     @property
     def weights(self) -> Float[Array, "out in side side"]:
         """W."""
-        return _normalised(self.scale, self.direction)
+        return _normalized(self.scale, self.direction)
 
     @property
     def kernel(self) -> Float[Array, "side side in out"]:
@@ -52,8 +52,8 @@ class Convolution(Result):
         return convolve(maps, self.kernel, self.stride, reverse_mode=reverse_mode)
 
 
-class Readout(Result):
-    """A linear read-out, normalised as a `Convolution` is: w_k = g_k v_k/‖v_k‖₂.
+class Readout(Record):
+    """A linear read-out, normalized as a `Convolution` is: w_k = g_k v_k/‖v_k‖₂.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Readout(Result):
     @property
     def weights(self) -> Float[Array, "K C"]:
         """W."""
-        return _normalised(self.scale, self.direction)
+        return _normalized(self.scale, self.direction)
 
     def __call__(self, features: Float[Array, "*batch C"]) -> Float[Array, "*batch K"]:
         """Logits."""
@@ -164,7 +164,7 @@ def mean_pool(maps: Maps) -> NewMaps:
     batch = maps.reshape(-1, *maps.shape[-3:])
     zero = np.zeros(
         (), maps.dtype
-    )  # of NumPy: a traced one would not be recognised as that of a sum, which has gradients
+    )  # of NumPy: a traced one would not be recognized as that of a sum, which has gradients
     total = jax.lax.reduce_window(
         batch, zero, jax.lax.add, (1, 3, 3, 1), (1, 2, 2, 1), [(0, 0), (1, 1), (1, 1), (0, 0)]
     )
@@ -184,7 +184,7 @@ def draw_convolution(key: Key, num_in: int, num_out: int, side: int, stride: int
 
 
 def as_convolution(weights: Float[Array, "out in side side"], stride: int = 1) -> Convolution:
-    """Given weights, normalised: v = w and g = ‖w‖₂."""
+    """Given weights, normalized: v = w and g = ‖w‖₂."""
     weights = as_real("weights", weights, "out in side side")
     require(weights.shape[-1] % 2 == 1, f"weights must have an odd side, got {weights.shape[-1]}")
     return Convolution(_norm(weights), weights, check_integer("stride", stride, minimum=1))
@@ -194,7 +194,7 @@ def _norm(direction: Array) -> Array:
     return jnp.sqrt(jnp.sum(direction**2, axis=tuple(range(1, direction.ndim))))
 
 
-def _normalised(scale: Array, direction: Array) -> Array:
+def _normalized(scale: Array, direction: Array) -> Array:
     # a channel whose weights are all zero stays zero instead of becoming undefined
     square = jnp.sum(direction**2, axis=tuple(range(1, direction.ndim)), keepdims=True)
     inverse = jnp.where(square > 0, jax.lax.rsqrt(jnp.where(square > 0, square, 1)), 0)

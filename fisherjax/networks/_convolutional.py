@@ -3,21 +3,24 @@
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_key, check_scalar
-from fisherjax._types import Key, Result, Scalar
+from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.numerics import standard_normal
 
 from ._architecture import Architecture
 from ._convolution import Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool
+from ._network import Network, State
 
 AreaState = tuple[Float[Array, "..."], ...]  # maps of every area (*batch, height, width, channels)
 
@@ -34,7 +37,7 @@ class Drive(NamedTuple):
 
 
 class Kernels(NamedTuple):
-    """All weights of a network as they are applied, normalised once."""
+    """All weights of a network as they are applied, normalized once."""
 
     recurrent: tuple[Array, ...]
     feedforward: tuple[Array, ...]
@@ -44,7 +47,7 @@ class Kernels(NamedTuple):
     convolve: Callable[..., Array]
 
 
-class ConvolutionalRNN(Result):
+class ConvolutionalRNN(Network):
     r"""A convolutional recurrent network with the dynamics of CordsNet.
 
     Area j of d, with α = dt/τ and rectification ρ, all areas at once:
@@ -71,6 +74,8 @@ class ConvolutionalRNN(Result):
         Spectral radius, roughly, of the recurrent convolutions of every area; below one they settle.
     noise_std
         σ.
+    observation_noise_std
+        σ_obs of what is read out.
     leak
         Slope of ρ below zero: 0 rectifies, 1 makes the network linear.
 
@@ -94,9 +99,10 @@ class ConvolutionalRNN(Result):
     skips: tuple[Convolution | None, ...]
     feedback: tuple[Convolution, ...]
     biases: tuple[Float[Array, "channels height width"], ...]
-    readout: Readout
+    output: Readout
     noise_std: Float[Array, ""]
     leak: Float[Array, ""]
+    observation_noise_std: Float[Array, ""]
 
     def __init__(
         self,
@@ -105,11 +111,13 @@ class ConvolutionalRNN(Result):
         key: Key,
         recurrent_gain: Scalar = 0.5,
         noise_std: Scalar = 0.0,
+        observation_noise_std: Scalar = 0.0,
         leak: Scalar = 0.0,
     ):
         """Draw the weights and validate."""
         check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
-        for name, value in (("recurrent_gain", recurrent_gain), ("noise_std", noise_std), ("leak", leak)):
+        levels = {"noise_std": noise_std, "observation_noise_std": observation_noise_std}
+        for name, value in {"recurrent_gain": recurrent_gain, **levels, "leak": leak}.items():
             check_scalar(name, value, minimum=0.0)
         plan, keys = architecture, iter(jax.random.split(check_key("key", key), 4 * architecture.depth + 3))
         channels, strides = plan.channels, plan.strides
@@ -133,15 +141,16 @@ class ConvolutionalRNN(Result):
         self.feedback = tuple(draw(above, below, 1, gain=0.1) for below, above in pairs)
         self.biases = tuple(jnp.zeros((c, h, w)) for h, w, c in plan.area_shapes)
         direction = jax.random.normal(next(keys), (plan.num_classes, plan.channels[-1])) * plan.channels[-1] ** -0.5
-        self.readout = Readout(jnp.linalg.norm(direction, axis=1), direction, jnp.zeros(plan.num_classes))
+        self.output = Readout(jnp.linalg.norm(direction, axis=1), direction, jnp.zeros(plan.num_classes))
         self.noise_std = jnp.asarray(noise_std, direction.dtype)
+        self.observation_noise_std = jnp.asarray(observation_noise_std, direction.dtype)
         self.leak = jnp.asarray(leak, direction.dtype)
 
     @property
     def num_parameters(self) -> int:
         """Numbers that training can change."""
         parts = (self.stem, self.input_skip, self.recurrent, self.feedforward, self.skips, self.feedback, self.biases)
-        return sum(leaf.size for leaf in jax.tree.leaves((*parts, self.readout)))
+        return sum(leaf.size for leaf in jax.tree.leaves((*parts, self.output)))
 
     def __repr__(self) -> str:
         plan = self.architecture
@@ -150,9 +159,40 @@ class ConvolutionalRNN(Result):
             f"{'×'.join(map(str, plan.image_shape))}, {plan.num_classes} classes, {self.num_parameters} parameters)"
         )
 
-    def initial_state(self) -> AreaState:
-        """Silence, r = 0, of every area."""
+    @property
+    def state_size(self) -> int:
+        """Units of all areas."""
+        return self.architecture.num_units
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of classes K."""
+        return self.architecture.num_classes
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Height, width and colors of an image."""
+        return self.architecture.image_shape
+
+    @property
+    def dtype(self) -> Any:
+        """Float type of the weights."""
+        return self.leak.dtype
+
+    def silence(self) -> AreaState:
+        """R = 0 in every area, the state before anything is shown."""
         return tuple(jnp.zeros(shape, self.leak.dtype) for shape in self.architecture.area_shapes)
+
+    def areas_of(self, state: State) -> AreaState:
+        """The maps (…, height, width, channels) of every area in a flat state (…, S)."""
+        sizes = [math.prod(shape) for shape in self.architecture.area_shapes]
+        parts = jnp.split(state, np.cumsum(sizes)[:-1], axis=-1)
+        shapes = self.architecture.area_shapes
+        return tuple(part.reshape(*state.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True))
+
+    def flat(self, areas: AreaState) -> State:
+        """The flat state (…, S) of the maps of every area."""
+        return jnp.concatenate([area.reshape(*area.shape[:-3], -1) for area in areas], axis=-1)
 
     def rectify(self, currents: Array) -> Array:
         """ρ."""
@@ -207,17 +247,39 @@ class ConvolutionalRNN(Result):
         check_scalar("noise_std", noise_std, minimum=0.0)
         return eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(noise_std, self.noise_std.dtype))
 
-    def step(self, state: AreaState, drive: Drive | None = None, key: Key | None = None) -> AreaState:
-        """One step; without drive the image is blank, without key there is no noise. Leading axes are free."""
-        return self.step_with(self.kernels(), state, drive, key)
+    def step(self, state: State, input: Array | None = None, noise: State | None = None) -> State:  # noqa: A002
+        """The next flat state (…, S), with images (…, height, width, colors) as input. Leading axes are trials."""
+        return self._step(state, input, noise, reverse_mode=False)
+
+    def _step(self, state: State, images: Array | None, noise: State | None, *, reverse_mode: bool) -> State:
+        drive = None if images is None else self.drive(images, reverse_mode=reverse_mode)
+        kicks = None if noise is None else self.areas_of(noise)
+        kernels = self.kernels(reverse_mode=reverse_mode)
+        return self.flat(self.step_with(kernels, self.areas_of(state), drive, kicks))
+
+    def in_reverse(self) -> Network:
+        """The same network with convolutions whose gradients are faster, and which have no other derivatives."""
+        return _InReverse(self)  # pyright: ignore[reportCallIssue]
+
+    def readout(self, state: State) -> Float[Array, "*trials K"]:
+        """Logits of a flat state."""
+        return self.logits(self.areas_of(state))
+
+    def advance(self, state: AreaState, drive: Drive | None = None, key: Key | None = None) -> AreaState:
+        """One step of the maps; without drive the image is blank, without key there is no noise."""
+        return self.step_with(self.kernels(), state, drive, None if key is None else self.noise(key, state))
+
+    def noise(self, key: Key, state: AreaState) -> AreaState:
+        """Standard normal numbers for a step from a state."""
+        keys = jax.random.split(key, self.architecture.depth)
+        return tuple(standard_normal(key, area.shape, area.dtype) for key, area in zip(keys, state, strict=True))
 
     def step_with(
-        self, kernels: Kernels, state: AreaState, drive: Drive | None = None, key: Key | None = None
+        self, kernels: Kernels, state: AreaState, drive: Drive | None = None, noise: AreaState | None = None
     ) -> AreaState:
-        """One step with weights that `kernels` has prepared."""
+        """One step of the maps with weights that `kernels` has prepared; leading axes are free."""
         plan = self.architecture
         rates = tuple(self.rectify(area) for area in state)
-        keys = () if key is None else jax.random.split(key, plan.depth)
         following = []
         for area, (before, alpha) in enumerate(zip(state, plan.alpha, strict=True)):
             current = kernels.convolve(before, kernels.recurrent[area]) + kernels.biases[area]
@@ -233,9 +295,8 @@ class ConvolutionalRNN(Result):
             if plan.feedback and area + 1 < plan.depth:
                 current += enlarge(kernels.convolve(rates[area + 1], kernels.feedback[area]), plan.strides[area + 1])
             moved = (1 - alpha) * before + alpha * self.rectify(current)
-            if key is not None:
-                noise = standard_normal(keys[area], moved.shape, moved.dtype)
-                moved += (2 * alpha) ** 0.5 * self.noise_std * noise
+            if noise is not None:
+                moved += (2 * alpha) ** 0.5 * self.noise_std * noise[area]
             following.append(moved)
         return tuple(following)
 
@@ -245,7 +306,7 @@ class ConvolutionalRNN(Result):
 
     def logits(self, state: AreaState) -> Float[Array, "*batch K"]:
         """Logits of a state."""
-        return self.readout(self.features(state))
+        return self.output(self.features(state))
 
     def __call__(self, images: Maps, *, key: Key | None = None) -> Float[Array, "*batch K"]:
         """Logits after the architecture's blank and image steps."""
@@ -254,6 +315,34 @@ class ConvolutionalRNN(Result):
         return respond(self, images, key=key).logits[-1]
 
 
-def as_images(network: ConvolutionalRNN, images: object) -> Maps:
+class _InReverse(Network):
+    """A convolutional network of which only reverse-mode derivatives are taken."""
+
+    network: ConvolutionalRNN
+
+    @property
+    def noise_std(self) -> Array:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.network.noise_std
+
+    @property
+    def observation_noise_std(self) -> Array:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.network.observation_noise_std
+
+    @property
+    def state_size(self) -> int:
+        return self.network.state_size
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.network.input_shape
+
+    def step(self, state: State, input: Array | None = None, noise: State | None = None) -> State:  # noqa: A002
+        return self.network._step(state, input, noise, reverse_mode=True)
+
+    def readout(self, state: State) -> Array:
+        return self.network.readout(state)
+
+
+def as_images(network: ConvolutionalRNN, images: ArrayLike) -> Maps:
     """Images of the network's sizes in its precision; raises as `Architecture.check_images` does."""
     return network.architecture.check_images(images).astype(network.leak.dtype)

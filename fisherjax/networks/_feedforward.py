@@ -1,4 +1,4 @@
-"""The feed-forward network with batch normalisation that training starts from, and its folding into plain weights."""
+"""The feed-forward network with batch normalization that training starts from, and its folding into plain weights."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_integer
-from fisherjax._types import Key, Result
+from fisherjax._types import Key, Record
 
 from ._architecture import Architecture
 from ._convolution import Maps, as_convolution, convolve
@@ -19,8 +19,8 @@ _EPSILON = 1e-5
 _MOMENTUM = 0.1
 
 
-class BatchNorm(Result):
-    """Batch normalisation per channel: scale (x − mean)/√(variance + 1e-5) + shift.
+class BatchNorm(Record):
+    """Batch normalization per channel: scale (x − mean)/√(variance + 1e-5) + shift.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class BatchNorm(Result):
     def over_batch(self, maps: Float[Array, "batch height width C"]) -> tuple[Maps, "BatchNorm"]:
         """By the averages of the batch; and itself with the running averages moved on."""
         mean, variance = jnp.mean(maps, axis=(0, 1, 2)), jnp.var(maps, axis=(0, 1, 2))
-        normalised = (maps - mean) / jnp.sqrt(variance + _EPSILON) * self.scale + self.shift
+        normalized = (maps - mean) / jnp.sqrt(variance + _EPSILON) * self.scale + self.shift
         count = maps.size // maps.shape[-1]
         unbiased = variance * (count / max(count - 1, 1))
         moved = eqx.tree_at(
@@ -62,14 +62,14 @@ class BatchNorm(Result):
             self,
             (self.mean + _MOMENTUM * (mean - self.mean), self.variance + _MOMENTUM * (unbiased - self.variance)),
         )
-        return normalised, moved
+        return normalized, moved
 
 
-class FeedforwardCNN(Result):
+class FeedforwardCNN(Record):
     """The feed-forward network with the areas and connections of a `ConvolutionalRNN`.
 
     x_j = ρ(N(W_j * N(V_j * u_j))) with u_0 = p, u_1 = x_0 + K * p, u_j = x_{j−1} + S x_{j−2}, and two batch
-    normalisations N; read out from the mean over space of x_{d−1} + x_{d−2}.
+    normalizations N; read out from the mean over space of x_{d−1} + x_{d−2}.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class FeedforwardCNN(Result):
         """Logits, and the network with its running averages moved on if it is training (then in reverse mode only)."""
         drive_norms, area_norms = list(self.drive_norms), list(self.area_norms)
 
-        def normalised(norms: list[BatchNorm], area: int, maps: Array) -> Array:
+        def normalized(norms: list[BatchNorm], area: int, maps: Array) -> Array:
             if not training:
                 return norms[area](maps)
             found, norms[area] = norms[area].over_batch(maps)
@@ -114,17 +114,17 @@ class FeedforwardCNN(Result):
 
         def through(area: int, source: Array) -> Array:
             weights = self.weights
-            drive = normalised(drive_norms, area, weights.feedforward[area](source, reverse_mode=training))
-            return jax.nn.relu(normalised(area_norms, area, weights.recurrent[area](drive, reverse_mode=training)))
+            drive = normalized(drive_norms, area, weights.feedforward[area](source, reverse_mode=training))
+            return jax.nn.relu(normalized(area_norms, area, weights.recurrent[area](drive, reverse_mode=training)))
 
         activity = _chain(self.weights, images, through, reverse_mode=training)
-        logits = self.weights.readout(_features(activity))
+        logits = self.weights.output(_features(activity))
         norms = (tuple(drive_norms), tuple(area_norms))
         return logits, eqx.tree_at(lambda cnn: (cnn.drive_norms, cnn.area_norms), self, norms)
 
 
 def fold_batch_norm(cnn: FeedforwardCNN) -> ConvolutionalRNN:
-    r"""The same feed-forward network without batch normalisation: `feedforward_pass` of the result gives its outputs.
+    r"""The same feed-forward network without batch normalization: `feedforward_pass` of the result gives its outputs.
 
     N(W * N(V * u)) = W' * V' * u + b with V' = a₁ V, W' = a₂ W and, per unit, b = a₂ (W * c₁ 1) + c₂, where N(x) =
     a x + c. Since W sees zeros beyond the edge, where no c₁ is added, b depends on the place near edges.
@@ -171,7 +171,7 @@ def feedforward_pass(network: ConvolutionalRNN, images: Maps) -> FeedforwardPass
         return jax.nn.relu(currents[-1])
 
     activity = _chain(network, images, through)
-    return FeedforwardPass(tuple(drives), tuple(currents), network.readout(_features(activity)))
+    return FeedforwardPass(tuple(drives), tuple(currents), network.output(_features(activity)))
 
 
 def _chain(

@@ -1,25 +1,20 @@
 """Gated networks: GRU and LSTM."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._types import Key
-from fisherjax.numerics import standard_normal
-
-from ._recurrent import RecurrentNetwork, State
+from ._network import State
+from ._recurrent import RecurrentNetwork
 
 
 class _Gated(RecurrentNetwork):
     """What both share: noise added to the state."""
 
-    def _noisy(self, state: State, key: Key | None) -> State:
-        if key is None:
-            return state
-        return state + self.noise_std * standard_normal(key, state.shape, state.dtype)
+    def _noisy(self, state: State, noise: State | None) -> State:
+        return state if noise is None else state + self.noise_std * noise
 
 
 class GRU(_Gated):
@@ -37,8 +32,12 @@ class GRU(_Gated):
         I, N, O.
     key
         JAX random key.
-    **options
-        Those of `RNN` but nonlinearity and activation; `noise_std` is that of noise added to h.
+    constraints, recurrent_initializer, input_initializer, output_initializer
+        As in `RNN`.
+    biases, trainable, initial_state, observation_noise_std
+        As in `RNN`.
+    noise_std
+        σ of noise added to h.
 
     References
     ----------
@@ -51,18 +50,17 @@ class GRU(_Gated):
 
     candidate_bias: Float[Array, " N"] | None = None
 
-    def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
-        """Draw the weights and validate."""
-        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)  # pyright: ignore[reportCallIssue]
-        self.candidate_bias = None if self.recurrent_bias is None else jnp.zeros(num_units, self.recurrent_bias.dtype)
-
     @classmethod
-    def bias_names(cls, biases: Sequence[str]) -> tuple[str, ...]:
+    def initial_biases(cls, num_units: int, dtype: Any) -> dict[str, Array]:
         """The recurrent bias is two parameters here."""
-        return (*super().bias_names(biases), *(("candidate_bias",) if "recurrent" in biases else ()))
+        return {**super().initial_biases(num_units, dtype), "candidate_bias": jnp.zeros(num_units, dtype)}
 
     def update(
-        self, state: State, current: Float[Array, "*batch gates"], drive: Float[Array, "*batch gates"], key: Key | None
+        self,
+        state: State,
+        current: Float[Array, "*batch gates"],
+        drive: Float[Array, "*batch gates"],
+        noise: State | None = None,
     ) -> State:
         """The next state."""
         reset, update, candidate = jnp.split(current, 3, axis=-1)
@@ -72,7 +70,7 @@ class GRU(_Gated):
         if self.candidate_bias is not None:
             candidate = candidate + self.candidate_bias
         proposal = jnp.tanh(drive_candidate + reset * candidate)
-        return self._noisy(proposal + update * (state - proposal), key)
+        return self._noisy(proposal + update * (state - proposal), noise)
 
     def rates(self, state: State) -> Float[Array, "*batch N"]:
         """H."""
@@ -92,8 +90,12 @@ class LSTM(_Gated):
         I, N, O.
     key
         JAX random key.
-    **options
-        Those of `RNN` but nonlinearity and activation; `noise_std` is that of noise added to h and c.
+    constraints, recurrent_initializer, input_initializer, output_initializer
+        As in `RNN`.
+    biases, trainable, initial_state, observation_noise_std
+        As in `RNN`; the initial state is (h, c) (2N,).
+    noise_std
+        σ of noise added to h and c.
 
     References
     ----------
@@ -105,21 +107,25 @@ class LSTM(_Gated):
     states_per_unit: ClassVar[int] = 2
     additive: ClassVar[bool] = True
 
-    def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
-        """Draw the weights and open the forget gates."""
-        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)  # pyright: ignore[reportCallIssue]
-        if self.recurrent_bias is not None:
-            self.recurrent_bias = self.recurrent_bias.at[num_units : 2 * num_units].set(1.0)
+    @classmethod
+    def initial_biases(cls, num_units: int, dtype: Any) -> dict[str, Array]:
+        """With the forget gates open."""
+        zero, one = jnp.zeros(num_units, dtype), jnp.ones(num_units, dtype)
+        return {"recurrent_bias": jnp.concatenate([zero, one, zero, zero])}
 
     def update(
-        self, state: State, current: Float[Array, "*batch gates"], drive: Float[Array, "*batch gates"], key: Key | None
+        self,
+        state: State,
+        current: Float[Array, "*batch gates"],
+        drive: Float[Array, "*batch gates"],
+        noise: State | None = None,
     ) -> State:
         """The next state."""
         _, cell = jnp.split(state, 2, axis=-1)
         enter, keep, proposal, leave = jnp.split(current + drive, 4, axis=-1)
         cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(enter) * jnp.tanh(proposal)
         hidden = jax.nn.sigmoid(leave) * jnp.tanh(cell)
-        return self._noisy(jnp.concatenate([hidden, cell], axis=-1), key)
+        return self._noisy(jnp.concatenate([hidden, cell], axis=-1), noise)
 
     def rates(self, state: State) -> Float[Array, "*batch N"]:
         """H."""

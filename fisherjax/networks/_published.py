@@ -20,7 +20,7 @@ from fisherjax._types import write_atomically
 
 from ._architecture import Architecture
 from ._convolutional import ConvolutionalRNN
-from ._torch_archive import read_torch, write_torch
+from ._torch_archive import read_torch, tensors_in, write_torch
 
 _SCALE, _DIRECTION = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
 _DIGEST = "fisherjax_sha256"
@@ -38,7 +38,8 @@ def load_cordsnet(path: str | os.PathLike[str], architecture: Architecture | Non
         zip archives; safetensors of others have no checksum.
     architecture
         What it must fit. By default what the shapes of the weights imply, with α = 0.2 and 100 + 100 steps; a stem of
-        7 × 7 is that of CordsNet, of stride 2 and pooled, any other is not strided.
+        7 × 7 is that of CordsNet, of stride 2 and pooled, any other is not strided. A ``prelu.weight``, which files
+        from between the stages of training have, is the network's `leak`.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def load_cordsnet(path: str | os.PathLike[str], architecture: Architecture | Non
     require(len(weights) == len(stored), f"{path} has names both with and without 'module.' before them")
     if architecture is not None:
         check_instance("architecture", architecture, Architecture)
+    leak = np.asarray(weights.pop("prelu.weight", 0.0))
+    require(leak.size == 1, f"{path}: prelu.weight must be one slope for all units, got shape {leak.shape}")
     plan = _implied(weights, path) if architecture is None else architecture
     shapes = eqx.filter_eval_shape(lambda: ConvolutionalRNN(plan, key=jax.random.key(0)))
     names, leaves = _named(shapes)
@@ -70,9 +73,11 @@ def load_cordsnet(path: str | os.PathLike[str], architecture: Architecture | Non
         id(leaf): as_real(f"{path}: {name}", weights[name].reshape(leaf.shape), dtype=leaf.dtype)
         for name, leaf in zip(names, leaves, strict=True)
     }
-    return jax.tree.map(
+    network = jax.tree.map(
         lambda leaf: values[id(leaf)] if id(leaf) in values else jnp.zeros(leaf.shape, leaf.dtype), shapes
     )
+    slope = as_real(f"{path}: prelu.weight", leak.reshape(()), dtype=network.dtype)
+    return eqx.tree_at(lambda tree: tree.leak, network, slope)
 
 
 def save_cordsnet(network: ConvolutionalRNN, path: str | os.PathLike[str]) -> Path:
@@ -114,6 +119,17 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     ValueError
         If it is none of them, truncated, or a pickle that asks for anything but tensors.
     """
+    return tensors_in(read_checkpoint(path), path)
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Any:
+    """All that a checkpoint holds: arrays by name, among other things in a file of torch.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_weights`.
+    """
     source = as_path("path", path)
     check_regular(source)
     with source.open("rb") as stream:
@@ -134,10 +150,10 @@ def _named(network: ConvolutionalRNN) -> tuple[list[str], list[Any]]:
     modules += [(f"area_area.{j}", one) for j, one in enumerate(network.feedforward)]
     modules += [(f"skip_area.{j}", one) for j, one in enumerate(one for one in network.skips if one is not None)]
     modules += [(f"feedback_area.{j}", one) for j, one in enumerate(network.feedback)]
-    modules += [("out_fc", network.readout)]
+    modules += [("out_fc", network.output)]
     named = [pair for name, one in modules for pair in ((name + _SCALE, one.scale), (name + _DIRECTION, one.direction))]
     named += [(f"conv_bias.{j}", bias) for j, bias in enumerate(network.biases)]
-    named += [("out_fc.bias", network.readout.bias)]
+    named += [("out_fc.bias", network.output.bias)]
     return [name for name, _ in named], [leaf for _, leaf in named]
 
 

@@ -12,24 +12,24 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, is_traced, require, told
-from fisherjax._types import Key, Result, Scalar
-from fisherjax.numerics import standard_normal
+from fisherjax._types import ArrayLike, Key, Scalar
 
+from ._network import Network, State
 from ._pattern import Constraint, Role, combined_pattern
 from ._weights import LowRankWeights, WeightMatrix, constrain
-from .initializers import Initializer, as_initializer
+from .initializers import Initializer, InitializerLike, as_initializer
 
-State = Float[Array, "*batch S"]
 Input = Float[Array, "*batch I"]
 Output = Float[Array, "*batch O"]
 
 N = TypeVar("N", bound="RecurrentNetwork")
 
-_FIELDS = {"time_constant": "time_parameter"}  # parameters that are stored as a function of themselves
+# parameters that are stored under another name: as a function of themselves, or where a method has the name
+_FIELDS = {"time_constant": "time_parameter", "initial_state": "rest"}
 
 
-class RecurrentNetwork(Result):
-    """A recurrent network as a step function, ``network(state, input) -> state``, and a linear read-out.
+class RecurrentNetwork(Network):
+    """A recurrent network that `training.fit` can train: inputs, a recurrent part, and a linear read-out of its rates.
 
     All functions of states take any leading axes. Parameters are chosen by name: `trainable` holds the names of
     those that `training.fit` changes. Constraints are part of the weights (`WeightMatrix`), never of training.
@@ -53,7 +53,7 @@ class RecurrentNetwork(Result):
     output: WeightMatrix
     recurrent_bias: Float[Array, " bias"] | None
     output_bias: Float[Array, " O"] | None
-    initial_state: Float[Array, " S"]
+    rest: Float[Array, " S"]
     noise_std: Float[Array, ""]
     observation_noise_std: Float[Array, ""]
     trainable: tuple[str, ...] = eqx.field(static=True)
@@ -66,12 +66,12 @@ class RecurrentNetwork(Result):
         *,
         key: Key,
         constraints: Constraint | Sequence[Constraint] = (),
-        recurrent_initializer: Any = None,
-        input_initializer: Any = "uniform",
-        output_initializer: Any = "uniform",
+        recurrent_initializer: InitializerLike | None = None,
+        input_initializer: InitializerLike = "uniform",
+        output_initializer: InitializerLike = "uniform",
         biases: Sequence[str] = ("recurrent", "output"),
         trainable: Sequence[str] | None = None,
-        initial_state: object = None,
+        initial_state: ArrayLike | None = None,
         noise_std: Scalar = 0.0,
         observation_noise_std: Scalar = 0.0,
     ):
@@ -91,18 +91,21 @@ class RecurrentNetwork(Result):
         self.recurrent = _draw("recurrent", rules, recurrent_initializer, keys[0], recurrent, dtype, gates)
         self.input = _draw("input", rules, input_initializer, keys[1], inner, dtype, gates)
         self.output = _draw("output", rules, output_initializer, keys[2], outer, dtype, 1)
-        self.recurrent_bias = jnp.zeros(gates * num_units, dtype) if "recurrent" in biases else None
+        inner_biases = self.initial_biases(num_units, dtype)
+        for name, bias in inner_biases.items():
+            setattr(self, name, bias if "recurrent" in biases else None)
         self.output_bias = jnp.zeros(num_outputs, dtype) if "output" in biases else None
-        self.initial_state = _state_or_zero(initial_state, self.states_per_unit * num_units, dtype)
+        self.rest = _state_or_zero(initial_state, self.states_per_unit * num_units, dtype)
         self.noise_std = jnp.asarray(noise_std, dtype)
         self.observation_noise_std = jnp.asarray(observation_noise_std, dtype)
-        usual = ("recurrent", "input", "output", *self.bias_names(biases))
+        present = [name for name in (*inner_biases, "output_bias") if getattr(self, name) is not None]
+        usual = ("recurrent", "input", "output", *present)
         self.trainable = check_names(type(self), usual if trainable is None else trainable)
 
     @classmethod
-    def bias_names(cls, biases: Sequence[str]) -> tuple[str, ...]:
-        """Parameters that the biases are, by the names under which `trainable` chooses them."""
-        return tuple(f"{name}_bias" for name in biases)
+    def initial_biases(cls, num_units: int, dtype: Any) -> dict[str, Array]:
+        """Where the biases of the recurrent part start, by the names of their fields."""
+        return {"recurrent_bias": jnp.zeros(cls.gates_per_unit * num_units, dtype)}
 
     def drive(self, inputs: Input) -> Float[Array, "*batch D"]:
         """W_in u + b: what inputs and biases contribute to a step, of all gates; computed for all times at once."""
@@ -111,44 +114,44 @@ class RecurrentNetwork(Result):
 
     @abc.abstractmethod
     def update(
-        self, state: State, current: Float[Array, "*batch D"], drive: Float[Array, "*batch D"], key: Key | None
+        self,
+        state: State,
+        current: Float[Array, "*batch D"],
+        drive: Float[Array, "*batch D"],
+        noise: State | None = None,
     ) -> State:
-        """The next state from the state, its recurrent current W r, and the drive; with process noise if keyed."""
+        """The next state from the state, its recurrent current W r, the drive, and standard normal noise if any."""
 
     @abc.abstractmethod
     def rates(self, state: State) -> Float[Array, "*batch N"]:
         """The activity that is read out."""
 
-    def advance(self, state: State, drive: Float[Array, "*batch D"], key: Key | None = None) -> State:
-        """The next state from state and drive, with process noise if there is a key."""
-        return self.update(state, self.rates(state) @ self.recurrent.value.T, drive, key)
-
-    def __call__(self, state: State, inputs: Input | None = None, key: Key | None = None) -> State:
-        """One step, F(x, u). Without input it is zero; without key there is no noise.
+    def step(self, state: State, input: Input | None = None, noise: State | None = None) -> State:  # noqa: A002
+        """F(x, u): the next state; without input it is zero, without noise there is none.
 
         Parameters
         ----------
         state
             x (…, S).
-        inputs
+        input
             u (…, I).
-        key
-            JAX random key of the process noise.
+        noise
+            ξ (…, S), standard normal numbers.
         """
         state = as_real("state", state, f"... {self.state_size}", finite=False)
-        if inputs is None:
-            inputs = jnp.zeros((*state.shape[:-1], self.num_inputs), state.dtype)
-        inputs = as_real("inputs", inputs, f"... {self.num_inputs}", finite=False)
-        return self.advance(state, self.drive(inputs), None if key is None else check_key("key", key))
+        if input is None:
+            input = jnp.zeros((*state.shape[:-1], self.num_inputs), state.dtype)  # noqa: A001
+        drive = self.drive(as_real("input", input, f"... {self.num_inputs}", finite=False))
+        current = self.rates(state) @ self.recurrent.value.T
+        # trials may share one input
+        drive = jnp.broadcast_to(drive, (*state.shape[:-1], drive.shape[-1]))
+        return self.update(state, current, drive, noise)
 
-    def readout(self, state: State, key: Key | None = None) -> Output:
-        """W_out r + b_out, with observation noise if there is a key."""
+    def readout(self, state: State) -> Output:
+        """W_out r + b_out, without observation noise."""
         state = as_real("state", state, f"... {self.state_size}", finite=False)
         outputs = self.rates(state) @ self.output.value.T
-        outputs = outputs if self.output_bias is None else outputs + self.output_bias
-        if key is None:
-            return outputs
-        return outputs + self.observation_noise_std * standard_normal(key, outputs.shape, outputs.dtype)
+        return outputs if self.output_bias is None else outputs + self.output_bias
 
     def __repr__(self) -> str:
         kinds = {"recurrent": self.recurrent, "input": self.input, "output": self.output}
@@ -175,7 +178,22 @@ class RecurrentNetwork(Result):
     @property
     def state_size(self) -> int:
         """Length S of the state: N, or 2N for an LSTM."""
-        return self.initial_state.shape[0]
+        return self.rest.shape[0]
+
+    @property
+    def resting_state(self) -> Float[Array, " S"]:
+        """x(0) without a stimulus; trained if "initial_state" is among the `trainable` names."""
+        return self.rest
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(I,)."""
+        return (self.num_inputs,)
+
+    @property
+    def dtype(self) -> Any:
+        """Float type of the weights."""
+        return self.rest.dtype
 
     @property
     def recurrent_weights(self) -> Float[Array, "to N"]:
@@ -208,7 +226,7 @@ def trainable_filter(network: N, names: Sequence[str] | None = None) -> N:
         field = _FIELDS.get(name, name)
         part = getattr(network, field)
         require(part is not None, f"the network has no {name}: it was built without")
-        chosen = jax.tree.map(eqx.is_inexact_array_like, part)
+        chosen = part.trained() if isinstance(part, WeightMatrix) else jax.tree.map(eqx.is_inexact_array_like, part)
         spec = eqx.tree_at(lambda tree, field=field: getattr(tree, field), spec, chosen)
     return spec
 
@@ -271,7 +289,7 @@ def _of_radius(weights: LowRankWeights, initializer: Initializer) -> LowRankWeig
     return eqx.tree_at(lambda tree: tree.left, weights, weights.left * jnp.asarray(scale, weights.left.dtype))
 
 
-def _state_or_zero(value: object, size: int, dtype: Any) -> Array:
+def _state_or_zero(value: ArrayLike | None, size: int, dtype: Any) -> Array:
     if value is None:
         return jnp.zeros(size, dtype)
     return as_real("initial_state", value, f"{size}", dtype=dtype)

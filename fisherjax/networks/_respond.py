@@ -13,13 +13,13 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require, told
-from fisherjax._types import Key, Result
+from fisherjax._types import Key, Record
 from fisherjax.numerics import Devices, on_devices, spread
 
 from ._convolutional import AreaState, ConvolutionalRNN, as_images
 
 
-class Response(Result):
+class Response(Record):
     """How a `ConvolutionalRNN` responded to images.
 
     Parameters
@@ -69,7 +69,7 @@ class _Options(NamedTuple):
 
 def respond(
     network: ConvolutionalRNN,
-    images: Float[Array | np.ndarray, "*batch height width colours"],
+    images: Float[Array | np.ndarray, "*batch height width colors"],
     *,
     blank_steps: int | None = None,
     image_steps: int | None = None,
@@ -92,7 +92,7 @@ def respond(
     network
         Where to run.
     images
-        Floats (*batch, height, width, colours).
+        Floats (*batch, height, width, colors).
     blank_steps, image_steps
         Steps before and with the images; those of the architecture by default.
     offset_steps
@@ -160,7 +160,7 @@ def _run(
     step = functools.partial(network.step_with, network.kernels(reverse_mode=options.reverse_mode))
     drive = network.drive(images, reverse_mode=options.reverse_mode)
     # until the image comes all images share one state, unless noise or the user make them differ
-    state = network.initial_state() if start is None else start
+    state = network.silence() if start is None else start
     state = state if key is None else _spread(state, batch)
     logits, records = [], []
     for index, phase in enumerate(phases):
@@ -188,7 +188,8 @@ def _phase(
     def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
         state, buffers = carry
         time, place = inputs
-        state = step(state, key=None if key is None else jax.random.fold_in(key, time))
+        noise = None if key is None else network.noise(jax.random.fold_in(key, time), state)
+        state = step(state, noise=noise)
         if count:
             buffers = tuple(
                 buffer.at[place].set(state[area], mode="drop") for buffer, area in zip(buffers, buffered, strict=True)

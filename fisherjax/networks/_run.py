@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require
 from fisherjax._types import Key
+from fisherjax.numerics import standard_normal
 
 from ._recurrent import RecurrentNetwork
 from ._weights import resolved
@@ -40,7 +41,7 @@ def run(
     key
         JAX random key of process and observation noise; None for a noiseless run.
     initial_state
-        x(0) (…, S); the network's own by default.
+        x(0) (…, S); the network's resting state by default.
     unroll
         Steps per iteration of the compiled loop.
     reverse_mode
@@ -74,7 +75,7 @@ def run(
     require(len(inputs) > 0, f"inputs must have at least one step, got shape {inputs.shape}")
     if initial_state is not None:
         size, batch = network.state_size, inputs.shape[1:-1]
-        initial_state = as_real("initial_state", initial_state, f"... {size}", dtype=network.initial_state.dtype)
+        initial_state = as_real("initial_state", initial_state, f"... {size}", dtype=network.dtype)
         fits = initial_state.shape[:-1] in {(), batch}
         require(fits, f"initial_state must have shape ({size},) or {(*batch, size)}, got {initial_state.shape}")
     unroll = check_integer("unroll", unroll, minimum=1)
@@ -94,7 +95,7 @@ def _run(
     reverse_mode: bool,  # noqa: FBT001
 ) -> tuple[Array, Array]:
     network = resolved(network)
-    start = network.initial_state if initial_state is None else initial_state
+    start = network.resting_state if initial_state is None else initial_state
     start = jnp.broadcast_to(start, (*inputs.shape[1:-1], network.state_size))
     inputs = inputs.astype(start.dtype)
     process_key, observation_key = (None, None) if key is None else jax.random.split(key)
@@ -107,7 +108,10 @@ def _run(
         states: Any = _states_hoisted(unroll, joint, others, start, inputs, keys)
     else:
         states = _states(unroll, network.recurrent.value, network, start, network.drive(inputs), None, keys)
-    return states, network.readout(states, observation_key)
+    outputs = network.readout(states)
+    if observation_key is not None:
+        outputs += network.observation_noise_std * standard_normal(observation_key, outputs.shape, outputs.dtype)
+    return states, outputs
 
 
 def _states(
@@ -118,7 +122,8 @@ def _states(
     def step(state: Array, inputs: Any) -> tuple[Array, Array]:
         drive, more, step_key = inputs
         current = network.rates(state) @ weights.T
-        state = network.update(state, current if more is None else current + more, drive, step_key)
+        noise = None if step_key is None else standard_normal(step_key, state.shape, state.dtype)
+        state = network.update(state, current if more is None else current + more, drive, noise)
         return state, state
 
     return jax.lax.scan(step, start, (drives, extra, keys), unroll=unroll)[1]

@@ -32,6 +32,15 @@ _STORAGES = {
 }
 
 
+# what a number of NumPy beside the tensors asks for, such as the best loss so far
+_OF_NUMBERS = {
+    ("numpy", "dtype"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy.core.multiarray", "scalar"),
+    ("_codecs", "encode"),
+}
+
+
 class _RefusedError(ValueError):
     """What makes a checkpoint unreadable, in our words."""
 
@@ -40,6 +49,16 @@ class _Storage(NamedTuple):
     """Numbers of one block of the archive, of one type."""
 
     numbers: np.ndarray
+
+
+class _Ignored:
+    """Stands for what is not read."""
+
+    def __init__(self, *_: Any):
+        """Nothing."""
+
+    def __setstate__(self, _: Any) -> None:
+        """Nothing."""
 
 
 class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
@@ -67,7 +86,11 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
             return tuple
         if module == "torch" and name in _STORAGES:
             return name
-        raise _RefusedError(f"it asks for {f'{module}.{name}'[:80]}; only tensors are allowed")
+        if (module, name) in _OF_NUMBERS:
+            return _Ignored
+        raise _RefusedError(
+            f"it asks for {f'{module}.{name}'[:80]}; only tensors are allowed; save the state_dict of a model"
+        )
 
     def persistent_load(self, pid: Any) -> _Storage:
         _, kind, key, _, length = pid
@@ -102,13 +125,13 @@ def _parameter(data: np.ndarray, *_: Any) -> np.ndarray:
     return data
 
 
-def read_torch(path: Path) -> dict[str, np.ndarray]:
-    """Tensors of a checkpoint by name; one that holds more (an epoch, an optimiser) is looked into for its weights.
+def read_torch(path: Path) -> Any:
+    """What a checkpoint holds, its tensors as arrays: most often their dictionary, alone or beside other things.
 
     Raises
     ------
     ValueError
-        If the archive is truncated, damaged or refused by `opened_zip`, or holds another class than tensors, or none.
+        If the archive is truncated, damaged or refused by `opened_zip`, or holds another class than tensors.
     """
     refused = f"{path} cannot be read as a checkpoint:"
     check_regular(path)
@@ -116,12 +139,22 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         folders = [name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
         require(len(folders) == 1, f"{refused} it has no data.pkl, so it is none of torch")
         try:
-            content = _Unpickler(archive, folders[0]).load()
+            return _Unpickler(archive, folders[0]).load()
         except _RefusedError as error:
             raise ValueError(f"{refused} {error}") from error
         except Exception as error:
             # a damaged pickle can fail in as many ways as it can be damaged
             raise DamagedFileError(f"{refused} it is truncated or damaged") from error
+
+
+def tensors_in(content: Any, path: object) -> dict[str, np.ndarray]:
+    """Tensors by name; what holds more (an epoch, an optimizer) is looked into for its weights.
+
+    Raises
+    ------
+    ValueError
+        If there are none, with the file.
+    """
     for name in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(dict.get(content, name), dict):
             content = content[name]

@@ -1,5 +1,6 @@
 """Rate networks in discrete and in continuous time."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
@@ -8,13 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_choice, check_instance, check_integer, check_scalar, require
-from fisherjax._types import Key
-from fisherjax.numerics import Nonlinearity, as_nonlinearity, standard_normal
+from fisherjax._arrays import host_real
+from fisherjax._errors import check_choice, check_scalar, require
+from fisherjax._types import ArrayLike, Key, Scalar
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity
 
+from ._network import State
+from ._pattern import Constraint
 from ._rate import RateNetwork
-from ._recurrent import RecurrentNetwork, State
+from ._recurrent import RecurrentNetwork
+from .initializers import InitializerLike
 
 Activation = Literal["outside", "inside"]
 
@@ -34,12 +38,34 @@ class _RateDynamics(RecurrentNetwork):
         num_outputs: int,
         *,
         key: Key,
-        nonlinearity: object = "tanh",
+        nonlinearity: NonlinearityLike = "tanh",
         activation: Activation = "outside",
-        **options: Any,
+        constraints: Constraint | Sequence[Constraint] = (),
+        recurrent_initializer: InitializerLike | None = None,
+        input_initializer: InitializerLike = "uniform",
+        output_initializer: InitializerLike = "uniform",
+        biases: Sequence[str] = ("recurrent", "output"),
+        trainable: Sequence[str] | None = None,
+        initial_state: ArrayLike | None = None,
+        noise_std: Scalar = 0.0,
+        observation_noise_std: Scalar = 0.0,
     ):
-        """Draw the weights and validate; the options are those of every `RecurrentNetwork`."""
-        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
+        """Draw the weights and validate."""
+        super().__init__(
+            num_inputs,
+            num_units,
+            num_outputs,
+            key=key,
+            constraints=constraints,
+            recurrent_initializer=recurrent_initializer,
+            input_initializer=input_initializer,
+            output_initializer=output_initializer,
+            biases=biases,
+            trainable=trainable,
+            initial_state=initial_state,
+            noise_std=noise_std,
+            observation_noise_std=observation_noise_std,
+        )
         self.nonlinearity = as_nonlinearity(nonlinearity)
         check_choice("activation", activation, ("outside", "inside"))
         self.activation = activation
@@ -52,8 +78,8 @@ class _RateDynamics(RecurrentNetwork):
         """Where the state would settle: φ of the current, or the current itself where φ is inside."""
         return self.nonlinearity(current) if self.activation == "outside" else current
 
-    def _noise(self, state: Array, key: Key | None) -> Array | float:
-        return 0.0 if key is None else self.noise_std * standard_normal(key, state.shape, state.dtype)
+    def _scaled(self, noise: Array | None) -> Array | float:
+        return 0.0 if noise is None else self.noise_std * noise
 
 
 class RNN(_RateDynamics):
@@ -93,19 +119,17 @@ class RNN(_RateDynamics):
         If `key` is not a JAX key.
     """
 
-    def __init__(self, num_inputs: int, num_units: int, num_outputs: int, *, key: Key, **options: Any):
-        """Draw the weights and validate."""
-        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
+    __init__ = _RateDynamics.__init__
 
     def update(
         self,
-        state: State,
+        state: State,  # noqa: ARG002
         current: Float[Array, "*batch N"],
         drive: Float[Array, "*batch N"],
-        key: Key | None,
+        noise: State | None = None,
     ) -> State:
         """The next state."""
-        return self._target(current + drive + self._noise(state, key))
+        return self._target(current + drive + self._scaled(noise))
 
 
 class ContinuousRNN(_RateDynamics):
@@ -126,8 +150,10 @@ class ContinuousRNN(_RateDynamics):
         `trainable` names it is learned; τ = dt (1 + e^a) with free a keeps it above dt at every step.
     dt
         Step of Euler's rule.
-    **options
-        All those of `RNN`.
+    nonlinearity, activation, constraints, recurrent_initializer, input_initializer, output_initializer
+        As in `RNN`.
+    biases, trainable, initial_state, noise_std, observation_noise_std
+        As in `RNN`.
 
     Raises
     ------
@@ -149,15 +175,41 @@ class ContinuousRNN(_RateDynamics):
         num_outputs: int,
         *,
         key: Key,
-        time_constant: object = 100.0,
-        dt: float = 10.0,
-        **options: Any,
+        time_constant: ArrayLike = 100.0,
+        dt: float | int = 10.0,
+        nonlinearity: NonlinearityLike = "tanh",
+        activation: Activation = "outside",
+        constraints: Constraint | Sequence[Constraint] = (),
+        recurrent_initializer: InitializerLike | None = None,
+        input_initializer: InitializerLike = "uniform",
+        output_initializer: InitializerLike = "uniform",
+        biases: Sequence[str] = ("recurrent", "output"),
+        trainable: Sequence[str] | None = None,
+        initial_state: ArrayLike | None = None,
+        noise_std: Scalar = 0.0,
+        observation_noise_std: Scalar = 0.0,
     ):
         """Draw the weights and validate."""
-        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
+        super().__init__(
+            num_inputs,
+            num_units,
+            num_outputs,
+            key=key,
+            nonlinearity=nonlinearity,
+            activation=activation,
+            constraints=constraints,
+            recurrent_initializer=recurrent_initializer,
+            input_initializer=input_initializer,
+            output_initializer=output_initializer,
+            biases=biases,
+            trainable=trainable,
+            initial_state=initial_state,
+            noise_std=noise_std,
+            observation_noise_std=observation_noise_std,
+        )
         check_scalar("dt", dt, minimum=0.0, strict=True)
         self.dt = float(dt)
-        self.time_parameter = _time_parameter(time_constant, num_units, self.dt, self.initial_state.dtype)
+        self.time_parameter = _time_parameter(time_constant, num_units, self.dt, self.rest.dtype)
 
     @property
     def leak(self) -> Float[Array, " N"]:
@@ -170,50 +222,36 @@ class ContinuousRNN(_RateDynamics):
         return self.dt * (1 + jnp.exp(self.time_parameter))
 
     def update(
-        self, state: State, current: Float[Array, "*batch N"], drive: Float[Array, "*batch N"], key: Key | None
+        self,
+        state: State,
+        current: Float[Array, "*batch N"],
+        drive: Float[Array, "*batch N"],
+        noise: State | None = None,
     ) -> State:
         """The next state, dt later."""
         leak = self.leak
         moved = state + leak * (self._target(current + drive) - state)
-        return moved if key is None else moved + jnp.sqrt(2 * leak) * self._noise(state, key)
+        return moved if noise is None else moved + jnp.sqrt(2 * leak) * self._scaled(noise)
 
 
-def as_rate_network(network: RNN, inputs: object = None, *, channel: int = 0) -> RateNetwork:
-    """The current of an `RNN` as a `RateNetwork`, so that all of `fisher` applies to it.
+def current_network(network: RateNetwork | RNN) -> RateNetwork:
+    """The current of a network of one nonlinearity, x(t+1) = J φ(x(t)) + b + w u + σ ξ, with w = W_in.
 
-    The current x = W r + W_in u + b + σ ξ of a network with φ outside obeys x(t+1) = W φ(x(t)) + W_in u + b + σ ξ
-    exactly, so both kinds have one. The stimulus is a pulse through one input channel, x(0) = w θ with w = W_in e_k.
-
-    Parameters
-    ----------
-    network
-        The trained network.
-    inputs
-        Input u (I,) that stays on; zero by default.
-    channel
-        Input k that carries the stimulus.
-
-    Raises
-    ------
-    ValueError
-        If the inputs have another length, or there is no such channel.
-    TypeError
-        If the network is not an `RNN`.
+    The current x = W r + W_in u + b + σ ξ of an `RNN` with φ outside obeys it exactly, so both kinds have one.
     """
-    check_instance("network", network, RNN, "the others have a leak or gates")
-    dtype, width = network.initial_state.dtype, network.num_inputs
-    steady = jnp.zeros(width, dtype) if inputs is None else as_real("inputs", inputs, f"{width}", dtype=dtype)
-    check_integer("channel", channel, minimum=0, maximum=width - 1)
+    if isinstance(network, RateNetwork):
+        return network
     return RateNetwork(
         network.recurrent_weights,
-        network.input_weights[:, channel],
+        network.input_weights,
         noise_std=network.noise_std,
-        sustained_input=network.drive(steady),
+        observation_noise_std=network.observation_noise_std,
+        sustained_input=network.recurrent_bias,
         nonlinearity=network.nonlinearity,
     )
 
 
-def _time_parameter(value: object, num_units: int, dt: float, dtype: Any) -> Array:
+def _time_parameter(value: ArrayLike, num_units: int, dt: float, dtype: Any) -> Array:
     constants = host_real("time_constant", value, "", f"{num_units}").astype(np.float64)
     smallest = float(constants.min())
     require(

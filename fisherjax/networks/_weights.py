@@ -3,13 +3,14 @@
 import abc
 from typing import TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int8
 
-from fisherjax._types import Result
+from fisherjax._types import Record
 
 from ._pattern import Pattern
 
@@ -18,7 +19,7 @@ T = TypeVar("T")
 Matrix = Float[Array, "to from"]
 
 
-class WeightMatrix(Result):
+class WeightMatrix(Record):
     """A weight matrix (to, from) and the free parameters that it is built from."""
 
     @property
@@ -30,6 +31,10 @@ class WeightMatrix(Result):
     def pattern(self) -> Pattern:
         """Which entries may differ from zero, and with which sign."""
         return Pattern()
+
+    def trained(self: T) -> T:
+        """A tree of the same shape, True at the numbers that training may change."""
+        return jax.tree.map(eqx.is_inexact_array_like, self)
 
 
 class FreeWeights(WeightMatrix):
@@ -44,15 +49,17 @@ class FreeWeights(WeightMatrix):
 
 
 class ConstrainedWeights(WeightMatrix):
-    """W = mask · (V, or s |V| where a sign s is fixed), with V free.
+    """W = mask · (V, or s |V| where a sign s is fixed), with V free; frozen entries are those of `fixed`.
 
-    Masked entries are exactly zero and have no gradient; a fixed sign cannot change, whatever V does. V passes
-    through zero freely: where a step takes it to the other side, the weight is reflected and its gradient too.
+    Masked and frozen entries have exactly their value and no gradient; a fixed sign cannot change, whatever V does. V
+    passes through zero freely: where a step takes it to the other side, the weight is reflected and its gradient too.
     """
 
     parameter: Matrix
     mask: Bool[Array | np.ndarray, "to from"] | None = None
     signs: Int8[Array | np.ndarray, "to from"] | None = None
+    frozen: Bool[Array | np.ndarray, "to from"] | None = None
+    fixed: Matrix | None = None
 
     @property
     def value(self) -> Matrix:
@@ -61,13 +68,23 @@ class ConstrainedWeights(WeightMatrix):
         if self.signs is not None:
             signs = jnp.asarray(self.signs)
             weights = jnp.where(signs == 0, weights, signs.astype(weights.dtype) * jnp.abs(weights))
-        return weights if self.mask is None else jnp.where(jnp.asarray(self.mask), weights, 0)
+        if self.mask is not None:
+            weights = jnp.where(jnp.asarray(self.mask), weights, 0)
+        if self.frozen is None or self.fixed is None:
+            return weights
+        return jnp.where(jnp.asarray(self.frozen), self.fixed, weights)
 
     @property
     def pattern(self) -> Pattern:
-        """Which entries may differ from zero, and with which sign."""
-        mask, signs = (None if part is None else np.asarray(part) for part in (self.mask, self.signs))
-        return Pattern(mask, signs)
+        """Which entries may differ from zero, with which sign, and which are frozen."""
+        mask, signs, frozen = (
+            None if part is None else np.asarray(part) for part in (self.mask, self.signs, self.frozen)
+        )
+        return Pattern(mask, signs, frozen=frozen)
+
+    def trained(self) -> "ConstrainedWeights":
+        """Not what frozen entries are."""
+        return eqx.tree_at(lambda tree: tree.fixed, super().trained(), replace=False, is_leaf=lambda leaf: leaf is None)
 
 
 class LowRankWeights(WeightMatrix):
@@ -111,9 +128,14 @@ def constrain(matrix: Matrix, pattern: Pattern) -> WeightMatrix:
     """
     if pattern.rank is not None:
         return _low_rank(matrix, pattern)
+    weights = impose(matrix, pattern)
+    if pattern.frozen is not None:
+        given = jnp.full((), jnp.nan) if pattern.values is None else jnp.asarray(pattern.values)
+        fixed = jnp.where(jnp.isfinite(given), given.astype(weights.dtype), weights)
+        return ConstrainedWeights(weights, pattern.mask, pattern.signs, pattern.frozen, fixed)
     if pattern.mask is None and pattern.signs is None:
         return FreeWeights(matrix)
-    return ConstrainedWeights(impose(matrix, pattern), pattern.mask, pattern.signs)
+    return ConstrainedWeights(weights, pattern.mask, pattern.signs)
 
 
 def resolved(network: T) -> T:

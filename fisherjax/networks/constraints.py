@@ -1,12 +1,27 @@
 """Biological constraints on weights, kept at every step of training because weights are built from them."""
 
-from ._constraints import Dale, LowRank, Mask, NoAutapses, dale, low_rank, mask, no_autapses
+from ._constraints import (
+    Dale,
+    FixedSigns,
+    Frozen,
+    LowRank,
+    Mask,
+    NoAutapses,
+    dale,
+    fixed_signs,
+    frozen,
+    low_rank,
+    mask,
+    no_autapses,
+)
 from ._pattern import Constraint, Pattern
 from ._regions import MultiRegion, Projection, Region
 
 __all__ = [
     "Constraint",
     "Dale",
+    "FixedSigns",
+    "Frozen",
     "LowRank",
     "Mask",
     "MultiRegion",
@@ -15,6 +30,8 @@ __all__ = [
     "Projection",
     "Region",
     "dale",
+    "fixed_signs",
+    "frozen",
     "low_rank",
     "mask",
     "no_autapses",

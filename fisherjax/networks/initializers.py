@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_choice, check_scalar, require, told
-from fisherjax._types import Key, Scalar
+from fisherjax._types import ArrayLike, Key, Scalar
 
 from ._balance import balanced_weights
 from ._pattern import Pattern
@@ -19,6 +19,7 @@ from ._weights import Matrix, impose
 
 __all__ = [
     "Initializer",
+    "InitializerLike",
     "as_initializer",
     "balanced",
     "from_weights",
@@ -40,6 +41,10 @@ class Initializer(eqx.Module):
     def radius_of(self, drawn: float) -> float:
         """The spectral radius for weights of low rank, whose nearest matrix to the drawn one has radius `drawn`."""
         return drawn
+
+
+InitializerLike: TypeAlias = str | Initializer | Callable[..., Any]
+"""A name, an `Initializer`, or a function ``(key, (in, out), dtype)`` as in ``jax.nn.initializers``."""
 
 
 class _Plain(Initializer):
@@ -155,12 +160,12 @@ def balanced(gain: Scalar = 1.0) -> Initializer:
     return _Balanced(_positive("gain", gain))
 
 
-def spectral_radius(radius: Scalar = 1.0, base: "Initializer | str | Callable[..., Any]" = "gaussian") -> Initializer:
-    """Weights of another initialiser scaled so that their largest |eigenvalue|, constraints imposed, is `radius`."""
+def spectral_radius(radius: Scalar = 1.0, base: InitializerLike = "gaussian") -> Initializer:
+    """Weights of another initializer scaled so that their largest |eigenvalue|, constraints imposed, is `radius`."""
     return _SpectralRadius(_positive("radius", radius), as_initializer("base", base))
 
 
-def from_weights(weights: object) -> Initializer:
+def from_weights(weights: ArrayLike) -> Initializer:
     """Start from given weights (to, from), for instance those of `connectivity.sample_weights`.
 
     Raises
@@ -181,7 +186,7 @@ _BY_NAME: dict[str, Callable[[], Initializer]] = {
 }
 
 
-def as_initializer(name: str, value: Any) -> Initializer:
+def as_initializer(name: str, value: InitializerLike) -> Initializer:
     """Turn a name, an `Initializer` or a function ``(key, (in, out), dtype)`` into an `Initializer`.
 
     Raises

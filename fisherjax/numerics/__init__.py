@@ -9,7 +9,7 @@ from ._checkpoint import (
     write_checkpoint,
 )
 from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
-from ._dimension import centred_gram, dimension_of_gram, less_first, magnitude, participation_ratio
+from ._dimension import centered_gram, dimension_of_gram, less_first, magnitude, participation_ratio
 from ._erf_mixture import Erf, ErfMixture, Logistic, Tanh
 from ._fit import Fit, fit_parameters
 from ._krylov import Spectrum, Target, arnoldi, largest_symmetric
@@ -24,7 +24,9 @@ from ._piecewise import PiecewiseSmooth
 from ._power_iteration import PowerIteration, power_iteration
 from ._precision import full_precision
 from ._progress import progress_bar
-from ._registry import as_nonlinearity, coarse_nonlinearity
+from ._recording import recorded_scan
+from ._registry import NonlinearityLike, as_nonlinearity, coarse_nonlinearity
+from ._slopes import directions_of, with_slopes
 from ._smooth import SmoothFunction
 from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
 from ._stop import forget_stop, request_stop, stop_if_requested, stop_requested
@@ -40,6 +42,7 @@ __all__ = [
     "LobattoRule",
     "Logistic",
     "Nonlinearity",
+    "NonlinearityLike",
     "PiecewiseSmooth",
     "PowerIteration",
     "SmoothFunction",
@@ -50,13 +53,14 @@ __all__ = [
     "TwoPointMoments",
     "arnoldi",
     "as_nonlinearity",
-    "centred_gram",
+    "centered_gram",
     "check_settings",
     "coarse_nonlinearity",
     "description",
     "device_mesh",
     "digest",
     "dimension_of_gram",
+    "directions_of",
     "fit_parameters",
     "forget_stop",
     "full_precision",
@@ -75,6 +79,7 @@ __all__ = [
     "power_iteration",
     "progress_bar",
     "read_checkpoint",
+    "recorded_scan",
     "remove_checkpoint",
     "request_stop",
     "solve_discrete_lyapunov",
@@ -85,5 +90,6 @@ __all__ = [
     "stop_if_requested",
     "stop_requested",
     "threefry_words",
+    "with_slopes",
     "write_checkpoint",
 ]

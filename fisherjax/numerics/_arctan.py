@@ -1,4 +1,4 @@
-"""The arctangent without branches, which compilers vectorise where they call a scalar function for the library's."""
+"""The arctangent without branches, which compilers vectorize where they call a scalar function for the library's."""
 
 import functools
 import math

@@ -14,12 +14,12 @@ import numpy as np
 
 from fisherjax._errors import require, warn
 from fisherjax._npy import DamagedFileError
-from fisherjax._types import Result, npz_path, write_atomically
+from fisherjax._types import Record, npz_path, write_atomically
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound=Record)
 
 
-def write_checkpoint(result: Result, path: str | os.PathLike[str]) -> None:
+def write_checkpoint(result: Record, path: str | os.PathLike[str]) -> None:
     """Write a checkpoint (.npz); what was there becomes the previous one. Of several processes only the first writes.
 
     A kill at any moment leaves a whole checkpoint at `path` or, before the first one, none.

@@ -51,11 +51,11 @@ def participation_ratio(states: Shaped[Array | np.ndarray, "*batch S N"]) -> Flo
         # the covariance has the same eigenvalues and is the smaller of the two
         array = jnp.swapaxes(array - jnp.mean(array, axis=-2, keepdims=True), -1, -2)
         return dimension_of_gram(_products(array))
-    return dimension_of_gram(centred_gram(array))
+    return dimension_of_gram(centered_gram(array))
 
 
 def dimension_of_gram(gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch"]:
-    """Participation ratio from the scalar products of centred states, whose traces are Σλ and Σλ²."""
+    """Participation ratio from the scalar products of centered states, whose traces are Σλ and Σλ²."""
     trace = jnp.trace(gram, axis1=-2, axis2=-1)
     there = trace > 0
     # divided by the trace first: the squares of small products would vanish
@@ -63,7 +63,7 @@ def dimension_of_gram(gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch"
     return jnp.where(there, 1 / jnp.where(there, jnp.sum(share**2, axis=(-2, -1)), 1), 0)
 
 
-def centred_gram(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
+def centered_gram(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]:
     """Scalar products of all pairs of states less their mean."""
     return _products(states - jnp.mean(states, axis=-2, keepdims=True))
 

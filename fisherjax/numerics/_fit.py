@@ -28,12 +28,12 @@ def fit_parameters(
     loss: Callable[[Any, Array], Array],
     key: Array,
     *,
-    optimiser: Callable[[Any], optax.GradientTransformation],
+    optimizer: Callable[[Any], optax.GradientTransformation],
     learning_rate: Scalar,
     num_steps: int,
     held_out: Callable[[Any], Array] | None = None,
 ) -> Fit:
-    """Minimise an expected loss by `num_steps` steps of an optimiser, keeping the best by a held-out loss.
+    """Minimize an expected loss by `num_steps` steps of an optimizer, keeping the best by a held-out loss.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def fit_parameters(
         ``loss(parameters, key)``, an unbiased draw of the loss (a random batch).
     key
         JAX random key.
-    optimiser
+    optimizer
         Makes an optax transformation of a learning rate, such as `optax.adam`. It is called within the program, which
         is compiled once per function: give one that lasts, and what varies as arrays of a `Partial`.
     learning_rate
@@ -54,7 +54,7 @@ def fit_parameters(
         ``held_out(parameters)`` evaluated after every step to choose `best`; without it `best` is `last`.
     """
     moving, fixed = eqx.partition(parameters, eqx.is_inexact_array)
-    transform = optimiser(learning_rate)
+    transform = optimizer(learning_rate)
 
     def whole(moving: Any) -> Any:
         return eqx.combine(moving, fixed)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require, told, warn
 from fisherjax._functions import output_of
-from fisherjax._types import Key, Result, Scalar
+from fisherjax._types import Key, Record, Scalar
 
 Product = Callable[[Any], Any]
 Target = Literal["largest magnitude", "largest real part"]
@@ -21,7 +21,7 @@ _CODES = {"largest magnitude": "LM", "largest real part": "LR"}
 _DENSE = 64  # up to this size the matrix is written down
 
 
-class Spectrum(Result):
+class Spectrum(Record):
     """Eigenpairs of a linear map, the leading first; pairs of complex conjugates stand together.
 
     Parameters

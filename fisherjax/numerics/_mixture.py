@@ -20,7 +20,7 @@ import functools
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
-_FINE_NODES = 200  # trapezoid in log v: the discretisation error is below 1e-30
+_FINE_NODES = 200  # trapezoid in log v: the discretization error is below 1e-30
 _LOWEST, _HIGHEST = 0.14, 5.2  # outside, the Kolmogorov density is below 1e-20
 
 
@@ -29,7 +29,7 @@ def kolmogorov_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss rule for the Kolmogorov distribution in the variable log v.
 
     The recurrence coefficients of the orthogonal polynomials come from the Lanczos process on a fine
-    trapezoid rule, with full reorthogonalisation (Golub & Welsch 1969).
+    trapezoid rule, with full reorthogonalization (Golub & Welsch 1969).
 
     Parameters
     ----------

@@ -244,8 +244,8 @@ def _central_moment(phi: PiecewiseSmooth, power: int, mean: Moments, variance: M
     nodes, weights = _rule(phi, mean, _deviation(variance))
     weights = weights / jnp.sum(weights, axis=-1, keepdims=True)
     values = phi.function(nodes)
-    centred = values - jnp.sum(weights * values, axis=-1, keepdims=True)
-    return jnp.where(variance > 0, jnp.sum(weights * centred**power, axis=-1), 0)
+    centered = values - jnp.sum(weights * values, axis=-1, keepdims=True)
+    return jnp.where(variance > 0, jnp.sum(weights * centered**power, axis=-1), 0)
 
 
 class _Split(NamedTuple):

@@ -10,12 +10,12 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_callable, check_integer, is_traced, require, warn
-from fisherjax._types import Result, Scalar
+from fisherjax._types import Record, Scalar
 
 from ._krylov import Product, check_product, residual_tolerance
 
 
-class PowerIteration(Result):
+class PowerIteration(Record):
     """The dominant eigenvalue, or the pair of complex conjugates that dominate together.
 
     Parameters

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,21 +19,33 @@ from ._piecewise import PiecewiseSmooth
 from ._regularity import regularity
 from ._smooth import SmoothFunction
 
+NonlinearityLike: TypeAlias = str | Nonlinearity | Callable[..., Any]
+"""φ: a name, a `Nonlinearity`, or a function of single numbers that JAX can differentiate."""
+
+
+def rectified_tanh(x: jax.Array) -> jax.Array:
+    """max(0, tanh x)."""
+    return jnp.maximum(jnp.tanh(x), 0)
+
+
 _BY_NAME: dict[str, Callable[[], Nonlinearity]] = {
     "tanh": Tanh,
     "erf": Erf,
     "relu": ThresholdLinear,
     "threshold-linear": ThresholdLinear,
     "logistic": Logistic,
+    "sigmoid": Logistic,
     "identity": Identity,
+    "linear": Identity,
     "softplus": lambda: PiecewiseSmooth(jax.nn.softplus),
+    "retanh": lambda: PiecewiseSmooth(rectified_tanh, kinks=(0.0,)),
 }
 
-# what else these are called; said, not accepted: one thing has one name
+# what else these are called; said, not accepted
 _ALSO_CALLED = {
-    "sigmoid": "logistic", "expit": "logistic", "linear": "identity", "id": "identity", "none": "identity",
-    "rectified-linear": "relu", "rectifier": "relu", "rectify": "relu", "ramp": "relu", "hyperbolic-tangent": "tanh",
-    "error-function": "erf", "threshold_linear": "threshold-linear",
+    "expit": "logistic", "id": "identity", "none": "identity", "rectified-linear": "relu", "rectifier": "relu",
+    "rectify": "relu", "ramp": "relu", "hyperbolic-tangent": "tanh", "error-function": "erf",
+    "threshold_linear": "threshold-linear", "rectified-tanh": "retanh", "rectified_tanh": "retanh",
 }  # fmt: skip
 
 # functions whose moments are known in closed form; the error function without a factor has slope 2/√π
@@ -43,6 +55,7 @@ _KNOWN: tuple[tuple[tuple[Any, ...], Callable[[], Nonlinearity]], ...] = (
     ((jax.nn.sigmoid, jax.lax.logistic, jax.scipy.special.expit, scipy.special.expit), Logistic),
     ((jax.lax.erf, jax.scipy.special.erf, scipy.special.erf, math.erf), lambda: Erf(2 / math.sqrt(math.pi))),
     ((jax.nn.identity,), Identity),
+    ((rectified_tanh,), _BY_NAME["retanh"]),
 )
 
 _COARSE_NODES = 8
@@ -54,8 +67,9 @@ def as_nonlinearity(nonlinearity: Any) -> Nonlinearity:
     Parameters
     ----------
     nonlinearity
-        One of ``"tanh"``, ``"erf"``, ``"relu"``, ``"threshold-linear"``, ``"logistic"``,
-        ``"identity"``, ``"softplus"``; or an elementwise continuous function that JAX can differentiate, which may have
+        A name: ``"tanh"``; ``"erf"``, with slope 1 at zero; ``"relu"`` or ``"threshold-linear"``, max(0, x);
+        ``"logistic"`` or ``"sigmoid"``, 1/(1 + e^−x); ``"identity"`` or ``"linear"``, x; ``"softplus"``, log(1 + e^x);
+        ``"retanh"``, max(0, tanh x). Or an elementwise continuous function that JAX can differentiate, which may have
         up to twelve kinks; or a `Nonlinearity`, for instance ``ThresholdLinear(0.5)``.
 
     Raises

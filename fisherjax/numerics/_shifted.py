@@ -36,8 +36,8 @@ def shifted_cumulant(function: Callable, num_nodes: int, order: int, mean: Momen
     """Central moment E[(φ(x) − Eφ)^order] for x ~ N(mean, variance): the cumulant of order 2 or 3."""
     points, weights = _points(num_nodes, mean, variance)
     values = function(points)
-    centred = values - jnp.sum(weights * values, axis=-1, keepdims=True)
-    return jnp.sum(weights * centred**order, axis=-1)
+    centered = values - jnp.sum(weights * values, axis=-1, keepdims=True)
+    return jnp.sum(weights * centered**order, axis=-1)
 
 
 def _points(num_nodes: int, mean: Moments, variance: Moments) -> tuple[jax.Array, jax.Array]:
@@ -56,5 +56,5 @@ def _nodes(num_nodes: int, mean: Moments, variance: Moments) -> tuple[jax.Array,
     place = low + (high - low) * unit
     z = (jnp.sinh(place) - mean) / scale
     weights = jnp.cosh(place) * jnp.exp(-(z**2) / 2)
-    # normalised: exact for constants, so that the mean of a saturated function is right to the last digit
+    # normalized: exact for constants, so that the mean of a saturated function is right to the last digit
     return z, weights / jnp.sum(weights, axis=-1, keepdims=True)

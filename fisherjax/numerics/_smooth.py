@@ -2,7 +2,7 @@
 
 Derivatives never pass through the nodes: Price's theorem turns them into moments of derivatives of the
 function, which the same quadrature computes. So they are exact wherever the moments are, and finite at
-|C| → Δ and Δ → 0, where a parametrisation by √(1 − ρ²) has none.
+|C| → Δ and Δ → 0, where a parametrization by √(1 − ρ²) has none.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Checkpoints of an optimisation: both stages, so that it goes on to the same bits."""
+"""Checkpoints of an optimization: both stages, so that it goes on to the same bits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,18 +9,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import require
-from fisherjax._types import Result
+from fisherjax._types import Record
 from fisherjax.numerics import check_settings, read_checkpoint, write_checkpoint
 
 
-class SearchState(Result):
+class SearchState(Record):
     """Stage 1 after some generations: leaves of the strategy's state, and the best points so far."""
 
     leaves: tuple[Any, ...]
     path: Float[Array, "G R d"]
 
 
-class AscentState(Result):
+class AscentState(Record):
     """Stage 2 after some steps of one penalty round."""
 
     round: int
@@ -33,7 +33,7 @@ class AscentState(Result):
     path: Float[Array, "S d"]
 
 
-class OptimizationCheckpoint(Result):
+class OptimizationCheckpoint(Record):
     """Where both stages are, and the settings of the run."""
 
     search: SearchState | None

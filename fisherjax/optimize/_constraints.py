@@ -11,7 +11,7 @@ from fisherjax._types import Scalar
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
 from fisherjax.meanfield import diffusion_operator
-from fisherjax.numerics import Nonlinearity, as_nonlinearity
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 
 def _positive(limit: Scalar) -> Float[Array, ""]:
@@ -53,7 +53,7 @@ class DiffusionRadius(Constraint):
     noise_std: Float[Array, ""]
     nonlinearity: Nonlinearity = eqx.field(static=True)
 
-    def __init__(self, limit: Scalar, *, noise_std: Scalar, nonlinearity: object = "tanh"):
+    def __init__(self, limit: Scalar, *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh"):
         """Validate and convert."""
         self.limit = _positive(limit)
         check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
@@ -68,7 +68,7 @@ class DiffusionRadius(Constraint):
 class Budget(Constraint):
     """Mean synaptic budget Σ_pq f_p g_pq² f_q = limit, an equality.
 
-    It is met exactly by one common factor on all gains, √(limit / budget): a reparametrisation of
+    It is met exactly by one common factor on all gains, √(limit / budget): a reparametrization of
     the family by shapes, not a clip. The family's box then bounds the shape; bound the gains
     themselves with `MaximumGain`.
     """

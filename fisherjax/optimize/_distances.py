@@ -10,7 +10,7 @@ from fisherjax._errors import check_instance, check_integer, check_scalar, requi
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.geometry import pairwise_distances, predicted_correlation
-from fisherjax.numerics import Nonlinearity, coarse_nonlinearity
+from fisherjax.numerics import Nonlinearity, NonlinearityLike, coarse_nonlinearity
 
 
 class DistancesKept(eqx.Module):
@@ -61,7 +61,7 @@ class DistancesKept(eqx.Module):
         num_units: int = 1000,
         num_trials: int = 1,
         population: int = 0,
-        nonlinearity: object = "tanh",
+        nonlinearity: NonlinearityLike = "tanh",
     ):
         """Validate, and keep only overlaps and distances."""
         states = as_real("patterns", patterns, "stimuli units")
@@ -82,7 +82,7 @@ class DistancesKept(eqx.Module):
         require(bool(spread > rounding), "patterns must have distances that differ, but all are equal")
 
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
-        """The correlation at T, the value to maximise."""
+        """The correlation at T, the value to maximize."""
         check_instance("gain_matrix", gain_matrix, GainMatrix)
         count = gain_matrix.num_populations
         require(self.population < count, f"population must be below {count}, got {self.population}")

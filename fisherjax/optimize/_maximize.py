@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key
-from fisherjax._types import Key, Result, npz_path
+from fisherjax._types import Key, Record, npz_path
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.numerics import Devices, description, digest, on_devices
 
@@ -21,7 +21,7 @@ from ._problem import History, Objective, Problem, assess, make_problem, trace_h
 from ._refine import Ascent, ascend, check_optimizer, fingerprint
 
 
-class Optimum(Result):
+class Optimum(Record):
     """The best structure found, re-evaluated exactly, and how the search got there."""
 
     gain_matrix: GainMatrix
@@ -63,7 +63,7 @@ def maximize(
     family
         Where to search, for instance ``ToeplitzFamily(5)``.
     objective
-        What to maximise: `LogFisher`, `IntegratedMemory`, `Retention`, or any differentiable function
+        What to maximize: `LogFisher`, `IntegratedMemory`, `Retention`, or any differentiable function
         of a `GainMatrix`. Where it is not finite a point counts as the worst.
     key
         JAX random key.

@@ -1,4 +1,4 @@
-"""What to maximise: functions of a gain matrix, larger is better, differentiable and cheap to batch."""
+"""What to maximize: functions of a gain matrix, larger is better, differentiable and cheap to batch."""
 
 import abc
 import dataclasses
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, require, told
-from fisherjax._types import Scalar
+from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, meanfield_curve
 from fisherjax.numerics import Nonlinearity, as_nonlinearity, coarse_nonlinearity
@@ -26,7 +26,7 @@ def _noise_std(value: Scalar) -> Array:
     return jnp.asarray(value, float)  # pyright: ignore[reportArgumentType]
 
 
-def _pattern(value: object) -> Array | None:
+def _pattern(value: ArrayLike | None) -> Array | None:
     return None if value is None else as_real("input_pattern", value, "populations", dtype=jnp.result_type(float))
 
 
@@ -100,7 +100,7 @@ class MemoryObjective(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
-        """The value to maximise."""
+        """The value to maximize."""
 
 
 class LogFisher(MemoryObjective):

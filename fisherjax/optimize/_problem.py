@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_callable, check_instance, require, told
-from fisherjax._types import Result
+from fisherjax._types import Record
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
 from fisherjax.meanfield import diffusion_operator
@@ -22,7 +22,7 @@ Objective = Callable[[GainMatrix], Float[Array, ""]]
 
 
 class Problem(eqx.Module):
-    """Maximise `objective(family.build(parameters))` with parameters in the family's box."""
+    """Maximize `objective(family.build(parameters))` with parameters in the family's box."""
 
     family: Family
     objective: Any
@@ -45,7 +45,7 @@ class Problem(eqx.Module):
         return jnp.stack(limits) if limits else jnp.zeros(0, gain_matrix.gains.dtype)
 
     def fitness(self, unit: Float[Array, " d"]) -> Float[Array, ""]:
-        """What a search minimises: −value; any infeasible point ranks below every feasible one.
+        """What a search minimizes: −value; any infeasible point ranks below every feasible one.
 
         Feasible values are squashed into (−1, 1), infeasible points get 1 plus their violation (Deb
         2000); anything not finite is the worst. Only the order matters to the searches used.
@@ -137,7 +137,7 @@ def assess(problem: Problem, unit: Float[Array, " d"]) -> tuple[GainMatrix, Arra
     return gain_matrix, problem.objective(gain_matrix), problem.excesses(gain_matrix)
 
 
-class History(Result):
+class History(Record):
     """The best point so far at every step of a search (S steps), generations first, then gradient steps."""
 
     value: Float[Array, " S"]

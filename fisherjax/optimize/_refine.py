@@ -141,11 +141,11 @@ def _advanced(problem: Problem, transform: Any, state: AscentState, penalty: flo
     free, leaves, multipliers, path = state.free, state.leaves, state.multipliers, state.path
     best, best_value = state.best, state.best_value
     if length:
-        optimiser = transform.init(free)
-        optimiser = with_leaves(optimiser, leaves) if state.done else optimiser
+        optimizer = transform.init(free)
+        optimizer = with_leaves(optimizer, leaves) if state.done else optimizer
         terms = (multipliers, jnp.asarray(penalty, free.dtype))
-        free, optimiser, visited, values = _ascend(problem, transform, terms, free, optimiser, length)
-        leaves, path = leaves_of(optimiser), jnp.concatenate([path, visited])
+        free, optimizer, visited, values = _ascend(problem, transform, terms, free, optimizer, length)
+        leaves, path = leaves_of(optimizer), jnp.concatenate([path, visited])
         index = int(jnp.argmax(values))
         if float(values[index]) > float(best_value):
             best, best_value = visited[index], values[index]
@@ -158,7 +158,7 @@ def _advanced(problem: Problem, transform: Any, state: AscentState, penalty: flo
 
 
 def fingerprint(optimizer: optax.GradientTransformation, num_parameters: int) -> str:
-    """Of what an optimiser does with the first step down a paraboloid, and of its state after it."""
+    """Of what an optimizer does with the first step down a paraboloid, and of its state after it."""
     start = jnp.linspace(0.1, 1.0, num_parameters)
 
     def loss(point: Array) -> Array:

@@ -4,9 +4,9 @@ from ._convolutional import (
     area_activity,
     certificate,
     class_probabilities,
-    convolutional_information,
     decisions,
     eigendistortions,
+    information_in_time,
     relaxation,
     robustness,
     spectra,
@@ -15,14 +15,14 @@ from ._convolutional import (
     transient_growth,
 )
 from ._convolutional_pages import (
-    save_convolutional_information,
     save_convolutional_training,
     save_decisions,
     save_eigendistortions,
+    save_information_in_time,
     save_response,
     save_stability,
 )
-from ._dynamics import state_space, transition_graph, write_state_space_html
+from ._dynamics import branches, phase_plane, save_phase_plane, state_space, transition_graph, write_state_space_html
 from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
 from ._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
 from ._information import (
@@ -41,6 +41,7 @@ from ._pages import (
     save_estimates,
     save_history,
     save_network,
+    save_network_curves,
     save_variance_study,
 )
 from ._style import COLORS, population_color, style
@@ -51,9 +52,9 @@ __all__ = [
     "COLORS",
     "area_activity",
     "autocorrelation",
+    "branches",
     "certificate",
     "class_probabilities",
-    "convolutional_information",
     "covariance_ellipses",
     "cramer_rao",
     "decisions",
@@ -65,16 +66,17 @@ __all__ = [
     "fisher_curve",
     "gain_matrix",
     "history",
+    "information_in_time",
     "information_profile",
     "information_scaling",
     "lyapunov_exponents",
     "network_trial",
     "phase_diagram",
+    "phase_plane",
     "population_color",
     "relaxation",
     "robustness",
     "save_angle_study",
-    "save_convolutional_information",
     "save_convolutional_training",
     "save_curves",
     "save_decisions",
@@ -86,7 +88,10 @@ __all__ = [
     "save_geometry",
     "save_geometry_measures",
     "save_history",
+    "save_information_in_time",
     "save_network",
+    "save_network_curves",
+    "save_phase_plane",
     "save_response",
     "save_stability",
     "save_sweep",

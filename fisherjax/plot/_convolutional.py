@@ -8,7 +8,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import require
 from fisherjax.dynamics import (
     Decisions,
     Relaxation,
@@ -17,11 +16,11 @@ from fisherjax.dynamics import (
     TrajectorySpectrum,
     TransientGrowth,
 )
-from fisherjax.fisher import ConvolutionalInformation, Eigendistortion, FisherEstimate
+from fisherjax.fisher import Eigendistortion, FisherCurve
 from fisherjax.networks import Response
 from fisherjax.training import StageHistory
 
-from ._checks import check_axes, check_result, check_results, check_sequence, drawable
+from ._checks import check_axes, check_result, check_results, drawable
 from ._style import COLORS, axes_or_new
 
 
@@ -30,7 +29,7 @@ def stages(
 ) -> Axes:
     """Validation accuracy over the updates of all stages of training, one after another, as a line.
 
-    Stages in which nothing is classified leave a gap. With a label, all are drawn in one colour as one course.
+    Stages in which nothing is classified leave a gap. With a label, all are drawn in one color as one course.
     """
     check_results("histories", histories, StageHistory)
     ax = axes_or_new(ax)
@@ -138,26 +137,21 @@ def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def convolutional_information(
-    theory: ConvolutionalInformation, ax: Axes | None = None, *, measured: Sequence[Any] = (), onset: int | None = None
+def information_in_time(
+    theory: FisherCurve, ax: Axes | None = None, *, measured: FisherCurve | None = None, onset: int | None = None
 ) -> Axes:
-    """Fisher information through time: theory as a line, estimates (one per time) as points with error bars."""
-    check_result("theory", theory, ConvolutionalInformation)
-    check_sequence("measured", measured, FisherEstimate)
-    require(
-        len(measured) in {0, len(theory.steps)}, f"measured must be one estimate for each of {len(theory.steps)} times"
-    )
+    """Fisher information through time: theory as a line, a measured curve as points with error bars."""
+    check_result("theory", theory, FisherCurve)
     ax = axes_or_new(ax)
-    ax.plot(theory.steps, drawable(ax, theory.information), color=COLORS[0], label="linearised noise")
-    if measured:
-        values, errors = (
-            np.array([float(getattr(one, name)) for one in measured]) for name in ("value", "standard_error")
-        )
-        ax.errorbar(theory.steps, drawable(ax, values), errors, fmt="o", color=COLORS[0], capsize=2, label="simulation")
+    ax.plot(theory.times, drawable(ax, theory.total), color=COLORS[0], label="linearized noise")
+    if measured is not None:
+        check_result("measured", measured, FisherCurve)
+        value, error = drawable(ax, measured.total), measured.standard_error
+        ax.errorbar(measured.times, value, error, fmt="o", color=COLORS[0], capsize=2, label="simulation")
     if onset is not None:
         ax.axvline(onset, color="0.6", linewidth=1, linestyle=":")
     ax.set_xlabel("time (steps)")
-    ax.set_ylabel(f"Fisher information in area {theory.area}")
+    ax.set_ylabel("Fisher information")
     ax.legend()
     return ax
 
@@ -165,7 +159,7 @@ def convolutional_information(
 def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, axes: Any = None) -> Any:
     """An image, and the changes of it that a response shows most and least.
 
-    Changes of colour are drawn about grey, those of grey images in red and blue about zero.
+    Changes of color are drawn about grey, those of grey images in red and blue about zero.
     """
     check_result("most", most, Eigendistortion)
     check_result("least", least, Eigendistortion)

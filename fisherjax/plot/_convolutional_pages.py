@@ -15,12 +15,12 @@ from fisherjax.dynamics import (
     TrajectorySpectrum,
     TransientGrowth,
 )
-from fisherjax.fisher import ConvolutionalInformation, Eigendistortion, FisherEstimate
+from fisherjax.fisher import Eigendistortion, FisherCurve
 from fisherjax.networks import Response
 from fisherjax.training import ConvolutionalTraining
 
 from . import _convolutional as panel
-from ._checks import check_path, check_result, check_results, check_sequence
+from ._checks import check_path, check_result, check_results
 from ._files import new_figure, write_figure
 from ._style import COLORS, style
 
@@ -122,25 +122,25 @@ def save_decisions(
         return write_figure(figure, path)
 
 
-def save_convolutional_information(
+def save_information_in_time(
     path: Path,
-    theory: Mapping[str, ConvolutionalInformation],
-    measured: Mapping[str, Sequence[FisherEstimate]],
+    theory: Mapping[str, FisherCurve],
+    measured: Mapping[str, FisherCurve],
     units: Mapping[str, str],
     *,
     onset: int,
 ) -> Path:
     """Fisher information about every parameter through time, predicted and measured."""
     path = check_path(path)
-    check_results("theory", theory, ConvolutionalInformation)
+    check_results("theory", theory, FisherCurve)
+    check_results("measured", measured, FisherCurve)
     for name in theory:
         require(name in measured, f"measured has no estimates for {name!r}")
         require(name in units, f"units has none for {name!r}")
-        check_sequence(f"measured[{name!r}]", measured[name], FisherEstimate)
     with style():
         figure, (axes,) = new_figure(1, len(theory), (5 * len(theory), 4.2))
         for ax, (name, found) in zip(axes, theory.items(), strict=True):
-            panel.convolutional_information(found, ax, measured=measured[name], onset=onset)
+            panel.information_in_time(found, ax, measured=measured[name], onset=onset)
             ax.set_ylabel(f"{ax.get_ylabel()} ({units[name]})")
             ax.set_title(name)
         return write_figure(figure, path)

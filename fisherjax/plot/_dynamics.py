@@ -1,9 +1,10 @@
-"""Pictures of dynamics: trajectories with fixed points in the plane or in space, and the graph between them."""
+"""Pictures of dynamics: state space with fixed points, phase planes with orbits, branches, transitions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
@@ -11,10 +12,11 @@ from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_integer
-from fisherjax.dynamics import FixedPoints, PrincipalComponents, jacobian, modes
+from fisherjax.dynamics import Branch, FixedPoints, PeriodicOrbits, PhasePlane, PrincipalComponents, linearize
 
-from ._checks import check_path, check_result
-from ._style import COLORS, axes_or_new
+from ._checks import check_path, check_result, check_sequence
+from ._files import new_figure, write_figure
+from ._style import COLORS, axes_or_new, style
 
 
 def state_space(
@@ -30,7 +32,7 @@ def state_space(
 ) -> Any:
     """Trajectories (T, trials, N) and fixed points along the first two or three principal components.
 
-    Attractors are filled (grey where a mode is marginal), points with growing modes open, in a colour for each
+    Attractors are filled (grey where a mode is marginal), points with growing modes open, in a color for each
     number of such modes. With the `step` function, short lines show the directions in which saddles are left.
     """
     check_result("components", components, PrincipalComponents)
@@ -70,12 +72,13 @@ def ways_out(
 ) -> list[np.ndarray]:
     """Line segments (2, K) through every saddle along each growing mode, a sixth of the cloud's spread long."""
     reach = float(np.sqrt(np.asarray(components.variances)[0])) / 2
-    given = fixed_points.inputs if inputs is None else inputs
-    rows = None if given is None else np.broadcast_to(given, (len(fixed_points), np.shape(given)[-1]))
+    rows = fixed_points.inputs
+    if inputs is not None:
+        rows = np.broadcast_to(inputs, (len(fixed_points), np.shape(inputs)[-1]))
     segments = []
     for index in np.flatnonzero(fixed_points.num_unstable):
         held = None if rows is None else rows[index]
-        found = modes(jacobian(step, fixed_points.points[index], held), convention=fixed_points.convention)  # pyright: ignore[reportArgumentType]
+        found = linearize(step, jax.tree.map(lambda leaf, row=index: leaf[row], fixed_points.states), held).modes
         for mode in range(int(fixed_points.num_unstable[index])):
             direction = np.real(found.right[:, mode])
             ends = fixed_points.points[index] + np.outer([-reach, reach], direction / np.linalg.norm(direction))
@@ -169,13 +172,104 @@ def write_state_space_html(
     return target
 
 
+def phase_plane(plane: PhasePlane, ax: Axes | None = None, *, orbits: PeriodicOrbits | None = None) -> Axes:
+    """The velocity in a plane (arrows of one length), nullclines, trajectories, fixed points, and periodic orbits."""
+    check_result("plane", plane, PhasePlane)
+    if orbits is not None:
+        check_result("orbits", orbits, PeriodicOrbits)
+    ax = axes_or_new(ax)
+    thin = tuple(slice(None, None, max(1, len(side) // 20)) for side in (plane.first, plane.second))
+    arrows = plane.velocity[thin]
+    lengths = np.linalg.norm(arrows, axis=-1, keepdims=True)
+    arrows = np.moveaxis(arrows / np.where(lengths > 0, lengths, 1), -1, 0)
+    arrows = np.swapaxes(arrows, 1, 2)
+    ax.quiver(plane.first[thin[0]], plane.second[thin[1]], *arrows, angles="xy", color="0.8", width=0.003, zorder=1)
+    for path in np.moveaxis(plane.trajectories, 1, 0):
+        ax.plot(*path.T, color="0.55", linewidth=0.7, marker=None if plane.is_flow else ".", markersize=2, zorder=2)
+    for component, color in enumerate(COLORS[:2]):
+        name = f"{'velocity' if plane.is_flow else 'change'} {component + 1} = 0"
+        ax.contour(plane.first, plane.second, plane.velocity[:, :, component].T, levels=[0], colors=[color], zorder=3)
+        ax.plot([], [], color=color, label=name)
+    for number in range(0 if orbits is None else len(orbits)):
+        _draw_orbit(plane, orbits, number, ax)  # pyright: ignore[reportArgumentType]
+    for kind in dict.fromkeys(plane.kind):
+        rows = np.array(plane.kind) == kind
+        color = _kind_color(kind, int(plane.num_unstable[rows][0]))
+        face = color if kind in {"attractor", "marginal"} else "white"
+        ax.scatter(*plane.points[rows].T, s=42, facecolors=face, edgecolors=color, linewidths=1.4, zorder=5, label=kind)
+    ax.set_xlim(plane.first[0], plane.first[-1])
+    ax.set_ylim(plane.second[0], plane.second[-1])
+    ax.set_xlabel("first coordinate")
+    ax.set_ylabel("second coordinate")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def save_phase_plane(path: str | Path, plane: PhasePlane, *, orbits: PeriodicOrbits | None = None) -> Path:
+    """A picture of a phase plane as a file."""
+    target = check_path(path)
+    check_result("plane", plane, PhasePlane)
+    with style():
+        figure, axes = new_figure(1, 1, (7, 5))
+        phase_plane(plane, axes[0, 0], orbits=orbits)
+        return write_figure(figure, target)
+
+
+def branches(found: Branch | Sequence[Branch], ax: Axes | None = None, *, coordinate: int = 0) -> Axes:
+    """A bifurcation diagram: one coordinate of fixed points over the parameter, solid where stable, else dashed."""
+    followed = [found] if isinstance(found, Branch) else check_sequence("found", found, Branch)
+    ax = axes_or_new(ax)
+    for branch in followed:
+        check_integer("coordinate", coordinate, minimum=0, maximum=branch.points.shape[1] - 1)
+        for rows, stable in _stretches(branch.is_stable):
+            line = "-" if stable else "--"
+            ax.plot(
+                branch.parameters[rows], branch.points[rows, coordinate], line, color="black", linewidth=1.4, zorder=2
+            )
+    kinds = ("fold", "branch point", "flip", "Neimark-Sacker", "Hopf")
+    places = [(one.kind, one.parameter, one.point[coordinate]) for branch in followed for one in branch.bifurcations]
+    for color, kind in zip(COLORS, kinds, strict=False):
+        chosen = [place[1:] for place in places if place[0] == kind]
+        if chosen:
+            ax.scatter(*np.transpose(chosen), s=36, color=color, zorder=3, label=kind)
+    ax.set_xlabel("parameter")
+    ax.set_ylabel(f"fixed point, coordinate {coordinate + 1}")
+    if places:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _stretches(stable: np.ndarray) -> Iterator[tuple[slice, bool]]:
+    """Runs of points of one stability, each with the first point of the next."""
+    changes = np.flatnonzero(np.diff(stable)) + 1
+    for begin, end in zip([0, *changes], [*changes, len(stable)], strict=True):
+        yield slice(begin, end + 1), bool(stable[begin])
+
+
+def _draw_orbit(plane: PhasePlane, orbits: PeriodicOrbits, number: int, ax: Axes) -> None:
+    """One orbit: a closed line of a flow, points of a map."""
+    places = plane.project(orbits.orbits[number])
+    line = (
+        {"linestyle": "-" if orbits.is_stable[number] else "--"} if orbits.is_flow else {"linestyle": "", "marker": "D"}
+    )
+    closed = np.concatenate([places, places[:1]])
+    if number == 0:
+        line["label"] = "periodic orbit"
+    ax.plot(*closed.T, color=COLORS[2], linewidth=2, markersize=5, zorder=4, **line)  # pyright: ignore[reportArgumentType]
+
+
+def _kind_color(kind: str, growing: int) -> str:
+    """One color for every number of growing modes, grey where linearization does not tell."""
+    return "#737373" if kind == "marginal" else ("#000000", *COLORS[1:6])[min(growing, 5)]
+
+
 def _by_kind(fixed_points: FixedPoints) -> Iterator[tuple[str, np.ndarray, str]]:
-    """Kinds of fixed points, which rows are of each, and its colour: one for every number of growing modes."""
+    """Kinds of fixed points, which rows are of each, and its color: one for every number of growing modes."""
     kinds = np.array(fixed_points.kind)
     for kind in dict.fromkeys(fixed_points.kind):
         rows = kinds == kind
         growing = int(fixed_points.num_unstable[rows][0])
-        yield kind, rows, "#737373" if kind == "marginal" else ("#000000", *COLORS[1:6])[min(growing, 5)]
+        yield kind, rows, _kind_color(kind, growing)
 
 
 def _draw_ways_out(

@@ -85,7 +85,7 @@ def fisher_curve(
 ) -> Axes:
     """Fisher information over time: theory as lines, measurement as points with one standard error.
 
-    Populations keep their colours; the total is black, or `color`. Values that are not positive cannot be
+    Populations keep their colors; the total is black, or `color`. Values that are not positive cannot be
     shown on the logarithmic axis; they are gaps, and counted in a corner.
     """
     check_result("curve", curve, FisherCurve)
@@ -117,9 +117,11 @@ def fisher_curve(
     top = float(np.max(np.asarray(curve.total), initial=0, where=np.isfinite(curve.total)))
     if top > 0 and ax.get_ylim()[0] < _DECADES * top:
         ax.set_ylim(bottom=_DECADES * top)
-    ax.set_xlabel("time (steps)")
+    counts_steps = bool(np.all(times == np.round(times)))
+    ax.set_xlabel("time (steps)" if counts_steps else "time (time constants)")
     ax.set_ylabel("Fisher information (1/θ²)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if counts_steps:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 

@@ -1,7 +1,7 @@
 """Figures of the geometry of stimuli."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,26 +14,30 @@ from ._checks import check_path, check_result, drawable
 from ._files import new_figure, write_figure
 from ._style import COLORS, style
 
+Geometry: TypeAlias = geometry.GeometryComparison | geometry.NetworkGeometry
 
-def save_geometry(path: Path, found: geometry.GeometryComparison) -> Path:
-    """Shepard diagrams at the kept times, then the correlation of distances over time."""
+
+def save_geometry(path: Path, found: Geometry) -> Path:
+    """Shepard diagrams at the kept times, then the correlation of distances over time, with theory if there is one."""
     path = check_path(path)
-    check_result("found", found, geometry.GeometryComparison)
+    check_result("found", found, geometry.GeometryComparison, geometry.NetworkGeometry)
     pairs = np.triu_indices(len(found.original), 1)
     order = np.argsort(found.original[pairs])
     with style():
         figure, (axes,) = new_figure(1, len(found.kept_times) + 1, (3.6 * (len(found.kept_times) + 1), 3.6))
-        for ax, time, simulated, predicted in zip(
-            axes, found.kept_times, found.simulated, found.predicted, strict=False
-        ):
+        compared = isinstance(found, geometry.GeometryComparison)
+        for index, (ax, time) in enumerate(zip(axes, found.kept_times, strict=False)):
+            simulated = found.simulated[index] if compared else found.distances[index]
             panel.shepard(geometry.shepard(found.original, simulated), ax)
-            ax.scatter(
-                found.original[pairs][order], predicted[pairs][order], s=2, color=COLORS[2], alpha=0.5,
-                linewidths=0, label="theory", rasterized=True,
-            )  # fmt: skip
+            if compared:
+                ax.scatter(
+                    found.original[pairs][order], found.predicted[index][pairs][order], s=2, color=COLORS[2], alpha=0.5,
+                    linewidths=0, label="theory", rasterized=True,
+                )  # fmt: skip
             ax.set_title(f"t = {time}: {ax.get_title()}")
         axes[0].legend(markerscale=4)
-        panel.distance_correlation(found.theory, axes[-1], label="theory")
+        if compared:
+            panel.distance_correlation(found.theory, axes[-1], label="theory")
         panel.distance_correlation(found.measured, axes[-1], label="simulation", measured=True, color=COLORS[1])
         return write_figure(figure, path)
 
@@ -75,37 +79,36 @@ def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: A
         return write_figure(figure, path)
 
 
-def save_geometry_measures(path: Path, found: geometry.GeometryComparison) -> Path:
-    """Rank correlations, extremes of the stretch, neighbours, and dimension or classes over time.
+def save_geometry_measures(path: Path, found: Geometry) -> Path:
+    """Rank correlations, extremes of the stretch, neighbors, and dimension or classes over time.
 
     Simulation as points with one standard error over networks, or with the interval of its bootstrap; hollow where
     one network only was simulated and there is none.
     """
     path = check_path(path)
-    check_result("found", found, geometry.GeometryComparison)
-    measured, theory = found.measured, found.theory
+    check_result("found", found, geometry.GeometryComparison, geometry.NetworkGeometry)
+    measured = found.measured
+    theory = found.theory if isinstance(found, geometry.GeometryComparison) else None
     panels: list[tuple[str, dict[str, str]]] = [
         ("rank correlations", {"spearman": "spearman", "kendall": "kendall"}),
         ("stretch / its r.m.s.", {"largest": "largest_stretch", "smallest": "smallest_stretch"}),
-        ("nearest neighbours kept", {"": "neighbours"}),
+        ("nearest neighbors kept", {"": "neighbors"}),
         ("participation ratio", {"": "participation_ratio"}),
     ]
-    if measured.class_neighbours is not None:
-        panels.append(
-            ("labels", {"neighbours of the same class": "class_neighbours", "linear probe": "probe_accuracy"})
-        )
+    if measured.class_neighbors is not None:
+        panels.append(("labels", {"neighbors of the same class": "class_neighbors", "linear probe": "probe_accuracy"}))
     with style():
         figure, (axes,) = new_figure(1, len(panels), (3.3 * len(panels), 3.2))
         for ax, (title, curves) in zip(axes, panels, strict=True):
             stretched = title.startswith("stretch")
             for index, (name, field) in enumerate(curves.items()):
-                points, line = drawable(ax, getattr(measured, field), positive=stretched), getattr(theory, field)
+                points, line = drawable(ax, getattr(measured, field), positive=stretched), getattr(theory, field, None)
                 _points(ax, measured, field, points, COLORS[index], name)
-                if line is not None:
+                if theory is not None and line is not None:
                     ax.plot(theory.times, drawable(ax, line, positive=stretched), color=COLORS[index])
             if stretched:
                 ax.set_yscale("log")
-            else:
+            elif not title.startswith("rank"):  # a correlation may be below zero
                 ax.set_ylim(bottom=0)
             ax.set_title(title)
             ax.set_xlabel("time (steps)")

@@ -75,7 +75,7 @@ def save_fixed_points(
         between, spectrum = figure.add_subplot(2, 2, 3), figure.add_subplot(2, 2, 4)
         if len(found):
             transition_graph(graph, between, positions=_oblique(np.asarray(components.project(found.points))))
-            eigenvalues(found.eigenvalues, spectrum)
+            eigenvalues(found.eigenvalues, spectrum, is_flow=found.is_flow)
         between.set_title("where noise leads")
         spectrum.set_title("eigenvalues at all fixed points")
         return write_figure(figure, path)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_choice, check_integer
+from fisherjax._errors import check_flag, check_integer
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.tasks import TaskBatch
 from fisherjax.training import TrainingHistory
@@ -49,25 +49,28 @@ def weight_matrix(
     return ax
 
 
-def eigenvalues(values: Any, ax: Axes | None = None, *, convention: str = "discrete", label: str = "") -> Axes:
-    """Eigenvalues in the complex plane, unstable ones in another colour, with the line between stable and not."""
-    check_choice("convention", convention, ("discrete", "continuous"))
+def eigenvalues(values: Any, ax: Axes | None = None, *, is_flow: bool = False, label: str = "") -> Axes:
+    """Eigenvalues in the complex plane, growing ones in another color, with the line between growth and decay.
+
+    That line is the unit circle, or for a flow the imaginary axis.
+    """
+    check_flag("is_flow", is_flow)
     real, imaginary = (host_real("values", np.asarray(part(values))) for part in (np.real, np.imag))
     array = (real + 1j * imaginary).ravel()
     ax = axes_or_new(ax)
-    unstable = np.abs(array) > 1 if convention == "discrete" else np.real(array) > 0
+    unstable = np.real(array) > 0 if is_flow else np.abs(array) > 1
     for chosen, color, word in ((~unstable, COLORS[0], "decaying"), (unstable, COLORS[1], "growing")):
         if chosen.any():
             name = f"{label} {word}".strip()
             ax.scatter(
                 np.real(array[chosen]), np.imag(array[chosen]), s=9, color=color, alpha=0.7, linewidths=0, label=name
             )
-    if convention == "discrete":
+    if is_flow:
+        ax.axvline(0, color="black", linewidth=1)
+    else:
         angle = np.linspace(0, 2 * np.pi, 400)
         ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1)
         ax.set_aspect("equal", adjustable="datalim")
-    else:
-        ax.axvline(0, color="black", linewidth=1)
     ax.set_xlabel("Re λ")
     ax.set_ylabel("Im λ")
     ax.legend()

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
+from fisherjax._errors import check_instance
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import CramerRao, FisherCurve, FisherEstimate, InformationProfile, InformationScaling
 from fisherjax.optimize import History
@@ -65,6 +66,35 @@ def save_curves(
             panel.fisher_curve(linear[1], axes[2], label="homogeneous g = 1,", by_population=False, color="0.55")
             axes[2].set_title("with noise correlations (closure of smaller networks)")
             axes[2].legend()
+        return write_figure(figure, path)
+
+
+def save_network_curves(path: Path, panels: Mapping[str, Mapping[str, FisherCurve]]) -> Path:
+    """Fisher information of one network over time, for each panel (a parameter of the stimulus) curves by their name.
+
+    Where there is one panel, and the network has populations, the first curve and what was measured are shown by
+    population as well.
+    """
+    path = check_path(path)
+    for curves in check_instance("panels", panels, Mapping, "titles and their curves").values():
+        check_results("panels", curves, FisherCurve)
+    only = list(next(iter(panels.values())).values()) if len(panels) == 1 else []
+    by_population = bool(only) and only[0].by_population.shape[1] > 1
+    with style():
+        columns = len(panels) + by_population
+        figure, (axes,) = new_figure(1, columns, (5.5 * columns, 4.4))
+        if by_population:
+            panel.fisher_curve(only[0], axes[0])
+            for curve in only[1:]:
+                if curve.standard_error is not None:
+                    panel.fisher_curve(curve, axes[0])
+            axes[0].set_title(f"by population (lines: {next(iter(next(iter(panels.values()))))})")
+            _unique_legend(axes[0])
+        for ax, (title, curves) in zip(axes[by_population:], panels.items(), strict=True):
+            for index, (name, curve) in enumerate(curves.items()):
+                panel.fisher_curve(curve, ax, label=f"{name},", by_population=False, dashed=index > 0)
+            ax.set_title(title)
+            ax.legend()
         return write_figure(figure, path)
 
 

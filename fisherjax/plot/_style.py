@@ -1,4 +1,4 @@
-"""Axes, colours and an opt-in style that every figure shares."""
+"""Axes, colors and an opt-in style that every figure shares."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 
 from fisherjax._errors import told
 
-# Okabe & Ito's palette without its yellow, which is too faint for lines: safe for colour-blind readers
+# Okabe & Ito's palette without its yellow, which is too faint for lines: safe for color-blind readers
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
 
 def population_color(index: int) -> str:
-    """The colour of a population, the same in every figure."""
+    """The color of a population, the same in every figure."""
     return COLORS[index % len(COLORS)]
 
 

@@ -98,7 +98,7 @@ def lyapunov_exponents(
 
 
 def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[float, float] | None = None) -> Axes:
-    """Memory ρ(M) as a colour over gain and noise, with the lines of chaos and of local expansion; `mark` a point."""
+    """Memory ρ(M) as a color over gain and noise, with the lines of chaos and of local expansion; `mark` a point."""
     check_result("diagram", diagram, PhaseDiagram)
     ax = axes_or_new(ax)
     gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_stds)

@@ -8,15 +8,16 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, check_float_type
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key, Result, Scalar
+from fisherjax._types import Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous, population_sizes
-from fisherjax.numerics import as_nonlinearity, progress_bar
+from fisherjax.networks import FlowNetwork
+from fisherjax.numerics import NonlinearityLike, as_nonlinearity, progress_bar
 
 from ._continuous import continuous_trajectories
-from ._draw import drawn_network
+from ._draw import draw_networks
 
 
-class MeasuredAutocorrelation(Result):
+class MeasuredAutocorrelation(Record):
     """Autocorrelation of simulated networks; what `dmft.autocorrelation` predicts for infinitely large ones.
 
     Parameters
@@ -96,7 +97,7 @@ def measure_autocorrelation(
     num_draws: int,
     key: Key,
     noise_std: Scalar = 0.0,
-    nonlinearity: object = "tanh",
+    nonlinearity: NonlinearityLike = "tanh",
     max_lag: Scalar = 20.0,
     spacing: Scalar = 0.25,
     duration: Scalar = 100.0,
@@ -165,9 +166,10 @@ def measure_autocorrelation(
     with progress_bar("simulating networks", num_draws, enabled=progress) as advance:
         for draw_key in jax.random.split(key, num_draws):
             weight_key, state_key, noise_key = jax.random.split(draw_key, 3)
-            network = drawn_network(
-                matrix, num_units, noise_std=noise_std, nonlinearity=nonlinearity, key=weight_key, dtype=dtype
-            )
+            (network,) = draw_networks(
+                matrix, num_units, num_draws=1, noise_std=noise_std, nonlinearity=nonlinearity, key=weight_key,
+                kind=FlowNetwork, dtype=dtype,
+            )  # fmt: skip
             start = jax.random.normal(state_key, (num_trials, num_units), dtype)
             states = continuous_trajectories(
                 network, times=float(settle) + steps, initial_state=start, key=noise_key, dt=dt

@@ -1,31 +1,29 @@
-"""Continuous-time simulation of rate networks with diffrax: adaptive without noise, stochastic with it."""
+"""Rate networks in continuous time at any times, with diffrax: adaptive without noise, stochastic with it."""
 
 import math
 from collections.abc import Callable
 from typing import Any, cast
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_key, check_scalar, is_traced, require
-from fisherjax._types import Key, Scalar
-from fisherjax.networks import RateNetwork
+from fisherjax._errors import check_instance, check_key, check_scalar, is_traced, require
+from fisherjax._types import ArrayLike, Key, Scalar
+from fisherjax.networks import FlowNetwork
 
-from ._draw import check_network
 from ._memory import check_allocation
 
 _LONGEST = 2**30  # solver steps
 
 
 def continuous_trajectories(
-    network: RateNetwork,
+    network: FlowNetwork,
     *,
-    times: object,
-    initial_state: object,
+    times: ArrayLike,
+    initial_state: ArrayLike,
     key: Key | None = None,
     dt: Scalar = 0.05,
     rtol: Scalar = 1e-6,
@@ -40,7 +38,7 @@ def continuous_trajectories(
     Parameters
     ----------
     network
-        The network, N units. Its observation noise is not added.
+        The network, N units. Its observation noise is not added, and its own `dt` plays no part.
     times
         Times to record (T,), increasing, at least 0.
     initial_state
@@ -70,7 +68,8 @@ def continuous_trajectories(
     Foster, dos Reis & Strange (2023), High order splitting methods for SDEs satisfying a commutativity
     condition, arXiv:2210.17543 (ShARK).
     """
-    dtype, units = check_network(network).weights.dtype, network.num_units
+    hint = "make one with networks.FlowNetwork(weights, input_vector, noise_std=…)"
+    dtype, units = check_instance("network", network, FlowNetwork, hint).dtype, network.num_units
     state = as_real("initial_state", initial_state, f"{units}", f"trials {units}", dtype=dtype).reshape(-1, units)
     recorded = checked_times(times, dtype)
     check_scalar("dt", dt, minimum=0.0, strict=True)
@@ -88,7 +87,7 @@ def continuous_trajectories(
     return _stochastic(network, state, recorded, jnp.asarray(solver_grid(recorded, dt), dtype), key)
 
 
-def checked_times(times: object, dtype: Any) -> Float[Array, " T"]:
+def checked_times(times: ArrayLike, dtype: Any) -> Float[Array, " T"]:
     """Times as an array.
 
     Raises
@@ -116,17 +115,12 @@ def solver_grid(times: Float[Array | np.ndarray, " T"], dt: Scalar) -> Float[np.
     return np.concatenate([*parts, marks[-1:]])
 
 
-def drift(network: RateNetwork, state: Float[Array, "*trials N"]) -> Float[Array, "*trials N"]:
-    """−x + J φ(x) + b."""
-    return network.mean_step(state) - state
-
-
 @jax.jit
-def _adaptive(network: RateNetwork, state: Array, times: Array, rtol: Array, atol: Array) -> Array:
+def _adaptive(network: FlowNetwork, state: Array, times: Array, rtol: Array, atol: Array) -> Array:
     import diffrax  # noqa: PLC0415
 
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda _t, x, network: drift(network, x)),  # pyright: ignore[reportArgumentType]
+        diffrax.ODETerm(lambda _t, x, network: network.velocity(x)),  # pyright: ignore[reportArgumentType]
         diffrax.Tsit5(),
         t0=0.0,
         t1=times[-1],
@@ -142,8 +136,8 @@ def _adaptive(network: RateNetwork, state: Array, times: Array, rtol: Array, ato
 
 
 @jax.jit
-def _stochastic(network: RateNetwork, state: Array, times: Array, grid: Array, key: Key) -> Array:
-    return solve_additive(lambda x: drift(network, x), state, math.sqrt(2) * network.noise_std, times, grid, key)
+def _stochastic(network: FlowNetwork, state: Array, times: Array, grid: Array, key: Key) -> Array:
+    return solve_additive(network.velocity, state, math.sqrt(2) * network.noise_std, times, grid, key)
 
 
 def solve_additive(
@@ -177,33 +171,3 @@ def solve_additive(
         adjoint=diffrax.ForwardMode(),
     )
     return cast("Array", solution.ys)
-
-
-class FlowStep(eqx.Module):
-    """The map x(t) → x(t + dt) of a continuous-time network, one step of Tsitouras' method, for `dynamics`.
-
-    Called with a state (N,) and, where the network has noise, standard normal numbers (N,) for the noise of the
-    interval, which is added with the variance σ² (1 − e^{−2dt}) of an unconnected unit.
-    """
-
-    network: RateNetwork
-    dt: Float[Array, ""]
-
-    def __init__(self, network: RateNetwork, dt: Scalar):
-        """Refuse a step that is not above 0."""
-        check_network(network)
-        check_scalar("dt", dt, minimum=0.0, strict=True)
-        self.network, self.dt = network, jnp.asarray(dt).astype(network.weights.dtype)
-
-    def __call__(self, state: Float[Array, " N"], normal: Float[Array, " N"] | None = None) -> Float[Array, " N"]:
-        """The state after `dt`."""
-        import diffrax  # noqa: PLC0415
-
-        # this way of looping over stages is the one that tangents can be pushed through
-        solver, term = diffrax.Tsit5(scan_kind="lax"), diffrax.ODETerm(lambda _t, x, _args: drift(self.network, x))
-        start = jnp.zeros_like(self.dt)
-        memory = solver.init(term, start, self.dt, state, None)
-        moved, *_ = solver.step(term, start, self.dt, state, None, memory, made_jump=False)
-        if normal is None:
-            return moved
-        return moved + self.network.noise_std * jnp.sqrt(-jnp.expm1(-2 * self.dt)) * normal

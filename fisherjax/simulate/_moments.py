@@ -1,27 +1,49 @@
 """Moments of the noisy state and of its derivative in the stimulus, streamed over trials."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key, is_traced, require
-from fisherjax._types import Key, Result, Stimulus
-from fisherjax.networks import RateNetwork
-from fisherjax.numerics import Devices, full_precision, on_devices, progress_bar, spread, standard_normal
+from fisherjax._types import Key, Record, Stimulus
+from fisherjax.networks import (
+    Network,
+    Protocol,
+    Reading,
+    check_protocol,
+    check_reading,
+    check_times,
+    entered_with_slopes,
+    reading,
+)
+from fisherjax.numerics import (
+    Devices,
+    full_precision,
+    on_devices,
+    progress_bar,
+    recorded_scan,
+    spread,
+    standard_normal,
+    with_slopes,
+)
 
 from ._draw import check_network
 from ._memory import check_allocation, chunk_length, row_shards
+from ._trajectories import ready, weight_bytes
 
 _LIVE_ARRAYS = 6  # states, tangents, noise and temporaries that one step keeps alive per trial
 
 
-class SensitivityMoments(Result):
-    """Sample moments of the read-out x + σ_obs η and of its pathwise derivative r′ = dx/dθ, in B blocks of trials.
+class SensitivityMoments(Record):
+    """Sample moments of what is read, r + σ_obs η, and of its pathwise derivative r′ = dr/dθ, in B blocks of trials.
 
-    Scatters are sums of centred products, per unit, or (N, N) where the covariance was asked for.
+    Scatters are sums of centered products, per number that is read, or (N, N) where the covariance was asked for.
     """
 
     count: Float[Array, " B"]
@@ -51,20 +73,23 @@ class SensitivityMoments(Result):
 
 @full_precision
 def sensitivity_moments(
-    network: RateNetwork,
+    network: Network,
     *,
     stimulus: Stimulus,
     num_steps: int,
     num_trials: int,
     key: Key,
+    protocol: Protocol = "pulse",
+    read: Reading = "state",
+    at: Sequence[int] | None = None,
     covariance: str = "diagonal",
     num_blocks: int = 10,
     progress: bool = False,
     devices: Devices = None,
 ) -> SensitivityMoments:
-    """Simulate trials together with their exact derivative in the stimulus, and keep only moments of what is read out.
+    """Simulate trials together with their exact derivative in the stimulus, and keep only moments of what is read.
 
-    Each trial carries x(t) and r′(t) = ∂x(t)/∂θ at fixed noise (forward mode): common random numbers
+    Each trial carries x(t) and x′(t) = ∂x(t)/∂θ at fixed noise (forward mode): common random numbers
     in the limit of a vanishing stimulus difference. Where the network has observation noise, it is in the mean and the
     scatter, as in `trajectories`. Trials are processed in chunks that fit into memory; how
     large these are changes no trial (of a threefry key).
@@ -72,15 +97,19 @@ def sensitivity_moments(
     Parameters
     ----------
     network
-        The network, N units.
+        Any `Network`.
     stimulus
         θ, scalar or (K,).
     num_steps, num_trials
         Steps T; trials in all.
     key
         JAX random key.
+    protocol, read
+        How the stimulus enters, and what is read; see `trajectories`.
+    at
+        After which steps to look; all T by default.
     covariance
-        ``"diagonal"`` keeps variances per unit; ``"full"`` whole covariance matrices, B·T·N² numbers.
+        ``"diagonal"`` keeps variances per number that is read; ``"full"`` whole covariance matrices, B·T·N² numbers.
     num_blocks
         B, blocks of trials whose moments are kept apart, so that errors can be jackknifed.
     progress
@@ -93,7 +122,7 @@ def sensitivity_moments(
     ValueError
         If there are fewer than two trials per block, the moments would not fit into memory, or there are fewer devices.
     TypeError
-        If `key` is not a JAX key.
+        If `network` is none, or `key` is not a JAX key.
     """
     key = check_key("key", key)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
@@ -106,27 +135,25 @@ def sensitivity_moments(
         f"num_trials must be at least two per block, {2 * num_blocks} for num_blocks={num_blocks}; got {num_trials}",
     )
     check_network(network)
-    network.initial_state(stimulus)
-    units, dtype = network.num_units, network.weights.dtype
-    parameters = max(1, int(np.prod(network.input_vector.shape[1:])))
-    full = covariance == "full"
+    theta = check_protocol(network, protocol, stimulus, num_steps)
+    size, dtype, parameters = check_reading(network, read), network.dtype, max(1, theta.size)
+    times, full = check_times(at, num_steps), covariance == "full"
     if full:
-        shape = (num_blocks * num_steps * (1 + parameters**2), units, units)
+        shape = (num_blocks * len(times) * (1 + parameters**2), size, size)
         check_allocation("covariances of the blocks", shape, dtype)
     per_block = math.ceil(num_trials / num_blocks)
-    row_bytes = _LIVE_ARRAYS * (1 + parameters) * units * dtype.itemsize
+    row_bytes = _LIVE_ARRAYS * (1 + parameters) * max(size, network.state_size) * dtype.itemsize
     rows = chunk_length(per_block, num_blocks * row_bytes)
     num_chunks = math.ceil(per_block / rows)
     sizes = np.array(_split_evenly(num_trials, num_chunks * num_blocks)).reshape(num_chunks, num_blocks)
-    theta = jnp.asarray(stimulus).astype(dtype)
     first = np.cumsum(sizes.sum(axis=0)) - sizes.sum(axis=0) + np.cumsum(sizes, axis=0) - sizes
     noisy = is_traced(network.observation_noise_std) or float(network.observation_noise_std) > 0
+    how = (protocol, read, num_steps, times, int(sizes.max()), full, noisy)
     chunks = []
     bar = progress_bar("simulating", num_chunks, enabled=progress)
-    with bar as advance, on_devices(devices, num_row_shards=row_shards(network.weights.nbytes, devices)):
+    with bar as advance, on_devices(devices, num_row_shards=row_shards(weight_bytes(network), devices)):
         for counts, numbers in zip(sizes, first.astype(np.uint32), strict=True):
-            trials = (jnp.asarray(counts), jnp.asarray(numbers))
-            chunks.append(_chunk_moments(network, theta, key, trials, num_steps, int(sizes.max()), full, noisy))
+            chunks.append(_chunk_moments(network, theta, key, jnp.asarray(counts), jnp.asarray(numbers), *how))
             if progress:
                 jax.block_until_ready(chunks[-1].count)
             advance()
@@ -145,54 +172,62 @@ def _split_evenly(total: int, parts: int) -> list[int]:
     return [base + (index < extra) for index in range(parts)]
 
 
-@jax.jit(static_argnums=(4, 5, 6, 7))
+@eqx.filter_jit
 def _chunk_moments(
-    network: RateNetwork,
+    network: Network,
     theta: Array,
     key: Key,
-    trials: tuple[Array, Array],
+    counts: Array,
+    first: Array,
+    protocol: Protocol,
+    read: Reading,
     num_steps: int,
+    times: tuple[int, ...],
     num_rows: int,
     full: bool,  # noqa: FBT001
     noisy: bool,  # noqa: FBT001
 ) -> SensitivityMoments:
     """Moments of one chunk of all B blocks.
 
-    `trials` are how many of each block's `num_rows` simulated rows count, and the number of the first of them.
+    Of each block's `num_rows` simulated rows `counts` count; `first` is the number of the first of them.
     """
-    counts, first = trials
+    network, seen, dtype = ready(network), reading(network, read), network.dtype
     numbers = first[:, None] + jnp.arange(num_rows, dtype=first.dtype)
-    phi, dtype = network.nonlinearity, network.weights.dtype
     mask = (jnp.arange(num_rows) < counts[:, None]).astype(dtype)[..., None]
     count = jnp.sum(mask, axis=(1, 2))
     # a chunk of one row may hold no trial of a block: its moments are zeros that weigh nothing
     divisor = jnp.maximum(count, 1)[:, None]
-    patterns = network.input_vector.reshape(network.num_units, -1).T
-    shape = (counts.shape[0], num_rows, network.num_units)
-    state = spread(jnp.broadcast_to(network.initial_state(theta), shape), None, "batch")
-    tangent = spread(jnp.broadcast_to(patterns[:, None, None], (patterns.shape[0], *shape)), None, None, "batch")
-    weights = spread(network.weights, "rows")
+    (state, inputs), (slope, input_slopes) = entered_with_slopes(network, protocol, theta, num_steps)
+    shape = (counts.shape[0], num_rows, network.state_size)
+    state = spread(jnp.broadcast_to(state, shape), None, "batch")
+    slope = spread(jnp.broadcast_to(slope[:, None, None], (len(slope), *shape)), None, None, "batch")
+    if input_slopes is not None:
+        input_slopes = jnp.moveaxis(input_slopes, 1, 0)
 
-    def step(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
-        state, tangent = carry
-        response, slope = jax.jvp(phi, (state,), (jnp.ones_like(state),))
-        # one product for the states and their derivatives: the weights are read once
-        rows = spread(jnp.concatenate([response[None], slope * tangent]), None, None, "batch")
-        products = spread(jnp.matmul(rows, weights.T, precision=jax.lax.Precision.HIGHEST), None, None, "batch")
-        step_key = jax.random.fold_in(key, index)
-        noise = standard_normal(step_key, shape, dtype, rows=numbers)
-        following = products[0] + network.sustained_input + network.noise_std * noise
-        seen = following
+    def step(carry: tuple[Array, Array, Array], now: Any) -> tuple[Array, Array, Array]:
+        state, slope, _ = carry
+        index, given, given_slopes = now
+        noise = standard_normal(jax.random.fold_in(key, index), shape, dtype, rows=numbers)
+        if given is None:
+            state, slope = with_slopes(lambda x: network.step(x, None, noise), (state,), (slope,))
+        else:
+            both = ((state, given), (slope, given_slopes))
+            state, slope = with_slopes(lambda x, u: network.step(x, u, noise), *both)
+        return spread(state, None, "batch"), spread(slope, None, None, "batch"), index
+
+    def look(carry: tuple[Array, Array, Array]) -> tuple[Array, ...]:
+        state, slope, index = carry
+        shown, shown_slope = (state, slope) if read == "state" else with_slopes(seen, (state,), (slope,))
         if noisy:
-            error = standard_normal(jax.random.fold_in(step_key, 0), shape, dtype, rows=numbers)
-            seen = following + network.observation_noise_std * error
-        return (following, products[1:]), centred(seen, products[1:])
+            error_key = jax.random.fold_in(jax.random.fold_in(key, index), 0)
+            shown += network.observation_noise_std * standard_normal(error_key, shown.shape, dtype, rows=numbers)
+        return centered(shown, shown_slope)
 
-    def centred(state: Array, tangent: Array) -> tuple[Array, ...]:
-        mean = jnp.sum(mask * state, axis=1) / divisor
-        slope = jnp.sum(mask * tangent, axis=2) / divisor
-        deviation = mask * (state - mean[:, None])
-        slope_deviation = mask * (tangent - slope[:, :, None])
+    def centered(values: Array, slopes: Array) -> tuple[Array, ...]:
+        mean = jnp.sum(mask * values, axis=1) / divisor
+        slope = jnp.sum(mask * slopes, axis=2) / divisor
+        deviation = mask * (values - mean[:, None])
+        slope_deviation = mask * (slopes - slope[:, :, None])
         if full:
             scatter = jnp.einsum("bni,bnj->bij", deviation, deviation)
             slope_scatter = jnp.einsum("kbni,lbnj->bklij", slope_deviation, slope_deviation)
@@ -202,5 +237,7 @@ def _chunk_moments(
             slope_scatter = jnp.moveaxis(jnp.sum(products, axis=3), 2, 0)
         return mean, jnp.moveaxis(slope, 0, 1), scatter, slope_scatter
 
-    _, moments = jax.lax.scan(step, (state, tangent), jnp.arange(num_steps))
+    indices = jnp.arange(num_steps)
+    begun = (state, slope, jnp.zeros((), indices.dtype))
+    moments = recorded_scan(step, look, begun, (indices, inputs, input_slopes), num_steps, times)
     return spread(SensitivityMoments(count, *(jnp.moveaxis(part, 0, 1) for part in moments)))

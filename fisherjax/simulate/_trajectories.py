@@ -1,62 +1,75 @@
 """Many noisy trajectories of one network at once."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_choice, check_flag, check_integer, check_key, is_traced
-from fisherjax._types import Key, Stimulus
-from fisherjax.networks import RateNetwork
+from fisherjax._errors import check_flag, check_integer, check_key, is_traced
+from fisherjax._types import ArrayLike, Key, Stimulus
+from fisherjax.networks import (
+    Network,
+    Protocol,
+    Reading,
+    RecurrentNetwork,
+    check_protocol,
+    check_reading,
+    entered,
+    reading,
+    resolved,
+)
 from fisherjax.numerics import Devices, on_devices, spread, standard_normal
 
 from ._draw import check_network
 from ._memory import check_allocation, row_shards
 
-States = Float[Array, "trials N"]
-
 
 def trajectories(
-    network: RateNetwork,
+    network: Network,
     *,
     stimulus: Stimulus = 0.0,
     num_steps: int,
     num_trials: int,
     key: Key,
-    initial_pattern: object = None,
+    protocol: Protocol = "pulse",
+    read: Reading = "state",
+    initial_state: ArrayLike | None = None,
     observed: bool = True,
-    precision: str = "float32",
     devices: Devices = None,
-) -> Float[Array, "T *patterns trials N"]:
-    """Simulate `num_trials` noisy trajectories after a stimulus pulse or from initial patterns.
+) -> Float[Array, "T *starts trials O"]:
+    """Simulate `num_trials` noisy trajectories of a network, after a stimulus or from given states.
 
     Parameters
     ----------
     network
-        The network, N units.
+        Any `Network`.
     stimulus
-        θ, scalar or (K,): x(0) = w θ. Ignored where `initial_pattern` is given.
+        θ, scalar or (K,), as the network and the protocol take it.
     num_steps
         Number of steps T.
     num_trials
         Trials, with independent noise. From one initial state trial i is the same in runs of more trials.
     key
         JAX random key.
-    initial_pattern
-        x(0) itself, one per unit (N,), or several (S, N), which adds an axis S before the trials.
+    protocol
+        How the stimulus enters: ``"pulse"`` sets x(0); ``"sustained"`` is an input at every step; or a function
+        θ ↦ inputs (T, I).
+    read
+        What is returned: the ``"state"``, the ``"output"``, or a function of the state.
+    initial_state
+        x(0) itself, (S,), or several (M, S), which adds an axis M before the trials; by default the protocol's.
     observed
         Whether to add the network's observation noise to what is returned.
-    precision
-        Of the matrix products: ``"float32"`` (that of the weights, in full), ``"tensorfloat32"`` where the device has
-        it, or ``"bfloat16"`` (operands rounded to 8 bits, sums in float32).
     devices
         Divide the trials among devices: a number, ``"all"``, or what `numerics.device_mesh` takes. Weights that do
         not fit one are divided by rows as well.
 
     Returns
     -------
-    States x(1)…x(T): (T, trials, N), or (T, S, trials, N) for several initial patterns.
+    What is read at times 1…T: (T, trials, S) or (T, trials, O); (T, M, trials, …) for several initial states.
 
     Raises
     ------
@@ -64,62 +77,85 @@ def trajectories(
         If a shape is wrong, or the result would not fit into memory (functions that stream need not hold it); if
         there are fewer devices.
     TypeError
-        If `key` is not a JAX key.
+        If `network` is none, or `key` is not a JAX key.
     """
     key = check_key("key", key)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     num_trials = check_integer("num_trials", num_trials, minimum=1)
     check_network(network)
     check_flag("observed", observed)
-    check_choice("precision", precision, ("float32", "tensorfloat32", "bfloat16"))
-    start = _initial_states(network, stimulus, initial_pattern)
-    shape = (*start.shape[:-1], num_trials, network.num_units)
-    check_allocation("trajectories", (num_steps, *shape), network.weights.dtype)
+    size = check_reading(network, read)
+    given = initial_state is not None and protocol == "pulse"
+    theta = jnp.zeros((), network.dtype) if given else check_protocol(network, protocol, stimulus, num_steps)
+    start = None
+    if initial_state is not None:
+        units = network.state_size
+        start = as_real("initial_state", initial_state, f"{units}", f"starts {units}", dtype=network.dtype)
+    lead = () if start is None else start.shape[:-1]
+    check_allocation("trajectories", (num_steps, *lead, num_trials, size), network.dtype)
     observation = network.observation_noise_std
     adds_noise = observed and (is_traced(observation) or float(observation) > 0)
-    with on_devices(devices, num_row_shards=row_shards(network.weights.nbytes, devices)):
-        states = jnp.broadcast_to(start[..., None, :], shape)
-        return _simulate(network, states, key, num_steps, adds_noise, precision)
+    with on_devices(devices, num_row_shards=row_shards(weight_bytes(network), devices)):
+        return _simulate(network, start, theta, key, num_steps, num_trials, protocol, read, adds_noise)
 
 
 def noisy_step(
-    network: RateNetwork, state: Float[Array, "*trials N"], key: Key, *, precision: str = "float32"
-) -> Float[Array, "*trials N"]:
-    """One step of the dynamics with fresh process noise: x ← J φ(x) + b + σ ξ."""
-    noise = standard_normal(key, state.shape, state.dtype)
-    return network.mean_step(state, precision=precision) + network.noise_std * noise
+    network: Network, state: Float[Array, "*trials S"], key: Key, inputs: Array | None = None
+) -> Float[Array, "*trials S"]:
+    """One step of a network with fresh process noise."""
+    return network.step(state, inputs, standard_normal(key, state.shape, state.dtype))
 
 
-def observe(network: RateNetwork, state: Float[Array, "*trials N"], key: Key) -> Float[Array, "*trials N"]:
-    """The state with observation noise added."""
-    return state + network.observation_noise_std * standard_normal(key, state.shape, state.dtype)
+def weight_bytes(network: Network) -> int:
+    """Bytes of a network's largest array, which decide among how many devices its rows are divided."""
+    return max((leaf.nbytes for leaf in jax.tree.leaves(network) if hasattr(leaf, "nbytes")), default=0)
 
 
-def _initial_states(network: RateNetwork, stimulus: object, initial_pattern: object) -> Array:
-    if initial_pattern is None:
-        return network.initial_state(stimulus)  # pyright: ignore[reportArgumentType]
-    units = network.num_units
-    return as_real("initial_pattern", initial_pattern, f"{units}", f"patterns {units}", dtype=network.weights.dtype)
+def ready(network: Network) -> Network:
+    """The network as a loop over time should use it: its weights worked out, their rows laid out over the devices."""
+    network = resolved(network) if isinstance(network, RecurrentNetwork) else network
+    size = network.state_size
+
+    def laid(leaf: Array) -> Array:
+        return spread(leaf, "rows") if jnp.ndim(leaf) == 2 and leaf.shape[1] == size else leaf
+
+    return jax.tree.map(laid, network)
 
 
-@jax.jit(static_argnums=(3, 4, 5))
+@eqx.filter_jit
 def _simulate(
-    network: RateNetwork,
-    start: Array,
+    network: Network,
+    start: Array | None,
+    theta: Array,
     key: Key,
     num_steps: int,
+    num_trials: int,
+    protocol: Protocol,
+    read: Reading,
     observed: bool,  # noqa: FBT001
-    precision: str,
 ) -> Array:
     process_key, observation_key = jax.random.split(key)
-    network = eqx.tree_at(lambda tree: tree.weights, network, spread(network.weights, "rows"))
-    layout = (*(None,) * (start.ndim - 2), "batch")
+    network = ready(network)
+    inputs = None
+    if start is None or protocol != "pulse":
+        begun, inputs = entered(network, protocol, theta, num_steps)
+        start = begun if start is None else start
+    states = jnp.broadcast_to(start[..., None, :], (*start.shape[:-1], num_trials, start.shape[-1]))
+    seen = reading(network, read)
+    laid = functools.partial(_laid, (*(None,) * (states.ndim - 2), "batch"))
 
-    def step(state: Array, index: Array) -> tuple[Array, Array]:
-        state = noisy_step(network, state, jax.random.fold_in(process_key, index), precision=precision)
-        state = spread(state, *layout)
-        seen = observe(network, state, jax.random.fold_in(observation_key, index)) if observed else state
-        return state, seen
+    def step(state: Array, now: tuple[Array, Array | None]) -> tuple[Array, Array]:
+        index, given = now
+        state = laid(noisy_step(network, state, jax.random.fold_in(process_key, index), given))
+        shown = seen(state)
+        if observed:
+            noise = standard_normal(jax.random.fold_in(observation_key, index), shown.shape, shown.dtype)
+            shown += network.observation_noise_std * noise
+        return state, shown
 
-    states = jax.lax.scan(step, spread(start, *layout), jnp.arange(num_steps))[1]
-    return spread(states, None, *layout)
+    found = jax.lax.scan(step, laid(states), (jnp.arange(num_steps), inputs))[1]
+    return spread(found, None, *(None,) * (states.ndim - 2), "batch")
+
+
+def _laid(layout: tuple[str | None, ...], states: Array) -> Array:
+    return spread(states, *layout)

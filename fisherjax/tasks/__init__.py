@@ -1,8 +1,10 @@
 """Tasks for recurrent networks, generated on the fly from a key."""
 
 from ._batch import TaskBatch
-from ._integration import ContextIntegration, Integrator, PerceptualDecision, SineWave
+from ._decisions import ContextIntegration, PerceptualDecision
+from ._integration import Integrator, SineWave
 from ._memory import Adding, CopyMemory, DelayedMatch, FlipFlop
+from ._neurogym import NeurogymTrials, from_neurogym
 from ._registry import (
     TASKS,
     adding,
@@ -24,6 +26,7 @@ __all__ = [
     "DelayedMatch",
     "FlipFlop",
     "Integrator",
+    "NeurogymTrials",
     "PerceptualDecision",
     "SineWave",
     "Task",
@@ -35,6 +38,7 @@ __all__ = [
     "delayed_match",
     "explained_variance",
     "flip_flop",
+    "from_neurogym",
     "integrator",
     "perceptual_decision",
     "sign_accuracy",

@@ -125,7 +125,7 @@ class CopyMemory(Task):
     @property
     def loss(self) -> Loss:
         """Symbols are classes."""
-        return "cross-entropy"
+        return "cross_entropy"
 
     def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
         """Symbols, blank steps, the cue, and the symbols again."""
@@ -244,18 +244,27 @@ class DelayedMatch(Task):
     @property
     def loss(self) -> Loss:
         """Answers are classes."""
-        return "cross-entropy"
+        return "cross_entropy"
+
+    def draw_conditions(self, key: Key, batch_size: int, num_steps: int) -> dict[str, Array]:
+        """Whether sample and test match (1), and the steps between them."""
+        _, _, match_key, delay_key, _ = jax.random.split(key, 5)
+        match, onset = self._trials(match_key, delay_key, batch_size, num_steps)
+        return {"match": match.astype(float), "delay": (onset - self.shown).astype(float)}
+
+    def _trials(self, match_key: Key, delay_key: Key, batch_size: int, num_steps: int) -> tuple[Array, Array]:
+        """Whether each trial's test matches, and the step at which it comes."""
+        match = jax.random.bernoulli(match_key, 0.5, (batch_size,))
+        last = num_steps - self.shown - 1
+        return match, uniform_integers(delay_key, (batch_size,), self.shown + self.min_delay, last)
 
     def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
         """Sample at the start, test after a random delay."""
         sample_key, other_key, match_key, delay_key, noise_key = jax.random.split(key, 5)
         sample = uniform_integers(sample_key, (batch_size,), 0, self.num_stimuli - 1)
         shift = uniform_integers(other_key, (batch_size,), 1, self.num_stimuli - 1)
-        match = jax.random.bernoulli(match_key, 0.5, (batch_size,))
+        match, onset = self._trials(match_key, delay_key, batch_size, num_steps)
         test = jnp.where(match, sample, (sample + shift) % self.num_stimuli)
-        onset = uniform_integers(
-            delay_key, (batch_size,), self.shown + self.min_delay, num_steps - self.shown - 1
-        )  # fmt: skip
         times = jnp.arange(num_steps)[:, None]
         sampling = (times < self.shown).astype(float)[..., None]
         testing = ((times >= onset) & (times < onset + self.shown)).astype(float)[..., None]

@@ -1,6 +1,7 @@
 """Every task with its usual settings; call one for others: ``flip_flop(num_bits=2)``."""
 
-from ._integration import ContextIntegration, Integrator, PerceptualDecision, SineWave
+from ._decisions import ContextIntegration, PerceptualDecision
+from ._integration import Integrator, SineWave
 from ._memory import Adding, CopyMemory, DelayedMatch, FlipFlop
 from ._task import Task
 

@@ -2,7 +2,8 @@
 
 import abc
 import dataclasses
-from typing import Literal, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,9 +15,13 @@ from fisherjax._arrays import as_real, check_finite
 from fisherjax._errors import check_integer, check_key, is_traced, require, warn
 from fisherjax._types import Key
 
-from ._batch import TaskBatch, checked_outputs
+from ._batch import TaskBatch, checked_outputs, entrywise, has_labels, moments
 
-Loss = Literal["mse", "cross-entropy"]
+Loss: TypeAlias = str | Callable[..., Any]
+"""A loss that `training.fit` knows by name, such as "mse", or a function loss(outputs, targets, mask)."""
+
+Setting: TypeAlias = float | int | bool | str | tuple[float | int, ...] | list[float] | np.ndarray | np.generic
+"""What a setting of a task may be; arrays and lists become tuples, NumPy's numbers Python's."""
 
 T = TypeVar("T", bound="Task")
 
@@ -34,8 +39,8 @@ class Task(eqx.Module):
             if field.metadata.get("static") and isinstance(value, np.ndarray | np.generic | jax.Array):
                 raise TypeError(f"{field.name} must be a Python number or tuple, got a {type(value).__name__}")
 
-    def __call__(self: T, **settings: object) -> T:
-        """The same task with other settings.
+    def __call__(self: T, **settings: Setting | jax.Array) -> T:
+        """The same task with other settings: any fields of its class.
 
         Raises
         ------
@@ -75,12 +80,24 @@ class Task(eqx.Module):
         TypeError
             If `key` is not a JAX key.
         """
+        return _draw(self, *self._checked(key, batch_size, num_steps))
+
+    def conditions(self, key: Key, batch_size: int, num_steps: int | None = None) -> dict[str, Float[Array, " batch"]]:
+        """What sets the trials apart that `batch` draws from the same arguments, for instance their coherence.
+
+        Returns
+        -------
+        Name → one number per trial; empty where trials differ in nothing that has a name. Raises as `batch`.
+        """
+        return _conditions(self, *self._checked(key, batch_size, num_steps))
+
+    def _checked(self, key: Key, batch_size: int, num_steps: int | None) -> tuple[Key, int, int]:
         steps = self.default_steps if num_steps is None else check_integer("num_steps", num_steps, minimum=1)
         require(
             steps >= self.shortest,
             f"num_steps must be at least {self.shortest} for {type(self).__name__} with these settings, got {steps}",
         )
-        return _draw(self, check_key("key", key), check_integer("batch_size", batch_size, minimum=1), steps)
+        return check_key("key", key), check_integer("batch_size", batch_size, minimum=1), steps
 
     @property
     @abc.abstractmethod
@@ -111,6 +128,14 @@ class Task(eqx.Module):
     def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
         """Trials of a checked size."""
 
+    def draw_conditions(self, key: Key, batch_size: int, num_steps: int) -> dict[str, Array]:  # noqa: ARG002
+        """What sets apart the trials that `draw` makes of the same arguments."""
+        return {}
+
+    def answers(self, batch: TaskBatch) -> Float[Array, "T batch"]:
+        """Weight of every moment at which a trial's answer is read: the mask, unless a task says otherwise."""
+        return moments(batch.mask)
+
     @abc.abstractmethod
     def accuracy(self, outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
         """How well outputs solve the trials; 1 is perfect. Which measure, every task says."""
@@ -128,6 +153,11 @@ def _draw(task: Task, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
     return task.draw(key, batch_size, num_steps)
 
 
+@jax.jit(static_argnames=("batch_size", "num_steps"))
+def _conditions(task: Task, key: Key, batch_size: int, num_steps: int) -> dict[str, Array]:
+    return task.draw_conditions(key, batch_size, num_steps)
+
+
 def explained_variance(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
     """R² = 1 − Σ (y − target)² / Σ (target − mean)², over the moments that count.
 
@@ -139,8 +169,8 @@ def explained_variance(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> 
         If outputs and targets do not match, or are not finite where the mask counts them.
     """
     outputs, batch = checked_outputs(outputs, batch)
-    weights = batch.mask[..., None]
-    total = jnp.sum(weights)
+    weights = entrywise(batch.mask, outputs)
+    total = jnp.sum(weights, axis=(0, 1))
     mean = jnp.sum(weights * batch.targets, axis=(0, 1)) / jnp.where(total > 0, total, 1)
     residual = jnp.sum(weights * (outputs - batch.targets) ** 2)
     spread = jnp.sum(weights * (batch.targets - mean) ** 2)
@@ -154,28 +184,38 @@ def explained_variance(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> 
 def sign_accuracy(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
     """Share of outputs with the sign of their target, over the moments that count; raises as `explained_variance`."""
     outputs, batch = checked_outputs(outputs, batch)
-    right = (outputs * batch.targets > 0).astype(outputs.dtype).mean(axis=-1)
-    return weighted_mean(right, batch.mask)
+    return weighted_mean((outputs * batch.targets > 0).astype(outputs.dtype), batch.mask)
 
 
 def choice_accuracy(outputs: Float[Array, "T batch O"], batch: TaskBatch) -> Float[Array, ""]:
-    """Share of moments that count at which the largest output is that of the target; raises as `explained_variance`."""
-    outputs, batch = checked_outputs(outputs, batch)
-    right = (jnp.argmax(outputs, axis=-1) == jnp.argmax(batch.targets, axis=-1)).astype(outputs.dtype)
-    return weighted_mean(right, batch.mask)
+    """Share of moments that count at which the largest output is that of the target, or the class that it names.
+
+    Raises as `explained_variance`.
+    """
+    outputs, batch = checked_outputs(outputs, batch, classes=True)
+    wanted = batch.targets.astype(int) if has_labels(batch) else jnp.argmax(batch.targets, axis=-1)
+    right = (jnp.argmax(outputs, axis=-1) == wanted).astype(outputs.dtype)
+    return weighted_mean(right, moments(batch.mask))
 
 
-def weighted_mean(values: Float[Array, "T batch"], weights: Float[Array, "T batch"]) -> Float[Array, ""]:
+def weighted_mean(
+    values: Float[Array, "T batch"] | Float[Array, "T batch O"],
+    weights: Float[Array, "T batch"] | Float[Array, "T batch O"],
+) -> Float[Array, ""]:
     """Σ w v / Σ w; values of weight zero may be anything, NaN included. Zero where nothing has weight.
+
+    Of values (T, batch, O) with weights (T, batch) it is the mean over outputs that is weighted.
 
     Raises
     ------
     ValueError
         If shapes differ, or a weight is negative or not finite.
     """
-    values = as_real("values", values, "T trials", finite=False)
-    shape = " ".join(map(str, values.shape))
-    weights = as_real("weights", weights, shape, dtype=values.dtype, minimum=0.0)
+    values = as_real("values", values, "T trials", "T trials outputs", finite=False)
+    shapes = {" ".join(map(str, shape)) for shape in (values.shape, values.shape[:2])}
+    weights = as_real("weights", weights, *sorted(shapes), dtype=values.dtype, minimum=0.0)
+    if weights.ndim < values.ndim:
+        values = jnp.where(weights[..., None] > 0, values, 0).mean(axis=-1)
     counts, total = weights > 0, jnp.sum(weights)
     if not is_traced((values, weights)):
         check_finite("values", jnp.where(counts, values, 0))

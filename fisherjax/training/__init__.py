@@ -7,18 +7,22 @@ from ._cordsnet import accuracy, anneal, fine_tune, fit_recurrence, train_feedfo
 from ._descent import StageHistory
 from ._fit import fit
 from ._pipeline import ConvolutionalTraining, StageSteps, train_cordsnet, train_directly
+from ._psychometric import PsychometricCurve, psychometric
 from ._result import Training, TrainingHistory, TrainingProgress
+from ._statistics import TrialStatistics, trial_statistics
 
 __all__ = [
     "AngleTraining",
     "Augmentation",
     "Checkpoint",
     "ConvolutionalTraining",
+    "PsychometricCurve",
     "StageHistory",
     "StageSteps",
     "Training",
     "TrainingHistory",
     "TrainingProgress",
+    "TrialStatistics",
     "accuracy",
     "anneal",
     "augment",
@@ -26,10 +30,12 @@ __all__ = [
     "fit",
     "fit_recurrence",
     "load_checkpoint",
+    "psychometric",
     "respond_to_gratings",
     "train_angle_network",
     "train_cordsnet",
     "train_directly",
     "train_feedforward",
     "train_linear",
+    "trial_statistics",
 ]

@@ -8,13 +8,13 @@ import optax
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar
-from fisherjax._types import Key, Result, Scalar
+from fisherjax._types import Key, Record, Scalar
 from fisherjax.datasets import grating_angles, gratings
 from fisherjax.networks import AngleNetwork, angle_network
 from fisherjax.numerics import fit_parameters
 
 
-class AngleTraining(Result):
+class AngleTraining(Record):
     """A trained network and the loss of each step, 1 − cosine of the angle between output and target."""
 
     network: AngleNetwork
@@ -62,7 +62,7 @@ def train_angle_network(
     kappa, mode, rate = (jnp.asarray(x, float) for x in (concentration, location, learning_rate))  # pyright: ignore[reportArgumentType]
     network = angle_network(key=start_key, size=size)
     loss = jax.tree_util.Partial(_loss, batch_size, size, kappa, mode)
-    fit = fit_parameters(network, loss, fit_key, optimiser=optax.adam, learning_rate=rate, num_steps=num_steps)
+    fit = fit_parameters(network, loss, fit_key, optimizer=optax.adam, learning_rate=rate, num_steps=num_steps)
     return AngleTraining(fit.last, fit.loss)
 
 

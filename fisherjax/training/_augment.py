@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_class_numbers, as_real
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_scalar, require
-from fisherjax._types import Key
+from fisherjax._types import ArrayLike, Key
 
 
 class Augmentation(NamedTuple):
@@ -35,12 +35,12 @@ class Augmentation(NamedTuple):
 
 
 def augment(
-    images: Float[Array, "n height width colours"],
+    images: Float[Array, "n height width colors"],
     targets: Float[Array, "n K"],
     *,
     key: Key,
     augmentation: Augmentation,
-) -> tuple[Float[Array, "n height width colours"], Float[Array, "n K"]]:
+) -> tuple[Float[Array, "n height width colors"], Float[Array, "n K"]]:
     """Augmented images and their class probabilities, each image by its own draw; possible inside jit.
 
     Raises
@@ -49,7 +49,7 @@ def augment(
         If `augmentation` is none, the crop is negative or the mixup is, or images and targets do not fit.
     """
     check_augmentation(augmentation)
-    images, targets = as_real("images", images, "n height width colours"), as_real("targets", targets, "n classes")
+    images, targets = as_real("images", images, "n height width colors"), as_real("targets", targets, "n classes")
     require(len(images) == len(targets), f"there are {len(images)} images but {len(targets)} targets")
     key = check_key("key", key)
     flip_key, crop_key, share_key, partner_key = jax.random.split(key, 4)
@@ -82,7 +82,7 @@ def _mixed(one: Array, other: Array, share: Array) -> Array:
     return share * one + (1 - share) * other
 
 
-def class_probabilities(labels: object, num_classes: int, num_images: int) -> Float[Array, "n K"]:
+def class_probabilities(labels: ArrayLike, num_classes: int, num_images: int) -> Float[Array, "n K"]:
     """Labels as probabilities: class numbers as ones in their class, probabilities (n, K) as they are.
 
     Raises

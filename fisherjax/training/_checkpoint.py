@@ -8,24 +8,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from fisherjax._errors import require
-from fisherjax._types import Result
+from fisherjax._types import Record
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.numerics import check_settings, digest, read_checkpoint
 
 from ._result import TrainingHistory
 
 
-class Checkpoint(Result):
+class Checkpoint(Record):
     """State of a training run between two steps.
 
     Parameters
     ----------
     network, previous_network, best_network
         Now, at the last finite loss before it, and where held-out loss was lowest.
-    optimiser
-        Leaves of the optimiser's state.
+    optimizer
+        Leaves of the optimizer's state.
     step
         Steps done.
     bad_step
@@ -40,12 +41,14 @@ class Checkpoint(Result):
         Fingerprint of the data that were used so far.
     start
         Digest of the network before the first step.
+    carried
+        States in which the last batch ended (batch, S), where batches go on from one another.
     """
 
     network: RecurrentNetwork
     previous_network: RecurrentNetwork
     best_network: RecurrentNetwork
-    optimiser: tuple[Any, ...]
+    optimizer: tuple[Any, ...]
     step: int
     bad_step: int
     best_score: float
@@ -55,6 +58,7 @@ class Checkpoint(Result):
     settings: dict[str, Any]
     data: str
     start: str
+    carried: Float[Array, "batch S"] | None = None
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, require, told
-from fisherjax._types import Key, Scalar
+from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
 
 from ._augment import class_probabilities
@@ -20,32 +20,32 @@ LEVELS = 20  # of the leak, from .95 in steps of .05
 _FIRST_GAIN = 0.1
 
 
-def labelled(architecture: Architecture, images: object, labels: object) -> Labelled:
+def labelled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) -> Labelled:
     """Images and labels as training takes them, checked against the architecture.
 
     Raises
     ------
     ValueError
-        If images are not (n, height, width, colours) of its sizes or not floats, or labels do not fit.
+        If images are not (n, height, width, colors) of its sizes or not floats, or labels do not fit.
     """
     check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
     array = architecture.check_images(images)
-    require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colours), got {array.shape}")
+    require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colors), got {array.shape}")
     targets = class_probabilities(labels, architecture.num_classes, len(array))
     return Labelled(array.astype(targets.dtype), targets)
 
 
 def train_feedforward(
-    architecture: Architecture, images: object, labels: object, *, key: Key, num_steps: int, **options: Any
+    architecture: Architecture, images: ArrayLike, labels: ArrayLike, *, key: Key, num_steps: int, **options: Any
 ) -> tuple[FeedforwardCNN, StageHistory]:
-    """Step 1: train the feed-forward network with batch normalisation by cross-entropy.
+    """Step 1: train the feed-forward network with batch normalization by cross-entropy.
 
     Parameters
     ----------
     architecture
         Sizes.
     images
-        Floats (n, height, width, colours), standardised.
+        Floats (n, height, width, colors), standardized.
     labels
         Classes (n,), or their probabilities (n, K).
     key
@@ -74,7 +74,7 @@ def train_feedforward(
 
 def fit_recurrence(
     folded: ConvolutionalRNN,
-    images: object,
+    images: ArrayLike,
     *,
     key: Key,
     num_steps: int,
@@ -114,7 +114,7 @@ def fit_recurrence(
 
 
 def train_linear(
-    network: ConvolutionalRNN, images: object, labels: object, *, key: Key, num_steps: int, **options: Any
+    network: ConvolutionalRNN, images: ArrayLike, labels: ArrayLike, *, key: Key, num_steps: int, **options: Any
 ) -> tuple[ConvolutionalRNN, StageHistory]:
     """Step 3: train the network without rectification, by cross-entropy late in its response to the image.
 
@@ -126,8 +126,8 @@ def train_linear(
 
 def anneal(
     network: ConvolutionalRNN,
-    images: object,
-    labels: object,
+    images: ArrayLike,
+    labels: ArrayLike,
     *,
     key: Key,
     steps_per_level: int,
@@ -138,7 +138,7 @@ def anneal(
     """Step 4: from linear to rectified, while the network learns to go back to its baseline.
 
     The slope of ρ below zero falls from .95 to 0 in 20 levels of `steps_per_level` training steps. Phases are blank,
-    image, blank; the mean squared distance to the state before the image over the last ten steps is penalised.
+    image, blank; the mean squared distance to the state before the image over the last ten steps is penalized.
     Other parameters as in `train_feedforward`.
     """
     level = check_integer("steps_per_level", steps_per_level, minimum=1)
@@ -151,8 +151,8 @@ def anneal(
 
 def fine_tune(
     network: ConvolutionalRNN,
-    images: object,
-    labels: object,
+    images: ArrayLike,
+    labels: ArrayLike,
     *,
     key: Key,
     num_steps: int,
@@ -170,7 +170,7 @@ def fine_tune(
     )  # fmt: skip
 
 
-def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: object, labels: object) -> float:
+def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: ArrayLike, labels: ArrayLike) -> float:
     """Share of images whose largest logit is that of their class, after the architecture's steps.
 
     A folded network (one that `fold_batch_norm` returned) is to be evaluated by `networks.feedforward_pass`.
@@ -194,8 +194,8 @@ def _evaluate(network: Any, images: Array) -> Float[Array, "n K"]:
 def _train_recurrent(
     title: str,
     network: ConvolutionalRNN,
-    images: object,
-    labels: object,
+    images: ArrayLike,
+    labels: ArrayLike,
     key: Key,
     num_steps: int,
     options: dict[str, Any],
@@ -225,7 +225,7 @@ def _descend(
     model: Any,
     objective: Any,
     plan: Architecture,
-    pair: tuple[object, object],
+    pair: tuple[Any, Any],
     key: Key,
     num_steps: int,
     options: dict[str, Any],

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import as_path, check_flag, check_integer, check_key, check_scalar, require, warn
-from fisherjax._types import Key, Result, Scalar, npz_path
+from fisherjax._types import Key, Record, Scalar, npz_path
 from fisherjax.numerics import (
     check_settings,
     digest,
@@ -30,7 +30,7 @@ _EVALUATED_AT_ONCE = 256
 
 
 class Labelled(NamedTuple):
-    """Images (n, height, width, colours) and the probabilities of their classes (n, K)."""
+    """Images (n, height, width, colors) and the probabilities of their classes (n, K)."""
 
     images: Array
     targets: Array
@@ -38,7 +38,7 @@ class Labelled(NamedTuple):
 
 @runtime_checkable
 class Objective(Protocol):
-    """What is minimised; hashable, so that equal ones share a compiled loop."""
+    """What is minimized; hashable, so that equal ones share a compiled loop."""
 
     def loss(self, model: Any, images: Array, targets: Array, key: Key, step: Array) -> tuple[Array, Any]:
         """Loss of a batch, and the model with what it keeps track of in training moved on."""
@@ -53,7 +53,7 @@ class Objective(Protocol):
         ...
 
 
-class StageHistory(Result):
+class StageHistory(Record):
     """Course of one stage of training.
 
     Parameters
@@ -72,11 +72,11 @@ class StageHistory(Result):
     validation_accuracy: Float[np.ndarray, " evaluations"]
 
 
-class StageCheckpoint(Result):
-    """State of a stage between two steps: model, leaves of the optimiser's state, course so far, settings."""
+class StageCheckpoint(Record):
+    """State of a stage between two steps: model, leaves of the optimizer's state, course so far, settings."""
 
     model: Any
-    optimiser: tuple[Any, ...]
+    optimizer: tuple[Any, ...]
     history: StageHistory
     settings: dict[str, Any]
     start: str
@@ -99,7 +99,7 @@ def descend(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> tuple[Any, StageHistory]:
-    """Minimise an objective by Adam with a learning rate that falls to zero along a cosine.
+    """Minimize an objective by Adam with a learning rate that falls to zero along a cosine.
 
     Parameters
     ----------
@@ -167,18 +167,18 @@ def descend(
     path = None if checkpoint is None else npz_path(as_path("checkpoint", checkpoint))
     saved = None if path is None else _restored(path, settings, start)
     if saved is not None:
-        model, leaves, losses = saved.model, list(saved.optimiser), [saved.history.loss]
+        model, leaves, losses = saved.model, list(saved.optimizer), [saved.history.loss]
         table = (saved.history.evaluated, saved.history.validation_loss, saved.history.validation_accuracy)
         evaluations = [(int(n), float(a), float(b)) for n, a, b in zip(*table, strict=True)]
         done = len(saved.history.loss)
-    optimiser = jax.tree.unflatten(tree, leaves)
+    optimizer = jax.tree.unflatten(tree, leaves)
     with progress_bar(title, total, enabled=progress) as advance:
         advance(done)
         while done < total:
             stop_if_requested()
             count = min(every - done % every, total - done)
             order = _batches(key, len(data.images), size, done, count, every)
-            model, optimiser, loss = _chunk(run, model, optimiser, data, order, jnp.asarray((done, count)), key)
+            model, optimizer, loss = _chunk(run, model, optimizer, data, order, jnp.asarray((done, count)), key)
             found = np.asarray(loss)[:count]
             bad = np.flatnonzero(~np.isfinite(found))
             require(not len(bad), f"{title}: the loss is not finite at step {done + (bad[0] if len(bad) else 0)}; a "
@@ -188,7 +188,7 @@ def descend(
             evaluations.append((done, *_evaluated(run.objective, model, validation, done)))
             advance(count, f"loss {found.mean():.3g} · validation {evaluations[-1][2]:.1%}")
             if path is not None:
-                kept = tuple(jax.tree.leaves(optimiser))
+                kept = tuple(jax.tree.leaves(optimizer))
                 found = StageCheckpoint(model, kept, _history(losses, evaluations), settings, start)
                 _write(found, path, done)
     return model, _history(losses, evaluations)
@@ -207,13 +207,13 @@ class _Run(NamedTuple):
     """What the compiled loop depends on besides arrays."""
 
     objective: Any
-    optimiser: optax.GradientTransformation
+    optimizer: optax.GradientTransformation
     augmentation: Augmentation
 
     def begin(self, model: Any) -> Any:
-        """State of the optimiser before the first step."""
+        """State of the optimizer before the first step."""
         with jax.numpy_dtype_promotion("standard"):
-            return self.optimiser.init(eqx.filter(model, self.objective.trainable(model)))
+            return self.optimizer.init(eqx.filter(model, self.objective.trainable(model)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -224,13 +224,13 @@ def _adam(learning_rate: float, num_steps: int, norm: float) -> optax.GradientTr
 
 @eqx.filter_jit
 def _chunk(
-    run: _Run, model: Any, optimiser: Any, data: Labelled, order: Array, span: Array, key: Key
+    run: _Run, model: Any, optimizer: Any, data: Labelled, order: Array, span: Array, key: Key
 ) -> tuple[Any, Any, Array]:
     """`span` = (steps done, steps to do); as many rows of `order` are batches."""
     objective = run.objective
 
     def body(index: Any, carry: Any) -> Any:
-        model, optimiser, losses = carry
+        model, optimizer, losses = carry
         step = span[0] + index
         change_key, noise_key = jax.random.split(jax.random.fold_in(key, step))
         images, targets = data.images[order[index]], data.targets[order[index]]
@@ -243,20 +243,20 @@ def _chunk(
 
         (value, moved), slope = jax.value_and_grad(loss, has_aux=True)(trained)
         with jax.numpy_dtype_promotion("standard"):
-            change, optimiser = run.optimiser.update(slope, optimiser, trained)
+            change, optimizer = run.optimizer.update(slope, optimizer, trained)
         _, fixed = eqx.partition(moved, objective.trainable(moved))
-        return eqx.combine(eqx.apply_updates(trained, change), fixed), optimiser, losses.at[index].set(value)
+        return eqx.combine(eqx.apply_updates(trained, change), fixed), optimizer, losses.at[index].set(value)
 
     arrays, rest = eqx.partition(model, eqx.is_array)
 
     def wrapped(index: Any, carry: Any) -> Any:
-        found, optimiser, losses = body(index, (eqx.combine(carry[0], rest), *carry[1:]))
-        return eqx.filter(found, eqx.is_array), optimiser, losses
+        found, optimizer, losses = body(index, (eqx.combine(carry[0], rest), *carry[1:]))
+        return eqx.filter(found, eqx.is_array), optimizer, losses
 
     losses = jnp.zeros(len(order), data.targets.dtype)
-    arrays, optimiser, losses = jax.lax.fori_loop(0, span[1], wrapped, (arrays, optimiser, losses))
-    arrays, optimiser, losses = spread((arrays, optimiser, losses))
-    return eqx.combine(arrays, rest), optimiser, losses
+    arrays, optimizer, losses = jax.lax.fori_loop(0, span[1], wrapped, (arrays, optimizer, losses))
+    arrays, optimizer, losses = spread((arrays, optimizer, losses))
+    return eqx.combine(arrays, rest), optimizer, losses
 
 
 def _batches(key: Key, num_images: int, size: int, done: int, count: int, rows: int) -> Array:

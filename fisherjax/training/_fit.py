@@ -1,51 +1,67 @@
 """Training of a recurrent network on a task: compiled chunks of steps inside a loop that can be watched and stopped."""
 
 import os
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-import optax
 
-from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key, warn
-from fisherjax._types import Key, Scalar, npz_path
+from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key
+from fisherjax._types import ArrayLike, Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork, trainable_filter
-from fisherjax.numerics import Devices, device_mesh, digest, on_devices, progress_bar, stop_if_requested
+from fisherjax.numerics import Devices, description, device_mesh, digest, on_devices
 from fisherjax.tasks import Task
 
-from ._result import Training, TrainingProgress
+from ._batches import Layout
+from ._chunks import Callback, Saver, train_until
+from ._data import as_stream, held_out_trials
+from ._loop import LoopSettings
+from ._losses import LossLike, PenaltyLike
+from ._optimizers import OptimizerLike
+from ._result import Training
 from ._run import Run
-from ._setup import Goal, check_widths, checked_rates, held_out_trials, loop_settings, task_trials, training_goal
-from ._streams import as_stream
+from ._setup import (
+    Penalized,
+    as_transformation,
+    check_same_targets,
+    checked_rates,
+    loss_settings,
+    training_goal,
+    usual_loss,
+)
+
+Trials: TypeAlias = tuple[ArrayLike, ...] | Mapping[str, ArrayLike] | Sequence[Any]
+"""Arrays (inputs, targets[, mask]), the same by name, or a list of such trials."""
 
 
 def fit(
     network: RecurrentNetwork,
-    task: Task | tuple[Any, ...] | Iterable[Any],
+    task: Task | Trials | Iterable[Any],
     *,
     key: Key,
     num_steps: int = 1000,
     batch_size: int = 64,
     trial_steps: int | None = None,
-    learning_rate: float | Callable[[Any], Any] | None = None,
-    optimiser: optax.GradientTransformation | None = None,
+    learning_rate: Scalar | Callable[[Any], Any] | None = None,
+    optimizer: OptimizerLike | None = None,
     max_gradient_norm: Scalar = 1.0,
-    loss: str | None = None,
+    loss: LossLike | None = None,
+    penalties: Sequence[tuple[PenaltyLike, Scalar]] = (),
     rate_penalty: Scalar = 0.0,
     weight_penalty: Scalar = 0.0,
     accumulate: int = 1,
+    truncate: int | None = None,
+    carry_state: bool = False,
     trainable: tuple[str, ...] | None = None,
     batch_first: bool | None = None,
-    held_out: tuple[Any, ...] | None = None,
+    held_out: Trials | None = None,
     evaluate_every: int = 50,
     keep_best: bool = True,
     patience: int | None = None,
     target_accuracy: Scalar | None = None,
     target_loss: Scalar | None = None,
-    callback: Callable[[TrainingProgress], object] | None = None,
+    callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 500,
     unroll: int = 1,
@@ -54,7 +70,7 @@ def fit(
 ) -> Training:
     """Train a network by stochastic gradient descent through time.
 
-    Minimises Σ mask · ℓ(output, target) / Σ mask + penalties over fresh batches; what the mask leaves out may be
+    Minimizes Σ mask · ℓ(output, target) / Σ mask + penalties over fresh batches; what the mask leaves out may be
     anything, NaN included, in targets, inputs and, for the penalty on rates, states. The constraints of the network
     hold at every step, because they are part of how its weights are built. Steps run in compiled chunks of
     `evaluate_every`; after each, the held-out trials are evaluated, progress is shown, the callback is called.
@@ -65,9 +81,18 @@ def fit(
     network
         Where to start. With process or observation noise, training runs with noise.
     task
-        A `Task`; or arrays (inputs (T, n, I), targets (T, n, O)[, mask (T, n)]) of n trials; or any iterable of
-        batches of that form, which ends the training when it ends. Its batches may differ in trials and steps: smaller
-        ones are filled up under the mask. The mask is the weight of every moment, at least 0.
+        What to train on, in one of these forms.
+
+        - A `Task`.
+        - Arrays (inputs (T, n, I), targets[, mask]) of n trials, as a tuple or a mapping of these names.
+        - A list of trials (inputs (T, I), targets[, mask]), each of its own length.
+        - An iterable of batches of arrays, such as a loader of data sets; it is begun again when it ends, an iterator
+          or generator ends the training. Batches may differ in trials and steps: smaller ones are filled up under the
+          mask.
+
+        Targets are numbers (T, n, O), or classes as whole numbers from 0: one at every step (T, n), or one for a trial
+        (n,), which is wanted where the mask counts, without a mask at the last step. The mask is the weight, at least
+        0, of every moment (T, n), or of every output at every moment (T, n, O).
     key
         JAX random key: batches, noise and held-out trials.
     num_steps
@@ -77,25 +102,40 @@ def fit(
     trial_steps
         Time steps per trial of a `Task`; its own default if absent.
     learning_rate
-        Adam's step size, or an optax schedule of the step; 1e-3 by default.
-    optimiser
-        An optax transformation instead of Adam; it brings its own learning rate. Those that call the loss
-        themselves (line searches, L-BFGS) are not supported.
+        Step size, or an optax schedule of the step; 1e-3 by default.
+    optimizer
+        "adam" (the default), "adamw", "nadam", "amsgrad", "lion", "rmsprop", "momentum", "sgd"; or an optax
+        transformation, which brings its own learning rate. Those that call the loss themselves (line searches, L-BFGS)
+        are not supported.
     max_gradient_norm
         Gradients are scaled down to this global norm; ``math.inf`` for no limit.
     loss
-        "mse" or "cross-entropy"; the task's own by default, "mse" for arrays and iterables.
+        "mse", "mae" or "huber" of every output; "cross_entropy" of a softmax of the outputs, with classes or their
+        probabilities as targets; "binary_cross_entropy" of a sigmoid of every output; or a function
+        loss(outputs, targets, mask) → number, which JAX can differentiate. By default the task's own, "cross_entropy"
+        where targets are classes as whole numbers, else "mse".
+    penalties
+        Pairs (function, weight) of what is added to the loss: function(network, states, outputs) → number, with states
+        (T, n, S) and outputs (T, n, O). One that has a further argument `mask` is given the mask, so that it can leave
+        out moments that only fill up a trial.
     rate_penalty, weight_penalty
         Factors of the mean squared rate, over the moments that the mask counts, and of the summed squared weights.
     accumulate
         Batches per step whose gradients are averaged, one at a time.
+    truncate
+        Steps that gradients flow back in time: a trial is cut into pieces of so many, states go on from piece to piece
+        and gradients do not. All steps by default. It saves memory too: states within a piece are computed twice.
+    carry_state
+        Whether the batches of an iterable are pieces of longer trials: trial k of a batch starts in the state in which
+        trial k of the batch before ended. Gradients do not cross. Where the iterable is begun again, trials start at
+        rest.
     trainable
         Names of the parameters to train; the network's own choice by default.
     batch_first
         Whether trials come first in the arrays given, (n, T, ·), those of `held_out` too. By default time does, and a
         mask that would be padding only with trials first is asked about; False does not ask.
     held_out
-        Trials (inputs, targets[, mask]) for evaluation; 256 fresh ones of a `Task` by default, none for data.
+        Trials for evaluation, as arrays or as a list of trials; 256 fresh ones of a `Task` by default, none for data.
     evaluate_every
         Steps per chunk.
     keep_best
@@ -103,7 +143,8 @@ def fit(
     patience
         Stop after this many evaluations without a lower held-out loss.
     target_accuracy, target_loss
-        Stop as soon as held-out accuracy or loss is as good.
+        Stop as soon as held-out accuracy or loss is as good. A `Task` says what is accurate; of other data with classes
+        as targets it is the share of moments at which the largest output is that of the class.
     callback
         Called with a `TrainingProgress` after each chunk; training stops if it returns True, or raises.
     checkpoint
@@ -130,38 +171,54 @@ def fit(
     Raises
     ------
     ValueError
-        If a number is out of range, data are not finite where they count, widths of network and task differ, or the
-        checkpoint is of another run or broken.
+        If a number is out of range, data are not finite where they count, widths of network and task differ, the loss
+        does not fit the targets, a loss or penalty gives no number, or the checkpoint is of another run or broken.
     TypeError
-        If `task` or `key` is of the wrong kind.
+        If `task`, `key` or another argument is of the wrong kind.
     """
     check_instance("network", network, RecurrentNetwork, "such as networks.RNN(2, 64, 1, key=key)")
     key = check_key("key", key)
     data_key, trial_key, noise_key, evaluation_key = jax.random.split(key, 4)
     trainable_filter(network, trainable)  # refuses names that it does not know
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
-    evaluate_every = check_integer("evaluate_every", evaluate_every, minimum=1)
-    checkpoint_every = check_integer("checkpoint_every", checkpoint_every, minimum=1)
-    settings = loop_settings(
-        network, task, optimiser, learning_rate, max_gradient_norm, loss, (rate_penalty, weight_penalty),
-        accumulate, unroll,
-    )  # fmt: skip
-    if trial_steps is not None:
-        trial_steps = check_integer("trial_steps", trial_steps, minimum=1)
+    num_steps, batch_size, evaluate_every, checkpoint_every, accumulate = (
+        check_integer(name, value, minimum=1)
+        for name, value in (
+            ("num_steps", num_steps),
+            ("batch_size", batch_size),
+            ("evaluate_every", evaluate_every),
+            ("checkpoint_every", checkpoint_every),
+            ("accumulate", accumulate),
+        )
+    )
+    trial_steps = None if trial_steps is None else check_integer("trial_steps", trial_steps, minimum=1)
+    transformation, scales = as_transformation(optimizer, learning_rate, max_gradient_norm)
     rate = 1e-3 if learning_rate is None else learning_rate
-    checked_rates(rate, num_steps, network.initial_state.dtype)
+    checked_rates(rate, num_steps, network.dtype)
     keep_best, progress = check_flag("keep_best", keep_best), check_flag("progress", progress)
-    batch_first = None if batch_first is None else check_flag("batch_first", batch_first)
+    carries = check_flag("carry_state", carry_state)
     place = None if checkpoint is None else npz_path(as_path("checkpoint", checkpoint))
-    widths = (network.num_inputs, network.num_outputs)
-    layout = {"batch_first": batch_first, "classes": settings.loss.kind == "cross-entropy"}
-    stream = as_stream(task, data_key, batch_size, trial_steps, widths, **layout)
-    trials = held_out_trials(task, held_out, trial_key, trial_steps, **layout)
-    check_widths(network, task, stream, trials)
-    if isinstance(task, Task) and held_out is not None:
-        task_trials(task, data_key, 2, trial_steps, classes=layout["classes"])
-    goal = training_goal(num_steps, task, trials, patience, target_accuracy, target_loss)
+    batch_first = None if batch_first is None else check_flag("batch_first", batch_first)
+    layout = Layout(network.num_outputs, batch_first, usual_loss(task, loss))
+    stream = as_stream(task, data_key, batch_size, trial_steps, network, layout, carries=carries)
+    trials = held_out_trials(task, held_out, trial_key, trial_steps, network, layout)
+    of_loss = loss_settings(
+        network,
+        stream.shapes,
+        layout.loss,
+        Penalized(rate_penalty, weight_penalty, penalties),
+        truncate=truncate,
+        unroll=unroll,
+        own_accuracy=isinstance(task, Task),
+    )
+    check_same_targets(of_loss, stream.shapes, trials)
+    goal = training_goal(
+        num_steps,
+        trials,
+        patience,
+        target_accuracy,
+        target_loss,
+        has_accuracy=isinstance(task, Task) or of_loss.classes,
+    )
     device_mesh(devices)  # refuses what are no devices
     if callback is not None:
         check_callable("callback", callback)
@@ -170,7 +227,7 @@ def fit(
         stream,
         trials,
         task if isinstance(task, Task) else None,
-        settings,
+        LoopSettings(of_loss, transformation, scales, accumulate),
         trainable=trainable,
         keys=(noise_key, evaluation_key),
         learning_rate=rate,
@@ -183,107 +240,19 @@ def fit(
             "trial_steps": trial_steps,
             "batch_size": batch_size,
             "learning_rate": "schedule" if callable(learning_rate) else float(learning_rate or 0.0),
-            "optimiser": "adam" if optimiser is None else run.optimiser_fingerprint(),
+            "optimizer": optimizer or "adam" if scales else run.optimizer_fingerprint(),
             "max_gradient_norm": str(float(max_gradient_norm)),
-            "loss": settings.loss.kind,
-            "penalties": (float(rate_penalty), float(weight_penalty)),
-            "accumulate": settings.accumulate,
+            "loss": description(of_loss.kind),
+            "penalties": (of_loss.rate_penalty, of_loss.weight_penalty, description(of_loss.penalties)),
+            "accumulate": accumulate,
+            "truncate": of_loss.truncate,
+            "carry_state": carries,
             "evaluate_every": evaluate_every,
             "trainable": tuple(network.trainable if trainable is None else trainable),
             "held_out": "" if trials is None else digest(trials),
         }
-        saver = _Saver(place, described, checkpoint_every)
+        saver = Saver(place, described, checkpoint_every)
         saver.begin(run)
     with on_devices(devices):
-        stopped = _loop(run, goal, evaluate_every, callback, saver, show=progress)
+        stopped = train_until(run, goal, evaluate_every, callback, saver, show=progress)
     return run.result(stopped, keep_best=keep_best)
-
-
-class _Saver(NamedTuple):
-    """Where checkpoints go, what they say about the run, and how often they are written."""
-
-    path: Path
-    described: dict[str, Any]
-    every: int
-
-    def begin(self, run: Run) -> None:
-        """Go on from the checkpoint, or write a first one: what cannot be saved must say so now, not after hours."""
-        if not run.restore(self.path, self.described):
-            run.save(self.path, self.described)
-
-    def save(self, run: Run) -> bool:
-        """Write a checkpoint; False, with a warning, if it fails: a full disk is no reason to lose what is trained."""
-        try:
-            run.save(self.path, self.described)
-        except OSError as error:
-            message = f"the checkpoint of step {run.state.step} could not be written ({error}); training goes on"
-            warn(message)
-            return False
-        return True
-
-
-def _loop(
-    run: Run,
-    goal: Goal,
-    chunk: int,
-    callback: Callable[[TrainingProgress], object] | None,
-    saver: _Saver | None,
-    *,
-    show: bool,
-) -> str:
-    """Chunks until something says stop; returns what."""
-    begun = saved = run.state.step
-    stopped = run.reason_to_stop(goal)
-    with progress_bar(f"training, {run.stream.sizes}", goal.num_steps, enabled=show) as advance:
-        advance(run.state.step)
-        try:
-            while not stopped:
-                stop_if_requested()
-                start, clock = run.state.step, time.perf_counter()
-                run.advance(goal.num_steps, chunk)
-                speed = (run.state.step - start) / (time.perf_counter() - clock)
-                report = run.report(speed)
-                advance(
-                    run.state.step - start,
-                    f"loss {report.loss:.4g} · lr {report.learning_rate:.2g} · {speed:.0f} steps/s",
-                )
-                stopped = run.reason_to_stop(goal)
-                stopped = stopped or _asked(callback, report)
-                if saver is not None and (stopped or run.state.step - saved >= saver.every) and saver.save(run):
-                    saved = run.state.step
-        except KeyboardInterrupt:
-            stopped = "interrupted"
-            if saver is not None:
-                saver.save(run)
-        except Exception as error:
-            # whatever it is, the state is that before or after a chunk, and hours may lie in it
-            if run.state.step == begun:
-                raise
-            stopped = f"failed after step {run.state.step}: {type(error).__name__}: {error}"
-            if saver is not None and run.state.step > saved:
-                saver.save(run)
-    _warn_of(stopped, run)
-    return stopped
-
-
-def _asked(callback: Callable[[TrainingProgress], object] | None, report: TrainingProgress) -> str:
-    """Why the callback ends the training; empty if it does not."""
-    if callback is None:
-        return ""
-    try:
-        answer = callback(report)
-    except Exception as error:
-        # a user's function may raise anything
-        return f"callback failed at step {report.step}: it raised {type(error).__name__}: {error}"
-    return "callback" if isinstance(answer, bool | np.bool_) and answer else ""
-
-
-def _warn_of(stopped: str, run: Run) -> None:
-    """Say what went wrong, if something did."""
-    if stopped.startswith("non-finite"):
-        message = f"training stopped: {stopped}; the last good state is returned ({run.advice()})"
-    elif stopped.startswith(("the data failed", "callback failed", "failed after")):
-        message = f"training stopped after {run.state.step} steps: {stopped}; the network trained so far is returned"
-    else:
-        return
-    warn(message)

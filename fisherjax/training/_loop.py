@@ -12,7 +12,7 @@ from fisherjax._types import Key
 from fisherjax.numerics import spread
 from fisherjax.tasks import Task, TaskBatch
 
-from ._loss import Evaluation, LossSettings, batch_loss, evaluate_batch
+from ._loss import Evaluation, LossSettings, evaluate_batch, loss_and_outcome
 from ._streams import Rule
 
 
@@ -20,7 +20,7 @@ class LoopSettings(NamedTuple):
     """What the compiled loop depends on besides its arrays; hashable."""
 
     loss: LossSettings
-    optimiser: optax.GradientTransformationExtraArgs
+    optimizer: optax.GradientTransformationExtraArgs
     scales: bool  # whether the learning rate is ours to apply
     accumulate: int
 
@@ -29,22 +29,30 @@ class LoopState(NamedTuple):
     """What one step hands to the next."""
 
     parameters: Any
-    optimiser: Any
+    optimizer: Any
     previous: Any  # parameters of the last step whose loss was finite
     bad_step: Int[Array, ""]  # first step with a loss that was not finite; −1 if there is none
+    carried: Float[Array, "batch S"] | None = None  # states in which the last batch ended, where batches go on
 
 
 class StepRecord(NamedTuple):
     """What is kept of every step."""
 
     loss: Float[Array, " steps"]
+    accuracy: Float[Array, " steps"]
     gradient_norm: Float[Array, " steps"]
+
+
+class _Measured(NamedTuple):
+    loss: Array
+    accuracy: Array
+    slope: Any
 
 
 def start_loop(parameters: Any, settings: LoopSettings) -> LoopState:
     """State before the first step."""
     with jax.numpy_dtype_promotion("standard"):
-        return LoopState(parameters, settings.optimiser.init(parameters), parameters, jnp.full((), -1, int))
+        return LoopState(parameters, settings.optimizer.init(parameters), parameters, jnp.full((), -1, int))
 
 
 @jax.jit(static_argnames=("settings",))
@@ -64,14 +72,13 @@ def run_chunk(
 
     def step(state: LoopState, inputs: Any) -> tuple[LoopState, StepRecord]:
         item, number, rate, wanted = inputs
-        loss, slope = _loss_and_slope(
-            state.parameters, fixed, rule, item, jax.random.fold_in(noise_key, number), settings
-        )
-        norm = optax.tree.norm(slope).astype(loss.dtype)
+        key = jax.random.fold_in(noise_key, number)
+        carried, found = _loss_and_slope(state, fixed, rule, item, key, settings)
+        loss, norm = found.loss, optax.tree.norm(found.slope).astype(found.loss.dtype)
         running = wanted & (state.bad_step < 0)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         with jax.numpy_dtype_promotion("standard"):
-            updates, optimiser = settings.optimiser.update(slope, state.optimiser, state.parameters, value=loss)
+            updates, optimizer = settings.optimizer.update(found.slope, state.optimizer, state.parameters, value=loss)
         scale = -rate if settings.scales else jnp.ones_like(rate)
         moved = jax.tree.map(lambda old, new: old + (scale * new).astype(old.dtype), state.parameters, updates)
         good, bad = running & finite, running & ~finite
@@ -79,11 +86,12 @@ def run_chunk(
         stay = _where(bad, state.previous, state.parameters)
         after = LoopState(
             _where(good, moved, stay),
-            _where(good, optimiser, state.optimiser),
+            _where(good, optimizer, state.optimizer),
             _where(good, state.parameters, state.previous),
             jnp.where(bad, number.astype(state.bad_step.dtype), state.bad_step),
+            _where(good, carried, state.carried),
         )
-        return after, StepRecord(loss, norm)
+        return after, StepRecord(loss, found.accuracy, norm)
 
     return spread(jax.lax.scan(step, state, (items, steps, rates, active)))
 
@@ -97,26 +105,33 @@ def evaluate_network(
 
 
 def _loss_and_slope(
-    parameters: Any, fixed: Any, rule: Rule, items: Any, key: Key, settings: LoopSettings
-) -> tuple[Array, Any]:
-    """Mean over the accumulated batches, one at a time, so that memory is that of one."""
+    state: LoopState, fixed: Any, rule: Rule, items: Any, key: Key, settings: LoopSettings
+) -> tuple[Any, _Measured]:
+    """The states to go on from, and means over the accumulated batches, taken one at a time to save memory."""
 
-    def one(item: Any, item_key: Key) -> tuple[Array, Any]:
-        def loss(moving: Any) -> Array:
-            return batch_loss(eqx.combine(moving, fixed), rule.batch(item), item_key, settings.loss)
+    def one(carried: Any, item: Any, item_key: Key) -> tuple[Any, _Measured]:
+        def loss(moving: Any) -> tuple[Array, Any]:
+            network = eqx.combine(moving, fixed)
+            start = rule.start(item, carried, network)
+            value, outcome = loss_and_outcome(network, rule.batch(item), item_key, settings.loss, start)
+            return value, (outcome.accuracy, rule.end(item, outcome.states))
 
-        return jax.value_and_grad(loss)(parameters)
+        (value, (accuracy, end)), slope = jax.value_and_grad(loss, has_aux=True)(state.parameters)
+        return end, _Measured(value, accuracy, slope)
 
     if settings.accumulate == 1:
-        return one(jax.tree.map(lambda part: part[0], items), key)
+        return one(state.carried, _first(items), key)
 
-    def add(total: Any, pair: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, one(*pair)), None
+    def add(carry: Any, pair: Any) -> tuple[Any, None]:
+        carried, total = carry
+        carried, found = one(carried, *pair)
+        return (carried, jax.tree.map(jnp.add, total, found)), None
 
     keys = jax.random.split(key, settings.accumulate)
-    zero = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), jax.eval_shape(one, *_first((items, keys))))
-    total, _ = jax.lax.scan(add, zero, (items, keys))
-    return jax.tree.map(lambda part: part / settings.accumulate, total)
+    shapes = jax.eval_shape(one, state.carried, *_first((items, keys)))[1]
+    zero = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), shapes)
+    (carried, total), _ = jax.lax.scan(add, (state.carried, zero), (items, keys))
+    return carried, jax.tree.map(lambda part: part / settings.accumulate, total)
 
 
 def _first(tree: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the stages of training a convolutional recurrent network minimise."""
+"""What the stages of training a convolutional recurrent network minimize."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._types import Key, Result
+from fisherjax._types import Key, Record
 from fisherjax.networks import ConvolutionalRNN, FeedforwardCNN, convolve, feedforward_pass, respond
 
 _READ_SHARE = 0.3  # of the image steps, the last ones, on which logits are read
@@ -17,7 +17,7 @@ _RETURN_STEPS = 10
 
 
 class FeedforwardObjective(NamedTuple):
-    """Step 1: cross-entropy of the feed-forward network; batch normalisation follows along."""
+    """Step 1: cross-entropy of the feed-forward network; batch normalization follows along."""
 
     def loss(
         self,
@@ -37,13 +37,13 @@ class FeedforwardObjective(NamedTuple):
         return optax.softmax_cross_entropy(logits, targets), _correct(logits, targets)
 
     def trainable(self, model: FeedforwardCNN) -> Any:
-        """Weights and the scales and shifts of normalisation."""
+        """Weights and the scales and shifts of normalization."""
         fixed = (model.weights.noise_std, model.weights.leak, *model.weights.biases)  # N takes biases out again
         fixed += tuple(part for norm in (*model.drive_norms, *model.area_norms) for part in (norm.mean, norm.variance))
         return all_but(model, fixed)
 
 
-class RecurrenceFit(Result):
+class RecurrenceFit(Record):
     """Step 2: the network whose recurrent weights and biases are fitted, and the folded network that it shall equal."""
 
     network: ConvolutionalRNN

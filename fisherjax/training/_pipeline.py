@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fisherjax._errors import as_path, check_instance, check_integer, check_key, check_scalar
-from fisherjax._types import Key, Result, Scalar
+from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN, fold_batch_norm
 
 from ._cordsnet import (
@@ -39,7 +39,7 @@ class StageSteps(NamedTuple):
         return self.feedforward + self.recurrence + self.linear + LEVELS * self.anneal + self.fine_tune
 
 
-class ConvolutionalTraining(Result):
+class ConvolutionalTraining(Record):
     """A trained convolutional recurrent network and how it came about.
 
     Parameters
@@ -59,8 +59,8 @@ class ConvolutionalTraining(Result):
 
 def train_cordsnet(
     architecture: Architecture,
-    images: object,
-    labels: object,
+    images: ArrayLike,
+    labels: ArrayLike,
     *,
     key: Key,
     steps: StageSteps | None = None,
@@ -128,8 +128,8 @@ def train_cordsnet(
 
 def train_directly(
     architecture: Architecture,
-    images: object,
-    labels: object,
+    images: ArrayLike,
+    labels: ArrayLike,
     *,
     key: Key,
     num_steps: int,

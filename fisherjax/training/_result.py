@@ -5,28 +5,32 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from fisherjax._types import Result
+from fisherjax._types import Record
 from fisherjax.networks import RecurrentNetwork
 
 
-class TrainingHistory(Result):
+class TrainingHistory(Record):
     """Training step by step, and on held-out trials every so often.
 
     Parameters
     ----------
     loss
         Loss on the batch of every step, penalties included (steps,).
+    accuracy
+        On the batch of every step (steps,): share of counted moments at which the largest output is that of the class.
+        NaN where targets are no classes, and for a `Task`, which says itself what is accurate.
     learning_rate
-        Step size of every step (steps,); NaN where a user's optimiser keeps its own.
+        Step size of every step (steps,); NaN where a user's optimizer keeps its own.
     gradient_norm
         Norm of the gradient before clipping (steps,).
     evaluated
         Number of steps done before each evaluation (evaluations,).
     held_out_loss, held_out_accuracy
-        Without penalties (evaluations,); NaN where there is nothing held out, or no task to say what is accurate.
+        Without penalties (evaluations,); accuracy is NaN where neither a task nor classes say what it is.
     """
 
     loss: Float[np.ndarray, " steps"]
+    accuracy: Float[np.ndarray, " steps"]
     learning_rate: Float[np.ndarray, " steps"]
     gradient_norm: Float[np.ndarray, " steps"]
     evaluated: Int[np.ndarray, " evaluations"]
@@ -34,7 +38,7 @@ class TrainingHistory(Result):
     held_out_accuracy: Float[np.ndarray, " evaluations"]
 
 
-class Training(Result):
+class Training(Record):
     """A trained network and how it came about.
 
     Parameters

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax._errors import require
-from fisherjax._types import Key
+from fisherjax._types import Key, Scalar
 from fisherjax.networks import RecurrentNetwork, trainable_filter
 from fisherjax.numerics import digest, read_checkpoint, write_checkpoint
 from fisherjax.tasks import Task, TaskBatch
@@ -49,7 +49,7 @@ class Run:
         *,
         trainable: tuple[str, ...] | None,
         keys: tuple[Key, Key],
-        learning_rate: float | Callable[[Any], Any],
+        learning_rate: Scalar | Callable[[Any], Any],
     ):
         self.start, self.stream, self.held_out, self.task, self.settings = network, stream, held_out, task, settings
         self.noise_key, self.held_out_key = keys
@@ -81,13 +81,23 @@ class Run:
         rates = self.rates(numbers)
         padded = jax.tree.map(lambda part: _grouped(part, count, chunk, batches), items)
         loop, record = run_chunk(
-            state.loop, self.fixed, self.stream.rule, padded, numbers, np.nan_to_num(rates, nan=1.0),
+            self._going_on(padded), self.fixed, self.stream.rule, padded, numbers, np.nan_to_num(rates, nan=1.0),
             np.arange(chunk) < count, self.noise_key, settings=self.settings,
         )  # fmt: skip
         bad_step = int(loop.bad_step)
         done = count if bad_step < 0 else bad_step - state.step
         state = state._replace(loop=loop, step=state.step + done, bad_step=bad_step)
         self.state = self._evaluated(state, record, rates, done)
+
+    def _going_on(self, items: Any) -> LoopState:
+        """The loop with states to go on from where batches do: of new trials those at rest."""
+        loop = self.state.loop
+        if not self.stream.carries:
+            return loop
+        rest = self.network(loop.parameters).resting_state
+        missing = items.batch.inputs.shape[3] - (0 if loop.carried is None else len(loop.carried))
+        fresh = jnp.broadcast_to(rest, (missing, *rest.shape))
+        return loop._replace(carried=fresh if loop.carried is None else jnp.concatenate([loop.carried, fresh]))
 
     def reason_to_stop(self, goal: Goal) -> str:
         """Why training is over; empty while it is not."""
@@ -160,7 +170,7 @@ class Run:
             network=self.network(state.loop.parameters),
             previous_network=self.network(state.loop.previous),
             best_network=self.network(state.best),
-            optimiser=tuple(jax.tree.leaves(state.loop.optimiser)),
+            optimizer=tuple(jax.tree.leaves(state.loop.optimizer)),
             step=state.step,
             bad_step=state.bad_step,
             best_score=float(state.best_score),
@@ -170,6 +180,7 @@ class Run:
             settings=settings,
             data=self.stream.fingerprint(state.step * self.settings.accumulate),
             start=digest(self.start),
+            carried=state.loop.carried,
         )
         write_checkpoint(found, path)
 
@@ -190,14 +201,20 @@ class Run:
             ),
             f"checkpoint {path} is of a run with another learning_rate schedule",
         )
-        structure = jax.tree.structure(self.state.loop.optimiser)
-        optimiser = jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in found.optimiser])
+        structure = jax.tree.structure(self.state.loop.optimizer)
+        optimizer = jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in found.optimizer])
         parameters, previous, best = (
             eqx.partition(jax.tree.map(jnp.asarray, network), self.spec)[0]
             for network in (found.network, found.previous_network, found.best_network)
         )
         self.state = RunState(
-            loop=LoopState(parameters, optimiser, previous, jnp.full((), found.bad_step, int)),
+            loop=LoopState(
+                parameters,
+                optimizer,
+                previous,
+                jnp.full((), found.bad_step, int),
+                None if found.carried is None else jnp.asarray(found.carried),
+            ),
             step=found.step,
             bad_step=found.bad_step,
             best=best,
@@ -210,30 +227,27 @@ class Run:
         return True
 
     def rates(self, numbers: np.ndarray) -> np.ndarray:
-        """Learning rate of every step; NaN where a user's optimiser keeps its own."""
-        dtype = np.asarray(self.start.initial_state).dtype
+        """Learning rate of every step; NaN where a user's optimizer keeps its own."""
+        dtype = np.asarray(self.start.rest).dtype
         if not self.settings.scales:
             return np.full(len(numbers), np.nan, dtype)
         if callable(self.learning_rate):
             return schedule_values(self.learning_rate, numbers, dtype)
         return np.full(len(numbers), float(self.learning_rate), dtype)
 
-    def optimiser_fingerprint(self) -> str:
-        """Of what the optimiser does with a gradient of ones in its first step, and of its state."""
+    def optimizer_fingerprint(self) -> str:
+        """Of what the optimizer does with a gradient of ones in its first step, and of its state."""
         parameters = self.state.loop.parameters
         ones = jax.tree.map(jnp.ones_like, parameters)
         with jax.numpy_dtype_promotion("standard"):
-            start = self.settings.optimiser.init(parameters)
-            updates, after = self.settings.optimiser.update(ones, start, parameters, value=jnp.ones(()))
+            start = self.settings.optimizer.init(parameters)
+            updates, after = self.settings.optimizer.update(ones, start, parameters, value=jnp.ones(()))
         return digest((updates, after))
 
     def _evaluated(self, state: RunState, record: StepRecord, rates: np.ndarray, done: int) -> RunState:
         """The state with the chunk on record, and the best parameters where these are."""
-        losses, norms = np.asarray(record.loss)[:done], np.asarray(record.gradient_norm)[:done]
         if self.held_out is None:
-            blank = np.zeros(0)
-            kept = TrainingHistory(losses, rates[:done], norms, np.zeros(0, int), blank, blank)
-            return state._replace(records=(*state.records, kept))
+            return state._replace(records=(*state.records, _history(record, rates, done)))
         found = evaluate_network(
             state.loop.parameters, self.fixed, self.held_out, self.held_out_key, self.task, settings=self.settings.loss
         )
@@ -243,13 +257,27 @@ class Run:
             parameters = state.loop.previous
             loop = state.loop._replace(parameters=parameters, bad_step=jnp.full((), state.step, int))
             state = state._replace(loop=loop, bad_step=state.step)
-        kept = TrainingHistory(
-            losses, rates[:done], norms, np.array([state.step]), np.array([loss]), np.array([accuracy])
-        )
+        kept = _history(record, rates, done, (state.step, loss, accuracy))
         state = state._replace(records=(*state.records, kept), since_best=state.since_best + 1)
         if loss < state.best_score:
             state = state._replace(best=state.loop.parameters, best_score=loss, best_step=state.step, since_best=0)
         return state
+
+
+def _history(
+    record: StepRecord, rates: np.ndarray, done: int, evaluation: tuple[int, float, float] | None = None
+) -> TrainingHistory:
+    """The course of the steps of a chunk that were done, and of the evaluation after it: step, loss, accuracy."""
+    step, loss, accuracy = ([] if evaluation is None else [value] for value in evaluation or (0, 0.0, 0.0))
+    return TrainingHistory(
+        loss=np.asarray(record.loss)[:done],
+        accuracy=np.asarray(record.accuracy)[:done],
+        learning_rate=rates[:done],
+        gradient_norm=np.asarray(record.gradient_norm)[:done],
+        evaluated=np.array(step, int),
+        held_out_loss=np.array(loss, float),
+        held_out_accuracy=np.array(accuracy, float),
+    )
 
 
 def _grouped(part: Any, count: int, chunk: int, batches: int) -> np.ndarray:
@@ -265,4 +293,4 @@ def _last(values: np.ndarray) -> float:
 
 def _no_history() -> TrainingHistory:
     empty = np.zeros(0)
-    return TrainingHistory(empty, empty, empty, np.zeros(0, int), empty, empty)
+    return TrainingHistory(empty, empty, empty, empty, np.zeros(0, int), empty, empty)

@@ -1,7 +1,7 @@
 """From what a user says about training to what its loop uses, checked before anything is compiled."""
 
-import functools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,17 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fisherjax._errors import check_choice, check_instance, check_integer, check_scalar, require
-from fisherjax._types import Key, Scalar
+from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._types import Scalar
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.tasks import Task, TaskBatch
+from fisherjax.tasks._batch import has_labels
 
-from ._batches import as_batch
-from ._loop import LoopSettings
 from ._loss import LossSettings
-from ._streams import ArrayStream, Stream
-
-_HELD_OUT_TRIALS = 256
+from ._losses import LossLike, PenaltyLike, as_loss, as_penalties, check_losses
+from ._optimizers import OptimizerLike, as_optimizer, clipped
 
 
 class Goal(NamedTuple):
@@ -31,119 +29,89 @@ class Goal(NamedTuple):
     loss: float | None
 
 
-def loop_settings(
+class Penalized(NamedTuple):
+    """What is minimized beside the loss, as the user says it."""
+
+    rates: Scalar
+    weights: Scalar
+    own: Sequence[tuple[PenaltyLike, Scalar]]
+
+
+def usual_loss(task: Any, loss: LossLike | None) -> LossLike | None:
+    """The loss that is asked for, or a task's own; None where the targets decide."""
+    if loss is not None:
+        return as_loss(loss)
+    return as_loss(task.loss) if isinstance(task, Task) else None
+
+
+def loss_settings(
     network: RecurrentNetwork,
-    task: Any,
-    optimiser: optax.GradientTransformation | None,
-    learning_rate: Any,
-    max_gradient_norm: Scalar,
-    loss: str | None,
-    penalties: tuple[Scalar, Scalar],
-    accumulate: int,
+    shapes: TaskBatch,
+    loss: LossLike | None,
+    penalties: Penalized,
+    *,
+    truncate: int | None,
     unroll: int,
-) -> LoopSettings:
-    """Loss, penalties, optimiser and accumulation, checked."""
-    for name, penalty in zip(("rate_penalty", "weight_penalty"), penalties, strict=True):
-        check_scalar(name, penalty, minimum=0.0)
+    own_accuracy: bool,
+) -> LossSettings:
+    """Loss, penalties and truncation, checked against the shapes of a batch.
+
+    `own_accuracy` says that a task measures accuracy in its own way.
+    """
+    for name, weight in (("rate_penalty", penalties.rates), ("weight_penalty", penalties.weights)):
+        check_scalar(name, weight, minimum=0.0)
+    numbered, own = has_labels(shapes), as_penalties(penalties.own)
+    kind = loss or ("cross_entropy" if numbered else "mse")
+    check_losses(kind, own, network, shapes)
+    return LossSettings(
+        kind,
+        float(penalties.rates),
+        float(penalties.weights),
+        float(network.noise_std) > 0 or float(network.observation_noise_std) > 0,
+        check_integer("unroll", unroll, minimum=1),
+        own,
+        None if truncate is None else check_integer("truncate", truncate, minimum=1),
+        not own_accuracy and (numbered or kind == "cross_entropy"),
+    )
+
+
+def check_same_targets(loss: LossSettings, shapes: TaskBatch, held_out: TaskBatch | None) -> None:
+    """Refuse held-out trials of whose targets the loss is not."""
+    same = held_out is None or loss.kind == "cross_entropy" or has_labels(held_out) == has_labels(shapes)
+    require(same, "held_out must have classes as targets where task has, and numbers where it has numbers")
+
+
+def as_transformation(
+    optimizer: OptimizerLike | None, learning_rate: Any, max_gradient_norm: Scalar
+) -> tuple[optax.GradientTransformationExtraArgs, bool]:
+    """What makes a step of a gradient, and whether the learning rate is then ours to apply."""
     if not (isinstance(max_gradient_norm, float | np.floating) and max_gradient_norm == math.inf):
         check_scalar("max_gradient_norm", max_gradient_norm, minimum=0.0, strict=True)
-    if optimiser is not None:
-        check_instance("optimiser", optimiser, optax.GradientTransformation, "for instance optax.sgd(0.1)")
+    optimizer = "adam" if optimizer is None else as_optimizer(optimizer)
+    named = isinstance(optimizer, str)
     require(
-        optimiser is None or learning_rate is None,
-        "give either learning_rate, which is Adam's, or an optimiser, which brings its own",
+        named or learning_rate is None, "give either learning_rate or an optimizer of optax, which brings its own rate"
     )
-    usual = task.loss if isinstance(task, Task) else "mse"
-    kind = check_choice("loss", usual if loss is None else loss, ("mse", "cross-entropy"))
-    noisy = float(network.noise_std) > 0 or float(network.observation_noise_std) > 0
-    return LoopSettings(
-        LossSettings(kind, float(penalties[0]), float(penalties[1]), noisy, check_integer("unroll", unroll, minimum=1)),
-        _clipped(float(max_gradient_norm), optimiser),
-        optimiser is None,
-        check_integer("accumulate", accumulate, minimum=1),
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _clipped(norm: float, optimiser: optax.GradientTransformation | None) -> optax.GradientTransformationExtraArgs:
-    """Clipping, then the optimiser; the same object for the same arguments, so that nothing is compiled twice."""
-    steps = optax.scale_by_adam() if optimiser is None else optimiser
-    whole = steps if math.isinf(norm) else optax.chain(optax.clip_by_global_norm(norm), steps)
-    return optax.with_extra_args_support(whole)
-
-
-def held_out_trials(
-    task: Any,
-    given: tuple[Any, ...] | None,
-    key: Key,
-    trial_steps: int | None,
-    *,
-    batch_first: bool | None,
-    classes: bool,
-) -> TaskBatch | None:
-    """The trials that are given, fresh ones of a task, or none."""
-    if given is not None:
-        trials = as_batch(given, "held_out", batch_first=batch_first, classes=classes)
-        require(bool(np.any(np.asarray(trials.mask) > 0)), "the mask of held_out is zero everywhere: nothing counts")
-        return trials
-    return task_trials(task, key, _HELD_OUT_TRIALS, trial_steps, classes=classes) if isinstance(task, Task) else None
-
-
-def task_trials(task: Task, key: Key, count: int, trial_steps: int | None, *, classes: bool) -> TaskBatch:
-    """Trials of a task, checked: a task that a user wrote may draw anything.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are no trials, not as wide as the task says, or not finite where they count.
-    """
-    kind = type(task).__name__
-    trials = as_batch(
-        task.batch(key, count, trial_steps), f"what task {kind} draws", batch_first=False, classes=classes
-    )
-    widths = (trials.inputs.shape[2], trials.targets.shape[2])
-    said = (task.num_inputs, task.num_outputs)
-    require(widths == said, f"task {kind} draws inputs and targets of widths {widths}, and says that they are {said}")
-    return trials
-
-
-def check_widths(network: RecurrentNetwork, task: Any, stream: Stream, trials: TaskBatch | None) -> None:
-    """Refuse data whose inputs or targets are not as wide as the network."""
-    found: dict[str, tuple[int, int]] = {}
-    if isinstance(task, Task):
-        found["the task"] = (task.num_inputs, task.num_outputs)
-    elif isinstance(stream, ArrayStream):
-        found["the data"] = (stream.trials.inputs.shape[2], stream.trials.targets.shape[2])
-    if trials is not None and "the task" not in found:
-        found["held_out"] = (trials.inputs.shape[2], trials.targets.shape[2])
-    for name, (num_inputs, num_outputs) in found.items():
-        require(
-            num_inputs == network.num_inputs,
-            f"{name} has {num_inputs} inputs, the network {network.num_inputs}; they must be the same",
-        )
-        require(
-            num_outputs == network.num_outputs,
-            f"{name} has targets of width {num_outputs}, the network {network.num_outputs} outputs; "
-            "they must be the same",
-        )
+    return clipped(float(max_gradient_norm), optimizer), named
 
 
 def training_goal(
     num_steps: int,
-    task: Any,
     trials: TaskBatch | None,
     patience: int | None,
     target_accuracy: Scalar | None,
     target_loss: Scalar | None,
+    *,
+    has_accuracy: bool,
 ) -> Goal:
     """When training ends; what can never end it is refused."""
     require(
-        trials is not None or (patience is None and target_loss is None),
-        "patience and target_loss need held-out trials: give held_out=(inputs, targets)",
+        target_accuracy is None or has_accuracy,
+        "target_accuracy needs a Task, which says what is accurate, or classes as targets; for data use target_loss",
     )
     require(
-        isinstance(task, Task) or target_accuracy is None,
-        "target_accuracy needs a Task, which says what is accurate; for data use target_loss",
+        trials is not None or (patience is None and target_loss is None and target_accuracy is None),
+        "patience, target_loss and target_accuracy need held-out trials: give held_out=(inputs, targets)",
     )
     return Goal(
         num_steps,

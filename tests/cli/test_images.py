@@ -27,7 +27,7 @@ def test_own_images_with_labels(tmp_path, images, capsys):
     assert "30 images from mine.npz" in json.loads((tmp_path / "out" / "results.json").read_text())["images"]
     header = (tmp_path / "out" / "table.csv").read_text().splitlines()[0]
     assert "linear probe" in header
-    assert "class neighbours" in header
+    assert "class neighbors" in header
     assert "simulated" in capsys.readouterr().out
 
 

@@ -40,16 +40,20 @@ def test_resume_goes_on(trained, capsys):
 
 def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):
     folder = tmp_path / "points"
-    assert main(["fixed-points", str(trained / "checkpoint.npz"), "--candidates", "40", "--out", str(folder)]) == 0
+    assert (
+        main(["fixed-points", "--network", str(trained / "checkpoint.npz"), "--candidates", "40", "--out", str(folder)])
+        == 0
+    )
     assert "candidates converged" in capsys.readouterr().out
     facts = json.loads((folder / "results.json").read_text())
     assert facts["largest_q"] < 1e-16
     assert sum(facts["kinds"].values()) == len(np.load(folder / "arrays.npz")["points"])
     assert (folder / "report.html").stat().st_size > 0
     assert (folder / "state_space.html").stat().st_size > 0
-    network = ["fixed-points", str(trained / "training.npz"), "--candidates", "40"]
-    assert main([*network, "--out", str(tmp_path / "b")]) == 2
-    assert "add --task" in capsys.readouterr().err
+    network = ["fixed-points", "--network", str(trained / "training.npz"), "--candidates", "40"]
+    assert main([*network, "--out", str(tmp_path / "b")]) == 0  # without a task, from around rest
+    assert main([*network, "--task", "integrator", "--out", str(tmp_path / "d")]) == 2
+    assert "--task: the network has 3 inputs, the task" in capsys.readouterr().err
     assert main([*network, "--task", "flip-flop", "--inputs", "0", "0", "--out", str(tmp_path / "c")]) == 2
     assert "the network has 3 inputs, got 2 numbers" in capsys.readouterr().err
 
@@ -62,7 +66,7 @@ def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):
         (["train", "flip-flop", "--network", "gru", "--nonlinearity", "relu"], "have their own"),
         (["train", "flip-flop", "--resume"], "there is no"),
         (["train", "flip-flop", "--rank", "2", "--no-autapses"], "--rank and --no-autapses exclude each other"),
-        (["fixed-points", "nowhere.npz"], "No such file"),
+        (["fixed-points", "--network", "nowhere.npz"], "No such file"),
     ],
 )
 def test_wrong_input_is_one_line(words, message, tmp_path, capsys):
@@ -75,5 +79,5 @@ def test_wrong_input_is_one_line(words, message, tmp_path, capsys):
 def test_a_truncated_checkpoint_is_refused(trained, tmp_path, capsys):
     broken = tmp_path / "broken.npz"
     broken.write_bytes((trained / "checkpoint.npz").read_bytes()[:500])
-    assert main(["fixed-points", str(broken), "--out", str(tmp_path / "out")]) == 2
+    assert main(["fixed-points", "--network", str(broken), "--out", str(tmp_path / "out")]) == 2
     assert "cannot be read" in capsys.readouterr().err

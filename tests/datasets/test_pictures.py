@@ -42,7 +42,7 @@ def test_published_preprocessing(height, width):
     assert np.abs(found - expected).max() < 1.5 / 255 / 0.224
 
 
-def test_files_colours_and_orientation(tmp_path):
+def test_files_colors_and_orientation(tmp_path):
     picture = datasets.photograph("chelsea")
     path = tmp_path / "cat.png"
     Image.fromarray(picture).save(path)
@@ -107,13 +107,13 @@ def test_decompression_bombs(tmp_path, size):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "CMYK", "YCbCr", "RGBA"])
-def test_forms_of_colour(tmp_path, mode):
+def test_forms_of_color(tmp_path, mode):
     preprocess = datasets.Preprocessing((8, 8, 3), resize=8, mean=(0, 0, 0), std=(1, 1, 1))
-    colour = np.array([153, 51, 204], np.uint8)  # of the palette of browsers, so that no form loses it
-    picture = Image.fromarray(np.broadcast_to(colour, (8, 8, 3)).copy()).convert(mode)
+    color = np.array([153, 51, 204], np.uint8)  # of the palette of browsers, so that no form loses it
+    picture = Image.fromarray(np.broadcast_to(color, (8, 8, 3)).copy()).convert(mode)
     path = tmp_path / ("picture.png" if mode in {"RGB", "P", "RGBA"} else "picture.tif")
     picture.save(path)
-    np.testing.assert_allclose(preprocess(path)[3, 3], colour / 255, atol=0.02)
+    np.testing.assert_allclose(preprocess(path)[3, 3], color / 255, atol=0.02)
 
 
 def test_what_is_not_one_picture_of_known_intensities(tmp_path):
@@ -125,7 +125,7 @@ def test_what_is_not_one_picture_of_known_intensities(tmp_path):
         with pytest.raises(ValueError, match=rf"{name} holds 2 pictures \(an animation or pages\)"):
             preprocess(tmp_path / name)
     picture.convert("LAB").save(tmp_path / "lab.tif")
-    with pytest.raises(ValueError, match=r"lab\.tif has colours in the form LAB; save it as RGB"):
+    with pytest.raises(ValueError, match=r"lab\.tif has colors in the form LAB; save it as RGB"):
         preprocess(tmp_path / "lab.tif")
     Image.fromarray(np.zeros((1, 60_000, 3), np.uint8)).save(tmp_path / "thin.png")
     with pytest.raises(ValueError, match=r"thin\.png is too narrow: 60000 × 1 pixels"):

@@ -60,12 +60,12 @@ def test_flat_up_to_rounding_and_large_values():
         datasets.fit_whitening(np.full((5, 4), 1 / 3) * np.linspace(1, 1 + 1e-16, 5)[:, None])
 
 
-def test_natural_patches_are_grey_patches_of_colour(key):
-    colour = datasets.natural_patches(5, key=key, color=True)
-    np.testing.assert_allclose(datasets.grey(colour), datasets.natural_patches(5, key=key), atol=1e-6)
+def test_natural_patches_are_grey_patches_of_color(key):
+    color = datasets.natural_patches(5, key=key, color=True)
+    np.testing.assert_allclose(datasets.grey(color), datasets.natural_patches(5, key=key), atol=1e-6)
 
 
-def test_contrast_is_normalised_but_flat_images_are_left_flat(patches):
+def test_contrast_is_normalized_but_flat_images_are_left_flat(patches):
     images = patches.astype(float).at[0].set(0.25)
     for offset in (0.0, 1e-4):
         normal = datasets.normalize_contrast(images, offset=offset)

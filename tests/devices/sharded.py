@@ -41,7 +41,8 @@ def cases(key):
     two = connectivity.GainMatrix(np.array([[0.9, 0.4], [0.3, 0.7]]), np.array([0.5, 0.5]))
     weights = connectivity.sample_weights(gains, 24, key=key)
     network = networks.RateNetwork(weights, np.linspace(-1, 1, 24), noise_std=0.3, observation_noise_std=0.1)
-    pulse = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 4, "input_vector": np.linspace(-1, 1, 24)}
+    quiet = networks.RateNetwork(weights, np.linspace(-1, 1, 24), noise_std=0.3)
+    pulse = {"stimulus": 0.5, "num_steps": 4}
     plan = networks.Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
     convolutional = networks.ConvolutionalRNN(plan, key=key, noise_std=0.1)
     pictures = np.asarray(jax.random.uniform(key, (5, 8, 8, 2)))
@@ -52,7 +53,7 @@ def cases(key):
 
     def run(num_trials, patterns=None):
         return lambda devices: simulate.trajectories(
-            network, stimulus=0.3, num_steps=3, num_trials=num_trials, key=key, initial_pattern=patterns,
+            network, stimulus=0.3, num_steps=3, num_trials=num_trials, key=key, initial_state=patterns,
             devices=devices,
         )  # fmt: skip
 
@@ -65,7 +66,7 @@ def cases(key):
         yield (
             f"simulated curve, {form}",
             lambda devices, form=form: fisher.simulated_curve(
-                weights, num_trials=61, num_blocks=2, key=key, form=form, devices=devices, **pulse
+                quiet, num_trials=61, num_blocks=2, key=key, form=form, devices=devices, **pulse
             ),
         )
     yield "weights in rows", lambda devices: simulate.trajectories(
@@ -74,25 +75,23 @@ def cases(key):
         ),
         stimulus=0.3, num_steps=3, num_trials=13, key=key,
     )  # fmt: skip
-    yield "closure, one network", lambda devices: fisher.closure_curve(weights, devices=devices, **pulse)
-    odd = connectivity.sample_weights(gains, 13, key=key)
+    yield "closure, one network", lambda devices: fisher.closure_curve(quiet, devices=devices, **pulse)
+    (odd,) = simulate.draw_networks(gains, 13, num_draws=1, noise_std=0.3, key=key, dtype=weights.dtype)
     yield (
         "closure, 13 units",
-        lambda devices: fisher.closure_curve(odd, devices=devices, **pulse | {"input_vector": np.ones(13)}),
+        lambda devices: fisher.closure_curve(odd, devices=devices, **pulse),
     )
-    draws = jnp.stack([connectivity.sample_weights(two, 10, key=k) for k in jax.random.split(key, 5)])
+    draws = simulate.draw_networks(two, 10, num_draws=5, noise_std=0.3, key=key, dtype=weights.dtype)
     yield (
         "closure, 5 draws",
-        lambda devices: fisher.closure_curve(
-            draws, gain_matrix=two, devices=devices, **pulse | {"input_vector": np.ones(10)}
-        ),
+        lambda devices: fisher.closure_curve(draws, devices=devices, **pulse),
     )
     yield "distances", lambda devices: geometry.pairwise_distances(patterns, devices=devices)
     yield "geometry, 13 stimuli", lambda devices: geometry.compare_geometry(
         two, patterns, noise_std=0.1, num_steps=2, num_trials=3, num_draws=2, num_resamples=0, key=key,
         devices=devices,
     )  # fmt: skip
-    yield "optimise, 10 candidates", lambda devices: searched(key, 25, 2, devices=devices)
+    yield "optimize, 10 candidates", lambda devices: searched(key, 25, 2, devices=devices)
     for method in ("pathwise", "common", "direct"):
         yield (
             f"estimate, {method}",
@@ -123,7 +122,7 @@ def cases(key):
 
 def resumable(key):
     """Functions of a checkpoint's path, on all devices, and the module that writes it."""
-    yield "optimise", "optimize._checkpoint", lambda path: searched(key, 75, 12, devices="all", checkpoint=path)
+    yield "optimize", "optimize._checkpoint", lambda path: searched(key, 75, 12, devices="all", checkpoint=path)
     yield "training", "training._run", lambda path: fitted(key, devices="all", checkpoint=path)
 
 

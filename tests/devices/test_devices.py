@@ -34,7 +34,7 @@ def test_eight_devices():
 def test_two_processes():
     port = free_port()
     processes = [
-        start(1, index, 2, port, "simulate, 13", "simulate, rows", "closure", "geometry", "optimise")
+        start(1, index, 2, port, "simulate, 13", "simulate, rows", "closure", "geometry", "optimize")
         for index in range(2)
     ]
     for output, _, code in ended(processes):
@@ -87,13 +87,14 @@ def test_rows_are_divided_where_one_device_has_no_room(monkeypatch):
 def test_precision_of_the_products(key, precision, error):
     """One step without noise, against the whole precision; the operands of bfloat16 have 8 bits."""
     weights = connectivity.sample_weights(connectivity.homogeneous(1.0), 200, key=key, dtype=jnp.float32)
-    network = networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0)
     settings = {"stimulus": 1.0, "num_steps": 1, "num_trials": 1, "key": key}
-    exact = simulate.trajectories(network, **settings)
-    found = simulate.trajectories(network, precision=precision, **settings)
+    exact, found = (
+        simulate.trajectories(networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0, precision=p), **settings)
+        for p in ("float32", precision)
+    )
     assert found.dtype == jnp.float32
     difference = float(jnp.linalg.norm(found - exact) / jnp.linalg.norm(exact))
     assert difference < error
     assert (difference > 1e-4) == (precision == "bfloat16")
     with pytest.raises(ValueError, match="precision must be one of"):
-        simulate.trajectories(network, precision="half", **settings)
+        networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0, precision="half")

@@ -1,4 +1,4 @@
-"""Continuous-time dynamic mean-field theory: reference values, limits, identities, an independent discretisation."""
+"""Continuous-time dynamic mean-field theory: reference values, limits, identities, an independent discretization."""
 
 import jax
 import jax.numpy as jnp

@@ -31,13 +31,13 @@ def image():
 
 def dense_jacobian(network, state, drive):
     flat, unravel = ravel_pytree(state)
-    return np.asarray(jax.jacfwd(lambda r: ravel_pytree(network.step(unravel(r), drive))[0])(flat))
+    return np.asarray(jax.jacfwd(lambda r: ravel_pytree(network.advance(unravel(r), drive))[0])(flat))
 
 
 def area_jacobian(network, area, state, drive):
     """(1 − α) I + α D W, D from the sign of the current that makes the next state."""
     alpha = PLAN.alpha[area]
-    moved = network.step(state, drive)[area]
+    moved = network.advance(state, drive)[area]
     active = np.ravel(np.asarray((moved - (1 - alpha) * state[area]) > 0))
     matrix = dynamics.convolution_matrix(network.recurrent[area].weights, PLAN.area_shapes[area][:2])
     return (1 - alpha) * np.eye(len(active)) + alpha * active[:, None] * np.asarray(matrix)

@@ -39,7 +39,7 @@ def test_robustness(key):
     network = ConvolutionalRNN(PLAN, key=key)
     images = 2 * jax.random.normal(key, (300, 4, 4, 1))
     # several classes: a random network alone would decide on one of them for every image
-    network = eqx.tree_at(lambda n: n.readout.bias, network, -jnp.mean(network(images), axis=0))
+    network = eqx.tree_at(lambda n: n.output.bias, network, -jnp.mean(network(images), axis=0))
     labels = np.argmax(np.asarray(network(images)), axis=-1)
     assert np.bincount(labels).max() < 200
     for where, levels in (("input", (0.0, 0.1, 30.0)), ("state", (0.0, 0.01, 100.0))):
@@ -78,7 +78,7 @@ def test_ties_are_no_decisions():
 
 def test_images_whose_logits_are_not_numbers_count_as_wrong(key):
     network = ConvolutionalRNN(PLAN, key=key)
-    broken = eqx.tree_at(lambda n: n.readout.bias, network, jnp.full(3, jnp.nan))
+    broken = eqx.tree_at(lambda n: n.output.bias, network, jnp.full(3, jnp.nan))
     with pytest.warns(RuntimeWarning, match="the logits of 2 of 2 images are not finite"):
         found = robustness(broken, np.zeros((2, 4, 4, 1)), [0, 1], key=key, noise_std=(0.0,))
     assert found.accuracy.tolist() == [0]

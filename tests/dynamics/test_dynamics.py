@@ -21,9 +21,9 @@ def test_jacobians_against_finite_differences(kind, key):
             for column in range(count):
                 shift = small * np.eye(count)[column]
                 ends = [
-                    network(points[index] + sign * shift, inputs[index])
+                    network.step(points[index] + sign * shift, inputs[index])
                     if wrt == "state"
-                    else network(points[index], inputs[index] + sign * shift)
+                    else network.step(points[index], inputs[index] + sign * shift)
                     for sign in (1, -1)
                 ]
                 expected = (np.asarray(ends[0]) - np.asarray(ends[1])) / (2 * small)
@@ -39,26 +39,26 @@ def test_modes_of_a_linear_system_with_given_eigenvalues():
     block[0, 0], block[1, 1] = 1.02, 0.5
     block[2:, 2:] = 0.9 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = basis @ block @ np.linalg.inv(basis)
-    found = dynamics.modes(matrix, dt=2.0)
+    found = dynamics.map_modes(matrix, dt=2.0)
     np.testing.assert_allclose(np.abs(found.eigenvalues), [1.02, 0.9, 0.9, 0.5], rtol=1e-10)
     np.testing.assert_allclose(matrix @ found.right, found.right * found.eigenvalues, atol=1e-10)
     np.testing.assert_allclose(found.left @ matrix, found.eigenvalues[:, None] * found.left, atol=1e-9)
     np.testing.assert_allclose(found.left @ found.right, np.eye(4), atol=1e-10)
     np.testing.assert_allclose(found.time_constants, -2 / np.log([1.02, 0.9, 0.9, 0.5]), rtol=1e-8)
     np.testing.assert_allclose(np.abs(found.frequencies), [0, angle / (4 * np.pi), angle / (4 * np.pi), 0], atol=1e-10)
-    flow = dynamics.modes(np.diag([-0.5, 0.1, -2.0]), convention="continuous")
+    flow = dynamics.flow_modes(np.diag([-0.5, 0.1, -2.0]))
     np.testing.assert_allclose(flow.eigenvalues, [0.1, -0.5, -2.0])
     np.testing.assert_allclose(flow.time_constants, [-10, 2, 0.5])
 
 
 def test_classification_has_a_stated_tolerance():
     values = np.array([[0.5, 1.0005], [0.5, 1.1], [1.2, -1.3], [0.2, -0.99]])
-    strict, loose = dynamics.classify(values), dynamics.classify(values, marginal=1e-3)
+    strict, loose = dynamics.classify_map(values), dynamics.classify_map(values, marginal=1e-3)
     assert strict.kind == ("1-saddle", "1-saddle", "repeller", "attractor")
     assert loose.kind == ("marginal", "1-saddle", "repeller", "attractor")
     assert loose.num_marginal.tolist() == [1, 0, 0, 0]
     assert loose.is_stable.tolist() == [False, False, False, True]
-    flow = dynamics.classify([-1.0, 1e-9, 2j], convention="continuous")
+    flow = dynamics.classify_flow([-1.0, 1e-9, 2j])
     assert flow.kind == ("marginal",)
     assert flow.num_marginal.tolist() == [2]
 
@@ -69,8 +69,8 @@ def test_linearization_is_a_step_and_feeds_fisher_memory(key):
     linear = dynamics.linearize(network, point, inputs)
     small = 1e-5
     moved, pushed = point + small, inputs - 2 * small
-    np.testing.assert_allclose(linear(moved, pushed), network(moved, pushed), atol=1e-8)
-    np.testing.assert_allclose(linear(point, inputs), network(point, inputs), rtol=1e-14)
+    np.testing.assert_allclose(linear(moved, pushed), network.step(moved, pushed), atol=1e-8)
+    np.testing.assert_allclose(linear(point, inputs), network.step(point, inputs), rtol=1e-14)
     memory = fisher.memory_curve(
         linear.state_jacobian, linear.input_jacobian[:, 0], noise_std=0.1, num_steps=4
     )  # fmt: skip
@@ -206,14 +206,15 @@ def test_directions_that_are_lost_have_minus_infinity(key):
 
 def test_repeated_eigenvalues_keep_biorthogonal_vectors():
     basis = np.random.default_rng(1).standard_normal((5, 5))
-    found = dynamics.modes(basis @ np.diag([0.9, 0.9, 0.5, 0.2, 0.2]) @ np.linalg.inv(basis))
+    found = dynamics.map_modes(basis @ np.diag([0.9, 0.9, 0.5, 0.2, 0.2]) @ np.linalg.inv(basis))
     np.testing.assert_allclose(found.left @ found.right, np.eye(5), atol=1e-10)
 
 
 def test_linearization_of_a_network_takes_inputs(key):
     network = RNN(2, 4, 1, key=key)
     point, pushed = jax.random.normal(key, (4,)), jnp.array([1e-5, -2e-5])
-    np.testing.assert_allclose(dynamics.linearize(network, point)(point, pushed), network(point, pushed), atol=1e-8)
+    linear = dynamics.linearize(network, point)
+    np.testing.assert_allclose(linear(point, pushed), network.step(point, pushed), atol=1e-8)
 
 
 def test_candidates_lie_near_and_between_visited_states(key):
@@ -234,9 +235,9 @@ def test_candidates_lie_near_and_between_visited_states(key):
     ("call", "message"),
     [
         (lambda key: dynamics.jacobian(jnp.tanh, np.ones(2), wrt="input"), "inputs must be given"),
-        (lambda key: dynamics.modes(np.ones((2, 3))), "one square matrix"),
-        (lambda key: dynamics.classify([0.5], marginal=-1.0), "marginal must be at least 0"),
-        (lambda key: dynamics.classify([np.nan, 0.5]), "eigenvalues must be finite"),
+        (lambda key: dynamics.map_modes(np.ones((2, 3))), "one square matrix"),
+        (lambda key: dynamics.classify_map([0.5], marginal=-1.0), "marginal must be at least 0"),
+        (lambda key: dynamics.classify_map([np.nan, 0.5]), "eigenvalues must be finite"),
         (lambda key: dynamics.linearize(jnp.tanh, np.ones((4, 2))), "one state"),
         (lambda key: dynamics.attractor_manifold(jnp.tanh, np.ones((3, 2))), "at least 5 states"),
         (lambda key: dynamics.principal_components(np.ones((1, 3))), "at least two samples"),

@@ -59,13 +59,13 @@ def test_each_point_keeps_its_own_input(key):
         np.testing.assert_allclose(np.tanh(2 * point + held), point, rtol=1e-9)
 
 
-def test_continuous_convention_finds_the_equilibria_of_a_flow(key):
+def test_a_flow_is_asked_for_its_equilibria(key):
     """ẋ = x − x³, ẏ = −y: saddle at 0, attractors at ±1, eigenvalues by hand."""
 
     def velocity(state):
         return jnp.array([state[0] - state[0] ** 3, -state[1]])
 
-    found = dynamics.find_fixed_points(velocity, spread(key, 40, 2), convention="continuous")
+    found = dynamics.find_fixed_points(networks.Flow(velocity), spread(key, 40, 2))
     np.testing.assert_allclose(found.points[np.argsort(found.points[:, 0])], [[-1, 0], [0, 0], [1, 0]], atol=1e-9)
     assert found.kind == ("attractor", "attractor", "1-saddle")
     np.testing.assert_allclose(np.sort(found.eigenvalues[0].real), [-2, -1], atol=1e-9)
@@ -212,7 +212,7 @@ def test_graph_of_a_velocity_is_refused(key):
     def velocity(state):
         return state - state**3
 
-    found = dynamics.find_fixed_points(velocity, spread(key, 10, 1), convention="continuous")
+    found = dynamics.find_fixed_points(networks.Flow(velocity), spread(key, 10, 1))
     with pytest.raises(ValueError, match="iterates a map"):
         dynamics.transition_graph(velocity, found, key=key, noise_std=0.1)
 
@@ -237,10 +237,11 @@ def test_saved_fixed_points_come_back(key, tmp_path):
         ),
         (lambda: dynamics.find_fixed_points(lambda x: x[:1], np.ones((2, 2))), ValueError, "step must map a state"),
         (lambda: dynamics.find_fixed_points(bistable, np.ones((2, 2)), tolerance=0.0), ValueError, "tolerance must be"),
+        (lambda: networks.Flow("velocity"), TypeError, "velocity must be a function, got 'velocity'"),
         (
-            lambda: dynamics.find_fixed_points(bistable, np.ones((2, 2)), convention="flow"),
+            lambda: dynamics.find_fixed_points(networks.Flow(lambda x: x[:1]), np.ones((2, 2))),
             ValueError,
-            "convention must be one of",
+            "velocity must map a state",
         ),
         (
             lambda: dynamics.find_fixed_points(lambda x, u: x, np.ones((4, 2)), np.ones((3, 1))),

@@ -6,7 +6,7 @@ import pytest
 
 from fisherjax import dynamics
 from fisherjax.dynamics._exact_rank import product_ranks
-from fisherjax.networks import RateNetwork
+from fisherjax.networks import FlowNetwork
 
 
 def henon(state):
@@ -110,10 +110,11 @@ def test_other_numbers_of_steps_compile_nothing(key):
 
 
 def test_flow_refuses_long_steps_and_other_things_than_networks(as_user, key):
-    network = RateNetwork(np.zeros((2, 2)), np.zeros(2), noise_std=0.0)
     with pytest.raises(ValueError, match="dt must be at most 1"):
-        dynamics.flow_lyapunov_spectrum(network, key=key, duration=300.0, dt=2.0)
-    with pytest.raises(TypeError, match="network must be a RateNetwork"):
-        dynamics.flow_lyapunov_spectrum(jnp.tanh, key=key, duration=20.0)
+        FlowNetwork(np.zeros((2, 2)), np.zeros(2), noise_std=0.0, dt=2.0)
+    with pytest.raises(ValueError, match="dt must be at most 1"):
+        dynamics.measure_lyapunov_exponent(1.5, num_units=8, num_draws=1, key=key, duration=300.0, dt=2.0)
+    with pytest.raises(ValueError, match="noisy needs a network"):
+        dynamics.lyapunov_spectrum(jnp.tanh, np.zeros(2), key=key, num_steps=20, noisy=True)
     with pytest.raises(TypeError, match="dtype must be 'float32' or 'float64'"):
         dynamics.measure_lyapunov_exponent(1.5, num_units=8, num_draws=1, key=key, dtype="half")

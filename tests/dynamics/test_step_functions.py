@@ -119,5 +119,5 @@ def test_a_centre_is_marginal_in_every_float_type():
         found = dynamics.find_fixed_points(lambda x, turn=turn: turn @ x, np.ones((1, 2), dtype), marginal=0.0)
         assert found.kind == ("marginal",)
         values = np.linalg.eigvals(np.asarray(turn))
-        assert dynamics.classify(values, marginal=0.0).kind == ("marginal",)
-        assert np.isinf(dynamics.time_constants(values)[0]).all()
+        assert dynamics.classify_map(values, marginal=0.0).kind == ("marginal",)
+        assert np.isinf(dynamics.map_modes(turn).time_constants).all()

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rate_networks import closure, simulated
 
 from fisherjax import connectivity as cn
 from fisherjax import fisher, networks
@@ -33,7 +34,7 @@ def test_a_linear_network_is_exact(small_network):
     for observed in (0.0, 0.5):
         linear, diagonal = exact_linear(small_network, vector, 0.3, 6, observed)
         curves = {
-            form: fisher.closure_curve(small_network, form=form, observation_noise_std=observed, **settings).total
+            form: closure(small_network, form=form, observation_noise_std=observed, **settings).total
             for form in ("linear", "independent", "total")
         }
         np.testing.assert_allclose(curves["linear"], linear, rtol=1e-9)
@@ -48,7 +49,7 @@ def test_linear_information_of_large_random_networks():
     weights = jnp.stack(
         [cn.sample_weights(cn.homogeneous(1.0), 200, key=k, dtype=float) for k in jax.random.split(key, 6)]
     )
-    curve = fisher.closure_curve(
+    curve = closure(
         weights, stimulus=1.0, noise_std=1.0, num_steps=4, input_vector=np.ones(200), nonlinearity="identity"
     )
     expected = 200 * np.array([1, 0.38196601, 0.21206681, 0.13751994])
@@ -61,8 +62,8 @@ def test_closure_agrees_with_simulation(gain, noise_std, theta):
     weights = cn.sample_weights(cn.homogeneous(gain), 100, key=jax.random.key(0), dtype=jnp.float32)
     settings = {"stimulus": theta, "noise_std": noise_std, "num_steps": 6, "input_vector": np.ones(100)}
     for form, bound in (("independent", 0.01), ("linear", 0.04)):
-        predicted = fisher.closure_curve(weights.astype(float), form=form, **settings)
-        measured = fisher.simulated_curve(weights, form=form, num_trials=20_000, key=jax.random.key(1), **settings)
+        predicted = closure(weights.astype(float), form=form, **settings)
+        measured = simulated(weights, form=form, num_trials=20_000, key=jax.random.key(1), **settings)
         distance = np.abs(np.asarray(measured.total) / np.asarray(predicted.total) - 1)
         error = np.asarray(measured.standard_error) / np.asarray(predicted.total)
         assert np.all(distance < bound + 2 * error)
@@ -72,10 +73,10 @@ def test_third_cumulants_remove_most_of_the_plain_closure_s_error():
     """At g = 1.5 the plain closure is some 9 to 20 % off; what is left with third cumulants is a few per cent."""
     weights = cn.sample_weights(cn.homogeneous(1.5), 100, key=jax.random.key(0), dtype=jnp.float32)
     settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 5, "input_vector": np.ones(100)}
-    measured = fisher.simulated_curve(weights, num_trials=30_000, key=jax.random.key(1), **settings)
+    measured = simulated(weights, num_trials=30_000, key=jax.random.key(1), **settings)
     errors = []
     for third in (True, False):
-        curve = fisher.closure_curve(weights.astype(float), third_cumulants=third, **settings)
+        curve = closure(weights.astype(float), third_cumulants=third, **settings)
         errors.append(abs(float(curve.total[-1]) / float(measured.total[-1]) - 1))
     assert errors[0] < 0.04
     assert errors[1] > 3 * errors[0]
@@ -88,7 +89,7 @@ def test_mean_over_draws_tends_to_the_meanfield_curve(key):
     draws = jnp.stack(
         [cn.sample_weights(cn.homogeneous(1.2), 150, key=k, dtype=float) for k in jax.random.split(key, 12)]
     )
-    curve = fisher.closure_curve(draws, form="independent", input_vector=np.ones(150), **settings)
+    curve = closure(draws, form="independent", input_vector=np.ones(150), **settings)
     distance = np.abs(np.asarray(curve.total) / 150 - exact)
     assert np.all(distance < 4 * np.asarray(curve.standard_error) / 150 + 0.02 * exact)
 
@@ -98,7 +99,7 @@ def test_gradient_in_every_argument_matches_differences(small_network, form, key
     vector = jnp.linspace(0.2, 1.0, 30)
 
     def information(weights, vector, noise_std, observed, sustained, theta):
-        curve = fisher.closure_curve(
+        curve = closure(
             weights, stimulus=theta, noise_std=noise_std, num_steps=4, input_vector=vector, form=form,
             observation_noise_std=observed, sustained_input=sustained,
         )  # fmt: skip
@@ -131,25 +132,28 @@ def test_vector_stimulus_gives_a_fisher_matrix(small_network):
     """Rotating the stimulus basis rotates the matrix, and a single direction is the scalar case."""
     patterns = np.stack([np.linspace(0, 1, 30), np.cos(np.arange(30))], axis=1)
     settings = {"noise_std": 0.3, "num_steps": 4, "form": "total"}
-    matrix = fisher.closure_curve(small_network, stimulus=[0.5, -0.2], input_vector=patterns, **settings).total
+    matrix = closure(small_network, stimulus=[0.5, -0.2], input_vector=patterns, **settings).total
     assert matrix.shape == (4, 2, 2)
     np.testing.assert_allclose(matrix, np.swapaxes(matrix, 1, 2), rtol=1e-10)
     turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
-    turned = fisher.closure_curve(
+    turned = closure(
         small_network, stimulus=np.array([0.5, -0.2]) @ turn, input_vector=patterns @ turn, **settings
     ).total
     np.testing.assert_allclose(turned, np.einsum("ki,tkl,lj->tij", turn, matrix, turn), rtol=1e-8)
     moment = patterns @ [0.5, -0.2]
-    single = fisher.closure_curve(small_network, stimulus=1.0, input_vector=moment, **settings).total
+    single = closure(small_network, stimulus=1.0, input_vector=moment, **settings).total
     np.testing.assert_allclose(single, np.einsum("k,tkl,l->t", [0.5, -0.2], matrix, [0.5, -0.2]), rtol=1e-8)
 
 
 def test_populations_are_read_out_alone(small_network, two_populations):
     settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 3, "input_vector": np.ones(30)}
-    linear = fisher.closure_curve(small_network, gain_matrix=two_populations, **settings)
+    settings["populations"] = cn.population_sizes(two_populations, 30)
+    linear = closure(small_network, **settings)
     assert linear.by_population.shape == (3, 2)
     assert np.all(linear.by_population <= linear.total[:, None] * (1 + 1e-9))
-    independent = fisher.closure_curve(small_network, gain_matrix=two_populations, form="independent", **settings)
+    independent = closure(
+        small_network, populations=cn.population_sizes(two_populations, 30), form="independent", **settings
+    )
     np.testing.assert_allclose(independent.by_population.sum(axis=1), independent.total, rtol=1e-12)
 
 
@@ -157,15 +161,15 @@ def test_permuting_units_changes_nothing(small_network, key):
     order = np.asarray(jax.random.permutation(key, 30))
     settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 4}
     vector = np.linspace(0, 1, 30)
-    plain = fisher.closure_curve(small_network, input_vector=vector, **settings).total
-    permuted = fisher.closure_curve(small_network[order][:, order], input_vector=vector[order], **settings).total
+    plain = closure(small_network, input_vector=vector, **settings).total
+    permuted = closure(small_network[order][:, order], input_vector=vector[order], **settings).total
     np.testing.assert_allclose(permuted, plain, rtol=1e-9)
 
 
 def test_moments_and_the_optimal_read_out(small_network):
     network = networks.RateNetwork(small_network, np.ones(30), noise_std=0.3)
     moments = fisher.closure_moments(network, stimulus=0.5, num_steps=3)
-    curve = fisher.closure_curve(small_network, stimulus=0.5, noise_std=0.3, num_steps=3, input_vector=np.ones(30))
+    curve = closure(small_network, stimulus=0.5, noise_std=0.3, num_steps=3, input_vector=np.ones(30))
     slope, covariance = moments.mean_slope[2, 0], moments.covariance[2]
     weights = fisher.optimal_decoder(slope, covariance)
     np.testing.assert_allclose(weights @ slope, 1, rtol=1e-10)
@@ -176,10 +180,10 @@ def test_second_call_does_not_recompile(small_network):
     from fisherjax.fisher import _closure
 
     settings = {"num_steps": 3, "input_vector": np.ones(30)}
-    fisher.closure_curve(small_network, stimulus=0.1, noise_std=0.2, **settings)
-    size = _closure._closure_curve._cache_size()
-    fisher.closure_curve(2 * small_network, stimulus=0.4, noise_std=0.3, **settings)
-    assert _closure._closure_curve._cache_size() == size
+    closure(small_network, stimulus=0.1, noise_std=0.2, **settings)
+    size = _closure._closure_curve._cached._cache_size()
+    closure(2 * small_network, stimulus=0.4, noise_std=0.3, **settings)
+    assert _closure._closure_curve._cached._cache_size() == size
 
 
 DEFAULT_OPTIMUM = cn.toeplitz([2.6, 0.7, 0.6, 0.0, 1.0, 0.0, 0.0, 0.7, 3.1])
@@ -196,16 +200,14 @@ def test_a_closure_ends_where_what_it_leaves_out_matters(theta):
     weights, vector = optimum_network(0)
     settings = {"stimulus": theta, "noise_std": 0.1, "num_steps": 30, "input_vector": vector}
     with pytest.warns(RuntimeWarning, match=r"not finite from time [0-9]+ on: there the closure is beyond its limit"):
-        curve = fisher.closure_curve(weights.astype(float), **settings)
+        curve = closure(weights.astype(float), **settings)
     finite = np.isfinite(np.asarray(curve.total))
     last = int(finite.sum())
     assert 3 <= last < 20
     assert np.all(finite[:last])
     assert not np.any(finite[last:])
     assert np.all(np.asarray(curve.model_error)[:last] <= 0.1)
-    measured = fisher.simulated_curve(
-        weights, num_trials=9_000, key=jax.random.key(1), **{**settings, "num_steps": last}
-    )
+    measured = simulated(weights, num_trials=9_000, key=jax.random.key(1), **{**settings, "num_steps": last})
     distance = np.abs(np.asarray(curve.total)[:last] / np.asarray(measured.total) - 1)
     error = np.asarray(measured.standard_error) / np.asarray(measured.total)
     assert np.all(distance < 0.02 + 3 * np.asarray(curve.model_error)[:last] + 3 * error)
@@ -215,7 +217,7 @@ def test_gradients_of_steps_before_the_end_are_finite():
     weights, vector = optimum_network(0)
 
     def early(weights, num_steps):
-        curve = fisher.closure_curve(
+        curve = closure(
             weights, stimulus=1.0, noise_std=0.1, num_steps=num_steps, input_vector=vector, third_cumulants=False
         )
         return jnp.log(curve.total[2])
@@ -225,7 +227,7 @@ def test_gradients_of_steps_before_the_end_are_finite():
 
 
 def test_a_linear_network_leaves_nothing_out(small_network):
-    curve = fisher.closure_curve(
+    curve = closure(
         small_network, stimulus=1.0, noise_std=0.3, num_steps=6, input_vector=np.ones(30), nonlinearity="identity"
     )
     assert np.all(np.asarray(curve.model_error) == 0)
@@ -252,17 +254,15 @@ def test_observation_noise_in_closure_and_simulation(small_network):
     """Without process noise too, where it is all there is."""
     settings = {"stimulus": 0.5, "num_steps": 3, "input_vector": np.ones(30), "observation_noise_std": 0.4}
     for noise_std in (0.2, 0.0):
-        predicted = fisher.closure_curve(small_network, noise_std=noise_std, **settings)
-        measured = fisher.simulated_curve(
-            small_network, noise_std=noise_std, num_trials=3000, key=jax.random.key(2), **settings
-        )
+        predicted = closure(small_network, noise_std=noise_std, **settings)
+        measured = simulated(small_network, noise_std=noise_std, num_trials=3000, key=jax.random.key(2), **settings)
         distance = np.abs(np.asarray(measured.total - predicted.total))
         assert np.all(distance < 3 * np.asarray(measured.standard_error) + 0.01 * np.asarray(predicted.total))
 
 
 def test_overflow_is_reported(small_network):
     with pytest.warns(RuntimeWarning, match="not finite from time"):
-        fisher.closure_curve(
+        closure(
             1e60 * small_network,
             stimulus=0.1,
             noise_std=0.2,
@@ -275,12 +275,12 @@ def test_overflow_is_reported(small_network):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"noise_std": 0.0}, "noise_std is 0"),
+        ({"noise_std": 0.0}, "network has noise_std 0"),
         ({"form": "diagonal"}, "form must be one of"),
         ({"num_steps": 0}, "num_steps must be at least 1"),
         ({"input_vector": np.ones(3)}, "input_vector must have shape"),
         ({"third_cumulants": "no"}, "third_cumulants must be True or False"),
-        ({"gain_matrix": np.eye(2)}, "gain_matrix must be a GainMatrix"),
+        ({"populations": (3, 4)}, "populations must add up to the 30 units, got 7"),
         ({"noise_std": np.nan}, "noise_std must be finite"),
         ({"stimulus": [0.1, 0.2]}, "stimulus must have shape"),
         ({"mehler_order": 0}, "mehler_order must be at least 1"),
@@ -289,4 +289,4 @@ def test_overflow_is_reported(small_network):
 def test_bad_input(small_network, change, message, as_user):
     settings = {"stimulus": 0.1, "noise_std": 0.2, "num_steps": 2, "input_vector": np.ones(30), **change}
     with pytest.raises((ValueError, TypeError), match=message):
-        fisher.closure_curve(small_network, **settings)
+        closure(small_network, **settings)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from fisherjax import fisher
+from fisherjax import fisher, networks
 from fisherjax.networks import Architecture, ConvolutionalRNN, in_precision
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=3, image_steps=6, alpha=(0.3, 0.4, 0.3, 0.5))
@@ -27,10 +27,18 @@ def grating(angle):
     return jnp.cos(2 * (axis[:, None] * jnp.cos(angle) + axis[None, :] * jnp.sin(angle)))[..., None]
 
 
+def asked(network, image_of=grating, area=-1, **settings):
+    shown = networks.shown(network, image_of)
+    usual = {"stimulus": 0.4, "num_steps": shown.num_steps, "protocol": shown}
+    return {**usual, "read": networks.channel_means(network, area), **settings}
+
+
 def test_information_is_that_of_the_dense_recursion(network):
-    """Σ ← J Σ Jᵀ + Q and μ' ← J μ' + ∂F/∂s, all written down."""
-    found = fisher.convolutional_information(network, grating, 0.4, at=(2, 5, 9), area=2)
-    flat, unravel = ravel_pytree(network.initial_state())
+    """Σ ← J Σ Jᵀ + Q and μ' ← J μ' + ∂F/∂s, all written down; backwards from the means and forwards of the state."""
+    settings = asked(network, area=2, at=(2, 5, 9))
+    found = fisher.linearized_curve(network, **settings)
+    forward = fisher.linearized_curve(network, **settings, form="total")  # which needs the covariance of the state
+    flat, unravel = ravel_pytree(network.silence())
     size = len(flat)
     noise = np.concatenate(
         [np.full(np.prod(shape), 2 * alpha * 1e-4) for shape, alpha in zip(PLAN.area_shapes, PLAN.alpha, strict=True)]
@@ -38,7 +46,7 @@ def test_information_is_that_of_the_dense_recursion(network):
 
     def step(values, angle, on):
         drive = network.drive(grating(angle)) if on else None
-        return ravel_pytree(network.step(unravel(values), drive))[0]
+        return ravel_pytree(network.advance(unravel(values), drive))[0]
 
     jitted = jax.jit(step, static_argnums=2)
     jacobians = jax.jit(jax.jacfwd(step, (0, 1)), static_argnums=2)
@@ -56,40 +64,50 @@ def test_information_is_that_of_the_dense_recursion(network):
         if count in {2, 5, 9}:
             place = [2, 5, 9].index(count)
             expected = means @ covariance @ means.T
-            np.testing.assert_allclose(found.covariance[place], expected, rtol=1e-9, atol=1e-18)
-            np.testing.assert_allclose(found.slope[place], means @ slope, rtol=1e-9, atol=1e-14)
             information = (means @ slope) @ np.linalg.solve(expected, means @ slope)
-            np.testing.assert_allclose(found.information[place], information, rtol=1e-8, atol=1e-12)
-    assert found.information[0] == 0  # before the image, or before it has come so far
-    assert found.information[2] > found.information[1] > 0
+            np.testing.assert_allclose(found.total[place], information, rtol=1e-8, atol=1e-12)
+            assert float(forward.total[place]) >= float(found.total[place]) * (1 - 1e-9)
+    assert found.times.tolist() == [2, 5, 9]
+    assert found.total[0] == 0  # before the image, or before it has come so far
+    assert found.total[2] > found.total[1] > 0
 
 
 def test_simulation_agrees(network, key):
-    theory = fisher.convolutional_information(network, grating, 0.4, at=(9,))
-    response = fisher.channel_means(network, grating, step=9)
-    measured = fisher.estimate(response, 0.4, key=key, num_trials=3000)
-    assert abs(float(measured.value) - theory.information[0]) < 4 * float(measured.standard_error)
-    assert float(measured.standard_error) < 0.1 * theory.information[0]
+    settings = asked(network, at=(5, 9))
+    theory = fisher.linearized_curve(network, **settings)
+    measured = fisher.simulated_curve(network, **settings, key=key, num_trials=2000)
+    assert np.all(np.abs(measured.total - theory.total) < 4 * measured.standard_error)
+    assert np.all(measured.standard_error < 0.1 * theory.total)
 
 
-def test_simulation_at_many_times_agrees_with_one_at_a_time(network, key):
-    """The same noise, the same derivatives: each time is what `estimate` gives alone."""
-    measured = fisher.simulated_convolutional_information(network, grating, 0.4, at=(5, 9), key=key, num_trials=300)
-    for step, found in zip((5, 9), measured, strict=True):
-        response = fisher.channel_means(network, grating, step=step)
-        alone = fisher.estimate(response, 0.4, key=key, num_trials=300, error="influence", check=False)
-        np.testing.assert_allclose(found.value, alone.value, rtol=1e-9)
-        np.testing.assert_allclose(found.standard_error, alone.standard_error, rtol=1e-9)
-    quiet = network.replaced(noise_std=0.0)
-    with pytest.raises(ValueError, match="without noise"):
-        fisher.simulated_convolutional_information(quiet, grating, 0.4, at=(5,), key=key, num_trials=30)
+def test_a_curve_at_some_times_is_that_of_all_of_them(network, key):
+    settings = asked(network)
+    settings["key"], settings["num_trials"] = key, 40
+    everywhere = fisher.simulated_curve(network, **settings)
+    somewhere = fisher.simulated_curve(network, **settings, at=(5, 9))
+    np.testing.assert_allclose(somewhere.total, everywhere.total[jnp.array([4, 8])], rtol=1e-9)
+    with pytest.raises(ValueError, match="network has noise_std 0"):
+        fisher.simulated_curve(network.replaced(noise_std=0.0), **settings)
 
 
 def test_observation_noise_adds_to_the_covariance(network):
-    bare = fisher.convolutional_information(network, grating, 0.4, at=(9,))
-    noisy = fisher.convolutional_information(network, grating, 0.4, at=(9,), observation_noise_std=0.2)
-    np.testing.assert_allclose(noisy.covariance[0] - bare.covariance[0], 0.04 * np.eye(3), atol=1e-15)
-    assert 0 < noisy.information[0] < bare.information[0]
+    """Means of three channels, one at a time: I = μ'²/S, so that 1/I grows by σ_obs²/μ'²."""
+    settings = asked(network, at=(9,), form="independent")
+    noisy = eqx.tree_at(lambda n: n.observation_noise_std, network, jnp.asarray(0.2))
+    loud = eqx.tree_at(lambda n: n.observation_noise_std, network, jnp.asarray(0.2 * 2**0.5))
+    inverse = []
+    for each in (network, noisy, loud):
+        one = {**settings, "read": FirstChannel(networks.channel_means(network))}
+        inverse.append(1 / float(fisher.linearized_curve(each, **one).total[0]))
+    assert inverse[1] > inverse[0] > 0
+    np.testing.assert_allclose(inverse[2] - inverse[1], inverse[1] - inverse[0], rtol=1e-9)
+
+
+class FirstChannel(eqx.Module):
+    means: networks.ChannelMeans
+
+    def __call__(self, state):
+        return self.means(state)[..., :1]
 
 
 def test_eigendistortions_are_singular_vectors(key):
@@ -110,19 +128,23 @@ def test_eigendistortions_are_singular_vectors(key):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"at": (9,), "noise": 0.0}, "without noise the information is infinite"),
+        ({"at": (9,), "noise": 0.0}, "network has noise_std 0"),
         ({"at": (10,)}, "at must rise within 1…9"),
         ({"at": (3, 2)}, "at must rise within 1…9"),
-        ({"at": (3,), "area": 4}, "area must be within 0…3, got 4"),
+        ({"at": (3,), "num_steps": 4}, r"protocol must return inputs of shape \(4, 4, 4, 1\), one for each step, got"),
+        ({"read": lambda state: state[0]}, r"read must return a vector \(O,\), got shape \(\)"),
+        ({"read": "outputs"}, "read must be 'state' or 'output'.*did you mean 'output'"),
+        ({"protocol": "puls"}, "protocol must be 'pulse', 'sustained' or a function.*did you mean 'pulse'"),
+        ({"protocol": "sustained"}, r"stimulus must have shape \(4, 4, 1\) to be the input of this ConvolutionalRNN"),
     ],
 )
 def test_wrong_arguments(as_user, network, options, message):
     options = dict(options)
     quiet = eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(options.pop("noise", 0.1)))
     with pytest.raises(ValueError, match=message):
-        fisher.convolutional_information(quiet, grating, 0.4, **options)
-    with pytest.raises(ValueError, match="step must be within the response, got 10"):
-        fisher.channel_means(network, grating, step=10)
+        fisher.linearized_curve(quiet, **{**asked(network), **options})
+    with pytest.raises(ValueError, match="area must be at most 3, got 4"):
+        networks.channel_means(network, 4)
 
 
 def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path):
@@ -142,45 +164,58 @@ def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path)
 @pytest.mark.parametrize(
     ("image_of", "error", "message"),
     [
-        (lambda s: jnp.where(s > 0.4, 1.0, 0.0) * grating(0.3), ValueError, "image_of jumps near 0.4"),
+        (lambda s: jnp.where(s > 0.4, 1.0, 0.0) * grating(0.3), ValueError, "protocol jumps near 0.4"),
         (lambda s: jnp.round(10 * s) / 10 * grating(0.3), None, ""),  # flat here
         (lambda s: jnp.sin(1e3 * s) * grating(0.3), None, ""),  # fast, and smooth
-        (lambda s: jnp.nan * s * grating(0.3), ValueError, r"image_of\(value\) must be finite"),
-        (lambda s: grating(s)[:3], ValueError, r"image_of must return an image of shape \(4, 4, 1\), got \(3, 4, 1\)"),
-        (lambda s: jnp.ones((4, 4, 1), int), TypeError, "image_of must return floats"),
-        (lambda s: np.sin(s) * grating(0.3), TypeError, "image_of cannot be traced by JAX.*use jax.numpy"),
-        (lambda s: grating(s, 2), TypeError, "image_of, called with shape.*raised TypeError"),
+        (lambda s: jnp.nan * s * grating(0.3), ValueError, r"protocol\(stimulus\) must be finite"),
+        (
+            lambda s: grating(s)[:3],
+            ValueError,
+            r"protocol must return inputs .*got \(9, 3, 4, 1\)",
+        ),
+        (lambda s: jnp.ones((4, 4, 1), int), TypeError, "protocol must return floats"),
+        (lambda s: np.sin(s) * grating(0.3), TypeError, "protocol cannot be traced by JAX.*use jax.numpy"),
+        (lambda s: grating(s, 2), TypeError, "protocol, called with shape.*raised TypeError"),
         (3, TypeError, "image_of must be a function"),
     ],
     ids=["jump", "flat", "fast", "nan", "size", "integers", "numpy", "arguments", "number"],
 )
 def test_images_that_have_no_derivative_are_refused(as_user, network, image_of, error, message):
-    from fisherjax.fisher._image_of import check_image_of
+    from fisherjax.fisher._smooth_protocol import check_entry
 
     if error is None:
-        assert float(check_image_of(network, image_of, 0.4)) == pytest.approx(0.4)
+        shown = networks.shown(network, image_of)
+        assert float(check_entry(network, shown, 0.4, shown.num_steps)) == pytest.approx(0.4)
         return
     with pytest.raises(error, match=message):
-        fisher.convolutional_information(network, image_of, 0.4, at=(5,))
+        fisher.linearized_curve(network, **asked(network, image_of))
 
 
 def test_noise_too_small_for_float32_squares_keeps_its_information(network):
-    """I is proportional to 1/σ², also where σ² is no number of float32: the covariance is put together in float64."""
-    small = [in_precision(each, jnp.float32) for each in (network, network.replaced(noise_std=1e-25))]
+    """I is proportional to 1/σ², also where σ⁴ is no number of float32: covariances are told in units of the noise."""
+    small = [in_precision(each, jnp.float32) for each in (network, network.replaced(noise_std=1e-15))]
+    settings = asked(network, image_of=fine_grating, at=(9,))
+    for form in ("linear", "total"):  # backwards, and forwards
+        usual, tiny = (fisher.linearized_curve(each, **settings, form=form).total[0] for each in small)
+        np.testing.assert_allclose(float(tiny) * 1e-30, float(usual) * 1e-4, rtol=1e-3)
 
-    def image_of(angle):
-        return jnp.cos(2 * jnp.linspace(-1.5, 1.5, 16, dtype=jnp.float32) + angle).reshape(4, 4, 1)
 
-    usual, tiny = (fisher.convolutional_information(each, image_of, 0.4, at=(9,)).information[0] for each in small)
-    np.testing.assert_allclose(tiny * 1e-50, usual * 1e-4, rtol=1e-5)
+def fine_grating(angle):
+    return jnp.cos(2 * jnp.linspace(-1.5, 1.5, 16, dtype=jnp.float32) + angle).reshape(4, 4, 1)
 
 
 def test_a_singular_covariance_has_no_information(network):
-    from fisherjax.fisher._convolutional import _information
+    """The same mean twice: its covariance has no inverse, and a number would be rounding."""
+    with pytest.warns(RuntimeWarning, match="singular to rounding"):
+        curve = fisher.linearized_curve(network, **asked(network, at=(9,), read=Twice(networks.channel_means(network))))
+    assert np.isnan(curve.total[0])
 
-    assert np.isnan(_information(np.ones(2), np.ones((2, 2))))
-    assert np.isnan(_information(np.ones(2), np.diag([1.0, 0.0])))
-    np.testing.assert_allclose(_information(np.array([1.0, 2.0]), np.diag([1e-30, 1e30])), 1e30)
+
+class Twice(eqx.Module):
+    means: networks.ChannelMeans
+
+    def __call__(self, state):
+        return jnp.repeat(self.means(state)[..., :1], 2, axis=-1)
 
 
 def test_least_noticeable_distortion_is_measured_and_not_a_difference(key):

@@ -78,7 +78,7 @@ def test_a_whole_trajectory_agrees_with_the_closure(key):
         return simulate.trajectories(network, stimulus=theta, num_steps=3, num_trials=1, key=key)[-1, 0]
 
     found = fisher.estimate(respond, 0.5, key=key, num_trials=3000)
-    closure = fisher.closure_curve(weights, stimulus=0.5, noise_std=0.3, num_steps=3, input_vector=np.ones(20))
+    closure = fisher.closure_curve(network, stimulus=0.5, num_steps=3)
     assert abs(float(found.value - closure.total[-1])) < 3.5 * float(found.standard_error) + 0.02 * float(found.value)
 
 

@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fisherjax import fisher
+from fisherjax import fisher, networks
 
 EQUICORRELATED = (np.arange(1.0, 11.0), 4 * (0.8 * np.eye(10) + 0.2))
 
@@ -197,10 +197,26 @@ def test_laws_of_linear_information(seed):
 def test_a_linear_network_only_loses_information(seed):
     """Data processing: without new input, the linear form cannot grow in time."""
     weights = 1.2 * jax.random.normal(jax.random.key(seed), (6, 6)) / np.sqrt(6)
-    curve = fisher.closure_curve(
-        weights, stimulus=1.0, noise_std=0.5, num_steps=5, input_vector=np.ones(6), nonlinearity="identity"
-    )
+    network = networks.RateNetwork(weights, np.ones(6), noise_std=0.5, nonlinearity="identity")
+    curve = fisher.closure_curve(network, stimulus=1.0, num_steps=5)
     assert np.all(np.diff(curve.total) <= 1e-9 * np.asarray(curve.total[:-1]))
+
+
+def test_what_correlations_add_has_an_error_of_its_own(key):
+    """direct − shuffled of the same trials, against the closed form over 40 data sets, and their actual spread."""
+    slope, covariance = population(4)
+    minus, plus = (
+        mean * slope + jax.random.normal(k, (40, 120, 4)) @ jnp.linalg.cholesky(covariance).T
+        for mean, k in zip((-0.1, 0.1), jax.random.split(key), strict=True)
+    )
+    found = [fisher.jackknife(a, b, 0.2, estimator="direct - shuffled") for a, b in zip(minus, plus, strict=True)]
+    values, errors = (np.array([float(getattr(one, name)) for one in found]) for name in ("value", "standard_error"))
+    true = slope @ np.linalg.solve(covariance, slope) - np.sum(np.asarray(slope) ** 2 / np.diag(covariance))
+    assert abs(values.mean() - float(true)) < 3.5 * values.std(ddof=1) / np.sqrt(40)
+    assert 0.6 < np.sqrt(np.mean(errors**2)) / values.std(ddof=1) < 1.6
+    parts = [fisher.jackknife(minus[0], plus[0], 0.2, estimator=name).value for name in ("direct", "shuffled")]
+    np.testing.assert_allclose(found[0].value, parts[0] - parts[1], rtol=1e-9)
+    assert found[0].interval_of == "what noise correlations add to linear Fisher information"
 
 
 def test_resampling_errors_are_right(key):
@@ -439,7 +455,7 @@ def test_a_unit_that_spikes_once_costs_itself_and_no_error_bar(key):
 
 
 def test_offset_and_unit_of_measurement_do_not_matter():
-    """Double data about 10⁷, or in units of 10⁻³⁰, in single precision: centred and scaled before they are cut."""
+    """Double data about 10⁷, or in units of 10⁻³⁰, in single precision: centered and scaled before they are cut."""
     rng = np.random.default_rng(1)
     minus, plus = rng.normal(size=(2, 200, 4)) + np.array([0, 0.3])[:, None, None]
     slopes = rng.normal(size=(200, 4)) + 1

@@ -124,10 +124,10 @@ def test_natural_patches_are_deterministic_and_real(key):
     assert float(patches.min()) >= 0
     assert float(patches.max()) <= 1
     assert float(patches.std()) > 0.05
-    # neighbouring pixels of photographs are alike
+    # neighboring pixels of photographs are alike
     flat = np.asarray(patches)
-    neighbours = np.corrcoef(flat[:, :, :-1].ravel(), flat[:, :, 1:].ravel())[0, 1]
-    assert neighbours > 0.8
+    neighbors = np.corrcoef(flat[:, :, :-1].ravel(), flat[:, :, 1:].ravel())[0, 1]
+    assert neighbors > 0.8
     assert datasets.natural_patches(2, key=key, color=True).shape == (2, 16, 16, 3)
 
 
@@ -254,16 +254,16 @@ def test_a_random_network_keeps_sparse_differences_in_its_linear_regime(key):
     assert 0.85 < found.smallest < found.largest < 1.15
 
 
-def test_neighbours_and_classes():
+def test_neighbors_and_classes():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 20)
     points = rng.normal(size=(60, 5)) + 20 * np.eye(3, 5)[labels]
     distances = pair(points)
-    np.testing.assert_allclose(geometry.neighbours_kept(distances, np.stack([distances, distances**2]), 10), 1)
+    np.testing.assert_allclose(geometry.neighbors_kept(distances, np.stack([distances, distances**2]), 10), 1)
     shuffled = pair(rng.permutation(points))
-    assert geometry.neighbours_kept(distances, shuffled, 10) == pytest.approx(10 / 59, abs=0.06)
-    assert geometry.class_neighbours(distances, labels, 10) == 1
-    assert geometry.class_neighbours(distances, rng.permutation(labels), 10) == pytest.approx(19 / 59, abs=0.06)
+    assert geometry.neighbors_kept(distances, shuffled, 10) == pytest.approx(10 / 59, abs=0.06)
+    assert geometry.class_neighbors(distances, labels, 10) == 1
+    assert geometry.class_neighbors(distances, rng.permutation(labels), 10) == pytest.approx(19 / 59, abs=0.06)
 
 
 def test_linear_probe_learns_what_is_linear_and_nothing_from_noise():
@@ -312,12 +312,12 @@ def test_comparison_summaries_are_those_of_its_distances(two_populations, patter
         diagram = geometry.shepard(found.original, found.simulated[place])
         assert found.measured.pearson[time - 1] == pytest.approx(diagram.pearson, abs=1e-6)
         assert found.measured.stress[time - 1] == pytest.approx(diagram.stress, abs=1e-6)
-        kept = geometry.neighbours_kept(found.original, found.simulated[place], 10)
-        assert found.measured.neighbours[time - 1] == pytest.approx(float(kept))
+        kept = geometry.neighbors_kept(found.original, found.simulated[place], 10)
+        assert found.measured.neighbors[time - 1] == pytest.approx(float(kept))
         exact = geometry.predicted_distances(two_populations, patterns, noise_std=0.2, num_steps=6, num_trials=4)
         np.testing.assert_allclose(found.predicted[place], exact[time - 1], rtol=1e-6, atol=1e-6)
     assert np.all(found.measured.pearson_interval[:, 0] <= found.measured.pearson_interval[:, 1])
-    assert found.measured.probe_accuracy.shape == found.measured.class_neighbours.shape == (6,)
+    assert found.measured.probe_accuracy.shape == found.measured.class_neighbors.shape == (6,)
     again = geometry.compare_geometry(
         two_populations, patterns, noise_std=0.2, num_steps=6, num_draws=1, num_trials=4, key=key, num_resamples=0
     )
@@ -346,8 +346,8 @@ BAD = [
     (lambda: geometry.distance_correlation(1 - np.eye(4), np.zeros((2, 4, 4))), "original must vary"),
     (lambda: geometry.near_isometry(np.zeros((3, 3)), np.zeros((3, 3))), "no pair of different stimuli"),
     (lambda: geometry.near_isometry(1 - np.eye(3), 1 - np.eye(4)), "latent must have shape"),
-    (lambda: geometry.neighbours_kept(1 - np.eye(3), 1 - np.eye(3), 3), "must be below the 3 stimuli"),
-    (lambda: geometry.class_neighbours(1 - np.eye(3), np.ones(4), 1), "labels"),
+    (lambda: geometry.neighbors_kept(1 - np.eye(3), 1 - np.eye(3), 3), "must be below the 3 stimuli"),
+    (lambda: geometry.class_neighbors(1 - np.eye(3), np.ones(4), 1), "labels"),
     (lambda: geometry.linear_probe(np.ones((4, 2)), np.arange(4)), "5 folds need 10 stimuli"),
     (lambda: geometry.sparse_pairs(np.eye(3), 4, key=KEY), "only 3 coordinates are driven"),
     (lambda: geometry.initial_patterns(np.eye(4), ONE, 10, key=KEY, projection="crop"), "needs images"),

@@ -120,16 +120,16 @@ def test_gradient_of_distances_is_that_of_differences():
         assert float(slope[place]) == pytest.approx(float(moved[0] - moved[1]) / (2 * step), rel=1e-6)
 
 
-def test_neighbours_at_equal_distance_count_in_part():
+def test_neighbors_at_equal_distance_count_in_part():
     """All at distance 1: nobody is nearer, whatever the order of the stimuli."""
     equal, labels = 1.0 - np.eye(10), np.repeat([0, 1], 5)
-    assert geometry.class_neighbours(equal, labels, 3) == pytest.approx(4 / 9)
-    assert geometry.neighbours_kept(equal, equal, 3) == pytest.approx(1)
-    assert geometry.neighbours_kept(random_distances(10), equal, 3) == pytest.approx(3 / 9)
+    assert geometry.class_neighbors(equal, labels, 3) == pytest.approx(4 / 9)
+    assert geometry.neighbors_kept(equal, equal, 3) == pytest.approx(1)
+    assert geometry.neighbors_kept(random_distances(10), equal, 3) == pytest.approx(3 / 9)
     line = np.abs(np.subtract.outer(np.arange(10), np.arange(10)))
     order = np.random.default_rng(0).permutation(10)
     for k in (1, 3):
-        straight, mixed = (geometry.class_neighbours(line[p][:, p], labels[p], k) for p in (np.arange(10), order))
+        straight, mixed = (geometry.class_neighbors(line[p][:, p], labels[p], k) for p in (np.arange(10), order))
         assert straight == pytest.approx(mixed)
 
 
@@ -152,9 +152,9 @@ def with_entry(place, value):
 def test_what_is_no_distance_is_refused(wrong, message, as_user):
     right = random_distances()
     calls = [
-        lambda d: geometry.neighbours_kept(right, d, 2),
-        lambda d: geometry.neighbours_kept(d, right, 2),
-        lambda d: geometry.class_neighbours(d, np.arange(6) % 2, 2),
+        lambda d: geometry.neighbors_kept(right, d, 2),
+        lambda d: geometry.neighbors_kept(d, right, 2),
+        lambda d: geometry.class_neighbors(d, np.arange(6) % 2, 2),
         lambda d: geometry.near_isometry(right, d),
         lambda d: geometry.shepard(d, right),
         lambda d: geometry.distance_correlation(right, d[None]),

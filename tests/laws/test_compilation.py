@@ -20,6 +20,7 @@ def test_every_public_function_is_here_or_left_out_by_name():
 
 
 @pytest.mark.filterwarnings("ignore:the Gaussian total is exact")
+@pytest.mark.filterwarnings("ignore:saturation was not seen")
 @pytest.mark.parametrize("name", ENTRIES)
 def test_second_call_compiles_nothing(name):
     entry, compiled = ENTRIES[name], []

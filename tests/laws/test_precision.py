@@ -29,11 +29,16 @@ def gain(x):
     return cn.GainMatrix(jnp.array([[0.7, 0.3], [0.4, 0.5]]) * x, np.array([0.5, 0.5]))
 
 
+def rate(weights):
+    return networks.RateNetwork(weights, np.ones(N), noise_std=0.3)
+
+
 PULSE = {"stimulus": 0.4, "noise_std": 0.3, "num_steps": 3}
 CASES = {
     "meanfield_curve": lambda x: fisher.meanfield_curve(gain(x[0, 0]), **PULSE).total,
     "operator": lambda x: meanfield.diffusion_operator(gain(x[0, 0]), noise_std=0.3).matrix,
-    "closure_curve": lambda x: fisher.closure_curve(x, input_vector=np.ones(N), **PULSE).total,
+    "closure_curve": lambda x: fisher.closure_curve(rate(x), stimulus=0.4, num_steps=3).total,
+    "linearized_curve": lambda x: fisher.linearized_curve(rate(x), stimulus=0.4, num_steps=3).total,
     "memory_matrix": lambda x: fisher.memory_matrix(x, np.ones(N), noise_std=0.3, num_steps=3),
     "total_memory": lambda x: fisher.total_memory(x, np.ones(N), noise_std=0.3),
     "pathwise": lambda x: fisher.pathwise(jnp.tile(x, (4, 1)), jnp.tile(2 * x + 1, (4, 1))).value,

@@ -38,6 +38,18 @@ def test_a_checkpoint_of_torch():
     np.testing.assert_allclose(found, expected, atol=3e-7)
 
 
+def test_a_learned_slope_is_the_leak(tmp_path):
+    """Files from between the stages of training have the slope of an nn.PReLU."""
+    weights = read_weights(TORCH)
+    np.savez(tmp_path / "annealing.npz", **weights, **{"module.prelu.weight": np.array([0.35], np.float32)})
+    network = load_cordsnet(tmp_path / "annealing.npz")
+    assert float(network.leak) == pytest.approx(0.35)
+    assert float(load_cordsnet(TORCH).leak) == 0
+    np.savez(tmp_path / "many.npz", **weights, **{"module.prelu.weight": np.ones(2)})
+    with pytest.raises(ValueError, match=r"prelu.weight must be one slope for all units, got shape \(2,\)"):
+        load_cordsnet(tmp_path / "many.npz")
+
+
 @pytest.mark.parametrize("suffix", ["pt", "pth", "npz", "safetensors"])
 def test_names_and_numbers_round_trip(key, tmp_path, suffix):
     network = ConvolutionalRNN(PLAN, key=key)
@@ -146,7 +158,7 @@ def test_other_formats_that_are_broken(key, tmp_path):
         (Architecture((8, 8, 1), 3, (2, 2, 3, 3, 3, 3), feedback=True), "lacks area_conv.4.* and .* more"),
         (Architecture((8, 8, 1), 3, (2, 2, 3, 3)), "has feedback_area.0.*and 2 more"),
     ],
-    ids=["classes", "colours", "image", "shallow", "deep", "feedback"],
+    ids=["classes", "colors", "image", "shallow", "deep", "feedback"],
 )  # fmt: skip
 def test_checkpoints_of_another_network(key, tmp_path, plan, message):
     path = save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz")
@@ -228,7 +240,7 @@ def test_half_precision_goes_through_every_format(key, tmp_path):
     network = networks.in_precision(ConvolutionalRNN(Architecture((4, 4, 1), 2, (2, 2)), key=key), jnp.bfloat16)
     for suffix in ("pt", "npz", "safetensors"):
         weights = read_weights(save_cordsnet(network, tmp_path / f"w.{suffix}"))
-        np.testing.assert_array_equal(weights["out_fc.bias"].astype(float), np.asarray(network.readout.bias, float))
+        np.testing.assert_array_equal(weights["out_fc.bias"].astype(float), np.asarray(network.output.bias, float))
 
 
 def test_weights_whose_shapes_no_network_has(key, tmp_path):

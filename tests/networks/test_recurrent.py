@@ -1,4 +1,4 @@
-"""Trainable networks: their equations, gradients, constraints by construction, initialisers."""
+"""Trainable networks: their equations, gradients, constraints by construction, initializers."""
 
 import equinox as eqx
 import jax
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fisherjax import connectivity, fisher, networks, simulate
+from fisherjax import connectivity, fisher, networks
 from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, dale, initializers, low_rank, mask, no_autapses
 
 KINDS = (RNN, ContinuousRNN, GRU, LSTM)
@@ -14,13 +14,13 @@ KINDS = (RNN, ContinuousRNN, GRU, LSTM)
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_one_step_function_is_the_whole_network(kind, key):
-    """Stepping by hand with `network(state, input)` gives what `run` gives, in any batch shape."""
+    """Stepping by hand with `network.step(state, input)` gives what `run` gives, in any batch shape."""
     network = kind(2, 7, 3, key=key)
     inputs = jax.random.normal(key, (6, 4, 2))
     states, outputs = networks.run(network, inputs)
-    state = jnp.broadcast_to(network.initial_state, (4, network.state_size))
+    state = jnp.broadcast_to(network.resting_state, (4, network.state_size))
     for time in range(6):
-        state = network(state, inputs[time])
+        state = network.step(state, inputs[time])
         np.testing.assert_allclose(state, states[time], rtol=1e-12, atol=1e-14)
         np.testing.assert_allclose(network.readout(state), outputs[time], rtol=1e-12, atol=1e-14)
     alone, _ = networks.run(network, inputs[:, 2])
@@ -48,7 +48,7 @@ def test_rnn_equation(key):
     network = eqx.tree_at(lambda n: n.recurrent_bias, network, jnp.array([0.1, 0.2, -0.3, 0.0]))
     weights, drive = np.asarray(network.recurrent_weights), np.asarray(network.input_weights) @ np.asarray(inputs)
     expected = np.tanh(weights @ np.asarray(state) + drive + np.asarray(network.recurrent_bias))
-    np.testing.assert_allclose(network(state, inputs), expected, rtol=1e-13)
+    np.testing.assert_allclose(network.step(state, inputs), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("activation", ["outside", "inside"])
@@ -61,7 +61,7 @@ def test_continuous_equation_and_its_limit(activation, key):
     state, weights = jnp.array([0.5, -0.2, 0.9]), np.asarray(network.recurrent_weights)
     x = np.asarray(state)
     target = np.tanh(weights @ x) if activation == "outside" else weights @ np.tanh(x)
-    np.testing.assert_allclose(network(state), x + 5 / constants * (target - x), rtol=1e-12)
+    np.testing.assert_allclose(network.step(state), x + 5 / constants * (target - x), rtol=1e-12)
     rates = x if activation == "outside" else np.tanh(x)
     np.testing.assert_allclose(network.rates(state), rates, rtol=1e-13)
 
@@ -118,7 +118,7 @@ def test_gru_is_that_of_torch_and_equinox(key):
     x, h = np.asarray(inputs), np.asarray(hidden)
     r, z = sigmoid(w_r @ x + b_r + u_r @ h), sigmoid(w_z @ x + b_z + u_z @ h)
     n = np.tanh(w_n @ x + b_in + r * (u_n @ h + b_hn))
-    np.testing.assert_allclose(network(hidden, inputs), (1 - z) * n + z * h, rtol=1e-12)
+    np.testing.assert_allclose(network.step(hidden, inputs), (1 - z) * n + z * h, rtol=1e-12)
     outside = np.tanh(w_n @ x + b_in + b_hn + r * (u_n @ h))
     assert np.abs((1 - z) * (n - outside)).max() > 0.02, "the bias inside the product does not show"
     cell = eqx.nn.GRUCell(2, 5, key=key)
@@ -126,7 +126,7 @@ def test_gru_is_that_of_torch_and_equinox(key):
     values = (network.recurrent_weights, network.input_weights, network.recurrent_bias, network.candidate_bias)
     for field, value in zip(fields, values, strict=True):
         cell = eqx.tree_at(field, cell, value)
-    np.testing.assert_allclose(network(hidden, inputs), cell(inputs, hidden), rtol=1e-12)
+    np.testing.assert_allclose(network.step(hidden, inputs), cell(inputs, hidden), rtol=1e-12)
 
 
 def test_biases_of_a_gru_are_chosen_by_name(key):
@@ -150,7 +150,7 @@ def test_lstm_is_that_of_torch_and_equinox(key):
     gates = np.asarray(memory.recurrent_weights @ hidden + memory.input_weights @ inputs + memory.recurrent_bias)
     i, f, g, o = np.split(gates, 4)
     c = sigmoid(f) * np.asarray(cell_state) + sigmoid(i) * np.tanh(g)
-    state = memory(jnp.concatenate([hidden, cell_state]), inputs)
+    state = memory.step(jnp.concatenate([hidden, cell_state]), inputs)
     np.testing.assert_allclose(state, np.concatenate([sigmoid(o) * np.tanh(c), c]), rtol=1e-12)
     cell = eqx.nn.LSTMCell(2, 5, key=key)
     fields = (lambda c: c.weight_hh, lambda c: c.weight_ih, lambda c: c.bias)
@@ -192,24 +192,18 @@ def test_trials_first(key):
 
 
 @pytest.mark.parametrize("activation", ["outside", "inside"])
-def test_the_current_of_an_rnn_is_a_rate_network(activation, key):
-    """Both activations have the same current, so that Fisher theory applies: exact conjugacy, step by step."""
+def test_the_current_of_an_rnn_is_a_rate_network(activation, key, as_user):
+    """Both activations have the same current, so that the closure applies: exact conjugacy, step by step."""
     network = RNN(2, 6, 1, key=key, activation=activation, noise_std=0.2)
-    steady = np.array([0.3, 0.0])
-    rate = networks.as_rate_network(network, steady, channel=1)
-    np.testing.assert_allclose(rate.input_vector, network.input_weights[:, 1])
-    current = jax.random.normal(key, (6,))
+    inputs, noise = jnp.array([0.3, -0.1]), jax.random.normal(key, (6,))
+    rate = networks.current_network(network)
+    current = jax.random.normal(jax.random.fold_in(key, 1), (6,))
     state = jnp.tanh(current) if activation == "outside" else current
-    stepped = network(state, jnp.asarray(steady))
-    moved = rate.mean_step(current)
+    stepped = network.step(state, inputs, noise)
+    moved = rate.step(current, inputs, noise)
     np.testing.assert_allclose(stepped, jnp.tanh(moved) if activation == "outside" else moved, rtol=1e-12)
-    curve = fisher.closure_curve(
-        rate.weights, stimulus=0.1, noise_std=0.2, num_steps=3, input_vector=rate.input_vector
-    )  # fmt: skip
-    assert np.all(np.asarray(curve.total) > 0)
-    assert simulate.trajectories(rate, stimulus=0.1, num_steps=2, num_trials=3, key=key).shape == (2, 3, 6)
-    with pytest.raises(TypeError, match="RNN"):
-        networks.as_rate_network(GRU(1, 4, 1, key=key))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="network must be a RateNetwork or RNN or FlowNetwork, got a GRU"):
+        fisher.closure_curve(GRU(1, 4, 1, key=key, noise_std=0.1), stimulus=0.1, num_steps=2)
 
 
 def test_dale_autapses_and_masks_hold_for_any_parameters(key):
@@ -368,7 +362,7 @@ def test_trainable_parameters_are_chosen_by_name(key):
     spec = networks.trainable_filter(network)
     chosen = eqx.filter(network, spec)
     assert chosen.output.parameter is not None
-    assert chosen.initial_state is not None
+    assert chosen.rest is not None
     assert chosen.time_parameter is not None
     assert chosen.recurrent.parameter is None
     assert chosen.recurrent_bias is None

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.special
+from scipy.stats import norm
 
 from fisherjax import connectivity, fisher
 from fisherjax.numerics import (
@@ -35,6 +37,30 @@ VARIANCE, NOISE = jnp.array([1.3, 0.02, 40.0]), jnp.array([0.4, 0.0004, 75.0])
 )
 def test_known_functions_are_their_closed_forms(functions, kind):
     assert all(as_nonlinearity(function) == kind for function in functions)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("sigmoid", Logistic()), ("linear", Identity()), ("threshold-linear", ThresholdLinear())]
+)
+def test_words_for_the_same_function(word, kind):
+    assert as_nonlinearity(word) == kind
+
+
+def test_rectified_tanh():
+    """Values, and moments against SciPy's quadrature over the half line."""
+    phi = as_nonlinearity("retanh")
+    np.testing.assert_allclose(phi(jnp.array([-2.0, 0.0, 0.7])), [0.0, 0.0, np.tanh(0.7)], rtol=1e-15)
+    assert phi == as_nonlinearity(phi.function)
+
+    def expected(integrand):
+        return scipy.integrate.quad(lambda x: integrand(np.tanh(x)) * norm.pdf(x, scale=np.sqrt(1.3)), 0, np.inf)[0]
+
+    variance = jnp.array(1.3)
+    np.testing.assert_allclose(phi.mean(variance), expected(lambda t: t), rtol=1e-8)
+    np.testing.assert_allclose(phi.second_moment(variance), expected(lambda t: t**2), rtol=1e-8)
+    np.testing.assert_allclose(phi.mean_slope(variance), expected(lambda t: 1 - t**2), rtol=1e-8)
+    np.testing.assert_allclose(phi.two_point(variance, variance).slope_overlap, expected(lambda t: 1 - t**2) ** 2,
+                               rtol=1e-8)  # fmt: skip
 
 
 def test_the_error_function_without_a_factor():
@@ -152,7 +178,8 @@ REFUSED = [
     (Tanh, TypeError, r"write Tanh\(\)"),
     (3.0, TypeError, "a name or a function"),
     (None, TypeError, "a name or a function"),
-    ("sigmoid", ValueError, "did you mean 'logistic'"),
+    ("expit", ValueError, "did you mean 'logistic'"),
+    ("rectified-tanh", ValueError, "did you mean 'retanh'"),
     ("Tanh", ValueError, "did you mean 'tanh'"),
 ]
 

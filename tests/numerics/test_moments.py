@@ -106,7 +106,7 @@ def test_tanh_pair_moments_match_a_dense_reference(variance, ratio):
 
 
 def test_tanh_pair_moments_at_large_independent_variance():
-    """At Δ = 10⁴ and C = 0 the moments factorise into one-point moments."""
+    """At Δ = 10⁴ and C = 0 the moments factorize into one-point moments."""
     phi, variance = Tanh(), array(1e4)
     moments = phi.two_point(variance, variance)
     np.testing.assert_allclose(moments.slope_overlap, phi.mean_slope(variance) ** 2, rtol=1e-13)

@@ -125,7 +125,7 @@ def test_fit_finds_a_line_and_keeps_what_is_not_a_number(key):
         x = jax.random.normal(batch_key, (64, 1))
         return jnp.mean((jax.vmap(line)(x) - (2 * x + 1)) ** 2)
 
-    fit = fit_parameters(line, loss, key, optimiser=optax.adam, learning_rate=0.05, num_steps=400)
+    fit = fit_parameters(line, loss, key, optimizer=optax.adam, learning_rate=0.05, num_steps=400)
     np.testing.assert_allclose([fit.last.weight[0, 0], fit.last.bias[0]], [2, 1], atol=1e-3)
     assert fit.last.in_features == 1
     assert fit.loss[-1] < 1e-5 < fit.loss[0]
@@ -137,7 +137,7 @@ def test_fit_returns_the_best_by_the_held_out_loss(key):
         jnp.asarray(1.0),
         lambda x, _: -x,
         key,
-        optimiser=optax.sgd,
+        optimizer=optax.sgd,
         learning_rate=0.1,
         num_steps=20,
         held_out=lambda x: (x - 1.5) ** 2,

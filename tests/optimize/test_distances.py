@@ -32,7 +32,7 @@ def test_a_vanishing_signal_is_not_kept_geometry(objective):
     assert weak < 0.1 < critical
 
 
-def test_maximising_beats_the_homogeneous_network(objective):
+def test_maximizing_beats_the_homogeneous_network(objective):
     found = optimize.maximize(
         cn.ToeplitzFamily(2),
         objective,

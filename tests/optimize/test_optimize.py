@@ -109,7 +109,7 @@ def test_cma_es_by_the_same_call(optimum, key):
 
 
 def test_any_function_of_the_gain_matrix_is_an_objective(key):
-    """Maximise −Σ(g − 1.3)²: the optimum is known."""
+    """Maximize −Σ(g − 1.3)²: the optimum is known."""
     optimum = optimize.maximize(cn.FreeFamily(2), lambda matrix: -jnp.sum((matrix.gains - 1.3) ** 2), key=key, **SMALL)
     np.testing.assert_allclose(optimum.gain_matrix.gains, 1.3, atol=1e-5)
     assert optimum.history.alignment is None

@@ -63,13 +63,12 @@ def test_time_courses():
     back = dynamics.Relaxation(np.array([[1.0, 2.0], [0.1, 0.2]]), np.ones(2), np.array([False, False]))
     ax = plot.relaxation(back)
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [2.0, 0.2])
-    theory = fisher.ConvolutionalInformation(
-        np.array([2, 4]), np.array([1.0, 3.0]), np.ones((2, 1)), np.ones((2, 1, 1)), 3
-    )
-    measured = [fisher.FisherEstimate(*(jnp.asarray(x, float) for x in (v, 0.1, (0, 1), v))) for v in (1.1, 2.9)]
-    ax = plot.convolutional_information(theory, measured=measured, onset=1)
+    times, total = jnp.array([2.0, 4.0]), jnp.array([1.0, 3.0])
+    theory = fisher.FisherCurve(times, total[:, None], total)
+    measured = fisher.FisherCurve(times, total[:, None], total + 0.1, jnp.array([0.1, 0.2]))
+    ax = plot.information_in_time(theory, measured=measured, onset=1)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [1.0, 3.0])
-    assert "area 3" in ax.get_ylabel()
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[2.0, 1.1], [4.0, 3.1]], rtol=1e-6)
 
 
 def test_eigendistortions():

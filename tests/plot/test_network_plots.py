@@ -87,7 +87,7 @@ def test_weight_matrix_shows_signs_and_regions(key):
 def test_eigenvalues_are_split_by_growth():
     ax = plot.eigenvalues([0.5, 1.5, 0.9j])
     assert [len(part.get_offsets()) for part in ax.collections] == [2, 1]
-    ax = plot.eigenvalues([-0.5, 0.5], convention="continuous")
+    ax = plot.eigenvalues([-0.5, 0.5], is_flow=True)
     assert [len(part.get_offsets()) for part in ax.collections] == [1, 1]
 
 

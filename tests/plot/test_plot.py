@@ -26,7 +26,7 @@ def curve(two_populations):
     return fisher.meanfield_curve(two_populations, stimulus=0.1, noise_std=0.1, num_steps=4)
 
 
-def test_theory_is_a_line_per_population_in_its_colour(curve):
+def test_theory_is_a_line_per_population_in_its_color(curve):
     ax = plot.fisher_curve(curve)
     assert [line.get_label() for line in ax.lines] == ["total", "population 0", "population 1"]
     assert ax.lines[1].get_color() == plot.population_color(0)

@@ -24,7 +24,7 @@ REFUSED = [
     (plot.area_activity, "response"),
     (plot.certificate, "found"),
     (lambda x: plot.class_probabilities(x, ["a"]), "response"),
-    (plot.convolutional_information, "theory"),
+    (plot.information_in_time, "theory"),
     (plot.cramer_rao, "found"),
     (plot.decisions, "found"),
     (plot.distance_correlation, "curve"),
@@ -44,6 +44,9 @@ REFUSED = [
     (lambda x: plot.lyapunov_exponents([1.0], x), "exponents"),
     (lambda x: plot.network_trial(x, x), "network"),
     (plot.phase_diagram, "diagram"),
+    (plot.phase_plane, "plane"),
+    (plot.branches, "found"),
+    (lambda x: plot.save_phase_plane("a.png", x), "plane"),
     (plot.relaxation, "found"),
     (plot.robustness, "found"),
     (plot.shepard, "diagram"),
@@ -64,7 +67,7 @@ REFUSED = [
     (lambda x: plot.covariance_ellipses(x, np.zeros((1, 2)), np.zeros((1, 2, 2))), "stimuli"),
     (lambda x: plot.covariance_ellipses([0.0], x, np.zeros((1, 2, 2))), "means"),
     (lambda x: plot.save_angle_study("a.png", x, x, x, x, 0.5), "profile"),
-    (lambda x: plot.save_convolutional_information("a.png", x, {}, {}, onset=1), "theory"),
+    (lambda x: plot.save_information_in_time("a.png", x, {}, {}, onset=1), "theory"),
     (lambda x: plot.save_convolutional_training("a.png", x, x, x, onset=1), "trained"),
     (lambda x: plot.save_curves("a.png", x, x, None), "theory"),
     (lambda x: plot.save_decisions("a.png", x, {}, None, onset=1), "decided"),
@@ -163,8 +166,8 @@ def test_every_measured_point_of_the_geometry_has_an_error(tmp_path, monkeypatch
         cn.homogeneous(1.0), patterns, noise_std=0.1, num_steps=2, num_trials=1, num_draws=3, key=KEY, num_resamples=20,
         labels=np.arange(12) % 2,
     )  # fmt: skip
-    assert np.all(found.measured.neighbours_error > 0)
-    assert found.theory.neighbours_error is None
+    assert np.all(found.measured.neighbors_error > 0)
+    assert found.theory.neighbors_error is None
     plot.save_geometry_measures(tmp_path / "a.png", found)
     plot.save_geometry(tmp_path / "a.png", found)
     for ax in [*figures[0].axes, figures[1].axes[-1]]:

@@ -24,7 +24,7 @@ seed = [0, 1]
 """
 
 
-def optimise(folder: Path) -> str:
+def search(folder: Path) -> str:
     """Both stages, with a constraint; many generations, so that there is something to kill."""
     limits = (optimize.Budget(1.0), optimize.WeightRadius(0.95))
     optimum = optimize.maximize(
@@ -61,4 +61,4 @@ def sweep(folder: Path) -> str:
 if __name__ == "__main__":
     kind, place = sys.argv[1], Path(sys.argv[2])
     place.mkdir(exist_ok=True)
-    (place / "digest.txt").write_text({"optimize": optimise, "train": train, "sweep": sweep}[kind](place))
+    (place / "digest.txt").write_text({"optimize": search, "train": train, "sweep": sweep}[kind](place))

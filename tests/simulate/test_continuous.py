@@ -12,7 +12,7 @@ from fisherjax import connectivity, dmft, dynamics, networks, simulate
 @pytest.fixture
 def linear(key):
     weights = connectivity.sample_weights(connectivity.homogeneous(0.7), 12, key=key)
-    return networks.RateNetwork(weights, np.zeros(12), noise_std=0.0, nonlinearity="identity")
+    return networks.FlowNetwork(weights, np.zeros(12), noise_std=0.0, nonlinearity="identity")
 
 
 def test_linear_network_without_noise(linear, key):
@@ -27,7 +27,7 @@ def test_linear_network_without_noise(linear, key):
 
 def test_linear_network_with_noise(linear, key):
     """The covariance solves (J − 1) C + C (J − 1)ᵀ + 2σ² = 0; a sustained input moves the mean."""
-    noisy = networks.RateNetwork(
+    noisy = networks.FlowNetwork(
         linear.weights, np.zeros(12), noise_std=0.5, nonlinearity="identity", sustained_input=np.ones(12)
     )
     trials = 4000
@@ -46,7 +46,7 @@ def test_linear_network_with_noise(linear, key):
 
 def test_recorded_times_between_steps_lose_no_variance(key):
     """With recorded times that are no multiples of the step, every state still has the full variance."""
-    free = networks.RateNetwork(np.zeros((400, 400)), np.zeros(400), noise_std=1.0)
+    free = networks.FlowNetwork(np.zeros((400, 400)), np.zeros(400), noise_std=1.0)
     states = simulate.continuous_trajectories(
         free, times=[5.0, 5.07, 5.5], initial_state=jax.random.normal(key, (50, 400)), key=key, dt=0.2
     )
@@ -89,11 +89,12 @@ def test_chaos_has_the_predicted_variance(key):
 def test_exponents_of_a_linear_flow(linear, key):
     """Real parts of the eigenvalues of J − 1; noise changes none of them."""
     expected = np.sort(np.linalg.eigvals(np.asarray(linear.weights)).real)[::-1] - 1
-    settings = {"key": key, "duration": 400.0, "num_exponents": 2, "settle": 20.0, "num_trials": 2}
-    found = dynamics.flow_lyapunov_spectrum(linear, **settings)
+    start = jax.random.normal(key, (2, 12))
+    settings = {"key": key, "num_steps": 4000, "num_exponents": 2, "warm_up": 200, "steps_per_qr": 5}
+    found = dynamics.lyapunov_spectrum(linear, start, **settings)
     np.testing.assert_allclose(found.exponents.sum(), expected[:2].sum(), atol=0.01)
-    noisy = networks.RateNetwork(linear.weights, np.zeros(12), noise_std=0.5, nonlinearity="identity")
-    driven = dynamics.flow_lyapunov_spectrum(noisy, **settings)
+    noisy = networks.FlowNetwork(linear.weights, np.zeros(12), noise_std=0.5, nonlinearity="identity")
+    driven = dynamics.lyapunov_spectrum(noisy, start, **settings, noisy=True)
     np.testing.assert_allclose(driven.exponents, found.exponents, atol=0.01)
 
 
@@ -125,11 +126,11 @@ def test_wrong_arguments(linear, changes, message):
 
 
 def test_noise_needs_a_key(linear, key):
-    noisy = networks.RateNetwork(linear.weights, np.zeros(12), noise_std=0.5)
+    noisy = networks.FlowNetwork(linear.weights, np.zeros(12), noise_std=0.5)
     now = simulate.continuous_trajectories(noisy, times=[0.0], initial_state=np.ones(12), key=key)
     np.testing.assert_array_equal(now, np.ones((1, 1, 12)))
-    with pytest.raises(ValueError, match=r"duration must be at least 20 decompositions.*= 10"):
-        dynamics.flow_lyapunov_spectrum(noisy, key=key, duration=5.0)
+    with pytest.raises(ValueError, match=r"duration must be at least 100 steps of dt, 10"):
+        dynamics.measure_lyapunov_exponent(1.5, num_units=8, num_draws=1, key=key, duration=5.0)
     with pytest.raises(TypeError, match="key must be a JAX random key"):
         simulate.continuous_trajectories(noisy, times=[1.0], initial_state=np.zeros(12))
     with pytest.raises(ValueError, match="at most half of duration"):

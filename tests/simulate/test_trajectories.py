@@ -48,19 +48,19 @@ def test_same_key_same_trajectories_and_one_program_for_all_keys(network):
 
     settings = {"stimulus": 0.3, "num_steps": 3, "num_trials": 4}
     first = simulate.trajectories(network, key=jax.random.key(1), **settings)
-    count = _trajectories._simulate._cache_size()
+    count = _trajectories._simulate._cached._cache_size()
     again = simulate.trajectories(network, key=jax.random.key(1), **settings)
     other = simulate.trajectories(network, key=jax.random.key(2), **settings)
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
-    assert _trajectories._simulate._cache_size() == count
+    assert _trajectories._simulate._cached._cache_size() == count
 
 
-def test_initial_patterns_add_an_axis(network, key):
+def test_initial_states_add_an_axis(network, key):
     patterns = np.random.default_rng(0).standard_normal((3, 20))
-    states = simulate.trajectories(network, num_steps=2, num_trials=5, key=key, initial_pattern=patterns)
+    states = simulate.trajectories(network, num_steps=2, num_trials=5, key=key, initial_state=patterns)
     assert states.shape == (2, 3, 5, 20)
-    single = simulate.trajectories(network, num_steps=2, num_trials=5, key=key, initial_pattern=patterns[0])
+    single = simulate.trajectories(network, num_steps=2, num_trials=5, key=key, initial_state=patterns[0])
     assert single.shape == (2, 5, 20)
     assert states.dtype == jnp.float64
 
@@ -109,8 +109,8 @@ BAD = [
     (lambda n, k: simulate.trajectories(n, stimulus=0.1, num_steps=0, num_trials=1, key=k), "num_steps must be"),
     (lambda n, k: simulate.trajectories(n, stimulus=0.1, num_steps=1, num_trials=0, key=k), "num_trials must be"),
     (
-        lambda n, k: simulate.trajectories(n, num_steps=1, num_trials=1, key=k, initial_pattern=np.ones(3)),
-        "initial_pattern must have shape",
+        lambda n, k: simulate.trajectories(n, num_steps=1, num_trials=1, key=k, initial_state=np.ones(3)),
+        "initial_state must have shape",
     ),
     (
         lambda n, k: networks.RateNetwork(n.weights, n.input_vector, noise_std=-1.0),
@@ -152,7 +152,7 @@ def test_moments_are_those_of_what_is_read_out(network, key, covariance):
 
 def test_what_is_no_network_is_said(as_user, key):
     for wrong in (None, "network", np.eye(3)):
-        with pytest.raises(TypeError, match="network must be a RateNetwork"):
+        with pytest.raises(TypeError, match="network must be a Network, got"):
             simulate.trajectories(wrong, num_steps=1, num_trials=1, key=key)
-        with pytest.raises(TypeError, match="network must be a RateNetwork"):
+        with pytest.raises(TypeError, match="network must be a Network, got"):
             simulate.sensitivity_moments(wrong, stimulus=0.1, num_steps=1, num_trials=20, key=key)

@@ -30,6 +30,58 @@ def test_shapes_reproducibility_and_accuracy_of_the_right_answer(name, key):
     assert longer.inputs.shape[0] == steps + 7
 
 
+def test_conditions_are_those_of_the_trials(key):
+    """Of the same key, whatever they can be seen by."""
+    decision = tasks.perceptual_decision(noise_std=0.0)
+    coherence = np.asarray(decision.conditions(key, 50)["coherence"])
+    evidence = np.asarray(decision.batch(key, 50).inputs)[0, :, 1:]
+    np.testing.assert_allclose(coherence, evidence[:, 1] - evidence[:, 0], atol=1e-12)
+    context = tasks.context_integration(noise_std=0.0)
+    told, batch = context.conditions(key, 50), context.batch(key, 50)
+    for number, name in enumerate(("motion", "color")):
+        np.testing.assert_allclose(told[name], batch.inputs[0, :, number], atol=1e-12)
+    np.testing.assert_array_equal(told["context"], batch.inputs[0, :, 3])
+    np.testing.assert_array_equal(jnp.sign(told["coherence"]), batch.targets[-1, :, 0])
+    match = tasks.delayed_match
+    told, batch = match.conditions(key, 50, 20), match.batch(key, 50, 20)
+    np.testing.assert_array_equal(told["match"], batch.targets[-1, :, 0])
+    np.testing.assert_array_equal(told["delay"], np.asarray(batch.mask).argmax(axis=0) - 1 - match.shown)
+    wave = tasks.sine_wave
+    frequency = 0.02 + 0.04 * np.asarray(wave.batch(key, 6).inputs)[0, :, 0]
+    np.testing.assert_allclose(wave.conditions(key, 6)["frequency"], frequency, rtol=1e-12)
+    assert tasks.flip_flop.conditions(key, 3) == {}
+    with pytest.raises(ValueError, match="num_steps must be at least"):
+        match.conditions(key, 3, 2)
+
+
+def test_answers_are_read_where_they_are_asked(key):
+    decision = tasks.perceptual_decision
+    batch = decision.batch(key, 4)
+    np.testing.assert_array_equal(np.asarray(decision.answers(batch)).sum(axis=0), 5)
+    np.testing.assert_array_equal(tasks.adding.answers(tasks.adding.batch(key, 4)), tasks.adding.batch(key, 4).mask)
+
+
+def test_measures_of_classes_and_of_outputs_with_masks_of_their_own(key):
+    outputs = jax.random.normal(key, (5, 8, 3))
+    labels = jnp.asarray(np.random.default_rng(0).integers(0, 3, (5, 8)))
+    mask = jnp.ones((5, 8)).at[:2].set(0.0)
+    numbered = tasks.TaskBatch(outputs, jnp.where(mask > 0, labels, -1), mask)
+    one_hot = tasks.TaskBatch(outputs, jax.nn.one_hot(labels, 3, dtype=outputs.dtype), mask)
+    np.testing.assert_array_equal(tasks.choice_accuracy(outputs, numbered), tasks.choice_accuracy(outputs, one_hot))
+    with pytest.raises(ValueError, match="classes from 0 to 2, one output each, got 1 to 3; classes that count from 1"):
+        tasks.choice_accuracy(outputs, numbered._replace(targets=labels + 1))
+    targets, only = jnp.sin(outputs), jnp.zeros((5, 8, 3)).at[..., 1].set(1.0)
+    for measure in (tasks.explained_variance, tasks.sign_accuracy):
+        of_one = tasks.TaskBatch(outputs, targets[..., 1:2], jnp.ones((5, 8)))
+        np.testing.assert_allclose(
+            measure(outputs, tasks.TaskBatch(outputs, targets, only)), measure(outputs[..., 1:2], of_one), rtol=1e-12
+        )
+    weights = jax.random.uniform(key, (5, 8))
+    np.testing.assert_allclose(
+        tasks.weighted_mean(outputs, weights), tasks.weighted_mean(outputs.mean(axis=-1), weights), rtol=1e-12
+    )
+
+
 def test_flip_flop_holds_the_last_pulse(key):
     inputs, targets, _ = (np.asarray(part) for part in tasks.flip_flop.batch(key, 500, 40))
     last = np.zeros(inputs.shape[1:])

@@ -25,7 +25,7 @@ TINY = Architecture((4, 4, 1), 3, (2, 2), blank_steps=2, image_steps=4, alpha=0.
 
 @pytest.fixture(scope="module")
 def trained_norms():
-    """A feed-forward network whose normalisation has seen batches and whose scales and shifts are not trivial."""
+    """A feed-forward network whose normalization has seen batches and whose scales and shifts are not trivial."""
     cnn = FeedforwardCNN(PLAN, key=jax.random.key(1))
     images = 1 + jax.random.normal(jax.random.key(2), (5, 4, 4, 1))
     _, cnn = cnn.evaluate(images, training=True)
@@ -241,8 +241,8 @@ def test_labels():
     ("images", "labels", "message"),
     [
         (np.zeros((2, 4, 4)), [0, 1], r"images must be \(…, 4, 4, 1\).*got \(2, 4, 4\)"),
-        (np.zeros((4, 4, 1)), [0], r"images must be \(n, height, width, colours\), got \(4, 4, 1\)"),
-        (np.zeros((2, 4, 4, 1), np.uint8), [0, 1], "floats, got uint8; standardise"),
+        (np.zeros((4, 4, 1)), [0], r"images must be \(n, height, width, colors\), got \(4, 4, 1\)"),
+        (np.zeros((2, 4, 4, 1), np.uint8), [0, 1], "floats, got uint8; standardize"),
         (np.zeros((2, 4, 4, 1)), [0, 3], "labels must be class numbers from 0 to 2, got 0 to 3"),
         (np.zeros((2, 4, 4, 1)), [-1, 0], "got -1 to 0"),
         (np.zeros((2, 4, 4, 1)), [0, 1, 2], r"labels must be one label for each of 2, got shape \(3,\)"),

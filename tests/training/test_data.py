@@ -208,7 +208,7 @@ def test_batches_of_other_sizes_are_trained_on(place, key):
     for odd in (short, brief):
         mixed = [*batches[:place], odd, *batches[place + 1 :]]
         padded = [*batches[:place], padded_to(odd, 6, 4), *batches[place + 1 :]]
-        trained, expected = fit(key, mixed), fit(key, padded)
+        trained, expected = fit(key, iter(mixed)), fit(key, iter(padded))
         assert (trained.stopped, trained.num_steps) == ("data exhausted", 8)
         np.testing.assert_allclose(weights_of(trained.network), weights_of(expected.network), rtol=1e-12)
 
@@ -220,7 +220,7 @@ def padded_to(batch, num_steps, num_trials):
 
 def test_a_larger_batch_is_trained_on(key):
     batches = [*batches_of(key, 5), *batches_of(key, 2, num_trials=7)]
-    trained = fit(key, batches)
+    trained = fit(key, iter(batches))
     assert trained.num_steps == 7
     alone = fit(key, batches[:1], num_steps=1, evaluate_every=1)
     np.testing.assert_allclose(trained.history.loss[0], alone.history.loss[0], rtol=1e-12)
@@ -254,7 +254,7 @@ def test_data_that_fail_lose_nothing(good, what, message, key):
         trained = fit(key, broken_after(batches, what))
     assert trained.num_steps == len(trained.history.loss) == good
     assert trained.stopped.startswith(f"the data failed: batch {good} of the iterable")
-    np.testing.assert_array_equal(weights_of(trained.network), weights_of(fit(key, batches).network))
+    np.testing.assert_array_equal(weights_of(trained.network), weights_of(fit(key, iter(batches)).network))
 
 
 class _Loader:
