@@ -64,8 +64,11 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     def patch(angle):
         return datasets.gabor((8, 8, 1), angle=angle)
 
-    expected = fisher.convolutional_information(noisy, patch, 0.6, at=arrays["information_steps"].tolist())
-    np.testing.assert_allclose(arrays["information_angle"], expected.information, rtol=1e-6)
+    shown, at = networks.shown(noisy, patch), arrays["information_steps"].tolist()
+    expected = fisher.linearized_curve(
+        noisy, stimulus=0.6, num_steps=shown.num_steps, protocol=shown, read=networks.channel_means(noisy), at=at
+    )
+    np.testing.assert_allclose(arrays["information_angle"], expected.total, rtol=1e-6)
     for name in ("angle", "contrast", "position"):
         error = np.abs(arrays[f"information_{name}_simulated"] - arrays[f"information_{name}"])
         assert (error < 5 * arrays[f"information_{name}_error"] + 0.2 * arrays[f"information_{name}"]).all()

@@ -151,9 +151,7 @@ def test_populations_are_read_out_alone(small_network, two_populations):
     linear = closure(small_network, **settings)
     assert linear.by_population.shape == (3, 2)
     assert np.all(linear.by_population <= linear.total[:, None] * (1 + 1e-9))
-    independent = closure(
-        small_network, populations=cn.population_sizes(two_populations, 30), form="independent", **settings
-    )
+    independent = closure(small_network, form="independent", **settings)
     np.testing.assert_allclose(independent.by_population.sum(axis=1), independent.total, rtol=1e-12)
 
 
