@@ -83,15 +83,7 @@ def load_question(command: Asked) -> Question:
     UsageError, ValueError
         If the file holds none, it has no noise, the stimulus does not fit, or its states do not fit into memory.
     """
-    if command.network is None:
-        raise UsageError("--network must be given")
-    network = load_network(
-        command.network,
-        nonlinearity=command.nonlinearity,
-        noise_std=command.noise_std,
-        observation_noise_std=command.observation_noise_std,
-    ).network
-    network = networks.in_precision(network, jnp.float64)
+    network = networks.in_precision(asked_network(command), jnp.float64)
     if not any(np.any(np.asarray(level) > 0) for level in (network.noise_std, network.observation_noise_std)):
         lacking = "must be above 0" if command.noise_std == 0 else f"must be given: that of {command.network} is 0"
         raise UsageError(f"{option('noise_std')} {lacking}, and without noise information is infinite")
@@ -102,6 +94,24 @@ def load_question(command: Asked) -> Question:
         check_memory(f"the covariances of {size} numbers that are read", 8 * _LIVE_MATRICES * size**2)
     settings = {"stimulus": stimulus, "num_steps": command.steps, "protocol": command.protocol, "read": command.read}
     return Question(network, settings, size, parameters)
+
+
+def asked_network(command: Asked) -> networks.Network:
+    """The network of --network, with the noise that the command says.
+
+    Raises
+    ------
+    UsageError, ValueError
+        If there is no option, or the file holds none.
+    """
+    if command.network is None:
+        raise UsageError("--network must be given")
+    return load_network(
+        command.network,
+        nonlinearity=command.nonlinearity,
+        noise_std=command.noise_std,
+        observation_noise_std=command.observation_noise_std,
+    ).network
 
 
 def stimulus_sizes(command: Asked, network: networks.Network) -> np.ndarray:

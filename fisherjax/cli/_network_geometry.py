@@ -9,14 +9,14 @@ from fisherjax.report import Figure, Section
 from ._arguments import Geometry
 from ._images import load_images
 from ._limits import UsageError
-from ._load_network import load_network, stimulus_sizes
+from ._load_network import asked_network, stimulus_sizes
 from ._session import Session
 from ._shared import geometry_table, say_where, write_report
 
 
 def follow_stimuli(command: Geometry, session: Session) -> None:
     """Send random stimuli, or images that have the size of its inputs, through the network."""
-    network = _network(command)
+    network = networks.in_precision(asked_network(command), np.float32)  # it may be without noise
     stimulus_key, simulation_key = jax.random.split(jax.random.key(command.seed))
     stimuli, labels, source = _stimuli(command, network, stimulus_key)
     networks.check_protocol(network, command.protocol, stimuli[0], command.steps)
@@ -58,19 +58,6 @@ def follow_stimuli(command: Geometry, session: Session) -> None:
     write_report(session, "Geometry of stimuli", [Section("Geometry of stimuli", text, items)])
     print(f"correlation of distances at t = {command.steps}: {found.measured.pearson[-1]:.3f}")
     say_where(session)
-
-
-def _network(command: Geometry) -> networks.Network:
-    """The network in float32, as all that is simulated; it may be without noise."""
-    if command.network is None:
-        raise UsageError("--network must be given")
-    loaded = load_network(
-        command.network,
-        nonlinearity=command.nonlinearity,
-        noise_std=command.noise_std,
-        observation_noise_std=command.observation_noise_std,
-    )
-    return networks.in_precision(loaded.network, np.float32)
 
 
 def _stimuli(command: Geometry, network: networks.Network, key: jax.Array) -> tuple[jax.Array, np.ndarray | None, str]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -21,12 +20,12 @@ from fisherjax.networks import (
     check_reading,
     populations_read,
 )
-from fisherjax.numerics import Devices, full_precision, on_devices, spread_map, with_slopes
+from fisherjax.numerics import Devices, full_precision, on_devices, with_slopes
 from fisherjax.simulate import check_allocation, map_length
 
 from ._closure_flow import flow_scan
 from ._closure_step import LIMIT, State, closure_scan, value_moments
-from ._curve import FisherCurve, as_networks, check_noise, mean_curve
+from ._curve import FisherCurve, as_networks, check_noise, mean_curve, over_draws
 from ._gaussian import FORMS, by_group
 from ._smooth_protocol import check_entry
 
@@ -45,6 +44,17 @@ class ClosureMoments(Record):
     covariance: Float[Array, "T N N"]
     mean_slope: Float[Array, "T K N"]
     covariance_slope: Float[Array, "T K N N"]
+
+
+class _How(NamedTuple):
+    """What of a closure is fixed when it is compiled."""
+
+    protocol: Protocol
+    read: str
+    num_steps: int
+    form: str
+    closure: tuple[int, bool]
+    sizes: tuple[int, ...]
 
 
 @full_precision
@@ -216,7 +226,7 @@ def _warn_where_it_ends(what: str, values: Array, neglected: Float[Array, "*draw
 
 
 @eqx.filter_jit
-def _closure_moments(network: ClosedNetwork, theta: Array, how: "_How") -> tuple[ClosureMoments, Float[Array, " T"]]:
+def _closure_moments(network: ClosedNetwork, theta: Array, how: _How) -> tuple[ClosureMoments, Float[Array, " T"]]:
     moments, neglected = _scan(network, theta, how, lambda *moments: moments)
     times = network.time_step * jnp.arange(1, how.num_steps + 1, dtype=theta.dtype)
     return ClosureMoments(times, *moments), neglected
@@ -224,7 +234,7 @@ def _closure_moments(network: ClosedNetwork, theta: Array, how: "_How") -> tuple
 
 @eqx.filter_jit
 def _closure_curve(
-    drawn: Sequence[ClosedNetwork], theta: Array, how: "_How", batch_size: int
+    drawn: Sequence[ClosedNetwork], theta: Array, how: _How, batch_size: int
 ) -> tuple[FisherCurve, Float[Array, "draws T"]]:
     def measure(network: ClosedNetwork, theta: Array) -> tuple[Array, Array]:
         observed = network.observation_noise_std**2
@@ -235,25 +245,10 @@ def _closure_curve(
 
         return _scan(network, theta, how, read_out)
 
-    if len(drawn) > 1:
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
-        values, neglected = spread_map(measure, stacked, theta, batch_size=batch_size)
-    else:
-        values, neglected = jax.tree.map(lambda part: part[None], measure(drawn[0], theta))
+    values, neglected = over_draws(measure, drawn, theta, batch_size)
     steps = tuple(range(1, how.num_steps + 1))
     curve = mean_curve(values, how.form, steps, scalar=theta.ndim == 0, time_step=drawn[0].time_step)
     return dataclasses.replace(curve, model_error=jnp.mean(neglected, axis=0)), neglected
-
-
-class _How(NamedTuple):
-    """What of a closure is fixed when it is compiled."""
-
-    protocol: Protocol
-    read: str
-    num_steps: int
-    form: str
-    closure: tuple[int, bool]
-    sizes: tuple[int, ...]
 
 
 def _scan(

@@ -1,5 +1,6 @@
 """Moment closure of one given network in continuous time."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,22 +28,17 @@ def flow_scan(
     the initial state, whose variance is zero.
     """
     (state, inputs), (slope, input_slopes) = entered_with_slopes(network, protocol, theta, num_steps)
-    if input_slopes is not None:
-        input_slopes = jnp.moveaxis(input_slopes, 1, 0)
 
     def begin(state: Array, given: Array | None) -> State:
         zero = jnp.zeros_like(state)
         spread = jax.jacfwd(lambda noise: network.step(state, given, noise))(zero)
         return State(network.step(state, given), spread @ spread.T, None)
 
-    def advance(moments: State, given: Array | None) -> State:
-        return _moved(network, moments, given)
-
     @jax.checkpoint
     def step(carry: Any, now: Any) -> tuple[Any, Any]:
         moments, slope, failed = carry
         given, given_slope = now
-        new = with_slopes(advance, (moments, given), (slope, given_slope))
+        new = with_slopes(functools.partial(_moved, network), (moments, given), (slope, given_slope))
         failed = failed | _broken(jax.lax.stop_gradient(new))
         kept = jax.tree.map(lambda old, part: jnp.where(failed, old, part), (moments, slope), new)
         moments, slope = kept

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_instance, is_traced, require, warn
 from fisherjax._types import Record
 from fisherjax.networks import Network
+from fisherjax.numerics import spread_map
 from fisherjax.simulate import check_network
 
 
@@ -78,6 +79,14 @@ def as_networks(network: Network | Sequence[Network], kinds: tuple[type, ...] = 
         same = jax.tree.structure(one) == first and [leaf.shape for leaf in jax.tree.leaves(one)] == sizes
         require(same, f"network: draws must differ in their numbers only, but draw {index} is another network than 0")
     return networks
+
+
+def over_draws(measure: Callable[[Any, Array], Any], drawn: Sequence[Network], theta: Array, batch_size: int) -> Any:
+    """`measure(network, theta)` of every draw, along a new leading axis."""
+    if len(drawn) == 1:
+        return jax.tree.map(lambda part: part[None], measure(drawn[0], theta))
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
+    return spread_map(measure, stacked, theta, batch_size=batch_size)
 
 
 def check_noise(network: Network) -> None:

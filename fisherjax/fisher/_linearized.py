@@ -17,6 +17,7 @@ from fisherjax.networks import (
     check_reading,
     check_times,
     entered,
+    entered_with_slopes,
     populations_read,
     reading,
 )
@@ -26,12 +27,11 @@ from fisherjax.numerics import (
     full_precision,
     on_devices,
     recorded_scan,
-    spread_map,
     with_slopes,
 )
 from fisherjax.simulate import map_length, ready
 
-from ._curve import FisherCurve, as_networks, check_noise, mean_curve, warn_if_not_finite
+from ._curve import FisherCurve, as_networks, check_noise, mean_curve, over_draws, warn_if_not_finite
 from ._gaussian import FORMS, by_group
 from ._smooth_protocol import check_entry
 
@@ -145,11 +145,7 @@ def _linearized_curve(drawn: Sequence[Network], theta: Array, how: _How, batch_s
     def measure(network: Network, theta: Array) -> Array:
         return information(ready(network), theta, how)
 
-    if len(drawn) > 1:
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
-        values = spread_map(measure, stacked, theta, batch_size=batch_size)
-    else:
-        values = measure(drawn[0], theta)[None]
+    values = over_draws(measure, drawn, theta, batch_size)
     return mean_curve(values, how.form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step)
 
 
@@ -158,10 +154,6 @@ def _forward(network: Network, theta: Array, how: _How) -> Float[Array, "T group
     seen, unit = reading(network, how.read), _unit_of_noise(network)
     observed = (network.observation_noise_std / unit) ** 2
     is_total = how.form == "total"
-
-    def start(theta: Array) -> tuple[_Fluctuations, Array | None]:
-        state, inputs = entered(network, how.protocol, theta, how.num_steps)
-        return _Fluctuations(state, jnp.zeros((state.size, state.size), state.dtype)), inputs
 
     def advance(now: _Fluctuations, given: Array | None) -> _Fluctuations:
         return _advanced(network, now, given, unit)
@@ -192,10 +184,10 @@ def _forward(network: Network, theta: Array, how: _How) -> Float[Array, "T group
         given, given_slope = now
         return along(advance, network.step, (moments, given), (slope, given_slope))
 
-    (moments, inputs), (slope, input_slopes) = with_slopes(start, (theta,), (directions_of(theta),))
-    slope = slope if is_total else _Fluctuations(slope.state, None)
-    if input_slopes is not None:
-        input_slopes = jnp.moveaxis(input_slopes, 1, 0)
+    (state, inputs), (slope, input_slopes) = entered_with_slopes(network, how.protocol, theta, how.num_steps)
+    still = jnp.zeros((state.size, state.size), state.dtype)
+    moments = _Fluctuations(state, still)
+    slope = _Fluctuations(slope, jnp.broadcast_to(still, (len(slope), *still.shape)) if is_total else None)
     looked = jax.checkpoint(lambda carry: information(*carry))
     return recorded_scan(step, looked, (moments, slope), (inputs, input_slopes), how.num_steps, how.times)
 

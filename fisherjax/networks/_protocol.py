@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -42,10 +43,7 @@ def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_step
             f"protocol must be {choices} or a function from the stimulus to inputs, got {told(protocol)}"
             f"{suggest(protocol, PROTOCOLS)}",
         )
-        if protocol == "pulse":
-            network.initial_state(theta)
-        else:
-            network.as_input(theta)
+        jax.eval_shape(network.initial_state if protocol == "pulse" else network.as_input, theta)
         return theta
     if not callable(protocol):
         raise TypeError(f"protocol must be 'pulse', 'sustained' or a function from θ to inputs, got {told(protocol)}")
@@ -74,5 +72,8 @@ def entered(
 
 
 def entered_with_slopes(network: Network, protocol: Protocol, theta: Array, num_steps: int) -> Any:
-    """What `entered` gives, and its derivative in every stimulus parameter (K, …)."""
-    return with_slopes(lambda t: entered(network, protocol, t, num_steps), (theta,), (directions_of(theta),))
+    """What `entered` gives, and its derivative in K stimulus parameters: of the state (K, S), of inputs (T, K, …)."""
+    begun, (slope, input_slopes) = with_slopes(
+        lambda t: entered(network, protocol, t, num_steps), (theta,), (directions_of(theta),)
+    )
+    return begun, (slope, None if input_slopes is None else jnp.moveaxis(input_slopes, 1, 0))

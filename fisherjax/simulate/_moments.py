@@ -201,18 +201,12 @@ def _chunk_moments(
     shape = (counts.shape[0], num_rows, network.state_size)
     state = spread(jnp.broadcast_to(state, shape), None, "batch")
     slope = spread(jnp.broadcast_to(slope[:, None, None], (len(slope), *shape)), None, None, "batch")
-    if input_slopes is not None:
-        input_slopes = jnp.moveaxis(input_slopes, 1, 0)
 
     def step(carry: tuple[Array, Array, Array], now: Any) -> tuple[Array, Array, Array]:
         state, slope, _ = carry
         index, given, given_slopes = now
         noise = standard_normal(jax.random.fold_in(key, index), shape, dtype, rows=numbers)
-        if given is None:
-            state, slope = with_slopes(lambda x: network.step(x, None, noise), (state,), (slope,))
-        else:
-            both = ((state, given), (slope, given_slopes))
-            state, slope = with_slopes(lambda x, u: network.step(x, u, noise), *both)
+        state, slope = with_slopes(lambda x, u: network.step(x, u, noise), (state, given), (slope, given_slopes))
         return spread(state, None, "batch"), spread(slope, None, None, "batch"), index
 
     def look(carry: tuple[Array, Array, Array]) -> tuple[Array, ...]:

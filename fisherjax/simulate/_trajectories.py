@@ -1,7 +1,5 @@
 """Many noisy trajectories of one network at once."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -142,20 +140,16 @@ def _simulate(
         start = begun if start is None else start
     states = jnp.broadcast_to(start[..., None, :], (*start.shape[:-1], num_trials, start.shape[-1]))
     seen = reading(network, read)
-    laid = functools.partial(_laid, (*(None,) * (states.ndim - 2), "batch"))
+    layout = (*(None,) * (states.ndim - 2), "batch")
 
     def step(state: Array, now: tuple[Array, Array | None]) -> tuple[Array, Array]:
         index, given = now
-        state = laid(noisy_step(network, state, jax.random.fold_in(process_key, index), given))
+        state = spread(noisy_step(network, state, jax.random.fold_in(process_key, index), given), *layout)
         shown = seen(state)
         if observed:
             noise = standard_normal(jax.random.fold_in(observation_key, index), shown.shape, shown.dtype)
             shown += network.observation_noise_std * noise
         return state, shown
 
-    found = jax.lax.scan(step, laid(states), (jnp.arange(num_steps), inputs))[1]
-    return spread(found, None, *(None,) * (states.ndim - 2), "batch")
-
-
-def _laid(layout: tuple[str | None, ...], states: Array) -> Array:
-    return spread(states, *layout)
+    found = jax.lax.scan(step, spread(states, *layout), (jnp.arange(num_steps), inputs))[1]
+    return spread(found, None, *layout)
