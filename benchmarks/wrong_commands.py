@@ -103,7 +103,7 @@ dmft --duration 10
 dmft --nonlinearity identity --gain 1.5
 train --rank 65
 train --rank 3 --no-autapses
-train --network lstm --nonlinearity relu
+train --kind lstm --nonlinearity relu
 train --trial-steps 1
 train copy-memory --trial-steps 6
 train --batch-size 900000000
@@ -127,11 +127,11 @@ convnet trian
 convnet run
 convnet run {good} --checkpoint {good}
 convnet run {good}
-convnet analyse
-convnet analyse {good}
-convnet analyse {good} --parts stability --trials 100
-convnet analyse {good} --parts information --eigenvalues 3
-convnet analyse {good} --data photographs --images 3
+convnet analyze
+convnet analyze {good}
+convnet analyze {good} --parts stability --trials 100
+convnet analyze {good} --parts information --eigenvalues 3
+convnet analyze {good} --data photographs --images 3
 convnet train --images 5
 convnet train --images 5000
 convnet train --preset R4-28 --data digits
@@ -253,7 +253,7 @@ def _wrong_files(folder: Path) -> Iterator[Case]:
         yield Case(f"responses: {what}", ["estimate", "--separation", "0.1", "--responses", str(path)], "--responses")
         yield Case(f"gains: {what}", ["curve", "--gains", str(path)], path.name)
         yield Case(f"checkpoint: {what}", ["fixed-points", "--network", str(path)], path.name)
-        yield Case(f"network: {what}", ["convnet-analyse", str(path)], path.name)
+        yield Case(f"network: {what}", ["convnet-analyze", str(path)], path.name)
         yield Case(f"images: {what}", ["geometry", "--data", str(path)], "--data")
 
 

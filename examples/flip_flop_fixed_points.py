@@ -26,13 +26,13 @@ REFERENCE_STARTS = 2000
 
 
 def main() -> None:
-    """Train in float32, analyse in float64."""
+    """Train in float32, analyze in float64."""
     record: dict[str, Any] = {}
     for name, constraints in KINDS.items():
         for seed in KEYS:
             trained, accuracy = train(seed, constraints)
             with jax.enable_x64(True):
-                network, facts, shown = analyse(trained.network, seed)
+                network, facts, shown = analyze(trained.network, seed)
             facts = {"sign accuracy": accuracy, "held-out loss": float(trained.history.held_out_loss.min()), **facts}
             record[f"{name}, key {seed}"] = facts
             print(f"{name}, key {seed}: {facts}", flush=True)
@@ -68,7 +68,7 @@ def train(seed: int, constraints: tuple[Any, ...]) -> tuple[training.Training, f
     return trained, float(tasks.flip_flop.accuracy(outputs, batch))
 
 
-def analyse(
+def analyze(
     network: networks.RecurrentNetwork, seed: int
 ) -> tuple[networks.RecurrentNetwork, dict[str, Any], tuple[Any, Any, Any]]:
     """Fixed points from two candidate sets, their read-out octants, and the reference search."""

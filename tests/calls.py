@@ -372,7 +372,7 @@ HOST_ONLY = {
     "train_feedforward train_linear",
     "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance from_neurogym "
     "integrator perceptual_decision sign_accuracy sine_wave weighted_mean",
-    "datasets": "cifar10 cifar100 digits fit_whitening gabor grey intensities normalize_contrast oriented_gratings "
+    "datasets": "cifar10 cifar100 digits fit_whitening gabor gray intensities normalize_contrast oriented_gratings "
     "photograph read_images read_numbers read_responses shapes whiten",
 }
 
@@ -450,7 +450,7 @@ HOST_ENTRIES = {
     "datasets.digits": lambda k, x: datasets.digits(split="test"),
     "datasets.fit_whitening": lambda k, x: datasets.fit_whitening(pictures(k, x), method="pca", num_components=2),
     "datasets.gabor": lambda k, x: datasets.gabor((6, 6, 1), angle=0.3 * x),
-    "datasets.grey": lambda k, x: datasets.grey(np.ones((2, 3, 3, 3)) * x),
+    "datasets.gray": lambda k, x: datasets.gray(np.ones((2, 3, 3, 3)) * x),
     "datasets.intensities": lambda k, x: datasets.intensities(pictures(k, x)),
     "datasets.normalize_contrast": lambda k, x: datasets.normalize_contrast(pictures(k, x)),
     "datasets.oriented_gratings": lambda k, x: datasets.oriented_gratings(2, key=k, size=6, noise_std=0.1 * x),
@@ -544,7 +544,7 @@ ACCEPTED = {
     ("dynamics.classify_flow", "eigenvalues", "complex"),
     ("datasets.gratings", "angles", "axes"),  # any shape
     ("datasets.grating_moments", "angles", "axes"),
-    ("datasets.grey", "images", "axes"),  # leading axes are batches
+    ("datasets.gray", "images", "axes"),  # leading axes are batches
     ("datasets.intensities", "images", "axes"),
     ("datasets.normalize_contrast", "images", "axes"),
     ("datasets.read_responses", "period", "infinite"),  # a line

@@ -28,7 +28,7 @@ def free_port(first=20_000, end=32_000):
     raise AssertionError("no free port")
 
 
-def signalled(name, pattern, delay, *words):
+def signaled(name, pattern, delay, *words):
     """The command of a process that gets a signal; see above."""
     return [sys.executable, __file__, name, str(pattern), str(delay), *map(str, words)]
 

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional
 
 from ._common_arguments import Common
-from ._convnet_arguments import ConvnetAnalyse, ConvnetRun, ConvnetTrain
+from ._convnet_arguments import ConvnetAnalyze, ConvnetRun, ConvnetTrain
 from ._limits import Amount, Count, Limits, Real, Share, Size, Whole
 
-Nonlinearity = Literal["tanh", "erf", "relu", "threshold-linear", "logistic", "identity"]
+Nonlinearity = Literal[
+    "tanh", "erf", "relu", "threshold-linear", "retanh", "logistic", "sigmoid", "softplus", "identity", "linear"
+]
 
 Structure = Literal[
     "toeplitz", "symmetric-toeplitz", "generalized-toeplitz", "circulant", "chain", "free", "homogeneous"
@@ -254,11 +256,11 @@ class Train(Common):
 
     task: Positional[Task] = "flip-flop"
     """What to learn."""
-    network: Literal["rnn", "continuous", "gru", "lstm"] = "rnn"
+    kind: Literal["rnn", "continuous", "gru", "lstm"] = "rnn"
     """Kind of network."""
     units: Count = 64
     """Number of units N."""
-    nonlinearity: Literal["tanh", "erf", "relu", "threshold-linear", "logistic", "softplus", "identity"] = "tanh"
+    nonlinearity: Nonlinearity = "tanh"
     """What a unit does to its input (rnn and continuous)."""
     dale: Share = 0.0
     """Share of excitatory units under Dale's law; 0 for no law."""
@@ -347,7 +349,7 @@ Command = (
     | FixedPoints
     | ConvnetTrain
     | ConvnetRun
-    | ConvnetAnalyse
+    | ConvnetAnalyze
     | Sweep
     | Info
 )
@@ -362,7 +364,7 @@ COMMANDS: dict[str, Command] = {
     "fixed-points": FixedPoints(),
     "convnet-train": ConvnetTrain(),
     "convnet-run": ConvnetRun(),
-    "convnet-analyse": ConvnetAnalyse(),
+    "convnet-analyze": ConvnetAnalyze(),
     "sweep": Sweep(plan=Path("sweep.toml")),
     "info": Info(),
 }

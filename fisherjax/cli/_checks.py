@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from ._arguments import Asked, Dmft, Estimate, Geometry, Optimize, Simulate, Structured, Sweep, Train
 from ._common_arguments import Common
-from ._convnet_arguments import ConvnetAnalyse, ConvnetRun, ConvnetTrain
+from ._convnet_arguments import ConvnetAnalyze, ConvnetRun, ConvnetTrain
 from ._limits import UsageError, option
 from ._usage import is_positional
 
@@ -197,10 +197,8 @@ def _check_train(command: Train, said: Container[str]) -> None:
         command.rank and not command.autapses,
         "--rank and --no-autapses exclude each other: weights of low rank have no entries of their own to leave out",
     )
-    if command.network in {"gru", "lstm"}:
-        _belongs(
-            said, ("nonlinearity",), f"belongs to rnn and continuous: the gates of {command.network} have their own"
-        )
+    if command.kind in {"gru", "lstm"}:
+        _belongs(said, ("nonlinearity",), f"belongs to rnn and continuous: the gates of {command.kind} have their own")
 
 
 def _check_convnet_train(command: ConvnetTrain, said: Container[str]) -> None:
@@ -213,11 +211,11 @@ def _check_convnet_run(command: ConvnetRun, _: Container[str]) -> None:
     _refuse(not command.images, "convnet run: name a picture; fisherjax convnet run IMAGE … --checkpoint FILE")
 
 
-def _check_convnet_analyse(command: ConvnetAnalyse, said: Container[str]) -> None:
+def _check_convnet_analyze(command: ConvnetAnalyze, said: Container[str]) -> None:
     if command.data not in {"auto", "cifar10"}:
         _belongs(said, ("cifar",), "belongs to --data cifar10")
     if command.data == "photographs":
-        _belongs(said, ("images",), "is the number of labelled images; all photographs are used")
+        _belongs(said, ("images",), "is the number of labeled images; all photographs are used")
     parts = set(command.parts)
     if parts and "information" not in parts:
         _belongs(said, ("trials",), "belongs to --parts information")
@@ -245,6 +243,6 @@ _CHECKS: dict[type[Common], Callable[[Any, Container[str]], None]] = {
     Train: _check_train,
     ConvnetTrain: _check_convnet_train,
     ConvnetRun: _check_convnet_run,
-    ConvnetAnalyse: _check_convnet_analyse,
+    ConvnetAnalyze: _check_convnet_analyze,
     Sweep: _check_sweep,
 }

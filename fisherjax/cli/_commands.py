@@ -7,7 +7,7 @@ from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Simulate, Structured
 from ._convnet import run_convnet_train
-from ._convnet_analyse import run_convnet_analyse
+from ._convnet_analyze import run_convnet_analyze
 from ._convnet_run import run_convnet_run
 from ._dmft import run_dmft
 from ._estimate import run_estimate
@@ -21,7 +21,7 @@ from ._shared import CURVE_HEADER, check_networks, curve_rows, curve_settings, s
 from ._train import run_train
 
 __all__ = [
-    "run_convnet_analyse",
+    "run_convnet_analyze",
     "run_convnet_run",
     "run_convnet_train",
     "run_curve",

@@ -1,4 +1,4 @@
-"""Training of a convolutional recurrent network on labelled images."""
+"""Training of a convolutional recurrent network on labeled images."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fisherjax import datasets, dynamics, networks, plot, training
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
-from ._convnet_data import CLASSES, Known, Pair, keep_known, labelled_pairs, standardization, standardized
+from ._convnet_data import CLASSES, Known, Pair, keep_known, labeled_pairs, standardization, standardized
 from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
@@ -109,7 +109,7 @@ def _architecture(command: ConvnetTrain) -> networks.Architecture:
 
 def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:
     """Training, validation and test images, standardized alike, and how."""
-    train, test = labelled_pairs(command.data, command.images, command.cifar, key)
+    train, test = labeled_pairs(command.data, command.images, command.cifar, key)
     count = len(train[1]) if command.images == 0 else command.images
     if count > len(train[1]):
         raise UsageError(f"--images: {command.data} has {len(train[1])} training images, got {count}")

@@ -27,7 +27,7 @@ class ConvnetTrain(Common):
     """Train a convolutional recurrent network (CordsNet) to classify images, in the published steps or directly."""
 
     data: Literal["digits", "gratings", "shapes", "cifar10"] = "digits"
-    """Labelled images: handwritten digits of 8 × 8 (scikit-learn's), synthetic ones of 28 × 28, or CIFAR-10."""
+    """Labeled images: handwritten digits of 8 × 8 (scikit-learn's), synthetic ones of 28 × 28, or CIFAR-10."""
     cifar: Path | None = None
     """Archive or folder of CIFAR-10; downloaded if absent."""
     images: Whole = 0
@@ -107,7 +107,7 @@ class ConvnetRun(Saved):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvnetAnalyse(Saved):
+class ConvnetAnalyze(Saved):
     """Stability, decisions, robustness and Fisher information of a trained convolutional recurrent network."""
 
     out: Path = Path("results/analysis")
@@ -115,11 +115,11 @@ class ConvnetAnalyse(Saved):
     checkpoint: Positional[Path] = Path("results/network.npz")
     """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
     data: Literal["auto", "digits", "gratings", "shapes", "cifar10", "photographs"] = "auto"
-    """Images to analyse with: what it was trained on, or photographs without labels where that is not known."""
+    """Images to analyze with: what it was trained on, or photographs without labels where that is not known."""
     cifar: Path | None = None
     """Archive or folder of CIFAR-10; downloaded if absent."""
     parts: tuple[Part, ...] = ()
-    """What to analyse; all by default, but no growth, information or distortions beyond 100 000 units."""
+    """What to analyze; all by default, but no growth, information or distortions beyond 100 000 units."""
     images: Count = 200
     """Test images for decisions, robustness and relaxation."""
     trials: Whole = 0

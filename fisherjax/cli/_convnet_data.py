@@ -1,4 +1,4 @@
-"""Labelled images, networks and preprocessing that the commands on convolutional recurrent networks share."""
+"""Labeled images, networks and preprocessing that the commands on convolutional recurrent networks share."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from fisherjax import datasets, networks
 from fisherjax._archive import read_npz
 from fisherjax._types import write_atomically
 
-from ._convnet_arguments import ConvnetAnalyse, ConvnetRun
+from ._convnet_arguments import ConvnetAnalyze, ConvnetRun
 from ._files import load_record, read_json
 from ._limits import UsageError
 
@@ -39,7 +39,7 @@ class Known(NamedTuple):
     data: str | None
 
 
-def labelled_pairs(data: str, count: int, cifar: Path | None, key: jax.Array) -> tuple[Pair, Pair]:
+def labeled_pairs(data: str, count: int, cifar: Path | None, key: jax.Array) -> tuple[Pair, Pair]:
     """Training and test images with intensities as they come, and labels; `count` matters to synthetic ones."""
     if data == "digits":
         return datasets.digits(), datasets.digits(split="test")
@@ -82,7 +82,7 @@ def keep_known(folder: Path, known: Known) -> None:
     write_atomically(folder / NAMES, names.encode())
 
 
-def load_known(command: ConvnetRun | ConvnetAnalyse) -> Known:
+def load_known(command: ConvnetRun | ConvnetAnalyze) -> Known:
     """The network in a file, saved here or published, with what the command changes, and what lies beside it."""
     path = command.checkpoint
     if path.is_dir():

@@ -53,8 +53,8 @@ def _pixels(command: Geometry, key: jax.Array) -> tuple[np.ndarray, np.ndarray |
         images, labels = datasets.read_images(path, split=command.split, num_images=command.images)
         arrays = path.suffix in {".npy", ".npz", ".mat"}
         source = f"{'' if arrays else f'the first {command.split} '}{len(images)} images from {path.name}"
-    grey = images.ndim == 4 and images.shape[-1] == 3 and not command.color
-    return np.asarray(datasets.grey(images) if grey else datasets.intensities(images)), labels, source
+    gray = images.ndim == 4 and images.shape[-1] == 3 and not command.color
+    return np.asarray(datasets.gray(images) if gray else datasets.intensities(images)), labels, source
 
 
 def _preprocessed(pixels: np.ndarray, how: str) -> jax.Array:

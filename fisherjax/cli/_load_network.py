@@ -175,6 +175,6 @@ def _stimulus(command: Asked, network: networks.Network) -> tuple[float | list[f
     if sizes.size > _MOST_PARAMETERS or sizes.ndim > 1:
         raise UsageError(
             f"--network {command.network} has {sizes.size} inputs; of more than {_MOST_PARAMETERS}, or of an image, "
-            "ask in Python, with a protocol from few parameters to inputs (images: fisherjax convnet analyse)"
+            "ask in Python, with a protocol from few parameters to inputs (images: fisherjax convnet analyze)"
         )
     return sizes.tolist(), tuple(f"input {index}" for index in range(sizes.size)) if sizes.ndim else ()

@@ -103,9 +103,9 @@ def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNe
     if command.rank:
         constraints.append(networks.low_rank(command.rank))
     options: dict[str, Any] = {"constraints": constraints, "noise_std": command.noise_std}
-    if command.network in {"rnn", "continuous"}:
+    if command.kind in {"rnn", "continuous"}:
         options["nonlinearity"] = command.nonlinearity
-    return KINDS[command.network](task.num_inputs, command.units, task.num_outputs, key=key, **options)
+    return KINDS[command.kind](task.num_inputs, command.units, task.num_outputs, key=key, **options)
 
 
 def _rows(history: training.TrainingHistory) -> list[list[object]]:

@@ -28,10 +28,10 @@ _MOST_PIXELS = 10**8
 
 
 class Preprocessing(Record):
-    """What is done to a picture before a network sees it: shrink, cut out the centre, standardize.
+    """What is done to a picture before a network sees it: shrink, cut out the center, standardize.
 
     The picture is shrunk (bilinear, antialiased) until it just covers `image_shape` times resize/shorter side: for
-    square images, until its shorter side has `resize` pixels. The centre of `image_shape` is cut out, and intensities
+    square images, until its shorter side has `resize` pixels. The center of `image_shape` is cut out, and intensities
     in [0, 1] become (x − mean)/std per color. The defaults are those of networks trained on ImageNet, the published
     CordsNet among them. A picture's orientation tag is obeyed; what is transparent becomes white.
 
@@ -97,7 +97,7 @@ class Preprocessing(Record):
             If it is a folder, or may not be read.
         ValueError
             If it is no picture, is damaged, animated or too large, has more than 16 bits per pixel, or colors that
-            are neither grey, RGB nor CMYK.
+            are neither gray, RGB nor CMYK.
         """
         height, width, colors = self.image_shape
         opened, name = _opened(picture)
@@ -233,7 +233,7 @@ def gabor(
         c, in the units of the images that the network was trained on (standard deviations, where those are
         standardized).
     position
-        How far the patch is right of the centre, in pixels.
+        How far the patch is right of the center, in pixels.
     cycles
         k, cycles over the shorter side.
     width

@@ -1,4 +1,4 @@
-"""From pixels to stimuli: grey values, contrast normalization, whitening."""
+"""From pixels to stimuli: gray values, contrast normalization, whitening."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def intensities(images: ArrayLike) -> Float[Array, "..."]:
     return _scaled(*_pixels(images))
 
 
-def grey(images: ArrayLike) -> Float[Array, "*n height width"]:
+def gray(images: ArrayLike) -> Float[Array, "*n height width"]:
     """Luminance Y = .2125 R + .7154 G + .0721 B of color images (…, height, width, 3).
 
     Raises

@@ -34,7 +34,7 @@ class Responses(NamedTuple):
     notes: tuple[str, ...]
 
 
-class _Labelled(NamedTuple):
+class _Labeled(NamedTuple):
     """Trials of several conditions."""
 
     responses: np.ndarray
@@ -158,25 +158,25 @@ def _from_one(
     """Both conditions, their labels and the name of these, a stored separation, and notes."""
     stored, notes = None, []
     if file_kind(path) in {"text", "gzip"}:
-        labelled, notes = _from_table(read_table(path, **options))
+        labeled, notes = _from_table(read_table(path, **options))
     else:
         held = read_arrays(path)
         if "separation" in held:
             stored = _stored(path, held.pop("separation"))
         if "minus" in held or "plus" in held:
             return *_pair(path, held, wanted), None, "", stored, notes
-        labelled = _from_arrays(path, held)
-    first, second = _chosen(labelled, wanted)
-    labels = np.array([0 if label == first else 1 if label == second else 2 for label in labelled.labels])
+        labeled = _from_arrays(path, held)
+    first, second = _chosen(labeled, wanted)
+    labels = np.array([0 if label == first else 1 if label == second else 2 for label in labeled.labels])
     counts = [int(np.sum(labels == code)) for code in (0, 1)]
     left = len(labels) - sum(counts)
     notes.append(
         f"{path.name}: {counts[0]} trials of condition {told_label(first)} and {counts[1]} of {told_label(second)}"
         + (f", {left} of others left out" if left else "")
-        + f"; {labelled.responses.shape[1]} units"
+        + f"; {labeled.responses.shape[1]} units"
     )
-    minus, plus = (labelled.responses[labels == code] for code in (0, 1))
-    return minus, plus, (first, second), labelled.name, stored, notes
+    minus, plus = (labeled.responses[labels == code] for code in (0, 1))
+    return minus, plus, (first, second), labeled.name, stored, notes
 
 
 def _pair(path: Path, held: dict[str, np.ndarray], wanted: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +194,7 @@ def _stored(path: Path, value: np.ndarray) -> float:
     return number
 
 
-def _from_arrays(path: Path, held: dict[str, np.ndarray]) -> _Labelled:
+def _from_arrays(path: Path, held: dict[str, np.ndarray]) -> _Labeled:
     names = [name for name in held if name.lower() in _CONDITION]
     if "responses" not in held or len(names) != 1:
         raise ValueError(
@@ -214,7 +214,7 @@ def _from_arrays(path: Path, held: dict[str, np.ndarray]) -> _Labelled:
         ]
     else:
         items = [float(item) for item in host_real(f"{path}: {names[0]}", labels)]
-    return _Labelled(responses, items, names[0].lower(), f"{path}: {names[0]}")
+    return _Labeled(responses, items, names[0].lower(), f"{path}: {names[0]}")
 
 
 def _matrix(path: Path, name: str, value: np.ndarray) -> np.ndarray:
@@ -226,7 +226,7 @@ def _matrix(path: Path, name: str, value: np.ndarray) -> np.ndarray:
     return host_real(label, value, "trials units", hint=hint)
 
 
-def _from_table(table: Table) -> tuple[_Labelled, list[str]]:
+def _from_table(table: Table) -> tuple[_Labeled, list[str]]:
     table = _without_index(table)
     lower = [name.lower() for name in table.names or ()]
     named = [index for index, name in enumerate(lower) if name in _CONDITION]
@@ -244,7 +244,7 @@ def _from_table(table: Table) -> tuple[_Labelled, list[str]]:
     name = lower[column] if lower else ""
     units = table.without(column)
     _check_units(units)
-    return _Labelled(numbers(units), labels, name, f"{table.path}: {which}"), table.notes
+    return _Labeled(numbers(units), labels, name, f"{table.path}: {which}"), table.notes
 
 
 def _check_units(table: Table) -> None:
@@ -272,23 +272,23 @@ def _without_index(table: Table) -> Table:
     return table.without(0)._replace(notes=[*table.notes, note])
 
 
-def _chosen(labelled: _Labelled, wanted: tuple[Label, Label] | None) -> tuple[Label, Label]:
-    counts = Counter(labelled.labels)
+def _chosen(labeled: _Labeled, wanted: tuple[Label, Label] | None) -> tuple[Label, Label]:
+    counts = Counter(labeled.labels)
     listed = [f"{told_label(label)} ({count} trials)" for label, count in counts.most_common()]
     shown = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
     if wanted is None:
         if len(counts) == 2:
             first, second = counts
             return first, second
-        two = sorted(counts, key=str if isinstance(labelled.labels[0], str) else None)[:2]
+        two = sorted(counts, key=str if isinstance(labeled.labels[0], str) else None)[:2]
         hint = f"; choose two, as conditions=({', '.join(map(told_label, two))})" if len(counts) > 2 else ""
-        if len(counts) > 10 and 2 * len(counts) > len(labelled.labels):
+        if len(counts) > 10 and 2 * len(counts) > len(labeled.labels):
             hint = "; it looks like responses: add a column of conditions, or give two files, one per condition"
-        raise ValueError(f"{labelled.where} must name two conditions, got {len(counts)}: {shown}{hint}")
-    numeric = not isinstance(labelled.labels[0], str)
+        raise ValueError(f"{labeled.where} must name two conditions, got {len(counts)}: {shown}{hint}")
+    numeric = not isinstance(labeled.labels[0], str)
     pair = [_as_label(item, numeric=numeric) for item in wanted]
     for item in pair:
-        require(item in counts, f"conditions: {labelled.where} has no {told_label(item)}, only {shown}")
+        require(item in counts, f"conditions: {labeled.where} has no {told_label(item)}, only {shown}")
     require(pair[0] != pair[1], f"conditions must be two different ones, got {told_label(pair[0])} twice")
     return pair[0], pair[1]
 

@@ -68,7 +68,7 @@ def limit_of(name: str, tolerance: Scalar | None, usual: float, *, strict: bool)
 class Cloud(NamedTuple):
     """Where the candidates are, and how far from them a point is no outlier."""
 
-    centre: Float[np.ndarray, " N"]
+    center: Float[np.ndarray, " N"]
     scale: float
     factor: float
     spread: float
@@ -77,22 +77,22 @@ class Cloud(NamedTuple):
     def near(self, states: np.ndarray) -> np.ndarray:
         """Whether states are not outliers."""
         lengths = np.linalg.norm(states, axis=1)
-        reach = np.linalg.norm(states - self.centre, axis=1)
+        reach = np.linalg.norm(states - self.center, axis=1)
         return (lengths <= self.largest) & ((reach <= self.factor * self.scale) | (self.scale == 0))
 
     def with_arrivals(self, states: np.ndarray) -> "Cloud":
         """The scale is at least what half of all arrivals have: candidates in one point have none of their own."""
-        reach = np.linalg.norm(states - self.centre, axis=1)[np.linalg.norm(states, axis=1) <= self.largest]
+        reach = np.linalg.norm(states - self.center, axis=1)[np.linalg.norm(states, axis=1) <= self.largest]
         return self._replace(scale=max(self.scale, float(np.median(reach)))) if reach.size else self
 
 
 def cloud_of(candidates: np.ndarray, outlier_factor: float, eps: float) -> Cloud:
-    centre = candidates.mean(axis=0)
-    reach = np.linalg.norm(candidates - centre, axis=1)
+    center = candidates.mean(axis=0)
+    reach = np.linalg.norm(candidates - center, axis=1)
     # candidates in one small cluster say little about how far a fixed point may be: their length says more
     length = float(np.sqrt(np.mean(np.sum(candidates**2, axis=1))))
     scale = max(float(reach.mean()), length)
-    return Cloud(centre, scale, outlier_factor, float(np.sqrt(np.mean(reach**2))), _SEEN * max(1.0, scale) / eps)
+    return Cloud(center, scale, outlier_factor, float(np.sqrt(np.mean(reach**2))), _SEEN * max(1.0, scale) / eps)
 
 
 def search(

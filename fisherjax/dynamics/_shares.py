@@ -24,7 +24,7 @@ def share_error(count: float | int, trials: int) -> float:
 
 def _wilson(count: float | int, trials: int, z: float) -> tuple[float, float]:
     share, weight = count / trials, z**2 / trials
-    centre = (share + weight / 2) / (1 + weight)
+    center = (share + weight / 2) / (1 + weight)
     half = z * (share * (1 - share) / trials + weight / (4 * trials)) ** 0.5 / (1 + weight)
     # at the ends the two terms are equal but for rounding
-    return (0.0 if count == 0 else centre - half), (1.0 if count == trials else centre + half)
+    return (0.0 if count == 0 else center - half), (1.0 if count == trials else center + half)

@@ -74,7 +74,7 @@ def decoder(
 
     Returns
     -------
-    FisherEstimate, labelled by its method.
+    FisherEstimate, labeled by its method.
 
     Raises
     ------
@@ -155,9 +155,9 @@ def _train(method: str, training: list[list[Array]], step: Array, key: Key) -> C
 @jax.jit
 def _descend(minus: Array, plus: Array, minus_check: Array, plus_check: Array) -> Float[Array, " p"]:
     """Weights along gradient descent of the squared error of the condition, best on the checking trials."""
-    centre, gain = _standard(minus, plus)
-    train = (jnp.concatenate([minus, plus]) - centre) * gain
-    check = (jnp.concatenate([minus_check, plus_check]) - centre) * gain
+    center, gain = _standard(minus, plus)
+    train = (jnp.concatenate([minus, plus]) - center) * gain
+    check = (jnp.concatenate([minus_check, plus_check]) - center) * gain
 
     def labels(first: Array, second: Array) -> Array:
         return jnp.concatenate([-jnp.ones(len(first), first.dtype), jnp.ones(len(second), first.dtype)])
@@ -180,16 +180,16 @@ def _descend(minus: Array, plus: Array, minus_check: Array, plus_check: Array) -
 def _standard(minus: Array, plus: Array) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
     """Mean and one over the deviation of each unit; zero for one that never varies but for rounding."""
     both = jnp.concatenate([minus, plus])
-    centre, variance = jnp.mean(both, axis=0), jnp.var(both, axis=0)
+    center, variance = jnp.mean(both, axis=0), jnp.var(both, axis=0)
     varies = jnp.diagonal(without_silent(jnp.diag(variance), jnp.mean(both**2, axis=0))) > 0
-    return centre, jnp.where(varies, 1 / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
+    return center, jnp.where(varies, 1 / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
 
 
 def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Array]:
     """Log-odds of the second condition by a network, trained on four fifths and stopped on the last fifth."""
     start_key, fit_key = jax.random.split(key)
-    centre, gain = _standard(minus, plus)
-    parts = [((part - centre) * gain) for part in (minus, plus)]
+    center, gain = _standard(minus, plus)
+    parts = [((part - center) * gain) for part in (minus, plus)]
     train, check = [part[len(part) // 5 :] for part in parts], [part[: max(1, len(part) // 5)] for part in parts]
     network = eqx.nn.MLP(minus.shape[1], "scalar", _WIDTH, 2, activation=jax.nn.gelu, dtype=minus.dtype, key=start_key)
 
@@ -202,7 +202,7 @@ def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Arr
         num_steps=_NETWORK_STEPS,
         held_out=jax.tree_util.Partial(_log_loss, check),
     )
-    return lambda responses: jax.vmap(fit.best)((responses - centre) * gain)
+    return lambda responses: jax.vmap(fit.best)((responses - center) * gain)
 
 
 def _log_loss(pair: list[Array], network: eqx.nn.MLP) -> Array:

@@ -62,7 +62,7 @@ def effective_moments(minus: Array, plus: Array, step: Array, blocks: Blocks) ->
 
     is known well, because it is an average over p directions. For runs of L trials τ is corrected for correlations
     across their borders, as those of an autoregressive process, whose coefficient ρ = (τ − 1)/(τ + 1) also says what a
-    covariance loses, ν → ν (1 − ρ²)/(1 + ρ²). For labelled blocks all pairs of a block are taken as equally correlated.
+    covariance loses, ν → ν (1 − ρ²)/(1 + ρ²). For labeled blocks all pairs of a block are taken as equally correlated.
 
     References
     ----------

@@ -73,7 +73,7 @@ def direct(
         Δθ > 0, the *total* separation; (K,) for K parameters.
     shrinkage
         λ in (0, 1]: replaces S by (1 − λ) S + λ diag S, for more units than trials allow. The result is
-        labelled as biased (towards the shuffled information), its error comes from a jackknife over trials.
+        labeled as biased (towards the shuffled information), its error comes from a jackknife over trials.
     robust
         Whether trials far outside the rest are set aside first: those that fail an exact test against the mean and
         covariance of the others, started from the minimum covariance determinant. Of a hundred Gaussian data sets
@@ -125,7 +125,7 @@ def direct(
         moments, freedom = effective_moments(minus, plus, step, codes)
         if not is_traced(freedom):
             check_freedom(minus.shape[-1], int(freedom), f"{_trials(minus, plus)}, which are correlated")
-        method += f", blocks of {codes.length} trials" if codes.length else ", labelled blocks"
+        method += f", blocks of {codes.length} trials" if codes.length else ", labeled blocks"
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, dependent=codes is not None)
     found = direct_interval(moments, freedom, confidence, scalar=single)
     return FisherEstimate(*found, method, confidence, diagnosis=diagnosis)

@@ -142,10 +142,10 @@ def in_common_frame(
     _check_same_units(names, own)
     _check_varying(own)
     rows = np.concatenate([np.asarray(part, np.float64).reshape(-1, part.shape[-1]) for part in own])
-    centre = rows.mean(axis=0)
-    scale = 2.0 ** -np.round(np.log2(np.abs(rows - centre).max(axis=0)))
+    center = rows.mean(axis=0)
+    scale = 2.0 ** -np.round(np.log2(np.abs(rows - center).max(axis=0)))
     kind = float_type(*own) if all(part.dtype.kind == "f" for part in own) else float_type()
-    return [jnp.asarray((np.asarray(part, np.float64) - centre) * scale, kind) for part in own], scale
+    return [jnp.asarray((np.asarray(part, np.float64) - center) * scale, kind) for part in own], scale
 
 
 def check_freedom(units: int, freedom: int, trials: str) -> None:

@@ -205,10 +205,10 @@ def _profile(
         own = jnp.diagonal(found.standard_error) / jnp.maximum(jnp.abs(jnp.diagonal(found.value)), 1e-30)
         return jnp.mean(values, axis=0), jnp.mean(slopes, axis=0), pilot * jnp.max(own) ** 2
 
-    centre, slope_centre, variance = jax.lax.map(look, jnp.arange(count))
+    center, slope_center, variance = jax.lax.map(look, jnp.arange(count))
     batches = _allocate(variance / relative_error**2, max_trials - count * pilot, fewest, batch_size)
-    sums = _accumulate(draw, main_key, batches, centre, slope_centre, batch_size)
-    value, error = jax.lax.map(lambda part: _jackknife(*part), (sums, slope_centre))
+    sums = _accumulate(draw, main_key, batches, center, slope_center, batch_size)
+    value, error = jax.lax.map(lambda part: _jackknife(*part), (sums, slope_center))
     # an error of 0 belongs to derivatives that are 0 in every trial, which say nothing of jumps
     own = jnp.diagonal(error, axis1=1, axis2=2)
     own = (own > 0) & (own <= relative_error * jnp.abs(jnp.diagonal(value, axis1=1, axis2=2)))
@@ -243,11 +243,11 @@ def _allocate(wanted: Array, budget: int, fewest: int, batch_size: int) -> Int[A
     return least + jnp.floor(share * more).astype(int)
 
 
-def _accumulate(draw, key: Key, batches: Array, centre: Array, slope_centre: Array, batch_size: int) -> _Sums:
+def _accumulate(draw, key: Key, batches: Array, center: Array, slope_center: Array, batch_size: int) -> _Sums:
     """Sums over all batches, in a loop whose length is decided on the device."""
-    count, units = centre.shape
-    parameters = slope_centre.shape[1]
-    dtype = centre.dtype
+    count, units = center.shape
+    parameters = slope_center.shape[1]
+    dtype = center.dtype
     empty = _Sums(
         jnp.zeros((count, _BLOCKS), dtype),
         jnp.zeros((count, _BLOCKS, units), dtype),
@@ -260,8 +260,8 @@ def _accumulate(draw, key: Key, batches: Array, centre: Array, slope_centre: Arr
     def add(step: Array, sums: _Sums) -> _Sums:
         index = jnp.searchsorted(ends, step, side="right")
         values, slopes = draw(index, jax.random.fold_in(key, step))
-        values = (values - centre[index]).reshape(_BLOCKS, -1, units)
-        slopes = (slopes - slope_centre[index]).reshape(_BLOCKS, -1, parameters, units)
+        values = (values - center[index]).reshape(_BLOCKS, -1, units)
+        slopes = (slopes - slope_center[index]).reshape(_BLOCKS, -1, parameters, units)
         new = _Sums(
             jnp.full(_BLOCKS, batch_size // _BLOCKS, dtype),
             jnp.sum(values, axis=1),
@@ -274,14 +274,14 @@ def _accumulate(draw, key: Key, batches: Array, centre: Array, slope_centre: Arr
     return jax.lax.fori_loop(0, ends[-1], add, empty)
 
 
-def _jackknife(sums: _Sums, slope_centre: Array) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
+def _jackknife(sums: _Sums, slope_center: Array) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
     """Estimate of one stimulus and its error from leaving out each block."""
 
     def value(kept: _Sums) -> Array:
         mean, slope = kept.value / kept.trials, kept.slope / kept.trials
         scatter = kept.square - kept.trials * mean[:, None] * mean
         slope_scatter = kept.slope_square - kept.trials * slope[:, None, :, None] * slope[None, :, None, :]
-        return path_value(PathMoments(kept.trials, slope_centre + slope, scatter, slope_scatter))[0]
+        return path_value(PathMoments(kept.trials, slope_center + slope, scatter, slope_scatter))[0]
 
     total = jax.tree.map(lambda part: jnp.sum(part, axis=0), sums)
     parts = jax.lax.map(lambda block: value(jax.tree.map(jnp.subtract, total, block)), sums)

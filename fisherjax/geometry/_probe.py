@@ -91,8 +91,8 @@ def _probe(states: Array, targets: Array, fold: Array, ridge: Array, num_folds: 
     def correct(held: Array) -> Array:
         kept = (fold != held).astype(states.dtype)
         total = jnp.sum(kept)
-        centre, mean = kept @ states / total, kept @ targets / total
-        centered, wanted = (states - centre), (targets - mean) * kept[:, None]
+        center, mean = kept @ states / total, kept @ targets / total
+        centered, wanted = (states - center), (targets - mean) * kept[:, None]
         gram = jnp.einsum("in,jn->ij", centered, centered, precision=jax.lax.Precision.HIGHEST)
         own = gram * kept[:, None] * kept
         trace = jnp.trace(own)

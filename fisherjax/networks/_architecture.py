@@ -215,7 +215,7 @@ def architecture(name: str = "R8", *, num_classes: int | None = None, **changes:
     ----------
     name
         "R2", "R4", "R6" or "R8": CordsNet at 224 × 224 in color, 1000 classes. "R2-32", "R4-32", "R6-32" for images
-        of 32 × 32 in color, "R2-28" … for 28 × 28 in grey, "R2-8" and "R4-8" for the digits of 8 × 8, 10 classes each.
+        of 32 × 32 in color, "R2-28" … for 28 × 28 in gray, "R2-8" and "R4-8" for the digits of 8 × 8, 10 classes each.
     num_classes
         Another number of classes.
     **changes

@@ -32,12 +32,12 @@ Matrix = Float[Array, "to from"]
 
 
 def balanced_weights(drawn: Matrix, pattern: Pattern, gain: float) -> Matrix:
-    """Weights with the zeros and signs of `drawn`, cancelled per source region; Σ_j W_ij² = gain² in every row.
+    """Weights with the zeros and signs of `drawn`, canceled per source region; Σ_j W_ij² = gain² in every row.
 
-    A row of one sign, which cannot be cancelled, has Σ_j |W_ij| = gain.
+    A row of one sign, which cannot be canceled, has Σ_j |W_ij| = gain.
     """
     regions = np.zeros(drawn.shape[1], int) if pattern.sources is None else pattern.sources
-    weights = _cancelled_by_region(drawn, regions)
+    weights = _canceled_by_region(drawn, regions)
     total, absolute = (jnp.sum(part, axis=1, keepdims=True) for part in (weights**2, jnp.abs(weights)))
     one_signed = jnp.abs(jnp.sum(weights, axis=1, keepdims=True)) > 0.999 * absolute
     several = jnp.sum(weights != 0, axis=1, keepdims=True) > 1
@@ -49,21 +49,21 @@ def balanced_weights(drawn: Matrix, pattern: Pattern, gain: float) -> Matrix:
     return _without_outlier(weights, pattern, gain)
 
 
-def _cancelled_by_region(drawn: Matrix, regions: np.ndarray) -> Matrix:
+def _canceled_by_region(drawn: Matrix, regions: np.ndarray) -> Matrix:
     """Every region's part of a row sums to zero where it has both signs; the other parts do together if they have."""
     weights = drawn
     for region in np.unique(regions):
-        weights = _cancelled(weights, jnp.asarray(regions == region))
+        weights = _canceled(weights, jnp.asarray(regions == region))
     alone = jnp.zeros(drawn.shape, bool)
     for region in np.unique(regions):
         inside = jnp.asarray(regions == region)
         part = jnp.where(inside, weights, 0)
         signs = jnp.any(part > 0, axis=1, keepdims=True) & jnp.any(part < 0, axis=1, keepdims=True)
         alone = alone | (inside & ~signs)
-    return _cancelled(weights, alone)
+    return _canceled(weights, alone)
 
 
-def _cancelled(weights: Matrix, inside: Array) -> Matrix:
+def _canceled(weights: Matrix, inside: Array) -> Matrix:
     """Inhibition of the entries `inside` scaled so that it equals their excitation, in rows that have both."""
     part = jnp.where(inside, weights, 0)
     excitation = jnp.sum(jnp.maximum(part, 0), axis=1, keepdims=True)

@@ -148,7 +148,7 @@ def resolved(network: T) -> T:
 
 
 def in_precision(network: T, dtype: DTypeLike) -> T:
-    """The same network with its numbers in another float type: trained in float32, analysed in float64."""
+    """The same network with its numbers in another float type: trained in float32, analyzed in float64."""
     kind = jnp.dtype(dtype)
     return jax.tree.map(lambda x: jnp.asarray(x, kind) if jnp.issubdtype(x.dtype, jnp.floating) else x, network)
 

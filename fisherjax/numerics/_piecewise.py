@@ -349,10 +349,10 @@ def _spread(phi: PiecewiseSmooth, variance: Moments, noise_variance: Moments) ->
     """E[φ(x)²] − E[φ(a) φ(b)] at covariance Δ − V: the mean variance of φ given what the pair shares."""
     split = _equal_split(variance, noise_variance)
     z, weights = _outer(phi, split)
-    centre, private = split.common_a[..., None] * z, jnp.broadcast_to(split.private_a[..., None], z.shape)
-    mean = _derivative_means(phi, (0,), centre, private)[0]
-    mirrored = _derivative_means(phi, (0,), split.sign[..., None] * centre, private)[0]
-    inside = _central_moment(phi, 2, centre, private**2)
+    center, private = split.common_a[..., None] * z, jnp.broadcast_to(split.private_a[..., None], z.shape)
+    mean = _derivative_means(phi, (0,), center, private)[0]
+    mirrored = _derivative_means(phi, (0,), split.sign[..., None] * center, private)[0]
+    inside = _central_moment(phi, 2, center, private**2)
     return jnp.where(noise_variance > 0, jnp.sum(weights * (inside + mean * (mean - mirrored)), axis=-1), 0)
 
 

@@ -194,14 +194,14 @@ def _spread(function: Callable, num_nodes: int, i: int, j: int, variance: Moment
     private = jnp.sqrt(jnp.where(covariance < 0, variance + covariance, noise_variance))
     outer, outer_weights = _graded_nodes(common)
     inner, inner_weights = _uniform_nodes(num_nodes, outer.dtype)
-    centre = (common[..., None] * outer)[..., None]
+    center = (common[..., None] * outer)[..., None]
     offset = private[..., None, None] * inner
     f, h = derivative(function, i), derivative(function, j)
-    first, second = f(centre + offset), h(centre + offset)
+    first, second = f(center + offset), h(center + offset)
     first_mean = jnp.sum(first * inner_weights, axis=-1, keepdims=True)
     second_mean = jnp.sum(second * inner_weights, axis=-1, keepdims=True)
     inside = jnp.sum((first - first_mean) * (second - second_mean) * inner_weights, axis=-1)
-    mirrored = jnp.sum(h(sign[..., None, None] * centre + offset) * inner_weights, axis=-1, keepdims=True)
+    mirrored = jnp.sum(h(sign[..., None, None] * center + offset) * inner_weights, axis=-1, keepdims=True)
     across = first_mean * (second_mean - mirrored)
     return jnp.sum(outer_weights * (inside + across[..., 0]), axis=-1)
 

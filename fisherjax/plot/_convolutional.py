@@ -159,7 +159,7 @@ def information_in_time(
 def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, axes: Any = None) -> Any:
     """An image, and the changes of it that a response shows most and least.
 
-    Changes of color are drawn about grey, those of grey images in red and blue about zero.
+    Changes of color are drawn about gray, those of gray images in red and blue about zero.
     """
     check_result("most", most, Eigendistortion)
     check_result("least", least, Eigendistortion)

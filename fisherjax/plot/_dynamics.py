@@ -32,7 +32,7 @@ def state_space(
 ) -> Any:
     """Trajectories (T, trials, N) and fixed points along the first two or three principal components.
 
-    Attractors are filled (grey where a mode is marginal), points with growing modes open, in a color for each
+    Attractors are filled (gray where a mode is marginal), points with growing modes open, in a color for each
     number of such modes. With the `step` function, short lines show the directions in which saddles are left.
     """
     check_result("components", components, PrincipalComponents)
@@ -98,7 +98,9 @@ def transition_graph(graph: nx.DiGraph, ax: Axes | None = None, *, positions: An
     else:
         places = {node: np.asarray(positions)[node] for node in graph if node != "elsewhere"}
         if "elsewhere" in graph:
-            places["elsewhere"] = np.min(list(places.values()), axis=0) * 1.2
+            points = np.stack(list(places.values()))
+            span = float(np.ptp(points, axis=0).max()) or 1.0  # a single fixed point spans nothing
+            places["elsewhere"] = points.min(axis=0) - 0.2 * span
     stable = [node for node in graph if graph.nodes[node].get("stable", True)]
     for nodes, face in ((stable, COLORS[4]), ([node for node in graph if node not in stable], "white")):
         nx.draw_networkx_nodes(
@@ -259,7 +261,7 @@ def _draw_orbit(plane: PhasePlane, orbits: PeriodicOrbits, number: int, ax: Axes
 
 
 def _kind_color(kind: str, growing: int) -> str:
-    """One color for every number of growing modes, grey where linearization does not tell."""
+    """One color for every number of growing modes, gray where linearization does not tell."""
     return "#737373" if kind == "marginal" else ("#000000", *COLORS[1:6])[min(growing, 5)]
 
 

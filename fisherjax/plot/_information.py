@@ -56,7 +56,7 @@ def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, re
 
 
 def log_ticks(ax: Axes, values: Sequence[float | int]) -> None:
-    """A logarithmic axis that is labelled at the given values and nowhere else."""
+    """A logarithmic axis that is labeled at the given values and nowhere else."""
     ax.set_xscale("log")
     ax.set_xticks(list(values), [f"{value:g}" for value in values])
     ax.minorticks_off()

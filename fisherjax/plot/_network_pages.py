@@ -6,10 +6,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
+import scipy.special
 
 from fisherjax.dynamics import FixedPoints, PrincipalComponents
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.tasks import TaskBatch
+from fisherjax.tasks._batch import has_labels
 from fisherjax.training import Training
 
 from ._checks import check_path, check_result
@@ -40,15 +42,14 @@ def save_training(path: Path, trained: Training) -> Path:
 
 
 def save_trials(path: Path, network: RecurrentNetwork, batch: TaskBatch, *, probabilities: bool = False) -> Path:
-    """Three trials of a task with the outputs of a network; as probabilities for a task of choices."""
+    """Three trials of a task with the outputs of a network; as probabilities for classes or where that is asked."""
     path = check_path(path)
     check_result("network", network, RecurrentNetwork)
     check_result("batch", batch, TaskBatch)
     _, outputs = run(network, batch.inputs)
     shown = np.asarray(outputs)
-    if probabilities:
-        shown = np.exp(shown - shown.max(axis=-1, keepdims=True))
-        shown /= shown.sum(axis=-1, keepdims=True)
+    if probabilities and not has_labels(batch):
+        shown = scipy.special.softmax(shown, axis=-1)
     with style():
         figure, axes = new_figure(2, 3, (14, 4.6))
         for trial in range(min(3, shown.shape[1])):

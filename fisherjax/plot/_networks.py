@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy.special
 from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_flag, check_integer
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.tasks import TaskBatch
+from fisherjax.tasks._batch import has_labels
 from fisherjax.training import TrainingHistory
 
 from ._checks import check_axes, check_result, drawable
@@ -78,7 +80,7 @@ def eigenvalues(values: Any, ax: Axes | None = None, *, is_flow: bool = False, l
 
 
 def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-    """Loss at every step and on held-out trials, and held-out accuracy, over training steps."""
+    """Loss and, where targets are classes, accuracy of every training step; both on held-out trials."""
     check_result("history", history, TrainingHistory)
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
@@ -86,45 +88,57 @@ def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = 
         axes = tuple(plt.subplots(1, 2, figsize=(10, 3.6))[1])
     left, right = check_axes(axes, 2)
     loss, held_out = (drawable(left, part, positive=True) for part in (history.loss, history.held_out_loss))
-    left.plot(np.arange(1, len(loss) + 1), loss, color="0.7", linewidth=0.8, label="training batch")
+    steps = np.arange(1, len(loss) + 1)
+    left.plot(steps, loss, color="0.7", linewidth=0.8, label="training batch")
     left.plot(history.evaluated, held_out, color=COLORS[0], label="held out")
     left.set_yscale("log")
     left.set_ylabel("loss")
     left.legend()
-    right.plot(history.evaluated, drawable(right, history.held_out_accuracy), color=COLORS[2])
-    right.set_ylabel("held-out accuracy")
+    if np.isfinite(history.accuracy).any():
+        right.plot(steps, drawable(right, history.accuracy), color="0.7", linewidth=0.8, label="training batch")
+    right.plot(history.evaluated, drawable(right, history.held_out_accuracy), color=COLORS[2], label="held out")
+    right.set_ylabel("accuracy")
     right.set_ylim(top=1.03)
+    right.legend()
     for ax in axes:
         ax.set_xlabel("training step")
     return axes
 
 
 def task_trial(batch: TaskBatch, outputs: Any = None, axes: Any = None, *, trial: int = 0) -> Any:
-    """One trial: inputs above, targets (thick, pale; only where they count) and outputs below."""
+    """One trial: inputs above, targets (thick, pale; only where they count) and outputs below.
+
+    Where targets are classes, outputs are drawn as the probabilities that they give to each class, softmax(outputs).
+    """
     check_result("batch", batch, TaskBatch)
     steps, trials = np.shape(batch.inputs)[:2]
     trial = check_integer("trial", trial, minimum=0, maximum=trials - 1)
+    classes = has_labels(batch)
     if outputs is not None:
-        outputs = host_real("outputs", outputs, f"{steps} {trials} {np.shape(batch.targets)[2]}", finite=False)
+        count = "O" if classes else np.shape(batch.targets)[2]
+        outputs = host_real("outputs", outputs, f"{steps} {trials} {count}", finite=False)[:, trial]
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
         axes = plt.subplots(2, 1, figsize=(6, 4), sharex=True, squeeze=False)[1][:, 0]
     upper, lower = check_axes(axes, 2)
-    inputs, targets = np.asarray(batch.inputs)[:, trial], np.asarray(batch.targets)[:, trial]
-    counts = np.asarray(batch.mask)[:, trial, None] > 0
-    times = np.arange(1, len(inputs) + 1)
+    inputs, targets, mask = (np.asarray(part)[:, trial] for part in batch)
+    if classes and outputs is not None:
+        targets = targets[:, None] == np.arange(outputs.shape[1])
+        outputs = scipy.special.softmax(outputs, axis=-1)
+    targets, mask = (part.reshape(steps, -1) for part in (targets, mask))
+    times = np.arange(1, steps + 1)
     for channel in range(inputs.shape[1]):
         upper.step(times, inputs[:, channel], where="mid", color=COLORS[channel % len(COLORS)], label=f"{channel}")
-    for channel in range(targets.shape[1]):
+    for channel, shown in enumerate(np.where(mask > 0, targets, np.nan).T):
         color = COLORS[channel % len(COLORS)]
-        shown = np.where(counts, targets, np.nan)[:, channel]
         lower.plot(times, shown, ".", color=color, alpha=0.2, markersize=9, markeredgewidth=0)
         lower.plot(times, shown, color=color, linewidth=5, alpha=0.25, solid_capstyle="butt")
         if outputs is not None:
-            lower.plot(times, np.asarray(outputs)[:, trial, channel], color=color, linewidth=1.2)
+            lower.plot(times, outputs[:, channel], color=color, linewidth=1.2)
     upper.set_ylabel("inputs")
-    lower.set_ylabel("outputs (target pale)" if outputs is not None else "targets")
+    words = ("probabilities", "class") if classes else ("outputs", "targets")
+    lower.set_ylabel(words[1] if outputs is None else f"{words[0]} (target pale)")
     lower.set_xlabel("time (steps)")
     return axes
 

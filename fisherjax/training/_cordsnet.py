@@ -13,14 +13,14 @@ from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
 
 from ._augment import class_probabilities
-from ._descent import Labelled, StageHistory, descend
+from ._descent import Labeled, StageHistory, descend
 from ._objectives import FeedforwardObjective, RecurrenceFit, RecurrenceObjective, RecurrentObjective
 
 LEVELS = 20  # of the leak, from .95 in steps of .05
 _FIRST_GAIN = 0.1
 
 
-def labelled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) -> Labelled:
+def labeled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) -> Labeled:
     """Images and labels as training takes them, checked against the architecture.
 
     Raises
@@ -32,7 +32,7 @@ def labelled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) -
     array = architecture.check_images(images)
     require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colors), got {array.shape}")
     targets = class_probabilities(labels, architecture.num_classes, len(array))
-    return Labelled(array.astype(targets.dtype), targets)
+    return Labeled(array.astype(targets.dtype), targets)
 
 
 def train_feedforward(
@@ -177,7 +177,7 @@ def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: ArrayLike, labe
     """
     check_instance("network", network, (ConvolutionalRNN, FeedforwardCNN))
     plan = network.weights.architecture if isinstance(network, FeedforwardCNN) else network.architecture
-    data = labelled(plan, images, labels)
+    data = labeled(plan, images, labels)
     correct = 0.0
     for begin in range(0, len(data.images), 256):
         batch = data.images[begin : begin + 256]
@@ -236,10 +236,10 @@ def _descend(
         if not isinstance(validation, tuple | list) or len(validation) != 2:
             raise TypeError(f"validation must be a pair of images and labels, got {told(validation)}")
         try:
-            validation = labelled(plan, *validation)
+            validation = labeled(plan, *validation)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from error
-    data = labelled(plan, *pair)
+    data = labeled(plan, *pair)
     return descend(title, model, objective, data, key=key, num_steps=num_steps, validation=validation, **options)
 
 

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent of any objective over labelled images: compiled chunks, validation, checkpoints."""
+"""Stochastic gradient descent of any objective over labeled images: compiled chunks, validation, checkpoints."""
 
 import functools
 import os
@@ -29,7 +29,7 @@ from ._augment import Augmentation, augment, check_augmentation
 _EVALUATED_AT_ONCE = 256
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """Images (n, height, width, colors) and the probabilities of their classes (n, K)."""
 
     images: Array
@@ -86,7 +86,7 @@ def descend(
     title: str,
     model: Any,
     objective: Objective,
-    data: Labelled,
+    data: Labeled,
     *,
     key: Key,
     num_steps: int,
@@ -94,7 +94,7 @@ def descend(
     learning_rate: Scalar = 3e-3,
     max_gradient_norm: Scalar = 1.0,
     augmentation: Augmentation | None = None,
-    validation: Labelled | None = None,
+    validation: Labeled | None = None,
     evaluate_every: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
@@ -224,7 +224,7 @@ def _adam(learning_rate: float, num_steps: int, norm: float) -> optax.GradientTr
 
 @eqx.filter_jit
 def _chunk(
-    run: _Run, model: Any, optimizer: Any, data: Labelled, order: Array, span: Array, key: Key
+    run: _Run, model: Any, optimizer: Any, data: Labeled, order: Array, span: Array, key: Key
 ) -> tuple[Any, Any, Array]:
     """`span` = (steps done, steps to do); as many rows of `order` are batches."""
     objective = run.objective
@@ -270,19 +270,19 @@ def _batches(key: Key, num_images: int, size: int, done: int, count: int, rows: 
     return jnp.asarray(np.pad(chosen, ((0, rows - count), (0, 0))))
 
 
-def _evaluated(objective: Objective, model: Any, validation: Labelled | None, step: int) -> tuple[float, float]:
+def _evaluated(objective: Objective, model: Any, validation: Labeled | None, step: int) -> tuple[float, float]:
     if validation is None:
         return float("nan"), float("nan")
     parts = []
     for begin in range(0, len(validation.images), _EVALUATED_AT_ONCE):
-        batch = Labelled(*(part[begin : begin + _EVALUATED_AT_ONCE] for part in validation))
+        batch = Labeled(*(part[begin : begin + _EVALUATED_AT_ONCE] for part in validation))
         parts.append(np.asarray(_measure(objective, model, batch, jnp.asarray(step))))
     loss, correct = np.concatenate(parts, axis=1).mean(axis=1)
     return float(loss), float(correct)
 
 
 @eqx.filter_jit
-def _measure(objective: Any, model: Any, batch: Labelled, step: Array) -> Array:
+def _measure(objective: Any, model: Any, batch: Labeled, step: Array) -> Array:
     return spread(jnp.stack(objective.measure(model, batch.images, batch.targets, step)))
 
 

@@ -16,7 +16,7 @@ from ._cordsnet import (
     anneal,
     fine_tune,
     fit_recurrence,
-    labelled,
+    labeled,
     stage_file,
     train_feedforward,
     train_linear,
@@ -143,7 +143,7 @@ def train_directly(
     check_integer("num_steps", num_steps, minimum=1)
     check_scalar("noise_std", noise_std, minimum=0.0)
     weight_key, loop_key = jax.random.split(check_key("key", key))
-    labelled(architecture, images, labels)
+    labeled(architecture, images, labels)
     start = ConvolutionalRNN(architecture, key=weight_key, noise_std=noise_std)
     settings = {**options, "checkpoint": stage_file(place, "direct")}
     network, history = fine_tune(start, images, labels, key=loop_key, num_steps=num_steps, **settings)

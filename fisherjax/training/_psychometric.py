@@ -102,8 +102,8 @@ def _probit(values: np.ndarray, share: np.ndarray, count: np.ndarray) -> tuple[f
     step = _step(values, share)
     if step is not None:
         return step, 0.0
-    centre, scale = float(values.mean()), float(values.std())
-    x = (values - centre) / scale
+    center, scale = float(values.mean()), float(values.std())
+    x = (values - center) / scale
 
     def cost(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         z = parameters[0] + parameters[1] * x
@@ -114,7 +114,7 @@ def _probit(values: np.ndarray, share: np.ndarray, count: np.ndarray) -> tuple[f
     # the likelihood is concave, so that there is one maximum
     offset, steepness = minimize(cost, np.zeros(2), jac=True, method="BFGS", options={"gtol": 1e-8 * count.sum()}).x
     threshold = scale / np.copysign(max(abs(steepness), _LEAST_STEEPNESS), steepness)
-    return float(centre - offset * threshold), float(threshold)
+    return float(center - offset * threshold), float(threshold)
 
 
 def _step(values: np.ndarray, share: np.ndarray) -> float | None:

@@ -47,10 +47,10 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     assert [row["class"] for row in ranked[::3]] == [str(index) for index in expected.argmax(axis=-1)]
     np.testing.assert_allclose([row["probability"] for row in ranked[::3]], expected.max(axis=-1), rtol=1e-4)
     assert (shown / "01-a.png").stat().st_size > 10_000
-    analysed = tmp_path / "analysed"
-    words = ["--images", "20", "--trials", "60", "--eigenvalues", "2", "--out", str(analysed)]
-    assert main(["convnet", "analyse", str(folder / "network.npz"), *words]) == 0
-    found = json.loads((analysed / "results.json").read_text())
+    analyzed = tmp_path / "analyzed"
+    words = ["--images", "20", "--trials", "60", "--eigenvalues", "2", "--out", str(analyzed)]
+    assert main(["convnet", "analyze", str(folder / "network.npz"), *words]) == 0
+    found = json.loads((analyzed / "results.json").read_text())
     assert found["images"] == "digits"
     np.testing.assert_allclose(
         found["accuracy"], training.accuracy(network, (images - known.mean())[:20] / known.std(), labels[:20])
@@ -58,7 +58,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     bounds = dynamics.stability_certificate(network)
     assert found["globally_stable"] == bounds.globally_stable.tolist()
     assert 0 < found["largest_spectral_radius"] <= bounds.jacobian_radius.max() + 1e-6
-    arrays = np.load(analysed / "arrays.npz")
+    arrays = np.load(analyzed / "arrays.npz")
     noisy = networks.in_precision(network, float).replaced(noise_std=found["information_noise_std"])
 
     def patch(angle):
@@ -72,7 +72,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     for name in ("angle", "contrast", "position"):
         error = np.abs(arrays[f"information_{name}_simulated"] - arrays[f"information_{name}"])
         assert (error < 5 * arrays[f"information_{name}_error"] + 0.2 * arrays[f"information_{name}"]).all()
-    report = (analysed / "report.html").read_text()
+    report = (analyzed / "report.html").read_text()
     for heading in ("Stability", "Decisions, noise and relaxation", "Fisher information", "Eigendistortions"):
         assert f"<h2>{heading}</h2>" in report
     # every stage is there: nothing is trained again
@@ -98,12 +98,12 @@ def test_published_checkpoints_run(tmp_path, capsys):
     assert main(["convnet", "run", *words, "--out", str(tmp_path / "run")]) == 0
     assert "cup.jpg: thing " in capsys.readouterr().out
     parts = ["--parts", "decisions", "relaxation"]
-    assert main(["convnet", "analyse", str(path), *phases, *parts, "--out", str(tmp_path / "analysis")]) == 0
+    assert main(["convnet", "analyze", str(path), *phases, *parts, "--out", str(tmp_path / "analysis")]) == 0
     assert "No labels are known for these images: decisions left out" in capsys.readouterr().out
     (tmp_path / "names.txt").write_text("one thing")
     assert main(["convnet", "run", *words, "--out", str(tmp_path / "again")]) == 2
     assert "the network has 12 classes, got 1" in capsys.readouterr().err
-    assert main(["convnet", "analyse", str(path), "--data", "digits", "--out", str(tmp_path / "other")]) == 2
+    assert main(["convnet", "analyze", str(path), "--data", "digits", "--out", str(tmp_path / "other")]) == 2
     assert "--data digits has images of (8, 8, 1), the network expects (16, 16, 3)" in capsys.readouterr().err
     (tmp_path / "classes.json").write_text("{}")
     assert main(["convnet", "run", *words[:3], *phases, "--out", str(tmp_path / "more")]) == 2
@@ -123,14 +123,14 @@ def test_feedback_no_blank_and_one_step(tmp_path, capsys):
     network.save(tmp_path / "network.npz")
     words = ["--blank-steps", "0", "--image-steps", "1", "--parts", "stability", "relaxation", "--eigenvalues", "2"]
     out = tmp_path / "analysis"
-    assert main(["convnet", "analyse", str(tmp_path / "network.npz"), *words, "--out", str(out)]) == 0
+    assert main(["convnet", "analyze", str(tmp_path / "network.npz"), *words, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "nothing is certified" in printed
     assert "Without blank steps before the image there is no baseline" in printed
     damaged = bytearray((tmp_path / "network.npz").read_bytes())
     damaged[200:260] = bytes(60)
     (tmp_path / "network.npz").write_bytes(damaged)
-    assert main(["convnet", "analyse", str(tmp_path / "network.npz"), "--out", str(tmp_path / "b")]) == 2
+    assert main(["convnet", "analyze", str(tmp_path / "network.npz"), "--out", str(tmp_path / "b")]) == 2
     assert "network.npz cannot be read" in capsys.readouterr().err
 
 
@@ -147,7 +147,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["convnet"], "convnet: say what to do: train, run, analyse; fisherjax convnet train --help"),
+        (["convnet"], "convnet: say what to do: train, run, analyze; fisherjax convnet train --help"),
         (["convnet", "trian"], "did you mean 'train'?"),
         (["convnet", "train", "--preset", "R3"], "must be one of"),
         (["convnet", "train", "--images", "3"], "--images must be at least 10, or 0 for all, got 3"),
@@ -156,8 +156,8 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         (["convnet", "run"], "convnet run: name a picture"),
         (["convnet", "run", __file__, "--offset-steps", "-3"], "--offset-steps must be at least 0, got -3"),
         (["convnet", "run", __file__, "--checkpoint", "/nowhere.pt"], "--checkpoint /nowhere.pt: No such file"),
-        (["convnet", "analyse", "/nowhere.pt"], "checkpoint /nowhere.pt: No such file"),
-        (["convnet", "analyse", "--parts", "stabillity"], "did you mean 'stability'?"),
+        (["convnet", "analyze", "/nowhere.pt"], "checkpoint /nowhere.pt: No such file"),
+        (["convnet", "analyze", "--parts", "stabillity"], "did you mean 'stability'?"),
         (["convnet", "train", "--data", "cifar10", "--cifar", "/nowhere"], "--cifar /nowhere: No such file"),
     ],
 )

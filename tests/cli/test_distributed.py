@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from processes import ended, free_port, signalled
+from processes import ended, free_port, signaled
 
 from fisherjax.cli import main
 
@@ -29,7 +29,7 @@ def start(words, home, scheduler=None, until=None):
         command = ["-m", "fisherjax", *words, "--device", "cpu", *joining]
         ends = until is not None and index == 0
         return subprocess.Popen(
-            signalled("SIGTERM", until, 0, *command) if ends else [sys.executable, *command],
+            signaled("SIGTERM", until, 0, *command) if ends else [sys.executable, *command],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

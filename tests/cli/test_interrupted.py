@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import ended, signalled
+from processes import ended, signaled
 
 from fisherjax.cli import main
 from fisherjax.numerics import read_checkpoint
@@ -31,7 +31,7 @@ def test_sigterm_keeps_a_checkpoint_and_has_its_own_code(tmp_path):
     """Resumed, the run finds what one without a break finds."""
     words = [*OPTIMIZE, "--generations", "300", "--seed", "4"]
     folder = tmp_path / "out"
-    command = signalled("SIGTERM", folder / "checkpoint.npz", 0, *fisherjax(*words, "--out", str(folder))[1:])
+    command = signaled("SIGTERM", folder / "checkpoint.npz", 0, *fisherjax(*words, "--out", str(folder))[1:])
     ((output, error, code),) = ended([start(command, tmp_path)])
     assert code == 75, error
     assert error.strip().splitlines()[-1] == "fisherjax: terminated; what was finished is in the output folder"

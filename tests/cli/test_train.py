@@ -63,7 +63,7 @@ def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):
     [
         (["train", "chess"], "chess"),
         (["train", "flip-flop", "--dale", "1.5"], "--dale must be at most 1, got 1.5"),
-        (["train", "flip-flop", "--network", "gru", "--nonlinearity", "relu"], "have their own"),
+        (["train", "flip-flop", "--kind", "gru", "--nonlinearity", "relu"], "have their own"),
         (["train", "flip-flop", "--resume"], "there is no"),
         (["train", "flip-flop", "--rank", "2", "--no-autapses"], "--rank and --no-autapses exclude each other"),
         (["fixed-points", "--network", "nowhere.npz"], "No such file"),

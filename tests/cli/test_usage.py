@@ -54,7 +54,7 @@ def test_every_option_can_be_set_from_a_config(name, field, hint):
 def test_parts_from_a_config_and_what_the_command_line_says_wins(tmp_path):
     (tmp_path / "network.npz").touch()
     (tmp_path / "a.toml").write_bytes(b'\xef\xbb\xbfparts = ["growth"]\nimages = 9 # \xc3\xa9\n')
-    words = ["convnet", "analyse", str(tmp_path / "network.npz"), f"--config={tmp_path / 'a.toml'}"]
+    words = ["convnet", "analyze", str(tmp_path / "network.npz"), f"--config={tmp_path / 'a.toml'}"]
     command = parse([*words, "--eigenvalues", "3"])
     assert (command.parts, command.images, command.eigenvalues) == (("growth",), 9, 3)
     assert parse([*words, "--images", "11"]).images == 11

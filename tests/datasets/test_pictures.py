@@ -18,8 +18,8 @@ def shrunk(picture, sides):
     for axis, after in enumerate(sides):
         before = picture.shape[axis]
         scale = before / after
-        centres = (np.arange(after) + 0.5) * scale
-        distance = np.abs(np.arange(before)[None, :] + 0.5 - centres[:, None]) / max(scale, 1)
+        centers = (np.arange(after) + 0.5) * scale
+        distance = np.abs(np.arange(before)[None, :] + 0.5 - centers[:, None]) / max(scale, 1)
         weights = np.maximum(1 - distance, 0)
         weights /= weights.sum(axis=1, keepdims=True)
         picture = np.moveaxis(np.tensordot(weights, picture, axes=(1, axis)), 0, axis)
@@ -56,12 +56,12 @@ def test_files_colors_and_orientation(tmp_path):
     exif[274] = 3  # upside down
     Image.fromarray(picture[::-1, ::-1].copy()).save(turned, quality=100, subsampling=0, exif=exif)
     assert np.abs(preprocess(turned) - preprocess(path)).mean() < 0.05
-    grey = datasets.Preprocessing((8, 8, 1), resize=8, mean=(0.3,), std=(0.5,))
+    gray = datasets.Preprocessing((8, 8, 1), resize=8, mean=(0.3,), std=(0.5,))
     dark = np.full((16, 16), 51, np.uint8)
-    np.testing.assert_allclose(grey(dark), (0.2 - 0.3) / 0.5, atol=1e-6)
-    np.testing.assert_allclose(grey.inverted()(dark), (0.8 - 0.3) / 0.5, atol=1e-6)
-    grey.inverted().save(tmp_path / "kept")
-    assert datasets.Preprocessing.load(tmp_path / "kept.npz") == grey.inverted()
+    np.testing.assert_allclose(gray(dark), (0.2 - 0.3) / 0.5, atol=1e-6)
+    np.testing.assert_allclose(gray.inverted()(dark), (0.8 - 0.3) / 0.5, atol=1e-6)
+    gray.inverted().save(tmp_path / "kept")
+    assert datasets.Preprocessing.load(tmp_path / "kept.npz") == gray.inverted()
 
 
 def test_depth_and_transparency(tmp_path):

@@ -1,4 +1,4 @@
-"""Grey values, contrast and whitening."""
+"""Gray values, contrast and whitening."""
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,10 @@ def test_bytes_become_intensities_and_luminance():
     images = np.zeros((2, 4, 4, 3), np.uint8)
     images[0, ..., 1] = 255
     assert float(datasets.intensities(images).max()) == 1
-    np.testing.assert_allclose(datasets.grey(images)[0], 0.7154, rtol=1e-6)
-    np.testing.assert_array_equal(datasets.grey(images)[1], 0)
+    np.testing.assert_allclose(datasets.gray(images)[0], 0.7154, rtol=1e-6)
+    np.testing.assert_array_equal(datasets.gray(images)[1], 0)
     with pytest.raises(ValueError, match=r"images must have shape .*3\), got \(2, 4, 4\)"):
-        datasets.grey(images[..., 0])
+        datasets.gray(images[..., 0])
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_whole_numbers_that_may_mean_anything(as_user):
     with pytest.raises(ValueError, match="images must be finite"):
         datasets.intensities(np.array([0.5, np.nan]))
     with pytest.raises(ValueError, match="channels are last here"):
-        datasets.grey(np.zeros((2, 3, 4, 4)))
+        datasets.gray(np.zeros((2, 3, 4, 4)))
 
 
 def test_flat_up_to_rounding_and_large_values():
@@ -60,9 +60,9 @@ def test_flat_up_to_rounding_and_large_values():
         datasets.fit_whitening(np.full((5, 4), 1 / 3) * np.linspace(1, 1 + 1e-16, 5)[:, None])
 
 
-def test_natural_patches_are_grey_patches_of_color(key):
+def test_natural_patches_are_gray_patches_of_color(key):
     color = datasets.natural_patches(5, key=key, color=True)
-    np.testing.assert_allclose(datasets.grey(color), datasets.natural_patches(5, key=key), atol=1e-6)
+    np.testing.assert_allclose(datasets.gray(color), datasets.natural_patches(5, key=key), atol=1e-6)
 
 
 def test_contrast_is_normalized_but_flat_images_are_left_flat(patches):

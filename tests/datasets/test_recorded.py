@@ -15,7 +15,7 @@ from fisherjax.datasets import _formats
 
 RNG = np.random.default_rng(0)
 MINUS, PLUS = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
-LABELLED = [("a", row) for row in MINUS] + [("b", row) for row in PLUS]
+LABELED = [("a", row) for row in MINUS] + [("b", row) for row in PLUS]
 HEADER = "condition,u1,u2,u3,u4\n"
 
 
@@ -23,7 +23,7 @@ def lines(separator=",", point=".", names=("a", "b"), end="\n", before=lambda _:
     called = dict(zip("ab", names, strict=True))
     cells = (
         (before(index), called[label], *(repr(float(value)).replace(".", point) for value in row))
-        for index, (label, row) in enumerate(LABELLED)
+        for index, (label, row) in enumerate(LABELED)
     )
     return end.join(row[0] + separator.join(row[1:]) for row in cells) + end
 
@@ -64,7 +64,7 @@ TABLES = {
     "index without a header": lines(before=lambda i: f"{i},"),
     "names of rows as R writes them": '"c","u1","u2","u3","u4"\n' + lines(before=lambda i: f'"{i + 1}",'),
     "condition is the last column": "u1,u2,u3,u4,Condition\n"
-    + "\n".join(",".join((*map(repr, map(float, row)), label)) for label, row in LABELLED),
+    + "\n".join(",".join((*map(repr, map(float, row)), label)) for label, row in LABELED),
     "BOM": "\ufeff" + lines(),
     "BOM and header": "\ufeff" + HEADER + lines(),
     "UTF-16": (HEADER + lines()).encode("utf-16"),

@@ -11,7 +11,7 @@ from fisherjax import dynamics, networks, plot
 
 
 def velocity(state):
-    """A saddle at 0 and centres of attraction at (±1, 0): ẋ = x − x³ + y, ẏ = −y."""
+    """A saddle at 0 and centers of attraction at (±1, 0): ẋ = x − x³ + y, ẏ = −y."""
     return jnp.array([state[0] - state[0] ** 3 + state[1], -state[1]])
 
 

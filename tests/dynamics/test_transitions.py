@@ -28,9 +28,9 @@ def spiral(state):
         (lambda x: 2 * x, "diverged"),
         (lambda x: x + 2 * x * jnp.abs(x), "diverged"),
         (lambda x: jnp.tanh(2 * x), "rested"),  # at ±0.96, which are not listed
-        (lambda x: jnp.stack([x[1], -x[0]]), "moved"),  # a centre: circles of every radius
+        (lambda x: jnp.stack([x[1], -x[0]]), "moved"),  # a center: circles of every radius
     ],
-    ids=["limit cycle", "doubling", "faster", "elsewhere", "centre"],
+    ids=["limit cycle", "doubling", "faster", "elsewhere", "center"],
 )
 def test_one_point_that_is_no_attractor_holds_no_trial(key, step, why):
     found, graph = edges(step, np.zeros((1, 2)), key)

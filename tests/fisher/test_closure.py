@@ -7,7 +7,7 @@ import pytest
 from rate_networks import closure, simulated
 
 from fisherjax import connectivity as cn
-from fisherjax import fisher, networks
+from fisherjax import fisher, networks, simulate
 
 
 def exact_linear(weights, vector, noise_std, num_steps, observation_noise_std=0.0):
@@ -256,6 +256,25 @@ def test_observation_noise_in_closure_and_simulation(small_network):
         measured = simulated(small_network, noise_std=noise_std, num_trials=3000, key=jax.random.key(2), **settings)
         distance = np.abs(np.asarray(measured.total - predicted.total))
         assert np.all(distance < 3 * np.asarray(measured.standard_error) + 0.01 * np.asarray(predicted.total))
+
+
+def test_observation_noise_in_theory_closure_and_simulation(two_populations):
+    """One structure: within three standard errors of each other, and far from what there is without that noise."""
+    noise = {"noise_std": 0.3, "observation_noise_std": 0.4}
+    asked = {"stimulus": 0.5, "num_steps": 4}
+    theory, bare = (
+        fisher.meanfield_curve(two_populations, num_units=200, **asked, **{**noise, "observation_noise_std": level})
+        for level in (0.4, 0.0)
+    )
+    drawn = simulate.draw_networks(two_populations, 200, num_draws=8, key=jax.random.key(4), dtype=float, **noise)
+    closed = fisher.closure_curve(drawn, form="independent", **asked)
+    measured = fisher.simulated_curve(drawn, form="independent", num_trials=200, key=jax.random.key(5), **asked)
+    for one, other in ((closed, theory), (measured, theory), (measured, closed)):
+        for part, error in (("total", "standard_error"), ("by_population", "by_population_error")):
+            distance = np.abs(np.asarray(getattr(one, part)) - np.asarray(getattr(other, part)))
+            errors = [np.asarray(getattr(curve, error)) for curve in (one, other) if curve is not theory]
+            assert np.all(distance < 3 * np.sqrt(sum(each**2 for each in errors)))
+    assert np.all(bare.total > theory.total + 6 * measured.standard_error)
 
 
 def test_overflow_is_reported(small_network):

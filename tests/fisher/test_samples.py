@@ -52,7 +52,7 @@ def test_rotating_gaussian():
     np.testing.assert_allclose(fisher.gaussian_information(slope, covariance, change, form="total"), 45, rtol=1e-9)
 
 
-OPTIMISED = {"xla_backend_optimization_level": 2, "xla_llvm_disable_expensive_passes": False}  # pays for long runs
+OPTIMIZED = {"xla_backend_optimization_level": 2, "xla_llvm_disable_expensive_passes": False}  # pays for long runs
 
 
 def replicates(units, trials, count, names):
@@ -72,7 +72,7 @@ def replicates(units, trials, count, names):
         }
         return {name: jnp.stack([(e := found[name]()).value, e.standard_error, *e.interval]) for name in names}
 
-    out = jax.jit(lambda keys: jax.lax.map(one, keys), compiler_options=OPTIMISED)(
+    out = jax.jit(lambda keys: jax.lax.map(one, keys), compiler_options=OPTIMIZED)(
         jax.random.split(jax.random.key(5), count)
     )
     truth = {"shuffled": float(fisher.gaussian_information(slope, covariance, form="independent"))}
@@ -318,7 +318,7 @@ def test_estimates_are_saved_and_shown(tmp_path, key):
     assert repr(found).startswith("FisherEstimate(value=")
 
 
-def test_shrinkage_is_labelled_and_works_with_more_units_than_trials(key):
+def test_shrinkage_is_labeled_and_works_with_more_units_than_trials(key):
     noise = jax.random.normal(key, (2, 40, 100))
     found = fisher.direct(noise[0], noise[1] + 0.05, 0.1, shrinkage=0.5)
     assert "shrinkage 0.5 (biased)" in found.method
@@ -388,11 +388,11 @@ def test_intervals_in_single_precision_are_those_of_double(d_prime):
     # at either end the observed ratio is the quantile that it should be
     quantiles = scipy.stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, 198 - 1)
     for end, share in zip(np.asarray(double.interval), (0.975, 0.025), strict=True):
-        ratio, centre = float(double.naive) * 50 / 198, end * 50
-        if centre < 1e4:
-            below = np.mean(scipy.stats.ncx2.cdf(ratio * quantiles, 2, centre))
+        ratio, center = float(double.naive) * 50 / 198, end * 50
+        if center < 1e4:
+            below = np.mean(scipy.stats.ncx2.cdf(ratio * quantiles, 2, center))
         else:
-            below = np.mean(scipy.stats.norm.cdf(np.sqrt(ratio * quantiles) - np.sqrt(centre + 1)))
+            below = np.mean(scipy.stats.norm.cdf(np.sqrt(ratio * quantiles) - np.sqrt(center + 1)))
         assert abs(below - share) < 1e-3
     assert single.interval[0] < single.value < single.interval[1]
 

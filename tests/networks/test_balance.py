@@ -33,7 +33,7 @@ def two_regions(num_units, probability, ratios=(0.8, 0.8)):
     ids=str,
 )
 def test_two_regions_have_no_outlier(probability, num_units, key):
-    """Projections that only excite cannot be cancelled; their weights are small enough."""
+    """Projections that only excite cannot be canceled; their weights are small enough."""
     for own in jax.random.split(key, 2 if num_units == 400 else 3):
         matrix = weights(own, num_units, two_regions(num_units, probability))
         assert radius(matrix) < 0.9

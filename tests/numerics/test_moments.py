@@ -61,7 +61,7 @@ def reference_pairs(functions, orders, variance, ratio):
     m, w = composite(np.unique(grid), order=24) if common else (np.zeros(1), np.ones(1))
     weight = w * np.exp(-(m**2) / (2 * common**2)) / (common * np.sqrt(2 * np.pi)) if common else w
     if private:
-        # over y = centre + d: panels fine at the features of the function, and two private deviations wide elsewhere
+        # over y = center + d: panels fine at the features of the function, and two private deviations wide elsewhere
         reach = 10 * (private + common)
         count = int(np.clip(reach / private, 161, 2001))
         y, v = composite(np.unique(np.concatenate([panels(reach), np.linspace(-reach, reach, count)])), order=24)

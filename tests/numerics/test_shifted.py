@@ -43,8 +43,8 @@ def brute_force(phi, mean, variance, corner=0.3):
     w = np.concatenate([(b - a) / 2 * weights for a, b in ((-12, middle), (middle, 12))])
     w = w * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
     values = np.asarray(phi(jnp.asarray(mean + np.sqrt(variance) * z)))
-    centre = w @ values
-    return centre, w @ (values - centre) ** 2, w @ (values - centre) ** 3
+    center = w @ values
+    return center, w @ (values - center) ** 2, w @ (values - center) ** 3
 
 
 @pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)

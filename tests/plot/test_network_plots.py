@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -72,6 +73,15 @@ def test_transition_graph_draws_its_edges(system, key):
     assert plot.transition_graph(graph).get_xticks().size == 0
 
 
+def test_elsewhere_stands_apart_from_a_single_fixed_point():
+    graph = nx.DiGraph()
+    graph.add_node(0, stable=False)
+    graph.add_edge(0, "elsewhere", probability=1.0)
+    ax = plot.transition_graph(graph, positions=np.zeros((1, 2)))
+    first, second = np.concatenate([part.get_offsets() for part in ax.collections])
+    assert np.linalg.norm(first - second) > 0.1
+
+
 def test_weight_matrix_shows_signs_and_regions(key):
     regions = networks.MultiRegion({"A": networks.Region(6, dale=0.5), "B": networks.Region(4)})
     network = networks.RNN(1, 10, 1, key=key, constraints=regions)
@@ -104,6 +114,28 @@ def test_training_and_trials(key):
     np.testing.assert_array_equal(upper.lines[0].get_ydata(), batch.inputs[:, 1, 0])
     outputs = networks.run(trained.network, batch.inputs)[1]
     np.testing.assert_allclose(lower.lines[-1].get_ydata(), outputs[:, 1, 0], rtol=1e-12)
+
+
+def test_classes_are_drawn_as_probabilities_and_gaps_where_nothing_counts(key):
+    outputs = jax.random.normal(key, (6, 2, 3))
+    mask = np.ones((6, 2))
+    mask[:2] = 0
+    batch = tasks.TaskBatch(jnp.zeros((6, 2, 1)), jnp.full((6, 2), 2), jnp.asarray(mask))
+    _, lower = plot.task_trial(batch, outputs, trial=1)
+    given = np.stack([line.get_ydata() for line in lower.lines[2::3]], axis=1)
+    np.testing.assert_allclose(given, jax.nn.softmax(outputs[:, 1]), rtol=1e-12)
+    wanted = np.stack([line.get_ydata() for line in lower.lines[1::3]], axis=1)
+    np.testing.assert_array_equal(wanted, [[np.nan] * 3] * 2 + [[0, 0, 1]] * 4)
+    assert "probabilities" in lower.get_ylabel()
+    _, alone = plot.task_trial(batch)
+    np.testing.assert_array_equal(alone.lines[1].get_ydata(), [np.nan] * 2 + [2] * 4)
+
+
+def test_accuracy_of_batches_is_drawn_where_there_is_one(key):
+    batch = (jnp.ones((4, 3, 1)), jnp.zeros((4, 3), int))
+    trained = training.fit(networks.RNN(1, 4, 2, key=key), batch, key=key, num_steps=3, batch_size=3)
+    _, right = plot.training_history(trained.history)
+    np.testing.assert_array_equal(right.lines[0].get_ydata(), trained.history.accuracy)
 
 
 def test_interactive_page_and_its_absence(system, tmp_path, monkeypatch):

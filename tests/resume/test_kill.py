@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import ended, signalled
+from processes import ended, signaled
 
 from fisherjax.numerics import read_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint
@@ -28,7 +28,7 @@ def start(kind, folder, cache, kill_after=None):
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}
     command = [sys.executable, str(SCRIPT), kind, str(folder)]
     if kill_after is not None:
-        command = signalled("SIGKILL", folder / WRITTEN[kind], kill_after, *command[1:])
+        command = signaled("SIGKILL", folder / WRITTEN[kind], kill_after, *command[1:])
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

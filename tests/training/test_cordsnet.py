@@ -278,7 +278,7 @@ def test_a_loss_that_is_not_finite(as_user, bars, key):
         FeedforwardCNN(Architecture((4, 4, 1), 3, (2, 2), feedback=True), key=key)
 
 
-def test_labelled_images(key):
+def test_labeled_images(key):
     images, labels = datasets.digits()
     other, others = datasets.digits(split="test")
     everything, _ = datasets.digits(split="all")

@@ -1,4 +1,4 @@
-"""Small labelled sets of images that are there offline: handwritten digits, and two synthetic ones."""
+"""Small labeled sets of images that are there offline: handwritten digits, and two synthetic ones."""
 
 import math
 from typing import Any
@@ -101,9 +101,9 @@ def shapes(
     label_key, place_key, size_key, contrast_key, noise_key = jax.random.split(key, 5)
     labels = jax.random.randint(label_key, (count,), 0, len(SHAPES))
     radius = jax.random.uniform(size_key, (count, 1, 1), minval=side / 8, maxval=side / 4)
-    centre = radius[..., 0] + jax.random.uniform(place_key, (count, 2)) * (side - 2 * radius[..., 0])
+    center = radius[..., 0] + jax.random.uniform(place_key, (count, 2)) * (side - 2 * radius[..., 0])
     axis = jnp.arange(side, dtype=radius.dtype) + 0.5
-    down, across = axis[:, None] - centre[:, 0, None, None], axis[None, :] - centre[:, 1, None, None]
+    down, across = axis[:, None] - center[:, 0, None, None], axis[None, :] - center[:, 1, None, None]
     within = (jnp.abs(down) < radius) & (jnp.abs(across) < radius)
     inside = jnp.stack([
         within,

@@ -13,8 +13,8 @@ import numpy as np
 from fisherjax import datasets, dynamics, fisher, networks, plot
 from fisherjax.report import Figure, Section, Table
 
-from ._convnet_arguments import PARTS, ConvnetAnalyse
-from ._convnet_data import Known, labelled_pairs, load_known, standardized
+from ._convnet_arguments import PARTS, ConvnetAnalyze
+from ._convnet_data import Known, labeled_pairs, load_known, standardized
 from ._limits import UsageError
 from ._session import Session
 from ._shared import say_where, write_report
@@ -44,9 +44,9 @@ _POINTS = 8
 
 
 class _Run(NamedTuple):
-    """What every part needs: what was asked, the network, the images to analyse it with, labels where known."""
+    """What every part needs: what was asked, the network, the images to analyze it with, labels where known."""
 
-    command: ConvnetAnalyse
+    command: ConvnetAnalyze
     folder: Path
     parts: list[str]
     keys: dict[str, Any]
@@ -57,7 +57,7 @@ class _Run(NamedTuple):
     source: str
 
 
-def run_convnet_analyse(command: ConvnetAnalyse, session: Session) -> None:
+def run_convnet_analyze(command: ConvnetAnalyze, session: Session) -> None:
     """Every part that was asked for: one section, its figures, its numbers."""
     known = load_known(command)
     small = known.network.architecture.num_units <= _LARGE
@@ -94,7 +94,7 @@ def run_convnet_analyse(command: ConvnetAnalyse, session: Session) -> None:
     say_where(session)
 
 
-def _parts(command: ConvnetAnalyse, *, small: bool) -> list[str]:
+def _parts(command: ConvnetAnalyze, *, small: bool) -> list[str]:
     if command.parts:
         return [part for part in PARTS if part in command.parts]
     if not small:
@@ -102,7 +102,7 @@ def _parts(command: ConvnetAnalyse, *, small: bool) -> list[str]:
     return [part for part in PARTS if small or part not in _LONG]
 
 
-def _prepared(command: ConvnetAnalyse, folder: Path, known: Known, parts: list[str]) -> _Run:
+def _prepared(command: ConvnetAnalyze, folder: Path, known: Known, parts: list[str]) -> _Run:
     if "information" in parts:
         _trials(command, known.network.architecture)  # before anything long
     data = command.data if command.data != "auto" else known.data or "photographs"
@@ -111,7 +111,7 @@ def _prepared(command: ConvnetAnalyse, folder: Path, known: Known, parts: list[s
         images = np.stack([known.preprocessing(datasets.photograph(name)) for name in datasets.PHOTOGRAPHS])
         labels = None
     else:
-        pairs = labelled_pairs(data, 0, command.cifar, jax.random.key(command.seed))
+        pairs = labeled_pairs(data, 0, command.cifar, jax.random.key(command.seed))
         images, labels = (part[: command.images] for part in pairs[1])
         if images.shape[1:] != plan.image_shape:
             raise UsageError(f"--data {data} has images of {images.shape[1:]}, the network expects {plan.image_shape}")
@@ -348,7 +348,7 @@ def _logits(network: networks.ConvolutionalRNN, image: jax.Array) -> jax.Array:
     return network(image)
 
 
-def _trials(command: ConvnetAnalyse, plan: networks.Architecture) -> int:
+def _trials(command: ConvnetAnalyze, plan: networks.Architecture) -> int:
     """Simulated responses: as asked for, if that is enough for the channels of the last area."""
     channels = plan.channels[-1]
     if command.trials == 0:
