@@ -2,9 +2,11 @@
 
 import gc
 import os
+import subprocess
+import sys
 
-# most of the time goes into compiling small programs once: cheaper ones are right to the same digits; the environment
-# tells the processes that tests start too
+# Most of the time goes into compiling small programs once: cheaper ones are right to the same digits. The environment
+# tells the processes that tests start too, and the workers among which tests are divided.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 
 import equinox as eqx
@@ -14,6 +16,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
+
+_PLAIN_EMITTERS = "--xla_cpu_use_fusion_emitters=false"  # less than half the time of compiling
+
+
+def _knows(flag):
+    """Whether this XLA has a flag: it ends the process that asks for one it has not."""
+    command, environment = [sys.executable, "-c", "import jax; jax.devices()"], os.environ | {"XLA_FLAGS": flag}
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
+if _PLAIN_EMITTERS not in os.environ.get("XLA_FLAGS", "") and _knows(_PLAIN_EMITTERS):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_PLAIN_EMITTERS}".strip()
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

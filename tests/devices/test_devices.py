@@ -20,7 +20,8 @@ def start(num_devices, *words):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     # on a busy machine eight threads on two cores may keep each other waiting for longer than XLA's forty seconds
     patient = f"--xla_cpu_collective_call_terminate_timeout_seconds={PATIENCE}"
-    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={num_devices} {patient}"
+    devices = f"--xla_force_host_platform_device_count={num_devices}"
+    environment["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), devices, patient])
     command = [sys.executable, str(SCRIPT), *(str(word) for word in words)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
