@@ -62,6 +62,16 @@ def equinox(key, scale):
     return networks.from_equinox(cell, noise_std=NOISE, observation_noise_std=NOISE)
 
 
+def flax(key, scale):
+    """A cell that none of the networks here is: an LSTM with another activation."""
+    import flax.linen as nn  # evosax brings it
+
+    cell = nn.LSTMCell(3, activation_fn=nn.soft_sign, param_dtype=jnp.float64)
+    variables = cell.init(key, (jnp.zeros(3), jnp.zeros(3)), jnp.zeros(2))
+    variables = jax.tree.map(lambda leaf: scale * leaf, variables)
+    return networks.from_flax(cell, variables, noise_std=NOISE, observation_noise_std=NOISE)
+
+
 PLAN = networks.Architecture(
     (3, 3, 1), 2, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3, blank_steps=1, image_steps=2
 )
@@ -86,6 +96,7 @@ MEMBERS = {
     "ConvolutionalRNN": convolutional,
     "from_step": own,
     "from_torch": torch,
+    "from_flax": flax,
     "from_equinox": equinox,
 }
 """(key, scale) ↦ network; the same scale of another key is another network of the same shapes."""
@@ -206,12 +217,13 @@ HOLES = {
     **{
         ("information, closed", member): _NOT_CLOSED
         for member in (
-            "ContinuousRNN", "GRU", "LSTM", "ConvolutionalRNN", "from_step", "from_torch", "from_equinox",
+            "ContinuousRNN", "GRU", "LSTM", "ConvolutionalRNN", "from_step", "from_torch", "from_flax", "from_equinox",
         )
     },
-    **{("train", member): _GIVEN for member in ("RateNetwork", "FlowNetwork", "from_step", "from_torch")},
+    **{("train", member): _GIVEN for member in ("RateNetwork", "FlowNetwork", "from_step", "from_torch", "from_flax")},
     ("train", "ConvolutionalRNN"): "Its stages of training are its own: `training.train_directly`, `train_cordsnet`.",
     ("save and load", "from_step"): _CODE,
+    ("save and load", "from_flax"): "A cell with other functions inside is code; the usual cells are saved and loaded.",
 }  # fmt: skip
 
 
