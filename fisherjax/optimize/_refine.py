@@ -144,7 +144,8 @@ def _advanced(problem: Problem, transform: Any, state: AscentState, penalty: flo
         optimizer = transform.init(free)
         optimizer = with_leaves(optimizer, leaves) if state.done else optimizer
         terms = (multipliers, jnp.asarray(penalty, free.dtype))
-        free, optimizer, visited, values = _ascend(problem, transform, terms, free, optimizer, length)
+        free, optimizer, visited, values = _ascend(problem, transform, terms, free, optimizer, jnp.asarray(length))
+        visited, values = visited[:length], values[:length]
         leaves, path = leaves_of(optimizer), jnp.concatenate([path, visited])
         index = int(jnp.argmax(values))
         if float(values[index]) > float(best_value):
@@ -182,8 +183,9 @@ def _default_optimizer() -> optax.GradientTransformationExtraArgs:
 
 @eqx.filter_jit
 def _ascend(
-    problem: Problem, transform: Any, terms: tuple[Array, Array], free: Array, state: Any, length: int
+    problem: Problem, transform: Any, terms: tuple[Array, Array], free: Array, state: Any, length: Array
 ) -> tuple[Array, Any, Array, Array]:
+    """`length` steps, or as many as a chunk has; what stands in its rows beyond is where it ended."""
     multipliers, penalty = terms
 
     def loss(free: Array) -> Array:
@@ -191,15 +193,19 @@ def _ascend(
         pressure = jnp.maximum(problem.excesses(gain_matrix) + multipliers / penalty, 0)
         return -problem.objective(gain_matrix) + penalty / 2 * jnp.sum(pressure**2)
 
-    def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], tuple[Array, Array]]:
-        free, state = carry
+    def climb(free: Array, state: Any) -> tuple[Array, Any, Array]:
         value, gradient = jax.value_and_grad(loss)(free)
         updates, state = transform.update(gradient, state, free, value=value, grad=gradient, value_fn=loss)
         moved: Any = optax.apply_updates(free, updates)
         # a line search that ran into non-finite values must not carry them on
         free = jnp.where(jnp.all(jnp.isfinite(moved)), moved, free)
-        unit = _to_unit(free)
-        return (free, state), (unit, problem.feasible_value(unit))
+        return free, state, problem.feasible_value(_to_unit(free))
 
-    (free, state), (units, values) = jax.lax.scan(step, (free, state), length=length)
+    def step(carry: tuple[Array, Any, Array], index: Array) -> tuple[tuple[Array, Any, Array], tuple[Array, Array]]:
+        carry = jax.lax.cond(index < length, lambda at: climb(*at[:2]), lambda at: at, carry)
+        return carry, (_to_unit(carry[0]), carry[2])
+
+    # the length of a chunk is no part of the program, which takes long to compile
+    begun = (free, state, jnp.asarray(-jnp.inf, free.dtype))
+    (free, state, _), (units, values) = jax.lax.scan(step, begun, jnp.arange(_CHUNK))
     return free, state, units, values
