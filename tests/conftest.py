@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 # Most of the time goes into compiling small programs once: cheaper ones are right to the same digits. The environment
 # tells the processes that tests start too, and the workers among which tests are divided.
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 
+_MOST_MAPS = 25_000  # at the end of a file; one file takes up to some 20 000
 _PLAIN_EMITTERS = "--xla_cpu_use_fusion_emitters=false"  # less than half the time of compiling
 
 
@@ -43,11 +45,13 @@ settings.load_profile("fixed")
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_programs():
-    """Free what a file compiled: a process may hold 65 530 memory maps, and every program takes several."""
+    """Free what was compiled before it is too much: a process may hold 65 530 memory maps, a program takes several."""
     yield
-    eqx.clear_caches()
-    jax.clear_caches()
-    gc.collect()
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or maps.read_bytes().count(b"\n") > _MOST_MAPS:
+        eqx.clear_caches()
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

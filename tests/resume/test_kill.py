@@ -18,7 +18,7 @@ from fisherjax.optimize._checkpoint import OptimizationCheckpoint
 from fisherjax.training import Checkpoint
 
 SCRIPT = Path(__file__).parent / "killed.py"
-KILLS = 7  # of each of three kinds
+KILLS = 4  # of each of three kinds
 WRITTEN = {"optimize": "checkpoint.npz", "train": "checkpoint.npz", "sweep": "sweep/points/*/done.json"}
 
 
