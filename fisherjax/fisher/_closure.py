@@ -96,7 +96,12 @@ def closure_curve(
     ascent finds with `simulated_curve` (examples/ascend_weights.py). Without third cumulants the linear form is up to
     8 % too high at g = 1.3, and 23 % at g = 1.5, which `.model_error` does not count.
 
-    Cost: eight N × N products per step, value and sensitivity together (four without third cumulants), two and a
+    Of a `FlowNetwork` third cumulants are not followed; `.model_error` tells of them by how far the closure raises the
+    linear form above its limit at small noise, and by correlated noise that is wide enough for φ to bend. In 30
+    networks the linear form was within 4 % plus twice that share (N = 100, gains 0.5 to 2, σ = 0.1 to 0.6, θ = 0.1
+    and 1, six time constants), where small noise alone was off by up to 300 %. It ends at a tenth as well.
+
+    Cost of a map: eight N × N products a step, value and sensitivity together (four without third cumulants), two and a
     Cholesky factor for the account of what is left out; the steps are rematerialized, so that a gradient in J keeps
     about 4 N² numbers per step.
 
@@ -215,9 +220,8 @@ def _warn_where_it_ends(what: str, values: Array, neglected: Float[Array, "*draw
     left_out = np.asarray(neglected).reshape(-1, len(values))[:, first]
     draws = f" in {int((left_out > LIMIT).sum())} of {len(left_out)} draws" if len(left_out) > 1 else ""
     reason = (
-        f"there the closure is beyond its limit{draws}: what it leaves out (fourth cumulants, skewness of single "
-        f"units) changes information by more than {LIMIT:.0%} by its own estimate. Use simulated_curve there, more "
-        "units, or lower gains"
+        f"there the closure is beyond its limit{draws}: the higher cumulants that it leaves out change information by "
+        f"more than {LIMIT:.0%} by its own estimate. Use simulated_curve there, more units, or lower gains"
         if (left_out > LIMIT).any()
         else "moments left the float range, or the closed covariance is not positive definite (strongly correlated "
         "states?); lower the gains, raise noise_std or mehler_order, or use float64"

@@ -1,6 +1,5 @@
 """Cells of Flax, of both its interfaces, as networks of ours."""
 
-import functools
 import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -144,7 +143,7 @@ def _called(
         2 * units if is_long else units,
         noise_std=noise_std,
         observation_noise_std=observation_noise_std,
-        readout=functools.partial(_first, units),
+        readout=jax.tree_util.Partial(_first, units),
         input_shape=num_inputs,
     )
 

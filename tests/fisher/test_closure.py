@@ -277,6 +277,32 @@ def test_observation_noise_in_theory_closure_and_simulation(two_populations):
     assert np.all(bare.total > theory.total + 6 * measured.standard_error)
 
 
+def test_a_flow_with_much_noise_and_where_its_closure_ends():
+    """Against simulation, where small noise is far off; and a chaotic one, which is believed for a while only."""
+    vector = np.ones(60)
+    calm, wild = (
+        networks.FlowNetwork(
+            cn.sample_weights(cn.homogeneous(gain), 60, key=jax.random.key(8), dtype=float),
+            vector, noise_std=0.4, dt=0.25,
+        )
+        for gain in (1.0, 2.5)
+    )  # fmt: skip
+    asked = {"stimulus": 0.1, "num_steps": 16}
+    closed, linear = fisher.closure_curve(calm, **asked), fisher.linearized_curve(calm, **asked)
+    measured = fisher.simulated_curve(calm, num_trials=3000, key=jax.random.key(9), at=[4, 10, 16], **asked)
+    at = np.array([4, 10, 16]) - 1
+    distance = np.abs(np.asarray(measured.total - closed.total[at]))
+    assert np.all(distance < 3 * measured.standard_error)
+    assert linear.total[-1] > 1.3 * closed.total[-1]
+    assert np.all(closed.model_error < 0.03)
+    with pytest.warns(RuntimeWarning, match="beyond its limit"):
+        ends = fisher.closure_curve(wild, **{**asked, "stimulus": 1.0})
+    resolved = np.isfinite(ends.total)
+    assert resolved[3]
+    assert not resolved[-1]
+    assert np.all(np.diff(ends.model_error) >= 0)
+
+
 def test_overflow_is_reported(small_network):
     with pytest.warns(RuntimeWarning, match="not finite from time"):
         closure(
