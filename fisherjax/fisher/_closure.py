@@ -98,7 +98,7 @@ def closure_curve(
 
     Of a `FlowNetwork` third cumulants are not followed; `.model_error` tells of them by how far the closure raises the
     linear form above its limit at small noise, and by correlated noise that is wide enough for φ to bend. In 30
-    networks the linear form was within 4 % plus twice that share (N = 100, gains 0.5 to 2, σ = 0.1 to 0.6, θ = 0.1
+    networks the linear form was within 5 % plus twice that share (N = 100, gains 0.5 to 2, σ = 0.1 to 0.6, θ = 0.1
     and 1, six time constants), where small noise alone was off by up to 300 %. It ends at a tenth as well.
 
     Cost of a map: eight N × N products a step, value and sensitivity together (four without third cumulants), two and a

@@ -49,7 +49,7 @@ def flow_scan(
     .. math:: \frac1N \sum_i \sum_{j≠i} Σ_{ij}² |E φ'''_j| / (2 Σ_{jj} E φ'_j),
 
     the largest until now. In 30 networks (N = 100, gains 0.5 to 2, σ = 0.1 to 0.6, θ = 0.1 and 1, six time constants)
-    the linear form stayed within 4 % plus twice that share of what 20 000 trials measured, to 1 % themselves.
+    the linear form stayed within 5 % plus twice that share of what 20 000 trials measured, to 1 % themselves.
     """
     (state, inputs), (slope, input_slopes) = entered_with_slopes(network, protocol, theta, num_steps)
 
