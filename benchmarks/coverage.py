@@ -20,6 +20,7 @@ from benchmarks._common import RESULTS, write
 from fisherjax import fisher
 from fisherjax.fisher._decoder import _divide
 from fisherjax.fisher._moments import active_units, pair_moments
+from fisherjax.fisher._outliers import set_aside
 
 UNITS, TRIALS, INFORMATION, STEP = 10, (60, 200), 10.0, 0.5
 RESAMPLES, WARNED = 200, 300
@@ -124,9 +125,7 @@ def intervals(data: np.ndarray, covariance: np.ndarray, slope: np.ndarray) -> di
             "bootstrap": fisher.bootstrap(minus, plus, STEP, key=key, num_resamples=RESAMPLES),
             f"direct, blocks={LENGTH}": fisher.direct(minus, plus, STEP, blocks=LENGTH),
         }
-        weights = _held_out_weights(minus, plus, key)
-        reached = (weights @ jnp.asarray(slope)) ** 2 / (weights @ jnp.asarray(covariance) @ weights)
-        own = {"held-out decoder": reached}
+        own = {"held-out decoder": _reached(_held_out_weights(minus, plus, key), covariance, slope)}
         return {
             name: jnp.stack([part.value, *part.interval, own.get(name, jnp.zeros(()))]) for name, part in found.items()
         }
@@ -134,6 +133,11 @@ def intervals(data: np.ndarray, covariance: np.ndarray, slope: np.ndarray) -> di
     keys = jax.random.split(jax.random.key(1), len(data))
     run = jax.jit(lambda *arrays: jax.lax.map(lambda pair: one(*pair), arrays))
     return {name: np.asarray(part) for name, part in run(data, keys).items()}
+
+
+def _reached(weights: jax.Array, covariance: np.ndarray, slope: np.ndarray) -> jax.Array:
+    """The information that a linear decoder reaches."""
+    return (weights @ jnp.asarray(slope)) ** 2 / (weights @ jnp.asarray(covariance) @ weights)
 
 
 def _held_out_weights(minus: jax.Array, plus: jax.Array, key: jax.Array) -> jax.Array:
@@ -174,14 +178,19 @@ def robust_intervals(data: np.ndarray) -> dict[str, np.ndarray]:
             minus, SLOPE + 0.5 * (plus - plus.mean(axis=0)), robust=True
         ),
         "jackknife, robust": lambda minus, plus: fisher.jackknife(minus, plus, STEP, robust=True),
+        "held-out decoder, robust": lambda minus, plus: fisher.decoder(
+            minus, plus, STEP, key=jax.random.key(0), robust=True
+        ),
     }
     rows: dict[str, list[np.ndarray]] = {name: [] for name in calls}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for minus, plus in data:
+            kept, _ = set_aside(minus, plus)
+            reached = _reached(_held_out_weights(minus[kept[0]], plus[kept[1]], jax.random.key(0)), COVARIANCE, SLOPE)
             for name, call in calls.items():
                 found = call(minus, plus)
-                rows[name].append(np.array([float(found.value), *np.asarray(found.interval), 0]))
+                rows[name].append(np.array([float(found.value), *np.asarray(found.interval), float(reached)]))
     return {name: np.stack(part) for name, part in rows.items()}
 
 
@@ -206,7 +215,7 @@ def _measured(case: str, trials: int, count: int) -> dict[str, dict[str, float]]
         if name == "shuffled" and case != POISSON:
             right = float(fisher.gaussian_information(slope, covariance, form="independent"))
         else:
-            right = own if name == "held-out decoder" else truth
+            right = own if name.startswith("held-out decoder") else truth
         if "pathwise" in name and case.startswith("unequal"):
             right = 2 * truth  # at the one stimulus where the covariance is half of the mean one
         if case == POISSON and "pathwise" in name:

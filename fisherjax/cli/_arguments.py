@@ -34,6 +34,9 @@ class Asked(Common):
     """Standard deviation of the noise of what is read, with --network; that of the file by default."""
     protocol: Literal["pulse", "sustained"] = "pulse"
     """How the stimulus enters with --network: before the first step, or at every step."""
+    pattern: Path | None = None
+    """What the number --stimulus multiplies with --network (.npy, in the shape of its inputs): an input that is there
+    at the first step (pulse) or at every step. Needed for images, and for more than 12 inputs."""
     read: Literal["state", "output"] = "state"
     """What is read with --network."""
     steps: Count = 10

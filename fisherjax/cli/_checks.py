@@ -73,9 +73,18 @@ def _check_asked(command: Asked, said: Container[str]) -> None:
     if command.network is not None:
         structure = ("gain", "gains", "fractions", "units", "draws", "projection")
         _belongs(said, structure, "describes a structure, and --network names one network; give one of them")
+        count = len(command.stimulus)
+        _refuse(
+            command.pattern is not None and count != 1,
+            f"--stimulus must be one number, which --pattern multiplies, got {count}",
+        )
         return
     only = () if isinstance(command, Structured) else ("stimulus", "noise_std", "steps", "nonlinearity")
-    _belongs(said, ("observation_noise_std", "protocol", "read", *only), "belongs to --network, which names a network")
+    _belongs(
+        said,
+        ("observation_noise_std", "protocol", "pattern", "read", *only),
+        "belongs to --network, which names a network",
+    )
     count = len(command.stimulus)
     _refuse(count != 1, f"--stimulus must be one number for a structure, got {count}; several belong to --network")
 
@@ -151,6 +160,7 @@ def _check_optimize(command: Optimize, _: Container[str]) -> None:
 
 def _check_geometry(command: Geometry, said: Container[str]) -> None:
     _refuse(command.images < _FEWEST_IMAGES, f"--images must be at least {_FEWEST_IMAGES}, got {command.images}")
+    _belongs(said, ("pattern",), "is one stimulus, and geometry is that of many, which --data names")
     arrays = Path(command.data).suffix in {".npy", ".npz"}
     if command.data == "random":
         _refuse(command.network is None, "--data random belongs to --network; a structure is shown images")

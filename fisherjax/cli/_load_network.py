@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fisherjax import networks, training
 from fisherjax._archive import opened_zip
+from fisherjax._arrays import as_real
 from fisherjax._errors import check_regular
+from fisherjax._npy import read_npy
 from fisherjax._records import META
 
 from ._arguments import Asked
@@ -28,6 +31,18 @@ class Loaded(NamedTuple):
 
     network: networks.Network
     task: str | None  # what it is or was being trained on
+
+
+class _Along(eqx.Module):
+    """A protocol: θ times a pattern in the first so many steps."""
+
+    pattern: jax.Array
+    num_steps: int = eqx.field(static=True)
+    steps_shown: int = eqx.field(static=True)
+
+    def __call__(self, theta: jax.Array) -> jax.Array:
+        rest = jnp.zeros((self.num_steps, *self.pattern.shape), self.pattern.dtype)
+        return rest.at[: self.steps_shown].set(theta * self.pattern)
 
 
 class Question(NamedTuple):
@@ -87,12 +102,18 @@ def load_question(command: Asked) -> Question:
     if not any(np.any(np.asarray(level) > 0) for level in (network.noise_std, network.observation_noise_std)):
         lacking = "must be above 0" if command.noise_std == 0 else f"must be given: that of {command.network} is 0"
         raise UsageError(f"{option('noise_std')} {lacking}, and without noise information is infinite")
-    stimulus, parameters = _stimulus(command, network)
-    networks.check_protocol(network, command.protocol, stimulus, command.steps)
+    protocol: networks.Protocol = command.protocol
+    if command.pattern is None:
+        stimulus, parameters = _stimulus(command, network)
+    else:
+        stimulus, parameters = command.stimulus[0], ()
+        pattern = _pattern(command.pattern, network)
+        protocol = _Along(pattern, command.steps, 1 if command.protocol == "pulse" else command.steps)
+    networks.check_protocol(network, protocol, stimulus, command.steps)
     size = networks.check_reading(network, command.read)
     if command.read == "state":
         check_memory(f"the covariances of {size} numbers that are read", 8 * _LIVE_MATRICES * size**2)
-    settings = {"stimulus": stimulus, "num_steps": command.steps, "protocol": command.protocol, "read": command.read}
+    settings = {"stimulus": stimulus, "num_steps": command.steps, "protocol": protocol, "read": command.read}
     return Question(network, settings, size, parameters)
 
 
@@ -140,7 +161,11 @@ def described(question: Question) -> str:
     network, settings = question.network, question.settings
     sigma, observed = np.unique(np.asarray(network.noise_std)), float(network.observation_noise_std)
     level = f"{sigma[0]:g}" if sigma.size == 1 else f"{sigma[0]:g} … {sigma[-1]:g}"
-    entrance = "before the first step" if settings["protocol"] == "pulse" else "at every step"
+    protocol = settings["protocol"]
+    if isinstance(protocol, _Along):
+        entrance = f"times a pattern, in {protocol.steps_shown} of {protocol.num_steps} steps"
+    else:
+        entrance = "before the first step" if protocol == "pulse" else "at every step"
     return (
         f"{network!r}; process noise σ = {level}, observation noise σ = {observed:g}; stimulus "
         f"θ = {np.asarray(settings['stimulus']).tolist()} {entrance}; its {settings['read']} is read."
@@ -169,12 +194,30 @@ def _from_torch(path: Path, nonlinearity: str) -> networks.Network:
         raise UsageError(message if message.startswith("--") else f"--network {message}") from error
 
 
+def _pattern(path: Path, network: networks.Network) -> jax.Array:
+    """The numbers of --pattern in the shape of the network's inputs."""
+    if network.input_shape is None:
+        raise UsageError(f"--pattern {path}: the network takes no input")
+    try:
+        pattern = as_real("its numbers", read_npy(path, f"--pattern {path}"), dtype=network.dtype)
+    except OSError as error:
+        raise UsageError(f"--pattern {path}: {error.strerror or 'it cannot be read'}") from error
+    except (ValueError, TypeError) as error:
+        told = str(error)
+        raise UsageError(told if told.startswith("--") else f"--pattern {path}: {told}") from error
+    if pattern.size != math.prod(network.input_shape):
+        raise UsageError(
+            f"--pattern {path} must have the shape {network.input_shape} of the network's inputs, got {pattern.shape}"
+        )
+    return pattern.reshape(network.input_shape)
+
+
 def _stimulus(command: Asked, network: networks.Network) -> tuple[float | list[float], tuple[str, ...]]:
     """θ, and names of its parameters if there are several."""
     sizes = stimulus_sizes(command, network)
     if sizes.size > _MOST_PARAMETERS or sizes.ndim > 1:
         raise UsageError(
-            f"--network {command.network} has {sizes.size} inputs; of more than {_MOST_PARAMETERS}, or of an image, "
-            "ask in Python, with a protocol from few parameters to inputs (images: fisherjax convnet analyze)"
+            f"--network {command.network} has {sizes.size} inputs; more than {_MOST_PARAMETERS}, or an image, need "
+            "--pattern, which the number --stimulus multiplies (more of images: fisherjax convnet analyze)"
         )
     return sizes.tolist(), tuple(f"input {index}" for index in range(sizes.size)) if sizes.ndim else ()

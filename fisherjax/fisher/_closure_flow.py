@@ -67,16 +67,16 @@ def flow_scan(
             return with_slopes(move, (moments[0], given), (moments[1], given_slope))
 
         closed, linear = moved(before.closed, small_noise=False), moved(before.linear, small_noise=True)
-        # no derivative is taken through the account
-        at_small_noise = jax.lax.stop_gradient(linear)
-        neglected, broken = _judged(network, *jax.lax.stop_gradient((closed, linear)))
+        linear = jax.lax.stop_gradient(linear)  # no derivative is taken through the account
+        neglected, broken = _judged(*jax.lax.stop_gradient((network, closed)), linear)
         failed = before.failed | broken
         neglected = jnp.where(failed, before.neglected, jnp.maximum(before.neglected, neglected))
         beyond = failed | (neglected > LIMIT)
-        kept = jax.tree.map(
-            lambda old, new: jnp.where(beyond, old, new), (before.closed, before.linear), (closed, at_small_noise)
-        )
-        after = _Moving(*kept, neglected, beyond)
+
+        def kept(old: Any, new: Any) -> Any:
+            return jax.tree.map(lambda one, other: jnp.where(beyond, one, other), old, new)
+
+        after = _Moving(kept(before.closed, closed), kept(before.linear, linear), neglected, beyond)
         return after, seen(after)
 
     def seen(now: _Moving) -> tuple[Any, Array]:

@@ -68,6 +68,29 @@ def test_what_the_file_lacks_and_how_it_is_asked(files, tmp_path):
     np.testing.assert_allclose([float(row[2]) for row in rows[1 + STEPS :]], found.total[:, 1, 1], rtol=1e-9)
 
 
+def test_one_number_times_a_pattern_asks_networks_of_many_inputs_and_of_images(files, tmp_path):
+    plan = networks.Architecture(
+        (3, 3, 1), 2, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3, blank_steps=1, image_steps=2
+    )
+    seeing = networks.ConvolutionalRNN(plan, key=jax.random.key(0), noise_std=0.1)
+    wide = networks.GRU(20, 4, 1, key=jax.random.key(1), noise_std=0.1)
+    for name, network, shape in (("seeing", seeing, (3, 3, 1)), ("wide", wide, (20,))):
+        network.save(tmp_path / f"{name}.npz")
+        pattern = np.linspace(0.5, 1, int(np.prod(shape))).reshape(shape)
+        np.save(tmp_path / "pattern.npy", pattern[..., 0] if name == "seeing" else pattern)
+        words = ["--network", tmp_path / f"{name}.npz", "--steps", STEPS, "--stimulus", THETA]
+        assert run(tmp_path, "curve", *words) == 2
+        for protocol, on in (("pulse", [1, 0, 0]), ("sustained", [1, 1, 1])):
+            more = ["--pattern", tmp_path / "pattern.npy", "--protocol", protocol, "--force"]
+            assert run(tmp_path, "curve", *words, *more) == 0
+            times = np.array(on, float).reshape(-1, *(1 for _ in shape))
+            expected = fisher.linearized_curve(
+                networks.in_precision(network, float), stimulus=THETA, num_steps=STEPS,
+                protocol=lambda theta, shown=times * pattern: theta * shown,
+            )  # fmt: skip
+            np.testing.assert_allclose(results(tmp_path)["theory"], expected.total, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["rnn.pt", "state_dict.npz"])
 def test_a_file_of_torch_is_told_by_its_content(files, tmp_path, name):
     words = ["--noise-std", 0.1, "--observation-noise-std", 0.1, "--nonlinearity", "relu", "--steps", 2]
@@ -148,15 +171,24 @@ def test_fixed_points_from_around_rest(files, tmp_path):
         (["geometry", "gru.npz", "--data", "natural"], "which images of shape (16, 16) do not fit"),
         (["geometry", "gru.npz", "--size", "3"], "--size belongs to images"),
         (["estimate", "gru.npz", "--angles", "4"], "--angles belongs to the study of orientations"),
+        (["curve", "gru.npz", "--noise-std", "1", "--pattern", "nowhere.npy"], "--pattern nowhere.npy: No such file"),
+        (["curve", "gru.npz", "--noise-std", "1", "--pattern", "three.npy"], "must have the shape (2,)"),
+        (
+            ["curve", "gru.npz", "--pattern", "three.npy", "--stimulus", "1", "2"],
+            "one number, which --pattern multiplies",
+        ),
+        (["geometry", "gru.npz", "--pattern", "three.npy"], "--pattern"),
         (["fixed-points", "gru.npz", "--inputs", "1"], "the network has 2 inputs, got 1 numbers"),
     ],
 )
 def test_refused_on_one_line_before_anything_begins(files, words, message, tmp_path, capsys):
     (tmp_path / "text.npz").write_text("no network")
     (tmp_path / "text.pt").write_text("no network")
+    np.save(tmp_path / "three.npy", np.ones(3))
     fisher.FisherCurve(np.ones(1), np.ones((1, 1)), np.ones(1)).save(tmp_path / "curve.npz")
     networks.RateNetwork(np.eye(200), np.ones(200), noise_std=0.1).save(tmp_path / "many.npz")
     command, name, *rest = words
+    rest = [tmp_path / word if word == "three.npy" else word for word in rest]
     path = next((folder / name for folder in (tmp_path, files) if (folder / name).exists()), name)
     assert run(tmp_path, command, "--network", path, *rest) == 2
     errors = capsys.readouterr().err.splitlines()
