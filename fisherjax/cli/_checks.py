@@ -70,10 +70,10 @@ def _check_files(command: Common, said: Container[str]) -> None:
 
 
 def _check_asked(command: Asked, said: Container[str]) -> None:
+    count = len(command.stimulus)
     if command.network is not None:
         structure = ("gain", "gains", "fractions", "units", "draws", "projection")
         _belongs(said, structure, "describes a structure, and --network names one network; give one of them")
-        count = len(command.stimulus)
         _refuse(
             command.pattern is not None and count != 1,
             f"--stimulus must be one number, which --pattern multiplies, got {count}",
@@ -85,7 +85,6 @@ def _check_asked(command: Asked, said: Container[str]) -> None:
         ("observation_noise_std", "protocol", "pattern", "read", *only),
         "belongs to --network, which names a network",
     )
-    count = len(command.stimulus)
     _refuse(count != 1, f"--stimulus must be one number for a structure, got {count}; several belong to --network")
 
 

@@ -11,16 +11,16 @@ from jaxtyping import Array, Bool, Float
 from fisherjax.networks import FlowNetwork, Protocol, entered_with_slopes, runge_kutta
 from fisherjax.numerics import with_slopes
 
-from ._closure_step import LIMIT, State
+from ._closure_step import LIMIT, State, finite
 
 _PER_BENDING = 0.05  # share of the information, per unit of correlated variance that φ bends
 
 
 class _Moving(NamedTuple):
-    """Moments and their slopes in the stimulus, closed and at small noise; and how far they can be believed."""
+    """Moments, closed and at small noise, and how far they can be believed."""
 
-    closed: tuple[State, State]
-    linear: tuple[State, State]
+    closed: tuple[State, State]  # with slopes in the stimulus
+    linear: tuple[State, Float[Array, "K N"]]  # with those of the mean
     neglected: Float[Array, ""]  # the largest share so far
     failed: Bool[Array, ""]
 
@@ -61,13 +61,13 @@ def flow_scan(
     @jax.checkpoint
     def step(before: _Moving, now: Any) -> tuple[_Moving, Any]:
         given, given_slope = now
-
-        def moved(moments: tuple[State, State], *, small_noise: bool) -> tuple[State, State]:
-            move = functools.partial(_moved, network, small_noise=small_noise)
-            return with_slopes(move, (moments[0], given), (moments[1], given_slope))
-
-        closed, linear = moved(before.closed, small_noise=False), moved(before.linear, small_noise=True)
-        linear = jax.lax.stop_gradient(linear)  # no derivative is taken through the account
+        moments, slope = before.closed
+        closed = with_slopes(functools.partial(_moved, network), (moments, given), (slope, given_slope))
+        moments, slope = before.linear
+        slope = with_slopes(network.step, (moments.mean, given), (slope, given_slope))[1]
+        linear = (_moved(network, moments, given, small_noise=True), slope)
+        # no derivative is taken through the account
+        linear = jax.lax.stop_gradient(linear)
         neglected, broken = _judged(*jax.lax.stop_gradient((network, closed)), linear)
         failed = before.failed | broken
         neglected = jnp.where(failed, before.neglected, jnp.maximum(before.neglected, neglected))
@@ -85,15 +85,16 @@ def flow_scan(
 
     given, given_slope = (None, None) if inputs is None else (inputs[0], input_slopes[0])  # pyright: ignore[reportOptionalSubscript]
     first = with_slopes(begin, (state, given), (slope, given_slope))
-    same = jax.lax.stop_gradient(first)
-    _, broken = _judged(network, same, same)
+    known = jax.lax.stop_gradient(first)
+    same = (known[0], known[1].mean)
+    _, broken = _judged(network, known, same)
     begun = _Moving(first, same, jnp.zeros((), theta.dtype), broken)
     rest = (None, None) if inputs is None else (inputs[1:], input_slopes[1:])  # pyright: ignore[reportOptionalSubscript]
     _, values = jax.lax.scan(step, begun, rest, length=num_steps - 1)
     return jax.tree.map(lambda row, rows: jnp.concatenate([row[None], rows]), seen(begun), values)
 
 
-def _moved(network: FlowNetwork, moments: State, given: Array | None, *, small_noise: bool) -> State:
+def _moved(network: FlowNetwork, moments: State, given: Array | None, *, small_noise: bool = False) -> State:
     """The moments a step later; at small noise φ is taken at the mean."""
     noise = 2 * network.noise_std**2 * jnp.eye(network.num_units, dtype=moments.mean.dtype)
 
@@ -107,16 +108,16 @@ def _moved(network: FlowNetwork, moments: State, given: Array | None, *, small_n
     return runge_kutta(velocity, moments, network.dt)
 
 
-def _judged(network: FlowNetwork, closed: tuple[State, State], linear: tuple[State, State]) -> tuple[Array, Array]:
+def _judged(network: FlowNetwork, closed: tuple[State, State], linear: tuple[State, Array]) -> tuple[Array, Array]:
     """What share of the information is neglected, see `flow_scan`; and whether the moments are broken."""
     observed = network.observation_noise_std**2 * jnp.eye(network.num_units, dtype=closed[0].mean.dtype)
 
-    def information(moments: State, slope: State) -> Float[Array, " K"]:
+    def information(moments: State, slope: Float[Array, "K N"]) -> Float[Array, " K"]:
         lower = jnp.linalg.cholesky(moments.covariance + observed)
-        whitened = jax.scipy.linalg.solve_triangular(lower, slope.mean.T, lower=True)
+        whitened = jax.scipy.linalg.solve_triangular(lower, slope.T, lower=True)
         return jnp.sum(whitened**2, axis=0)
 
-    own, limit = information(*closed), information(*linear)
+    own, limit = information(closed[0], closed[1].mean), information(*linear)
     mean, covariance, _ = closed[0]
     variance = jnp.diagonal(covariance)
     _, first, _, third = network.nonlinearity.derivative_means(mean, variance, 3)
@@ -125,8 +126,6 @@ def _judged(network: FlowNetwork, closed: tuple[State, State], linear: tuple[Sta
     share = jnp.max(jnp.where(own > 0, (own - limit) / jnp.where(own > 0, own, 1), 0))
     share = jnp.maximum(share, 0) + _PER_BENDING * bent
     silent = (network.noise_std == 0) & (network.observation_noise_std == 0)
-    finite = jnp.stack([jnp.all(jnp.isfinite(part)) for part in jax.tree.leaves(closed)])
-    broken = ~jnp.all(finite) | jnp.any(jnp.diagonal(closed[0].covariance) < 0)
-    broken = broken | ~(silent | jnp.all(jnp.isfinite(own)))
+    broken = ~finite(closed) | jnp.any(variance < 0) | ~(silent | finite(own))
     # where only the limit at small noise leaves the floats, nothing is known of what is neglected
     return jnp.where(jnp.isfinite(share), share, jnp.where(silent, 0, jnp.inf)), broken

@@ -83,7 +83,7 @@ def closure_scan(
     if push_slopes is not None:
         push_slopes = jnp.moveaxis(push_slopes, 1, 0)
     zero = jnp.zeros((), theta.dtype)
-    validity = Validity(0 * first.covariance, zero, ~(_finite(first) & _finite(slope)))
+    validity = Validity(0 * first.covariance, zero, ~(finite(first) & finite(slope)))
     begun = (first, slope, jax.lax.stop_gradient(validity))
     # the state after the last step is not read out, so it is not computed either
     carry, values = jax.lax.scan(step, begun, (pushes, push_slopes), length=num_steps - 1)
@@ -185,11 +185,11 @@ def _judged(
     added = jnp.max(jnp.nan_to_num(share, nan=0.0, posinf=jnp.inf))
     neglected = validity.neglected + jnp.where(validity.failed, 0, added)
     silent = (network.noise_std == 0) & (network.observation_noise_std == 0)
-    broken = ~(_finite(moments) & _finite(change)) | ~(silent | _finite(lower))
+    broken = ~(finite(moments) & finite(change)) | ~(silent | finite(lower))
     return Validity(pair, neglected, validity.failed | broken | (neglected > LIMIT))
 
 
-def _finite(parts: Any) -> Bool[Array, ""]:
+def finite(parts: Any) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(part)) for part in jax.tree.leaves(parts)]))
 
 

@@ -101,8 +101,9 @@ def transition_graph(graph: nx.DiGraph, ax: Axes | None = None, *, positions: An
             points = np.stack(list(places.values()))
             span = float(np.ptp(points, axis=0).max()) or 1.0  # a single fixed point spans nothing
             places["elsewhere"] = points.min(axis=0) - 0.2 * span
-    stable, unstable = ([n for n, known in graph.nodes("stable") if known is wanted] for wanted in (True, False))
-    rest = [node for node in graph if node not in stable and node not in unstable]
+    known = {node: stable for node, stable in graph.nodes(data="stable") if stable is not None}
+    stable, unstable = ([node for node, is_so in known.items() if is_so == wanted] for wanted in (True, False))
+    rest = [node for node in graph if node not in known]
     for nodes, face in ((stable, COLORS[4]), (unstable, "white"), (rest, "0.85")):
         nx.draw_networkx_nodes(
             graph, places, nodelist=nodes, ax=ax, node_color=face, edgecolors="black", node_size=220, linewidths=0.8
