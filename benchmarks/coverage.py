@@ -24,7 +24,6 @@ from fisherjax.fisher._outliers import set_aside
 
 UNITS, TRIALS, INFORMATION, STEP = 10, (60, 200), 10.0, 0.5
 RESAMPLES, WARNED = 200, 300
-WARNING = ("direct", "pathwise", "held-out decoder", "jackknife", "jackknife, pathwise", "shuffled", "bootstrap")
 LENGTH = 12  # of blocks for correlated trials, as the warning says
 
 
@@ -149,20 +148,23 @@ def _held_out_weights(minus: jax.Array, plus: jax.Array, key: jax.Array) -> jax.
     return jnp.linalg.solve(covariance, slope_found[0])
 
 
+CALLS: dict[str, Callable[..., Any]] = {
+    "direct": lambda minus, plus: fisher.direct(minus, plus, STEP),
+    "pathwise": lambda minus, plus: fisher.pathwise(minus, SLOPE + 0.5 * (plus - plus.mean(axis=0))),
+    "held-out decoder": lambda minus, plus: fisher.decoder(minus, plus, STEP, key=jax.random.key(0)),
+    "jackknife": lambda minus, plus: fisher.jackknife(minus, plus, STEP),
+    "jackknife, pathwise": lambda minus, plus: fisher.jackknife(minus, SLOPE + 0.5 * (plus - plus.mean(axis=0))),
+    "shuffled": lambda minus, plus: fisher.shuffled(minus, plus, STEP),
+    "bootstrap": lambda minus, plus: fisher.bootstrap(minus, plus, STEP, key=jax.random.key(0), num_resamples=2),
+}
+"""Each estimator as a user asks it, who is warned or not."""
+
+
 def warned(data: np.ndarray) -> dict[str, float]:
     """Share of the data sets in which each estimator warns."""
-    calls = {
-        "direct": lambda minus, plus: fisher.direct(minus, plus, STEP),
-        "pathwise": lambda minus, plus: fisher.pathwise(minus, SLOPE + 0.5 * (plus - plus.mean(axis=0))),
-        "held-out decoder": lambda minus, plus: fisher.decoder(minus, plus, STEP, key=jax.random.key(0)),
-        "jackknife": lambda minus, plus: fisher.jackknife(minus, plus, STEP),
-        "jackknife, pathwise": lambda minus, plus: fisher.jackknife(minus, SLOPE + 0.5 * (plus - plus.mean(axis=0))),
-        "shuffled": lambda minus, plus: fisher.shuffled(minus, plus, STEP),
-        "bootstrap": lambda minus, plus: fisher.bootstrap(minus, plus, STEP, key=jax.random.key(0), num_resamples=2),
-    }
-    counts = dict.fromkeys(calls, 0)
+    counts = dict.fromkeys(CALLS, 0)
     for minus, plus in data:
-        for name, call in calls.items():
+        for name, call in CALLS.items():
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 call(minus, plus)
@@ -248,11 +250,13 @@ def main() -> int:
             cell = f"{name}, T = {trials}"
             if not (options.missing and cell in results):
                 results[cell] = measured(name, trials, options.count)
-            elif any(np.isnan(results[cell][one]["warned"]) for one in WARNING if one in results[cell]):
+            elif any(np.isnan(results[cell][one]["warned"]) for one in CALLS if one in results[cell]):
                 with jax.enable_x64(True):
                     shares = warned(data_sets(name, trials, options.count)[0][:WARNED])
                 for one in results[cell]:
                     results[cell][one]["warned"] = shares.get(one, float("nan"))
+            else:
+                continue
             _write(results, options.count)
     return 0
 

@@ -102,13 +102,7 @@ def load_question(command: Asked) -> Question:
     if not any(np.any(np.asarray(level) > 0) for level in (network.noise_std, network.observation_noise_std)):
         lacking = "must be above 0" if command.noise_std == 0 else f"must be given: that of {command.network} is 0"
         raise UsageError(f"{option('noise_std')} {lacking}, and without noise information is infinite")
-    protocol: networks.Protocol = command.protocol
-    if command.pattern is None:
-        stimulus, parameters = _stimulus(command, network)
-    else:
-        stimulus, parameters = command.stimulus[0], ()
-        pattern = _pattern(command.pattern, network)
-        protocol = _Along(pattern, command.steps, 1 if command.protocol == "pulse" else command.steps)
+    stimulus, parameters, protocol = _entry(command, network)
     networks.check_protocol(network, protocol, stimulus, command.steps)
     size = networks.check_reading(network, command.read)
     if command.read == "state":
@@ -212,12 +206,16 @@ def _pattern(path: Path, network: networks.Network) -> jax.Array:
     return pattern.reshape(network.input_shape)
 
 
-def _stimulus(command: Asked, network: networks.Network) -> tuple[float | list[float], tuple[str, ...]]:
-    """θ, and names of its parameters if there are several."""
+def _entry(command: Asked, network: networks.Network) -> tuple[float | list[float], tuple[str, ...], networks.Protocol]:
+    """θ, names of its parameters if there are several, and how it enters."""
+    if command.pattern is not None:
+        shown = 1 if command.protocol == "pulse" else command.steps
+        return command.stimulus[0], (), _Along(_pattern(command.pattern, network), command.steps, shown)
     sizes = stimulus_sizes(command, network)
     if sizes.size > _MOST_PARAMETERS or sizes.ndim > 1:
         raise UsageError(
             f"--network {command.network} has {sizes.size} inputs; more than {_MOST_PARAMETERS}, or an image, need "
             "--pattern, which the number --stimulus multiplies (more of images: fisherjax convnet analyze)"
         )
-    return sizes.tolist(), tuple(f"input {index}" for index in range(sizes.size)) if sizes.ndim else ()
+    names = tuple(f"input {index}" for index in range(sizes.size)) if sizes.ndim else ()
+    return sizes.tolist(), names, command.protocol
