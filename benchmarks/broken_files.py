@@ -24,11 +24,11 @@ import numpy as np
 from benchmarks._common import RESULTS
 from fisherjax import datasets, networks
 from fisherjax._archive import npz_bytes, read_npz
+from fisherjax._runtime import read_checkpoint, write_checkpoint
 from fisherjax._types import Record
 from fisherjax.cli import _convnet_data, _points
 from fisherjax.cli._limits import UsageError
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import read_checkpoint, write_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint, SearchState
 
 VERDICTS = ("refused", "the same", "another content", "other exception")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks._common import Row, paired, ratio_row, row
-from fisherjax import connectivity, fisher, networks, numerics, simulate
+from fisherjax import _linalg, connectivity, fisher, networks, simulate
 
 TRIALS, ROUNDS = 100, 15
 SIZES = {1000: (100, 1.5), 4000: (15, 1.2)}  # steps, and the target beside the bare products
@@ -58,7 +58,7 @@ def _runs(units: int, steps: int) -> dict[str, Any]:
 def _noise() -> list[Row]:
     """Ten million normal numbers."""
     shape = (100, 100_000)
-    ours, theirs = (jax.jit(f, static_argnums=(1, 2)) for f in (numerics.standard_normal, jax.random.normal))
+    ours, theirs = (jax.jit(f, static_argnums=(1, 2)) for f in (_linalg.standard_normal, jax.random.normal))
     key = jax.random.key(0)
     functions = {"ours": lambda: ours(key, shape, jnp.float32), "jax": lambda: theirs(key, shape, jnp.float32)}
     return [ratio_row("noise: jax.random.normal / fisherjax", paired(functions, ROUNDS), ("jax", "ours"), "higher")]

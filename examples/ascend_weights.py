@@ -24,8 +24,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
+from fisherjax import _linalg, fisher, optimize, plot
 from fisherjax import connectivity as cn
-from fisherjax import fisher, numerics, optimize, plot
 from fisherjax.networks import RateNetwork
 
 UNITS, STEPS, NOISE, STIMULUS = 60, 10, 0.1, 0.1
@@ -42,7 +42,7 @@ def budget(raw: jax.Array) -> jax.Array:
 def radius(raw: jax.Array) -> jax.Array:
     """Spectral radius at most one, on that norm."""
     weights = budget(raw)
-    return weights / jnp.maximum(1, numerics.spectral_radius(weights))
+    return weights / jnp.maximum(1, _linalg.spectral_radius(weights))
 
 
 def dale(raw: jax.Array) -> jax.Array:

@@ -4,7 +4,7 @@ The packages load on first use, so that ``import fisherjax`` costs next to nothi
 """
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -17,7 +17,7 @@ _PACKAGES = (
     "geometry",
     "meanfield",
     "networks",
-    "numerics",
+    "nonlinearities",
     "optimize",
     "plot",
     "report",
@@ -25,13 +25,16 @@ _PACKAGES = (
     "tasks",
     "training",
 )
+_FUNCTIONS = ("device_mesh", "on_devices")
 
-__all__ = ["__version__", *_PACKAGES]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *_FUNCTIONS, *_PACKAGES]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"fisherjax.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module("fisherjax._runtime"), name)
     raise AttributeError(f"module 'fisherjax' has no attribute {name!r}")
 
 

@@ -96,15 +96,15 @@ RECORDS = {
     "Region": "fisherjax.networks",
     "Response": "fisherjax.networks",
     "StackedNetwork": "fisherjax.networks",
-    "Erf": "fisherjax.numerics",
-    "Identity": "fisherjax.numerics",
-    "Logistic": "fisherjax.numerics",
-    "PiecewiseSmooth": "fisherjax.numerics._piecewise",
-    "PowerIteration": "fisherjax.numerics",
-    "SmoothFunction": "fisherjax.numerics",
-    "Spectrum": "fisherjax.numerics",
-    "Tanh": "fisherjax.numerics",
-    "ThresholdLinear": "fisherjax.numerics",
+    "Erf": "fisherjax.nonlinearities",
+    "Identity": "fisherjax.nonlinearities",
+    "Logistic": "fisherjax.nonlinearities",
+    "PiecewiseSmooth": "fisherjax.nonlinearities._piecewise",
+    "PowerIteration": "fisherjax._linalg",
+    "SmoothFunction": "fisherjax.nonlinearities",
+    "Spectrum": "fisherjax._linalg",
+    "Tanh": "fisherjax.nonlinearities",
+    "ThresholdLinear": "fisherjax.nonlinearities",
     "AscentState": "fisherjax.optimize._checkpoint",
     "Budget": "fisherjax.optimize",
     "DiffusionRadius": "fisherjax.optimize",
@@ -169,7 +169,7 @@ FUNCTIONS = (
 )
 """Activation functions of `jax.nn` that a file may hold."""
 
-OWN_FUNCTIONS = {"rectified_tanh": "fisherjax.numerics._registry"}
+OWN_FUNCTIONS = {"rectified_tanh": "fisherjax.nonlinearities._registry"}
 """Home of each function of fisherjax that a file may hold."""
 
 KEY_KINDS = ("threefry2x32", "rbg", "unsafe_rbg")

@@ -22,7 +22,7 @@ from fisherjax import (
     geometry,
     meanfield,
     networks,
-    numerics,
+    nonlinearities,
     optimize,
     simulate,
     tasks,
@@ -150,7 +150,7 @@ ENTRIES = {
     "meanfield.diffusion_operator": lambda k, x: meanfield.diffusion_operator(gain(x), noise_std=0.3 * x),
     "meanfield.lyapunov_exponent": lambda k, x: meanfield.lyapunov_exponent(gain(x), noise_std=0.3 * x),
     "meanfield.pattern_overlaps": lambda k, x: meanfield.pattern_overlaps(
-        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
+        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")),
         noise_std=0.1 * x, num_steps=STEPS,
     ),
     "meanfield.stationary_state": lambda k, x: meanfield.stationary_state(gain(x), noise_std=0.3 * x),
@@ -251,7 +251,7 @@ ENTRIES = {
         recurrent(k, x), x * jax.random.normal(k, (5, 2)), num_steps=STEPS, num_trials=2, key=k, num_resamples=4
     ),
     "geometry.predicted_correlation": lambda k, x: geometry.predicted_correlation(
-        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
+        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")),
         geometry.pairwise_distances(patterns(k, x)), noise_std=0.1 * x, num_steps=STEPS, num_units=N,
     ),
     "dynamics.convolution_bounds": lambda k, x: dynamics.convolution_bounds(
@@ -394,7 +394,7 @@ HOST_ENTRIES = {
     "dmft.as_structure": lambda k, x: dmft.as_structure(gain(x), np.array([0.1, 0.2]) * x),
     "meanfield.input_parameters": lambda k, x: meanfield.input_parameters(gain(x), 0.3 * x, np.array([1.0, 0.5]) * x),
     "meanfield.overlap_steps": lambda k, x: meanfield.overlap_steps(
-        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")),
+        gain(x), geometry.starting_overlap(gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")),
         noise_std=0.1 * x, num_steps=STEPS,
     ),
     "simulate.draw_networks": lambda k, x: simulate.draw_networks(
@@ -413,7 +413,7 @@ HOST_ENTRIES = {
     "geometry.shepard": lambda k, x: geometry.shepard(distances(patterns(k, x)), distances(patterns(k, 2 * x))),
     "geometry.sparse_pairs": lambda k, x: geometry.sparse_pairs(patterns(k, x), 2, key=k, amplitude=0.5 * x),
     "geometry.starting_overlap": lambda k, x: geometry.starting_overlap(
-        gain(x), patterns(k, x), numerics.as_nonlinearity("tanh")
+        gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")
     ),
     "fisher.cramer_rao": lambda k, x: fisher.cramer_rao(
         np.array([[0.1, 0.2, 0.3], [0.4, 0.6, 0.5], [0.9, 0.7, 0.8]]), np.array([0.2, 0.5, 0.8]), np.full(3, 50.0 * x)

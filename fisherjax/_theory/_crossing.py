@@ -9,8 +9,9 @@ import optimistix as optx
 from jaxtyping import Array, Float
 
 from fisherjax._errors import is_traced, warn
+from fisherjax._linalg import spectral_radius
 from fisherjax._types import ArrayLike
-from fisherjax.numerics import Nonlinearity, spectral_radius
+from fisherjax.nonlinearities import Nonlinearity
 
 _FARTHEST = 20.0  # states among which the largest slope of φ is looked for
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array
 
-from fisherjax.numerics import Nonlinearity
+from fisherjax.nonlinearities import Nonlinearity
 
 _PICARD_STEPS = 60
 

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, is_traced, require, warn
+from fisherjax._runtime import progress_bar
 from fisherjax._types import ArrayLike, Record
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import progress_bar
 
 from ._structure import structure_or_one
 

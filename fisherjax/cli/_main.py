@@ -112,7 +112,7 @@ def run(command: Common, words: list[str]) -> None:
         from ._session import Session  # noqa: PLC0415
 
         session = Session(command, name, words)
-        from fisherjax.numerics import on_devices  # noqa: PLC0415
+        from fisherjax._runtime import on_devices  # noqa: PLC0415
 
         from . import _commands as commands  # noqa: PLC0415
 

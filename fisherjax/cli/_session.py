@@ -82,7 +82,7 @@ class Session:
 
     def checkpoint(self, pattern: str) -> Path:
         """Where checkpoints go: those that are there with --resume, none with --force."""
-        from fisherjax.numerics import remove_checkpoint  # noqa: PLC0415
+        from fisherjax._runtime import remove_checkpoint  # noqa: PLC0415
 
         found = [path for path in self.folder.glob(pattern) if ".previous" not in path.name]
         if not getattr(self.command, "resume", False):
@@ -105,7 +105,7 @@ class Session:
         start = time.perf_counter()
         self.open_folder()
         if several_processes():
-            from fisherjax.numerics import stop_if_requested  # noqa: PLC0415
+            from fisherjax._runtime import stop_if_requested  # noqa: PLC0415
 
             stop_if_requested()
         if self.first:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fisherjax import connectivity, datasets, fisher, geometry, simulate
+from fisherjax import _runtime, connectivity, datasets, fisher, geometry
 from fisherjax.report import Figure, Section, Table, html_report
 
 from ._arguments import Optimize, Structured
@@ -37,7 +37,7 @@ def check_memory(what: str, size: int) -> None:
     UsageError
         That says how much there is.
     """
-    free = simulate.available_bytes()
+    free = _runtime.available_bytes()
     if 2 * size > free:
         raise UsageError(f"{what} need {size / 2**30:.3g} GiB, more than half of the {free / 2**30:.3g} GiB free")
 

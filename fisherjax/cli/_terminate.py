@@ -19,7 +19,7 @@ def terminable() -> Iterator[None]:
     def stop(*_: Any) -> None:
         _received.set()
         if several_processes():
-            from fisherjax.numerics import request_stop  # noqa: PLC0415
+            from fisherjax._runtime import request_stop  # noqa: PLC0415
 
             request_stop()
         else:
@@ -49,7 +49,7 @@ def is_first_process() -> bool:
 def terminated() -> bool:
     """Whether SIGTERM came, here or, in a run of several processes, elsewhere."""
     if several_processes():
-        from fisherjax.numerics import stop_requested  # noqa: PLC0415
+        from fisherjax._runtime import stop_requested  # noqa: PLC0415
 
         return stop_requested() or _received.is_set()
     return _received.is_set()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from fisherjax import numerics
+from fisherjax import _linalg, _runtime
 from fisherjax._arrays import check_float_type
 from fisherjax._errors import check_key, require
 from fisherjax._types import Key, Weights
@@ -21,7 +21,7 @@ def sample_weights(
     *,
     key: Key,
     dtype: DTypeLike | None = None,
-    devices: numerics.Devices = None,
+    devices: _runtime.Devices = None,
 ) -> Weights:
     """Draw the weights of one network: J_ij ~ N(0, g²_{p(i)q(j)} / N), independent.
 
@@ -37,7 +37,7 @@ def sample_weights(
         Float type; that of the gains by default.
     devices
         Divide the rows among devices, where they are also drawn, for weights that do not fit one: a number, ``"all"``,
-        or what `numerics.device_mesh` takes.
+        or what `fisherjax.device_mesh` takes.
 
     Returns
     -------
@@ -54,14 +54,14 @@ def sample_weights(
     index = population_index(gain_matrix, num_units)
     kind = gain_matrix.gains.dtype if dtype is None else check_float_type("dtype", dtype)
     deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
-    mesh = numerics.device_mesh(devices)
+    mesh = _runtime.device_mesh(devices)
     if mesh is None:
         return _draw(key, deviations, index, divided=False)
     require(
         num_units % mesh.size == 0,
         f"num_units={num_units} rows cannot be divided evenly among {mesh.size} devices; take a multiple",
     )
-    with numerics.on_devices(mesh):
+    with _runtime.on_devices(mesh):
         return _draw(key, deviations, index, divided=True)
 
 
@@ -69,7 +69,7 @@ def sample_weights(
 def _draw(key: Key, deviations: Float[Array, "P P"], index: Int[Array, " N"], *, divided: bool) -> Weights:
     drawn = jax.random.normal(key, (len(index), len(index)), deviations.dtype)
     weights = drawn * deviations[index][:, index]
-    return numerics.spread(weights, numerics.AXES) if divided else weights
+    return _runtime.spread(weights, _runtime.AXES) if divided else weights
 
 
 def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
@@ -84,7 +84,7 @@ def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
     # relative to the largest, whose squares neither overflow nor vanish
     largest = jnp.max(gains)
     relative = gains / jnp.where(largest > 0, largest, 1)
-    return largest * jnp.sqrt(numerics.spectral_radius(relative**2 * gain_matrix.fractions))
+    return largest * jnp.sqrt(_linalg.spectral_radius(relative**2 * gain_matrix.fractions))
 
 
 def weight_initializer(gain_matrix: GainMatrix) -> Callable[[Key, tuple[int, int], DTypeLike], Float[Array, "from to"]]:

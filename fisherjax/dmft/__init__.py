@@ -1,6 +1,7 @@
 """Dynamic mean-field theory in continuous time: ẋ = −x + J φ(x) + √2 σ ξ(t) for large networks."""
 
-from fisherjax._theory import REGIMES, PhaseDiagram, TwoTimeCorrelation, as_structure
+from fisherjax._theory._records import REGIMES, PhaseDiagram, TwoTimeCorrelation
+from fisherjax._theory._structure import as_structure
 
 from ._autocorrelation import Autocorrelation, autocorrelation
 from ._fourier import Spectrum, power_spectrum

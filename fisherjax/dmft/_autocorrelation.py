@@ -9,11 +9,13 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._runtime import full_precision
 from fisherjax._theory import REGIMES, as_structure
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import LobattoRule, NonlinearityLike, as_nonlinearity, full_precision, lobatto_rule
+from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
 
+from ._legendre import LobattoRule, lobatto_rule
 from ._steady import NUM_NODES, SteadyState, profile_at, steady_state
 
 _SHORTEST = 6.0  # relaxation times that an interval must have

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax.numerics import Nonlinearity
+from fisherjax.nonlinearities import Nonlinearity
 
 from ._profile import pair_moments
 

@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._runtime import full_precision
 from fisherjax._theory import Structure, as_structure
 from fisherjax._types import Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 from ._autocorrelation import autocorrelation
 from ._profile import pair_moments

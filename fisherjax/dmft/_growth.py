@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._linalg import spectral_radius
 from fisherjax._theory import Structure
-from fisherjax.numerics import LobattoRule, Nonlinearity, spectral_radius
+from fisherjax.nonlinearities import Nonlinearity
 
+from ._legendre import LobattoRule
 from ._profile import Interval, Unknowns, matrices, pair_moments, solve_tangent
 
 _NEWTON_STEPS = 12

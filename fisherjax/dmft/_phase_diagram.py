@@ -6,19 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fisherjax._runtime import full_precision
 from fisherjax._theory import PhaseDiagram, Point, Structure, diagram
 from fisherjax._types import ArrayLike
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import (
-    LobattoRule,
-    Nonlinearity,
-    NonlinearityLike,
-    as_nonlinearity,
-    full_precision,
-    lobatto_rule,
-)
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 from ._autocorrelation import regime_index
+from ._legendre import LobattoRule, lobatto_rule
 from ._steady import NUM_NODES, steady_state
 
 

@@ -18,8 +18,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from fisherjax._linalg import spectral_radius
 from fisherjax._theory import Structure
-from fisherjax.numerics import LobattoRule, Nonlinearity, TwoPointMoments, spectral_radius
+from fisherjax.nonlinearities import Nonlinearity, TwoPointMoments
+
+from ._legendre import LobattoRule
 
 T = TypeVar("T")
 

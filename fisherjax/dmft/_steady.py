@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fisherjax._linalg import perron_vectors, spectral_radius
 from fisherjax._theory import Structure, variance_from_above
-from fisherjax.numerics import LobattoRule, Nonlinearity, interpolate, perron_vectors, spectral_radius
+from fisherjax.nonlinearities import Nonlinearity
 
 from ._energy import starting_variance
 from ._growth import lyapunov_of_profile
+from ._legendre import LobattoRule, interpolate
 from ._profile import Interval, Unknowns, decay_rate, memory_matrix, relax, solve_profile
 
 NUM_NODES = 97

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fisherjax._linalg import spectral_radius
+from fisherjax._runtime import full_precision
 from fisherjax._theory import (
     Structure,
     as_structure,
@@ -17,16 +19,9 @@ from fisherjax._theory import (
 )
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import (
-    LobattoRule,
-    Nonlinearity,
-    NonlinearityLike,
-    as_nonlinearity,
-    full_precision,
-    lobatto_rule,
-    spectral_radius,
-)
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
+from ._legendre import LobattoRule, lobatto_rule
 from ._steady import NUM_NODES, steady_state
 
 _WIDEST = 5.0  # range of log gain that is searched

@@ -17,10 +17,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_scalar, require
+from fisherjax._runtime import full_precision
 from fisherjax._theory import TwoTimeCorrelation, as_structure, symmetric
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, coarse_nonlinearity, full_precision
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, coarse_nonlinearity
 
 _CORRECTIONS = 2
 _LONGEST = 4000  # grid points

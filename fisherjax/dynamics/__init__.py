@@ -1,6 +1,6 @@
 """Dynamics of a network, a map or a flow: fixed points, orbits, branches, transitions, manifolds, dimension, chaos."""
 
-from fisherjax.numerics import PowerIteration, Spectrum, arnoldi, participation_ratio, power_iteration
+from fisherjax._linalg import PowerIteration, Spectrum, arnoldi, participation_ratio, power_iteration
 
 from ._branch import Bifurcation, Branch
 from ._candidates import sample_states

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, check_share, require
+from fisherjax._linalg import standard_normal
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import Network, RecurrentNetwork, resolved
-from fisherjax.numerics import full_precision, standard_normal
 
 from ._step import input_axes
 

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_instance, check_scalar, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import Record, Scalar
 from fisherjax.networks import ConvolutionalRNN
-from fisherjax.numerics import full_precision
 
 from ._convolution_spectrum import certified_bounds, convolution_bounds
 from ._pictures import NETWORK

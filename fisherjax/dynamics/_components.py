@@ -6,8 +6,8 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_share, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
-from fisherjax.numerics import full_precision
 
 _ROUNDING = 8  # times ε and the length of the mean
 

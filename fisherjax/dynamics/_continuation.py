@@ -9,8 +9,8 @@ from jaxtyping import Array
 
 from fisherjax._errors import check_callable, check_integer, check_scalar, require, warn
 from fisherjax._functions import output_of
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.numerics import full_precision
 
 from ._bifurcations import Crossing, crossings
 from ._branch import Bifurcation, Branch

@@ -10,9 +10,9 @@ from jaxtyping import Array, Complex, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, require, told
+from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.networks import convolve
-from fisherjax.numerics import full_precision
 
 Padding = Literal["circular", "zero"]
 

@@ -12,9 +12,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_scalar, require
+from fisherjax._linalg import Spectrum, Target, arnoldi, largest_symmetric
+from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, Kernels, convolve, respond
-from fisherjax.numerics import Spectrum, Target, arnoldi, full_precision, largest_symmetric
 
 from ._pictures import NETWORK, as_picture, as_times
 

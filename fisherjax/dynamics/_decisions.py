@@ -11,9 +11,9 @@ from scipy.special import softmax
 
 from fisherjax._arrays import as_class_numbers, as_real, host_real
 from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_share, require, warn
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.networks import ConvolutionalRNN, respond
-from fisherjax.numerics import full_precision
 
 from ._pictures import NETWORK, as_pictures
 from ._shares import share_error

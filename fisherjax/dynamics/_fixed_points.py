@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
 from fisherjax._errors import check_integer, check_scalar, warn
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.numerics import full_precision
 
 from ._index import indices, keeps_a_ball
 from ._jacobian import jacobians

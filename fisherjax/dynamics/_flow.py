@@ -8,10 +8,11 @@ from jaxtyping import Float
 
 from fisherjax._arrays import check_float_type
 from fisherjax._errors import check_integer, check_key, check_scalar, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous
 from fisherjax.networks import FlowNetwork
-from fisherjax.numerics import NonlinearityLike, full_precision
+from fisherjax.nonlinearities import NonlinearityLike
 from fisherjax.simulate import draw_networks
 
 from ._lyapunov import lyapunov_spectrum

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from fisherjax._errors import check_choice, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike
 from fisherjax.networks import Network
-from fisherjax.numerics import full_precision
 
 from ._modes import Modes, modes_of
 from ._states import StateRecord

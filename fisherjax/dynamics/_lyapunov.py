@@ -11,9 +11,10 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_integer, check_key, require, warn
+from fisherjax._linalg import standard_normal
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.networks import Network
-from fisherjax.numerics import full_precision, standard_normal
 
 from ._exact_rank import LARGEST, product_ranks
 from ._step import StepLike, System, check_dt, input_axes, map_of, setting_of, time_step_of

@@ -10,8 +10,8 @@ from scipy.spatial.distance import pdist, squareform
 
 from fisherjax._arrays import check_finite
 from fisherjax._errors import check_scalar, check_share, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
-from fisherjax.numerics import full_precision
 
 from ._jacobian import jacobians
 from ._modes import modes_of

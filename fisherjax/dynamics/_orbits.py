@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
 from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.numerics import full_precision
 
 from ._cycles import Cycles, CycleSettings, cycles_of_map
 from ._search import speed_limit

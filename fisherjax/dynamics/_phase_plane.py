@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real, check_finite, host_real
 from fisherjax._errors import check_instance, check_integer, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.networks import Flow, Network
-from fisherjax.numerics import full_precision
 
 from ._components import PrincipalComponents
 from ._fixed_points import FixedPoints, find_fixed_points

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._errors import check_confidence, check_integer, check_key, check_scalar, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import Network
-from fisherjax.numerics import full_precision
 
 from ._fixed_points import FixedPoints
 from ._jacobian import jacobians

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fisherjax._errors import require
-from fisherjax.simulate import map_length
+from fisherjax._runtime import map_length
 
 from ._estimate import student_interval
 

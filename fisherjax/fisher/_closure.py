@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_flag, check_integer, is_traced, warn
+from fisherjax._linalg import with_slopes
+from fisherjax._runtime import Devices, check_allocation, full_precision, map_length, on_devices
 from fisherjax._types import Record, Stimulus
 from fisherjax.networks import (
     READINGS,
@@ -20,8 +22,6 @@ from fisherjax.networks import (
     check_reading,
     populations_read,
 )
-from fisherjax.numerics import Devices, full_precision, on_devices, with_slopes
-from fisherjax.simulate import check_allocation, map_length
 
 from ._closure_flow import flow_scan
 from ._closure_step import LIMIT, State, closure_scan, value_moments
@@ -130,7 +130,7 @@ def closure_curve(
         Whether to follow Q; without it this is the plain Gaussian closure.
     devices
         Divide the work among devices: draws if there are several, the rows of the N × N matrices of a single one.
-        A number, ``"all"``, or what `numerics.device_mesh` takes.
+        A number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Returns
     -------

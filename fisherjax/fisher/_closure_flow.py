@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fisherjax._linalg import with_slopes
 from fisherjax.networks import FlowNetwork, Protocol, entered_with_slopes, runge_kutta
-from fisherjax.numerics import with_slopes
 
 from ._closure_step import LIMIT, State, finite
 

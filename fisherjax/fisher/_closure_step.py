@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from fisherjax._linalg import directions_of, with_slopes
+from fisherjax._runtime import AXES, spread
 from fisherjax.networks import RNN, Protocol, RateNetwork, current_network, entered
-from fisherjax.numerics import AXES, Nonlinearity, directions_of, spread, with_slopes
+from fisherjax.nonlinearities import Nonlinearity
 
 LIMIT = 0.1
 """Relative change of the information by what is left out, added up over steps, at which a closure ends.

@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, check_scalar, is_traced, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
 from fisherjax.dmft import Replicas, as_structure, covariance_rows
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, coarse_nonlinearity, full_precision
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, coarse_nonlinearity
 from fisherjax.simulate import checked_times, solver_grid
 
 from ._curve import FisherCurve, warn_if_not_finite

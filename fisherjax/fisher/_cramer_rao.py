@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type, host_real
 from fisherjax._errors import check_scalar, require, warn
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
-from fisherjax.numerics import full_precision
 
 
 class CramerRao(Record):

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, is_traced, require, warn
+from fisherjax._runtime import spread_map
 from fisherjax._types import Record
 from fisherjax.networks import Network
-from fisherjax.numerics import spread_map
 from fisherjax.simulate import check_network
 
 

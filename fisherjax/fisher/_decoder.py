@@ -12,8 +12,8 @@ import optax
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_confidence, check_flag, check_key, check_share, require
+from fisherjax._runtime import fit_parameters, full_precision
 from fisherjax._types import Key
-from fisherjax.numerics import fit_parameters, full_precision
 
 from ._direct import check_pairs, diagnosis_of_pairs, direct_interval
 from ._estimate import FisherEstimate, check_freedom, check_invertible

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_share, is_traced, require
-from fisherjax.numerics import full_precision
+from fisherjax._runtime import full_precision
 
 from ._blocks import block_jackknife, check_blocks
 from ._dependence import as_blocks, effective_moments

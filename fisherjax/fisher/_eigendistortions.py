@@ -11,8 +11,9 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_callable, check_key, require, told
 from fisherjax._functions import output_of
+from fisherjax._linalg import largest_symmetric
+from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record
-from fisherjax.numerics import full_precision, largest_symmetric
 
 
 class Eigendistortion(Record):

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type
 from fisherjax._errors import check_choice, is_traced, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike
-from fisherjax.numerics import full_precision
 
 FORMS = ("independent", "linear", "total")
 

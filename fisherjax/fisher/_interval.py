@@ -15,9 +15,9 @@ import scipy.stats
 from jaxtyping import Array
 
 from fisherjax._errors import is_traced
-from fisherjax.numerics import noncentrality_interval
 
 from ._moments import Number
+from ._noncentral import noncentrality_interval
 
 _SERIES = 1e4  # noncentralities above it: the root of a noncentral χ² is normal to 1e-4 there
 _LARGEST = 1e18

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_integer
+from fisherjax._linalg import directions_of, with_slopes
+from fisherjax._runtime import Devices, full_precision, map_length, on_devices, recorded_scan
 from fisherjax._types import Stimulus
 from fisherjax.networks import (
     Network,
@@ -21,15 +23,7 @@ from fisherjax.networks import (
     populations_read,
     reading,
 )
-from fisherjax.numerics import (
-    Devices,
-    directions_of,
-    full_precision,
-    on_devices,
-    recorded_scan,
-    with_slopes,
-)
-from fisherjax.simulate import map_length, ready
+from fisherjax.simulate import ready
 
 from ._curve import FisherCurve, as_networks, check_noise, mean_curve, over_draws, warn_if_not_finite
 from ._gaussian import FORMS, by_group
@@ -86,7 +80,7 @@ def linearized_curve(
     at
         After which steps to read, counted from 1; all T by default.
     devices
-        Divide draws among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
+        Divide draws among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Returns
     -------

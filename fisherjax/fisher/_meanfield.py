@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import Trajectory, propagate
-from fisherjax.numerics import NonlinearityLike, full_precision
+from fisherjax.nonlinearities import NonlinearityLike
 
 from ._curve import FisherCurve, warn_if_not_finite
 

@@ -7,8 +7,9 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._linalg import solve_discrete_lyapunov, spectral_radius
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.numerics import full_precision, solve_discrete_lyapunov, spectral_radius
 
 
 @full_precision

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_confidence, check_flag, is_traced
-from fisherjax.numerics import full_precision
+from fisherjax._runtime import full_precision
 
 from ._diagnosis import diagnose
 from ._estimate import (

@@ -20,8 +20,8 @@ from fisherjax._errors import (
     require,
     warn,
 )
+from fisherjax._runtime import Devices, full_precision, on_devices, spread_map
 from fisherjax._types import ArrayLike, Key, Record
-from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
 from ._pathwise import PathMoments, path_value, pathwise
 from ._respond import Respond, check_paths_continuous, check_respond, path, sample_paths
@@ -103,7 +103,7 @@ def information_profile(
     confidence
         Coverage of the intervals.
     devices
-        Divide the trials of every batch among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
+        Divide the trials of every batch among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Returns
     -------

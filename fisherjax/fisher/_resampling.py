@@ -10,8 +10,8 @@ from jaxtyping import Array
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, is_traced, require, suggest, warn
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key
-from fisherjax.numerics import full_precision
 
 from ._blocks import Values, batch_length, block_jackknife, check_blocks
 from ._diagnosis import diagnose

@@ -26,8 +26,8 @@ from fisherjax._errors import (
     told,
 )
 from fisherjax._functions import output_of
+from fisherjax._runtime import Devices, full_precision, on_devices, spread_map
 from fisherjax._types import Key, Stimulus
-from fisherjax.numerics import Devices, full_precision, on_devices, spread_map
 
 from ._decoder import decoder
 from ._direct import direct
@@ -87,7 +87,7 @@ def estimate(
     confidence
         Coverage of the interval.
     devices
-        Divide the trials among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
+        Divide the trials among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Returns
     -------

@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_confidence, check_integer, check_key, require, warn
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record
-from fisherjax.numerics import full_precision
 
 from ._blocks import check_blocks, without_block
 from ._direct import check_pairs

@@ -9,11 +9,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, warn
+from fisherjax._runtime import Devices, full_precision
 from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import input_parameters
 from fisherjax.networks import Network, Protocol, Reading, check_reading, check_times, populations_read
-from fisherjax.numerics import Devices, NonlinearityLike, full_precision
+from fisherjax.nonlinearities import NonlinearityLike
 from fisherjax.simulate import SensitivityMoments, draw_networks, sensitivity_moments
 
 from ._curve import FisherCurve, as_networks, check_noise, mean_curve, warn_if_not_finite
@@ -77,7 +78,7 @@ def simulated_curve(
     progress
         Whether to show a bar on stderr.
     devices
-        Divide the trials among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
+        Divide the trials among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Returns
     -------

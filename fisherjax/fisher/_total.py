@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fisherjax._errors import check_confidence, warn
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike
-from fisherjax.numerics import full_precision
 
 from ._blocks import block_jackknife, check_blocks, without_block
 from ._estimate import FisherEstimate, check_freedom, check_invertible

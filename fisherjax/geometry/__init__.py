@@ -1,6 +1,6 @@
 """Geometry of many stimuli: which distances a network keeps, predicted and measured."""
 
-from fisherjax.numerics import participation_ratio
+from fisherjax._linalg import participation_ratio
 
 from ._comparison import GeometryComparison, compare_geometry
 from ._distances import pairwise_distances, predicted_distances, starting_overlap

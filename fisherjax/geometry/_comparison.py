@@ -9,18 +9,11 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, check_scalar
+from fisherjax._runtime import Devices, check_allocation, device_mesh, full_precision, on_devices, progress_bar
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import (
-    Devices,
-    NonlinearityLike,
-    as_nonlinearity,
-    device_mesh,
-    full_precision,
-    on_devices,
-    progress_bar,
-)
-from fisherjax.simulate import check_allocation, draw_networks
+from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
+from fisherjax.simulate import draw_networks
 
 from ._correlations import bootstrap_excess, generator
 from ._distances import pairwise_distances
@@ -99,7 +92,7 @@ def compare_geometry(
     progress
         Whether to show a bar on stderr.
     devices
-        Divide the stimuli among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
+        Divide the stimuli among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Returns
     -------

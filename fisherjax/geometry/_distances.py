@@ -9,21 +9,12 @@ from jaxtyping import Array, Float, Shaped
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_scalar
+from fisherjax._linalg import centered_gram, less_first, magnitude
+from fisherjax._runtime import Devices, full_precision, on_devices, spread
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import (
-    Devices,
-    Nonlinearity,
-    NonlinearityLike,
-    as_nonlinearity,
-    centered_gram,
-    full_precision,
-    less_first,
-    magnitude,
-    on_devices,
-    spread,
-)
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 from ._inputs import check_structure
 from ._scatter import squares
@@ -43,7 +34,7 @@ def pairwise_distances(
         (…, S, N).
     devices
         Divide the work by rows among devices, which then all hold the result: a number, ``"all"``, or what
-        `numerics.device_mesh` takes.
+        `fisherjax.device_mesh` takes.
 
     Raises
     ------
@@ -175,7 +166,7 @@ def starting_overlap(gain_matrix: GainMatrix, patterns: ArrayLike, phi: Nonlinea
         If an argument is not of its kind.
     """
     dtype = check_structure(gain_matrix).gains.dtype
-    check_instance("phi", phi, Nonlinearity, "make one with numerics.as_nonlinearity('tanh')")
+    check_instance("phi", phi, Nonlinearity, "make one with nonlinearities.as_nonlinearity('tanh')")
     states = as_real("patterns", patterns, "stimuli units", dtype=dtype)
     edges = np.concatenate([[0], np.cumsum(population_sizes(gain_matrix, states.shape[1]))])
     response = phi(states)

@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
+from fisherjax._runtime import full_precision
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 from ._distances import mean_distances
 from ._inputs import check_structure, varies

@@ -8,10 +8,10 @@ from jaxtyping import Float, Int
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, require
+from fisherjax._runtime import Devices, check_allocation, device_mesh, full_precision, on_devices, progress_bar
 from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.networks import Network, Protocol, Reading, check_protocol, check_reading, entered
-from fisherjax.numerics import Devices, device_mesh, full_precision, on_devices, progress_bar
-from fisherjax.simulate import check_allocation, check_network
+from fisherjax.simulate import check_network
 
 from ._correlations import bootstrap_excess, generator
 from ._distances import pairwise_distances

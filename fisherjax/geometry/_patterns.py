@@ -9,9 +9,10 @@ from jaxtyping import Array, Float, Shaped
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_choice, check_integer, check_key, check_scalar, require
+from fisherjax._linalg import less_first, magnitude
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_sizes
-from fisherjax.numerics import full_precision, less_first, magnitude
 
 from ._inputs import check_structure
 

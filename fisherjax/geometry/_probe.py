@@ -9,8 +9,9 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from fisherjax._arrays import as_labels
 from fisherjax._errors import check_integer, check_scalar, require, warn
+from fisherjax._linalg import less_first, magnitude
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.numerics import full_precision, less_first, magnitude
 
 _SHOWN = 5  # classes that a warning lists
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity
+from fisherjax.nonlinearities import Nonlinearity
 
 _NODES = 9  # Gauss–Hermite nodes along each axis: fourth moments of φ to about 1e-3
 _INNER_NODES = 5  # of the noise of single trials about it

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fisherjax._linalg import centered_gram, dimension_of_gram
+from fisherjax._runtime import spread
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import overlap_steps
 from fisherjax.networks import Network, Reading, reading
-from fisherjax.numerics import NonlinearityLike, centered_gram, coarse_nonlinearity, dimension_of_gram, spread
+from fisherjax.nonlinearities import NonlinearityLike, coarse_nonlinearity
 from fisherjax.simulate import noisy_step, ready
 
 from ._distances import squares_of_gram, starting_overlap

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_scalar
+from fisherjax._runtime import full_precision
 from fisherjax._theory import (
     as_structure,
     crossing,
@@ -16,7 +17,7 @@ from fisherjax._theory import (
 )
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 from ._stationary import growth_rate
 

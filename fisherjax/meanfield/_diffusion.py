@@ -6,17 +6,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
 from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._linalg import numerical_abscissa, perron_vectors, spectral_radius
+from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.numerics import (
-    NonlinearityLike,
-    as_nonlinearity,
-    full_precision,
-    numerical_abscissa,
-    perron_vectors,
-    spectral_radius,
-)
+from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
 
 from ._recursion import bare_operator, input_parameters
 from ._stationary import require_convergence, stationary_state

@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar
+from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 _PAIRS_AT_ONCE = 100_000
 

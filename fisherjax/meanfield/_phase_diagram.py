@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fisherjax._linalg import spectral_radius
+from fisherjax._runtime import full_precision
 from fisherjax._theory import PhaseDiagram, Point, diagram
 from fisherjax._types import ArrayLike
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision, spectral_radius
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 from ._stationary import solve_stationary
 

@@ -8,10 +8,11 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
+from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Record, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.numerics import Drift, Nonlinearity, NonlinearityLike, TwoPointMoments, as_nonlinearity, full_precision
+from fisherjax.nonlinearities import Drift, Nonlinearity, NonlinearityLike, TwoPointMoments, as_nonlinearity
 
 _RESOLVED = 1e-2  # of D, that rounding may have changed: a bound, which is far from reached
 

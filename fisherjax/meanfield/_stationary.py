@@ -5,10 +5,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_scalar, is_traced
+from fisherjax._linalg import spectral_radius
+from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure, fixed_point, variance_from_above
 from fisherjax._types import Record, Scalar
 from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision, spectral_radius
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 
 class StationaryState(Record):

@@ -7,10 +7,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer
+from fisherjax._runtime import full_precision
 from fisherjax._theory import Structure, TwoTimeCorrelation, as_structure, symmetric
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity, full_precision
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 _LONGEST = 4000
 

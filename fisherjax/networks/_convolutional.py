@@ -15,8 +15,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_key, check_scalar
+from fisherjax._linalg import standard_normal
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.numerics import standard_normal
 
 from ._architecture import Architecture
 from ._convolution import Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool

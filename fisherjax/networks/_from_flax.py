@@ -11,7 +11,7 @@ from jaxtyping import Array
 from fisherjax._arrays import as_real, float_type
 from fisherjax._errors import require, told
 from fisherjax._types import Scalar
-from fisherjax.numerics import as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
 
 from ._assembled import Parts, assembled
 from ._from_step import StepNetwork, from_step

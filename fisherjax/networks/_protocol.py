@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import require, suggest, told
 from fisherjax._functions import output_of
+from fisherjax._linalg import directions_of, with_slopes
 from fisherjax._types import Stimulus
-from fisherjax.numerics import directions_of, with_slopes
 
 from ._network import Network
 

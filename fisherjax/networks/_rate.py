@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, check_scalar, require, told
 from fisherjax._types import ArrayLike, Scalar, Stimulus
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 from ._network import Network, State
 

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require, told
+from fisherjax._runtime import Devices, on_devices, spread
 from fisherjax._types import Key, Record
-from fisherjax.numerics import Devices, on_devices, spread
 
 from ._convolutional import AreaState, ConvolutionalRNN, as_images
 
@@ -111,7 +111,7 @@ def respond(
     reverse_mode
         For gradients: faster ones on CPUs, but no other derivatives (jvp, jacfwd).
     devices
-        Divide the images among devices: a number, ``"all"``, or what `numerics.device_mesh` takes.
+        Divide the images among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Raises
     ------

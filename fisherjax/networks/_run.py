@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require
+from fisherjax._linalg import standard_normal
 from fisherjax._types import Key
-from fisherjax.numerics import standard_normal
 
 from ._recurrent import RecurrentNetwork
 from ._weights import resolved

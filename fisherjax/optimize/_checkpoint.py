@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import require
+from fisherjax._runtime import check_settings, read_checkpoint, write_checkpoint
 from fisherjax._types import Record
-from fisherjax.numerics import check_settings, read_checkpoint, write_checkpoint
 
 
 class SearchState(Record):

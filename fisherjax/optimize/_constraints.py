@@ -11,7 +11,7 @@ from fisherjax._types import Scalar
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
 from fisherjax.meanfield import diffusion_operator
-from fisherjax.numerics import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
 
 
 def _positive(limit: Scalar) -> Float[Array, ""]:

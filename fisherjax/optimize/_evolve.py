@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key
+from fisherjax._runtime import Devices, on_devices, progress_bar, spread, spread_map, stop_if_requested
 from fisherjax._types import Key
 from fisherjax.connectivity import Family
-from fisherjax.numerics import Devices, on_devices, progress_bar, spread, spread_map, stop_if_requested
 
 from ._checkpoint import Save, SearchState, leaves_of, with_leaves
 from ._constraints import Constraint

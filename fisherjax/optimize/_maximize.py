@@ -10,9 +10,9 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key
+from fisherjax._runtime import Devices, description, digest, on_devices
 from fisherjax._types import Key, Record, npz_path
 from fisherjax.connectivity import Family, GainMatrix
-from fisherjax.numerics import Devices, description, digest, on_devices
 
 from ._checkpoint import Saver
 from ._constraints import Constraint
@@ -85,7 +85,7 @@ def maximize(
         Whether to show bars on stderr.
     devices
         Divide the candidates of every generation among devices: a number, ``"all"``, or what
-        `numerics.device_mesh` takes.
+        `fisherjax.device_mesh` takes.
 
     Returns
     -------

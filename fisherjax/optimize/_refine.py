@@ -10,8 +10,8 @@ import optax
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_flag, check_instance, check_integer, is_traced, require
+from fisherjax._runtime import digest, progress_bar, stop_if_requested
 from fisherjax.connectivity import Family, GainMatrix
-from fisherjax.numerics import digest, progress_bar, stop_if_requested
 
 from ._checkpoint import AscentState, Save, leaves_of, with_leaves
 from ._constraints import Constraint

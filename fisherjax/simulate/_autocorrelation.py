@@ -8,10 +8,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, check_float_type
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_scalar, require
+from fisherjax._runtime import progress_bar
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous, population_sizes
 from fisherjax.networks import FlowNetwork
-from fisherjax.numerics import NonlinearityLike, as_nonlinearity, progress_bar
+from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
 
 from ._continuous import continuous_trajectories
 from ._draw import draw_networks

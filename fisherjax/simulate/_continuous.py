@@ -11,10 +11,9 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_key, check_scalar, is_traced, require
+from fisherjax._runtime._memory import check_allocation
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import FlowNetwork
-
-from ._memory import check_allocation
 
 _LONGEST = 2**30  # solver steps
 

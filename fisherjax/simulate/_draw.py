@@ -11,7 +11,7 @@ from fisherjax._errors import check_instance, check_integer, check_key, check_sc
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_index, population_sizes, sample_weights
 from fisherjax.networks import FlowNetwork, Network, RateNetwork
-from fisherjax.numerics import NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
 
 N = TypeVar("N", RateNetwork, FlowNetwork)
 

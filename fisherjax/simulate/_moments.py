@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key, is_traced, require
+from fisherjax._linalg import standard_normal, with_slopes
+from fisherjax._runtime import Devices, full_precision, on_devices, progress_bar, recorded_scan, spread
+from fisherjax._runtime._memory import check_allocation, chunk_length, row_shards
 from fisherjax._types import Key, Record, Stimulus
 from fisherjax.networks import (
     Network,
@@ -22,19 +25,8 @@ from fisherjax.networks import (
     entered_with_slopes,
     reading,
 )
-from fisherjax.numerics import (
-    Devices,
-    full_precision,
-    on_devices,
-    progress_bar,
-    recorded_scan,
-    spread,
-    standard_normal,
-    with_slopes,
-)
 
 from ._draw import check_network
-from ._memory import check_allocation, chunk_length, row_shards
 from ._trajectories import ready, weight_bytes
 
 _LIVE_ARRAYS = 6  # states, tangents, noise and temporaries that one step keeps alive per trial

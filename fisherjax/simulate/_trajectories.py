@@ -7,6 +7,9 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_integer, check_key, is_traced
+from fisherjax._linalg import standard_normal
+from fisherjax._runtime import Devices, on_devices, spread
+from fisherjax._runtime._memory import check_allocation, row_shards
 from fisherjax._types import ArrayLike, Key, Stimulus
 from fisherjax.networks import (
     Network,
@@ -19,10 +22,8 @@ from fisherjax.networks import (
     reading,
     resolved,
 )
-from fisherjax.numerics import Devices, on_devices, spread, standard_normal
 
 from ._draw import check_network
-from ._memory import check_allocation, row_shards
 
 
 def trajectories(
@@ -62,7 +63,7 @@ def trajectories(
     observed
         Whether to add the network's observation noise to what is returned.
     devices
-        Divide the trials among devices: a number, ``"all"``, or what `numerics.device_mesh` takes. Weights that do
+        Divide the trials among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes. Weights that do
         not fit one are divided by rows as well.
 
     Returns

@@ -8,10 +8,10 @@ import optax
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar
+from fisherjax._runtime import fit_parameters
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.datasets import grating_angles, gratings
 from fisherjax.networks import AngleNetwork, angle_network
-from fisherjax.numerics import fit_parameters
 
 
 class AngleTraining(Record):

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import require
+from fisherjax._runtime import check_settings, digest, read_checkpoint
 from fisherjax._types import Record
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.numerics import check_settings, digest, read_checkpoint
 
 from ._result import TrainingHistory
 

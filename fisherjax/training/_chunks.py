@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fisherjax._errors import warn
-from fisherjax.numerics import progress_bar, stop_if_requested
+from fisherjax._runtime import progress_bar, stop_if_requested
 
 from ._result import TrainingProgress
 from ._run import Run

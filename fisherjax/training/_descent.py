@@ -13,8 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import as_path, check_flag, check_integer, check_key, check_scalar, require, warn
-from fisherjax._types import Key, Record, Scalar, npz_path
-from fisherjax.numerics import (
+from fisherjax._runtime import (
     check_settings,
     digest,
     progress_bar,
@@ -23,6 +22,7 @@ from fisherjax.numerics import (
     stop_if_requested,
     write_checkpoint,
 )
+from fisherjax._types import Key, Record, Scalar, npz_path
 
 from ._augment import Augmentation, augment, check_augmentation
 

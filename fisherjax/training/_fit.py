@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key
+from fisherjax._runtime import Devices, description, device_mesh, digest, on_devices
 from fisherjax._types import ArrayLike, Key, Scalar, npz_path
 from fisherjax.networks import RecurrentNetwork, trainable_filter
-from fisherjax.numerics import Devices, description, device_mesh, digest, on_devices
 from fisherjax.tasks import Task
 
 from ._batches import Layout
@@ -158,7 +158,7 @@ def fit(
     progress
         Whether to show a bar with loss, learning rate and steps per second.
     devices
-        Divide the trials of every batch among devices: a number, ``"all"``, or what `numerics.device_mesh` takes. A
+        Divide the trials of every batch among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes. A
         run resumes to the same bits on the same number of devices.
 
     Returns

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from fisherjax._errors import require
+from fisherjax._runtime import digest
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.numerics import digest
 from fisherjax.tasks import TaskBatch
 from fisherjax.tasks._batch import filled_up, has_labels
 

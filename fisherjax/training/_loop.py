@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from fisherjax._runtime import spread
 from fisherjax._types import Key
-from fisherjax.numerics import spread
 from fisherjax.tasks import Task, TaskBatch
 
 from ._loss import Evaluation, LossSettings, evaluate_batch, loss_and_outcome

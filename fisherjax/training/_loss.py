@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._runtime import spread
 from fisherjax._types import Key
 from fisherjax.networks import RecurrentNetwork, resolved, run
-from fisherjax.numerics import spread
 from fisherjax.tasks import Task, TaskBatch, choice_accuracy, weighted_mean
 from fisherjax.tasks._batch import moments
 

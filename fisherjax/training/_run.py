@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax._errors import require
+from fisherjax._runtime import digest, read_checkpoint, write_checkpoint
 from fisherjax._types import Key, Scalar
 from fisherjax.networks import RecurrentNetwork, trainable_filter
-from fisherjax.numerics import digest, read_checkpoint, write_checkpoint
 from fisherjax.tasks import Task, TaskBatch
 
 from ._checkpoint import Checkpoint, check_same_run

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Array
 
 from fisherjax._errors import require
+from fisherjax._runtime import digest
 from fisherjax._types import Key
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.numerics import digest
 from fisherjax.tasks import Task, TaskBatch
 from fisherjax.tasks._batch import without_masked
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 from processes import ended, signaled
 
+from fisherjax._runtime import read_checkpoint
 from fisherjax.cli import main
-from fisherjax.numerics import read_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint
 
 OPTIMIZE = ["optimize", "--populations", "2", "--population-size", "8", "--restarts", "1", "--steps", "3"]

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import connectivity, fisher, geometry, networks, numerics, optimize, simulate, tasks, training
+from fisherjax import _runtime, connectivity, fisher, geometry, networks, optimize, simulate, tasks, training
 
 TOLERANCE = 1e-9
 
@@ -59,7 +59,7 @@ def cases(key):
 
     yield "simulate, 13 trials", run(13)
     yield "simulate, 16 trials", run(16)
-    mesh = numerics.device_mesh("all", num_row_shards=2)
+    mesh = _runtime.device_mesh("all", num_row_shards=2)
     yield "simulate, rows in two parts", lambda devices: run(13)(mesh if devices else None)
     yield "simulate, 3 patterns of 13 trials", run(13, patterns[:3])
     for form in ("independent", "linear"):
@@ -132,17 +132,17 @@ def goes_on_to_the_same_bits(run, writer, folder):
     written = []
 
     def write(result, path):
-        numerics.write_checkpoint(result, path)
+        _runtime.write_checkpoint(result, path)
         written.append(path)
         if len(written) == 3:
-            numerics.request_stop()
+            _runtime.request_stop()
 
     with mock.patch(f"fisherjax.{writer}.write_checkpoint", write):
         stopped = run(folder / "checkpoint.npz")
-    numerics.forget_stop()
+    _runtime.forget_stop()
     assert getattr(stopped, "stopped", "") == "interrupted" or getattr(stopped, "interrupted", False)
     again, whole = run(folder / "checkpoint.npz"), run(folder / "whole.npz")
-    return numerics.digest(eqx.filter(again, eqx.is_array)) == numerics.digest(eqx.filter(whole, eqx.is_array))
+    return _runtime.digest(eqx.filter(again, eqx.is_array)) == _runtime.digest(eqx.filter(whole, eqx.is_array))
 
 
 def largest_difference(one, many, *, parts):

@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import Mesh
 from processes import PATIENCE, ended, free_port
 
-from fisherjax import connectivity, networks, numerics, simulate
+from fisherjax import _runtime, connectivity, networks, simulate
 
 SCRIPT = Path(__file__).parent / "sharded.py"
 
@@ -46,11 +46,11 @@ def test_two_processes():
 
 def test_what_devices_may_be():
     one = jax.devices()[:1]
-    assert numerics.device_mesh(None) is None
+    assert _runtime.device_mesh(None) is None
     for choice in (1, "all", one):
-        assert dict(numerics.device_mesh(choice).shape) == {"batch": len(jax.devices()), "rows": 1}
-    mesh = numerics.device_mesh(one)
-    assert numerics.device_mesh(mesh) is mesh
+        assert dict(_runtime.device_mesh(choice).shape) == {"batch": len(jax.devices()), "rows": 1}
+    mesh = _runtime.device_mesh(one)
+    assert _runtime.device_mesh(mesh) is mesh
 
 
 @pytest.mark.usefixtures("as_user")
@@ -66,22 +66,22 @@ def test_what_devices_may_be():
 )
 def test_wrong_devices(devices, message):
     with pytest.raises(ValueError, match=message):
-        numerics.device_mesh(devices)
+        _runtime.device_mesh(devices)
     with pytest.raises(ValueError, match="cannot share the rows of a matrix 3 ways"):
-        numerics.device_mesh(1, num_row_shards=3)
+        _runtime.device_mesh(1, num_row_shards=3)
 
 
 def test_without_a_mesh_nothing_is_spread(key):
     values = jax.random.normal(key, (5, 2))
-    assert numerics.spread(values, "batch") is values
-    doubled = numerics.spread_map(lambda row, factor: factor * row, values, jnp.asarray(2.0))
+    assert _runtime.spread(values, "batch") is values
+    doubled = _runtime.spread_map(lambda row, factor: factor * row, values, jnp.asarray(2.0))
     assert jnp.array_equal(doubled, 2 * values)
 
 
 def test_rows_are_divided_where_one_device_has_no_room(monkeypatch):
-    monkeypatch.setattr("fisherjax.simulate._memory.available_bytes", lambda: 1000)
-    assert simulate.row_shards(2**40, None) == 1
-    assert simulate.row_shards(2**40, 1) == 1
+    monkeypatch.setattr("fisherjax._runtime._memory.available_bytes", lambda: 1000)
+    assert _runtime.row_shards(2**40, None) == 1
+    assert _runtime.row_shards(2**40, 1) == 1
 
 
 @pytest.mark.parametrize(("precision", "error"), [("tensorfloat32", 2e-3), ("bfloat16", 2e-2)])

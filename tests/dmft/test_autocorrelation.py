@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from fisherjax import connectivity, dmft, meanfield
 from fisherjax.dmft import _steady
-from fisherjax.numerics import SmoothFunction, as_nonlinearity
+from fisherjax.nonlinearities import SmoothFunction, as_nonlinearity
 
 STRUCTURE = connectivity.GainMatrix(np.array([[1.5, 2.0], [0.5, 2.5]]), np.array([0.4, 0.6]))
 

@@ -8,10 +8,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from fisherjax import dynamics
+from fisherjax._linalg import _krylov
 from fisherjax.dynamics import jacobian_product, spectral_penalty, stability_certificate, trajectory_spectrum
 from fisherjax.dynamics import transient_growth as growth_of
 from fisherjax.networks import Architecture, ConvolutionalRNN, respond
-from fisherjax.numerics import _krylov
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), alpha=(0.2, 0.3, 0.4, 0.5))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fisherjax import dynamics
+from fisherjax._linalg import largest_symmetric
 from fisherjax.dynamics import (
     arnoldi,
     convolution_bounds,
@@ -14,7 +15,6 @@ from fisherjax.dynamics import (
     power_iteration,
 )
 from fisherjax.dynamics._convolution_spectrum import certified_bounds
-from fisherjax.numerics import largest_symmetric
 
 
 def loop_matrix(weights, height, width, *, circular):

@@ -158,7 +158,7 @@ def test_results_do_not_depend_on_chunks(key, monkeypatch):
     again = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *halves).pooled()
     for one, two in zip(jax.tree.leaves(pooled), jax.tree.leaves(again), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-14)
-    monkeypatch.setattr("fisherjax.simulate._memory.available_bytes", lambda: 16 * 6 * 2 * 8 * 8 * 20)
+    monkeypatch.setattr("fisherjax._runtime._memory.available_bytes", lambda: 16 * 6 * 2 * 8 * 8 * 20)
     monkeypatch.setattr("fisherjax.simulate._moments.check_allocation", lambda *_: 0)
     small = simulate.sensitivity_moments(network, **settings)
     assert float(small.count.sum()) == 50
@@ -171,7 +171,7 @@ def test_chunks_of_one_trial_may_leave_a_block_empty(key, monkeypatch):
     from fisherjax import networks, simulate
 
     network = networks.RateNetwork(cn.sample_weights(cn.homogeneous(0.9), 8, key=key), np.ones(8), noise_std=0.3)
-    monkeypatch.setattr("fisherjax.simulate._memory.available_bytes", lambda: 16)
+    monkeypatch.setattr("fisherjax._runtime._memory.available_bytes", lambda: 16)
     moments = simulate.sensitivity_moments(network, stimulus=0.5, num_steps=3, num_trials=25, key=key)
     assert sorted(moments.count.tolist()) == [2.0] * 5 + [3.0] * 5
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(moments))

@@ -12,7 +12,7 @@ from fisherjax import datasets, geometry, optimize
 from fisherjax.connectivity import GainMatrix
 from fisherjax.geometry import _scatter as inner
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.numerics import as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
 
 S, N, T, NOISE = 12, 200, 3, 0.1
 PAIRS = np.triu_indices(S, 1)

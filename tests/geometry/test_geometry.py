@@ -11,7 +11,7 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from fisherjax import connectivity as cn
 from fisherjax import datasets, fisher, geometry
-from fisherjax.numerics import as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
 
 
 @pytest.fixture

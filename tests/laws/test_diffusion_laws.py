@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fisherjax import fisher, numerics
+from fisherjax import _linalg, fisher, nonlinearities
 from fisherjax import meanfield as mf
 from fisherjax.connectivity import GainMatrix
 
@@ -37,10 +37,10 @@ def test_diffusion_radius_is_bounded_by_the_noise_share(matrix, noise_std, phi):
 @given(matrix=networks(), noise_std=st.floats(0.05, 1.0))
 def test_diffusion_radius_is_that_of_the_gain_times_kappa(matrix, noise_std):
     state = mf.stationary_state(matrix, noise_std=noise_std)
-    kappa = numerics.Tanh().two_point(state.variance, state.noise_variance).slope_overlap
+    kappa = nonlinearities.Tanh().two_point(state.variance, state.noise_variance).slope_overlap
     operator = mf.diffusion_operator(matrix, noise_std=noise_std)
     np.testing.assert_allclose(
-        operator.spectral_radius, numerics.spectral_radius(matrix.variance_gain * kappa), rtol=1e-10
+        operator.spectral_radius, _linalg.spectral_radius(matrix.variance_gain * kappa), rtol=1e-10
     )
 
 
@@ -111,7 +111,7 @@ def test_linear_pulse_has_its_closed_form(gain, noise_std, stimulus):
 def test_lyapunov_exponent_is_the_growth_of_the_overlap_slope(matrix, noise_std):
     """λ = ½ ln ρ(G ∘ E[φ′²]), the linearization of the overlap map at identical replicas."""
     state = mf.stationary_state(matrix, noise_std=noise_std)
-    phi = numerics.Tanh()
+    phi = nonlinearities.Tanh()
 
     def overlap_map(noise_variance):
         return matrix.variance_gain @ phi.spread(state.variance, noise_variance)

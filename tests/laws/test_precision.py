@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fisherjax import _runtime, dynamics, fisher, geometry, meanfield, networks, simulate
 from fisherjax import connectivity as cn
-from fisherjax import dynamics, fisher, geometry, meanfield, networks, numerics, simulate
 
 HIGHEST = (jax.lax.Precision.HIGHEST,) * 2
 N = 6
@@ -67,6 +67,6 @@ def test_the_check_sees_a_product_that_is_not():
     found = list(products(jax.make_jaxpr(jax.jit(lambda x: jax.lax.map(lambda row: x @ row, x)))(jnp.eye(3)).jaxpr))
     assert len(found) == 1
     assert found[0].params["precision"] != HIGHEST
-    wrapped = numerics.full_precision(lambda x: x @ x)
+    wrapped = _runtime.full_precision(lambda x: x @ x)
     (one,) = products(jax.make_jaxpr(wrapped)(jnp.eye(3)).jaxpr)
     assert one.params["precision"] == HIGHEST

@@ -7,7 +7,7 @@ import pytest
 
 from fisherjax import connectivity as cn
 from fisherjax import meanfield as mf
-from fisherjax.numerics import SmoothFunction, Tanh, as_nonlinearity
+from fisherjax.nonlinearities import SmoothFunction, Tanh, as_nonlinearity
 
 ONE = cn.homogeneous(1.0)
 

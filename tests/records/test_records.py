@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fisherjax
-from fisherjax import _records, datasets, fisher, networks, numerics, optimize, tasks
+from fisherjax import _records, _runtime, datasets, fisher, networks, optimize, tasks
 from fisherjax._record_names import FUNCTIONS, RECORDS, STORED_AS, record_class, stored_name
 from fisherjax._types import Record
 from fisherjax.connectivity import FreeFamily, GainMatrix, WithFractions
@@ -87,7 +87,7 @@ def test_nothing_but_records_and_activation_functions_can_be_named(tmp_path):
 def test_loading_runs_no_code(tmp_path, meta, monkeypatch):
     monkeypatch.delitem(sys.modules, "fisherjax.__main__", raising=False)
     path = written(tmp_path / "hostile.npz", meta)
-    for load in (Record.load, GainMatrix.load, lambda path: numerics.read_checkpoint(OptimizationCheckpoint, path)):
+    for load in (Record.load, GainMatrix.load, lambda path: _runtime.read_checkpoint(OptimizationCheckpoint, path)):
         with pytest.raises(ValueError, match=r"hostile\.npz") as caught:
             load(path)
         assert "'fisherjax.__main__.x', which is no record of fisherjax" in str(caught.value)

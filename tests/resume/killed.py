@@ -11,8 +11,8 @@ import jax
 import numpy as np
 
 from fisherjax import connectivity, networks, optimize, tasks, training
+from fisherjax._runtime import digest
 from fisherjax.cli import main
-from fisherjax.numerics import digest
 
 PLAN = """
 command = "curve"

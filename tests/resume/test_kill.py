@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from processes import ended, signaled
 
-from fisherjax.numerics import read_checkpoint
+from fisherjax._runtime import read_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint
 from fisherjax.training import Checkpoint
 

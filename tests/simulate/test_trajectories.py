@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fisherjax import _runtime, networks, simulate
 from fisherjax import connectivity as cn
-from fisherjax import networks, simulate
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def test_pathwise_derivatives_are_those_of_the_trajectories(network, key):
 def test_memory_is_estimated_before_it_is_taken(network, key):
     with pytest.raises(ValueError, match=r"trajectories of shape .* need .* GiB"):
         simulate.trajectories(network, stimulus=0.3, num_steps=10**6, num_trials=10**6, key=key)
-    assert simulate.chunk_length(100, 1) == 100
-    assert simulate.chunk_length(100, 2**60) == 1
+    assert _runtime.chunk_length(100, 1) == 100
+    assert _runtime.chunk_length(100, 2**60) == 1
 
 
 BAD = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fisherjax.numerics import standard_normal, threefry_words
-from fisherjax.numerics._normal import normal_quantile
+from fisherjax._linalg import standard_normal, threefry_words
+from fisherjax._linalg._normal import normal_quantile
 
 COUNT = 1 << 20
 

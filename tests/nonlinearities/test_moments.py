@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fisherjax.numerics import (
+from fisherjax.nonlinearities import (
     Erf,
     Identity,
     Logistic,

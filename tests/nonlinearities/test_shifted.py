@@ -11,18 +11,10 @@ import pytest
 import scipy.linalg
 from scipy.stats import ncf
 
-from fisherjax.numerics import (
-    Erf,
-    Identity,
-    Logistic,
-    SmoothFunction,
-    Tanh,
-    ThresholdLinear,
-    fit_parameters,
-    noncentral_f_cdf,
-    noncentrality_interval,
-    solve_discrete_lyapunov,
-)
+from fisherjax._linalg import solve_discrete_lyapunov
+from fisherjax._runtime import fit_parameters
+from fisherjax.fisher._noncentral import noncentral_f_cdf, noncentrality_interval
+from fisherjax.nonlinearities import Erf, Identity, Logistic, SmoothFunction, Tanh, ThresholdLinear
 
 NONLINEARITIES = [
     Tanh(),

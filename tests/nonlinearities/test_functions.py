@@ -11,7 +11,7 @@ import scipy.special
 from scipy.stats import norm
 
 from fisherjax import connectivity, fisher
-from fisherjax.numerics import (
+from fisherjax.nonlinearities import (
     Erf,
     Identity,
     Logistic,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from fisherjax.numerics import Devices, device_mesh
+from ._devices import Devices, device_mesh
 
 _SHARE = 0.5  # of the free memory that one array may take, leaving room for temporaries
 

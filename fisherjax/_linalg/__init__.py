@@ -1,0 +1,31 @@
+"""Linear algebra and random numbers that several packages share."""
+
+from ._dimension import centered_gram, dimension_of_gram, less_first, magnitude, participation_ratio
+from ._krylov import Spectrum, Target, arnoldi, largest_symmetric
+from ._lyapunov import solve_discrete_lyapunov
+from ._normal import standard_normal, threefry_words
+from ._power_iteration import PowerIteration, power_iteration
+from ._slopes import directions_of, with_slopes
+from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
+
+__all__ = [
+    "PowerIteration",
+    "Spectrum",
+    "Target",
+    "arnoldi",
+    "centered_gram",
+    "dimension_of_gram",
+    "directions_of",
+    "largest_symmetric",
+    "less_first",
+    "magnitude",
+    "numerical_abscissa",
+    "participation_ratio",
+    "perron_vectors",
+    "power_iteration",
+    "solve_discrete_lyapunov",
+    "spectral_radius",
+    "standard_normal",
+    "threefry_words",
+    "with_slopes",
+]

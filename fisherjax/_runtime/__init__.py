@@ -1,0 +1,39 @@
+"""How programs run: devices, memory, precision, progress, stopping, checkpoints."""
+
+from ._checkpoint import check_settings, description, digest, read_checkpoint, remove_checkpoint, write_checkpoint
+from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
+from ._fit import Fit, fit_parameters
+from ._memory import available_bytes, check_allocation, chunk_length, map_length, row_shards
+from ._precision import full_precision
+from ._progress import progress_bar
+from ._recording import recorded_scan
+from ._stop import forget_stop, request_stop, stop_if_requested, stop_requested
+
+__all__ = [
+    "AXES",
+    "Devices",
+    "Fit",
+    "available_bytes",
+    "check_allocation",
+    "check_settings",
+    "chunk_length",
+    "description",
+    "device_mesh",
+    "digest",
+    "fit_parameters",
+    "forget_stop",
+    "full_precision",
+    "map_length",
+    "on_devices",
+    "progress_bar",
+    "read_checkpoint",
+    "recorded_scan",
+    "remove_checkpoint",
+    "request_stop",
+    "row_shards",
+    "spread",
+    "spread_map",
+    "stop_if_requested",
+    "stop_requested",
+    "write_checkpoint",
+]
