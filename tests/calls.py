@@ -355,8 +355,7 @@ HOST_ONLY = {
     "dmft": "as_structure covariance_rows",
     "meanfield": "input_parameters overlap_steps",
     "fisher": "cramer_rao sensitivity_index",
-    "simulate": "available_bytes check_allocation check_network checked_times chunk_length draw_networks map_length "
-    "noisy_step ready row_shards solve_additive solver_grid",
+    "simulate": "check_network checked_times draw_networks noisy_step ready solve_additive solver_grid",
     "geometry": "class_neighbors near_isometry neighbors_kept participation_ratio shepard sparse_pairs "
     "starting_overlap",
     "dynamics": "attractor_manifold classify_flow classify_map components_for_variance convolution_matrix flow_modes "

@@ -14,7 +14,7 @@ from ._from_torch import CurrentRNN, from_torch
 from ._gated import GRU, LSTM
 from ._network import Network
 from ._protocol import PROTOCOLS, Protocol, check_protocol, entered, entered_with_slopes
-from ._published import load_cordsnet, read_weights, save_cordsnet
+from ._published import load_cordsnet, save_cordsnet
 from ._rate import PRECISIONS, FlowNetwork, RateNetwork, runge_kutta
 from ._reading import READINGS, Reading, check_reading, check_times, populations_read, reading
 from ._recurrent import RecurrentNetwork, trainable_filter
@@ -23,6 +23,7 @@ from ._run import run
 from ._shown import ChannelMeans, Shown, channel_means, shown
 from ._stacked import StackedNetwork
 from ._vanilla import RNN, ContinuousRNN, current_network
+from ._weight_files import read_weights
 from ._weights import WeightMatrix, in_precision, resolved
 from .constraints import MultiRegion, Projection, Region, dale, fixed_signs, frozen, low_rank, mask, no_autapses
 

@@ -18,11 +18,11 @@ from fisherjax.nonlinearities import NonlinearityLike
 from ._assembled import Parts, assembled
 from ._gated import GRU, LSTM
 from ._network import State
-from ._published import read_checkpoint
 from ._recurrent import RecurrentNetwork
 from ._stacked import StackedNetwork
 from ._torch_layouts import Layout, layout_of, listed, readout_of
 from ._vanilla import RNN, ContinuousRNN
+from ._weight_files import read_checkpoint
 
 _KINDS = {"nn.RNN": RNN, "nn.GRU": GRU, "nn.LSTM": LSTM, "pyrnn": RNN}
 _SKIPPED = ("optim", "sched")  # of a checkpoint, what is known to hold no network

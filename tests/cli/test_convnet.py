@@ -90,7 +90,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
 def test_published_checkpoints_run(tmp_path, capsys):
     """A file under the published names alone: ImageNet's preprocessing, photographs without labels."""
     plan = networks.Architecture((16, 16, 3), 12, (4, 4), blank_steps=2, image_steps=3)
-    path = networks.save_cordsnet(networks.ConvolutionalRNN(plan, key=jax.random.key(0)), tmp_path / "net.pth")
+    path = networks.save_cordsnet(networks.ConvolutionalRNN(plan, key=jax.random.key(0)), tmp_path / "net.safetensors")
     Image.fromarray(datasets.photograph("coffee")).save(tmp_path / "cup.jpg")
     (tmp_path / "names.txt").write_text("\n".join(f"thing {index}" for index in range(12)))
     phases = ["--blank-steps", "2", "--image-steps", "3"]
@@ -113,7 +113,7 @@ def test_published_checkpoints_run(tmp_path, capsys):
     assert "cup.jpg: object " in capsys.readouterr().out
     path.write_bytes(path.read_bytes()[:300])
     assert main(["convnet", "run", *words, "--out", str(tmp_path / "third")]) == 2
-    assert "net.pth" in capsys.readouterr().err
+    assert "net.safetensors" in capsys.readouterr().err
 
 
 def test_feedback_no_blank_and_one_step(tmp_path, capsys):

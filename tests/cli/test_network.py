@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from torch_files import write_torch
 
 from fisherjax import fisher, geometry, networks
 from fisherjax.cli import main
-from fisherjax.networks._torch_archive import write_torch
 
 pytestmark = pytest.mark.usefixtures("as_user")
 
