@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from fisherjax import networks
+from fisherjax import vision
 
 
 class Steps(NamedTuple):
@@ -27,7 +27,7 @@ class TorchCordsNet(torch.nn.Module):
     all weights before the loop.
     """
 
-    def __init__(self, network: networks.ConvolutionalRNN, *, drive: str, normalize: str):
+    def __init__(self, network: vision.ConvolutionalRNN, *, drive: str, normalize: str):
         """Copy the weights."""
         super().__init__()
         plan = network.architecture
@@ -85,7 +85,7 @@ class TorchCordsNet(torch.nn.Module):
         return self.feedforward[0](seen), self.skip(seen)
 
 
-def _convolution(one: networks.Convolution) -> Any:
+def _convolution(one: vision.Convolution) -> Any:
     weights = torch.tensor(np.asarray(one.weights))
     out, sources, side, _ = weights.shape
     module = torch.nn.Conv2d(sources, out, side, stride=one.stride, padding=side // 2, bias=False)

@@ -9,6 +9,7 @@ Writes results/broken_files.md and .json.
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 import warnings
@@ -22,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks._common import RESULTS
-from fisherjax import datasets, networks
+from fisherjax import datasets, networks, vision
 from fisherjax._archive import npz_bytes, read_npz
 from fisherjax._runtime import read_checkpoint, write_checkpoint
 from fisherjax._types import Record
@@ -126,16 +127,21 @@ def _read_checkpoint(path: Path) -> bytes:
     return checkpoint.to_bytes()
 
 
-def _network() -> networks.ConvolutionalRNN:
-    plan = networks.Architecture((4, 4, 1), 2, (2, 2))
-    return networks.ConvolutionalRNN(plan, key=jax.random.key(0))
+def _network() -> vision.ConvolutionalRNN:
+    plan = vision.Architecture((4, 4, 1), 2, (2, 2))
+    return vision.ConvolutionalRNN(plan, key=jax.random.key(0))
 
 
 def _weights(suffix: str) -> Kind:
     return Kind(
-        lambda folder: networks.save_cordsnet(_network(), folder / f"weights{suffix}"),
+        lambda folder: vision.save_cordsnet(_network(), folder / f"weights{suffix}"),
         lambda path: npz_bytes(networks.read_weights(path)),
     )
+
+
+def _torch_file(folder: Path) -> Path:
+    written_by_torch = Path(__file__).parent.parent / "tests" / "networks" / "data" / "gru.pt"
+    return Path(shutil.copy(written_by_torch, folder))
 
 
 def _write_point(folder: Path) -> Path:
@@ -177,7 +183,7 @@ KINDS = {
     "checkpoint (.npz)": Kind(_write_checkpoint, _read_checkpoint),
     "weights (.npz)": _weights(".npz"),
     "weights (.safetensors)": _weights(".safetensors"),
-    "weights (.pt)": _weights(".pt"),
+    "weights (.pt)": Kind(_torch_file, lambda path: npz_bytes(networks.read_weights(path))),
     "arrays of a run (.npz)": Kind(_write_npz, lambda path: npz_bytes(read_npz(path))),
     "results of a point (.json)": Kind(_write_point, _read_point),
     "mark of a point (.json)": Kind(_write_point_done, lambda path: _read_point(path.with_name("results.json"))),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks._common import Row, paired, ratio_row, row, temporary_bytes
-from fisherjax import networks, training
+from fisherjax import vision
 
 BLANK, IMAGE, ROUNDS = 20, 20, 3  # the published response has 100 + 100 steps; each costs the same
 SMALL, BATCH, UPDATES, TRAINING_ROUNDS = {"blank_steps": 8, "image_steps": 20}, 32, 2, 2
@@ -29,13 +29,13 @@ def _forward() -> list[Row]:
 
     from benchmarks._torch_convnet import Steps, TorchCordsNet
 
-    network = networks.ConvolutionalRNN(networks.architecture("R8"), key=jax.random.key(0))
+    network = vision.ConvolutionalRNN(vision.architecture("R8"), key=jax.random.key(0))
     images = np.random.default_rng(0).normal(size=(1, 224, 224, 3)).astype(np.float32)
     theirs = torch.tensor(images.transpose(0, 3, 1, 2))
     peers = {name: TorchCordsNet(network, **way) for name, way in WAYS.items()}
 
     def ours() -> np.ndarray:
-        return np.asarray(networks.respond(network, images, blank_steps=BLANK, image_steps=IMAGE).logits[-1])
+        return np.asarray(vision.respond(network, images, blank_steps=BLANK, image_steps=IMAGE).logits[-1])
 
     def peer(name: str) -> Any:
         def respond() -> np.ndarray:
@@ -61,7 +61,7 @@ def _forward() -> list[Row]:
     ]
 
 
-def _products(network: networks.ConvolutionalRNN) -> Any:
+def _products(network: vision.ConvolutionalRNN) -> Any:
     """The matrix products that the convolutions of all steps come down to, of patches that are there already."""
     plan = network.architecture
     pairs = []
@@ -89,8 +89,8 @@ def _training() -> list[Row]:
 
     from benchmarks._torch_convnet import TorchCordsNet
 
-    plan = networks.architecture("R4-32", **SMALL)
-    network = networks.ConvolutionalRNN(plan, key=jax.random.key(0))
+    plan = vision.architecture("R4-32", **SMALL)
+    network = vision.ConvolutionalRNN(plan, key=jax.random.key(0))
     rng = np.random.default_rng(0)
     images = rng.normal(size=(BATCH * UPDATES, 32, 32, 3)).astype(np.float32)
     labels = rng.integers(0, 10, len(images))
@@ -98,7 +98,7 @@ def _training() -> list[Row]:
 
     def ours() -> np.ndarray:
         key = jax.random.key(1)
-        return training.fine_tune(network, images, labels, key=key, num_steps=UPDATES, **options)[1].loss
+        return vision.fine_tune(network, images, labels, key=key, num_steps=UPDATES, **options)[1].loss
 
     pixels, classes = torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels)
 
@@ -132,7 +132,7 @@ def _training() -> list[Row]:
 
 
 def _torch_loss(model: Any, pixels: Any, classes: Any) -> Any:
-    """Cross-entropy late in the response and the return to baseline, as `training.fine_tune` has them."""
+    """Cross-entropy late in the response and the return to baseline, as `vision.fine_tune` has them."""
     import torch.nn.functional as nn
 
     from benchmarks._torch_convnet import Steps
@@ -147,7 +147,7 @@ def _torch_loss(model: Any, pixels: Any, classes: Any) -> Any:
     return loss + 1e-3 * squares / sum(one.numel() for one in kept[blank]) / len(late)
 
 
-def _check_same_loss(network: networks.ConvolutionalRNN, images: np.ndarray, labels: np.ndarray) -> None:
+def _check_same_loss(network: vision.ConvolutionalRNN, images: np.ndarray, labels: np.ndarray) -> None:
     import torch
 
     from benchmarks._torch_convnet import TorchCordsNet
@@ -155,7 +155,7 @@ def _check_same_loss(network: networks.ConvolutionalRNN, images: np.ndarray, lab
     model = TorchCordsNet(network, drive="per step", normalize="per use")
     with torch.no_grad():
         theirs = float(_torch_loss(model, torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels)))
-    _, history = training.fine_tune(
+    _, history = vision.fine_tune(
         network, images, labels, key=jax.random.key(0), num_steps=1, batch_size=len(images), offset_steps=OFFSET
     )
     np.testing.assert_allclose(history.loss[0], theirs, rtol=1e-4)
@@ -165,14 +165,14 @@ def _memory() -> list[Row]:
     """Temporary memory of the gradient of the last logits, as the compiler plans it."""
     found = []
     for words, every in (("all states kept", None), ("every 10th kept", 10)):
-        plan = networks.architecture("R4-32", blank_steps=100, image_steps=100)
-        network = networks.ConvolutionalRNN(plan, key=jax.random.key(0))
+        plan = vision.architecture("R4-32", blank_steps=100, image_steps=100)
+        network = vision.ConvolutionalRNN(plan, key=jax.random.key(0))
         images = jnp.zeros((BATCH, *plan.image_shape))
 
         @eqx.filter_jit
         def slope(network: Any, images: Any, every: int | None = every) -> Any:
             def loss(network: Any) -> Any:
-                return jnp.sum(networks.respond(network, images, remat_every=every, reverse_mode=True).logits[-1])
+                return jnp.sum(vision.respond(network, images, remat_every=every, reverse_mode=True).logits[-1])
 
             return eqx.filter_grad(loss)(network)
 

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks._common import Row, ratio_row, row, seconds
-from fisherjax import fisher, training
+from fisherjax import fisher, vision
 
 ANGLES, TARGET, SIZE = 100, 0.02, 21
 
 
 def speed() -> list[Row]:
     """Profile of 100 angles to 2 %, against torch eager, one angle at a time, by finite differences."""
-    trained = training.train_angle_network(key=jax.random.key(0), size=SIZE)
-    respond = training.respond_to_gratings(trained.network)
+    trained = vision.train_angle_network(key=jax.random.key(0), size=SIZE)
+    respond = vision.respond_to_gratings(trained.network)
     angles = jnp.linspace(0, jnp.pi, ANGLES, endpoint=False)
 
     def ours(seed: int) -> fisher.InformationProfile:

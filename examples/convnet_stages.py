@@ -23,10 +23,10 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fisherjax import datasets, dynamics, networks, plot, training
+from fisherjax import datasets, plot, vision
 
-STEPS = training.StageSteps(feedforward=300, recurrence=300, linear=60, anneal=4, fine_tune=100)
-QUICK = training.StageSteps(feedforward=20, recurrence=20, linear=5, anneal=1, fine_tune=5)
+STEPS = vision.StageSteps(feedforward=300, recurrence=300, linear=60, anneal=4, fine_tune=100)
+QUICK = vision.StageSteps(feedforward=20, recurrence=20, linear=5, anneal=1, fine_tune=5)
 OPTIONS = {"batch_size": 64, "learning_rate": 2e-3}
 HELD = 144  # of the training images, for validation
 
@@ -39,27 +39,27 @@ def main(arguments: list[str]) -> None:
     tested, answers = datasets.digits(split="test")
     mean, spread = images.mean(), images.std()
     images, tested = (images - mean) / spread, (tested - mean) / spread
-    plan = networks.architecture("R4-8", num_classes=10, blank_steps=8, image_steps=20)
+    plan = vision.architecture("R4-8", num_classes=10, blank_steps=8, image_steps=20)
     settings: dict[str, Any] = {**OPTIONS, "validation": (images[:HELD], labels[:HELD]), "progress": True}
     shown = (images[HELD:], labels[HELD:])
-    found: dict[str, list[tuple[training.ConvolutionalTraining, float, float]]] = {"in steps": [], "directly": []}
+    found: dict[str, list[tuple[vision.ConvolutionalTraining, float, float]]] = {"in steps": [], "directly": []}
     for seed in seeds:
         key = jax.random.key(seed)
         for way, runs in found.items():
             start = time.perf_counter()
             if way == "in steps":
-                trained = training.train_cordsnet(plan, *shown, key=key, steps=steps, **settings)
+                trained = vision.train_cordsnet(plan, *shown, key=key, steps=steps, **settings)
             else:
-                trained = training.train_directly(plan, *shown, key=key, num_steps=steps.total, **settings)
+                trained = vision.train_directly(plan, *shown, key=key, num_steps=steps.total, **settings)
             seconds = time.perf_counter() - start
-            accuracy = training.accuracy(trained.network, tested, answers)
+            accuracy = vision.accuracy(trained.network, tested, answers)
             runs.append((trained, accuracy, seconds))
             print(f"seed {seed}, {way}: {accuracy:.4f} of {len(answers)} test images, {seconds:.0f} s", flush=True)
     if not quick:
         write(found, steps, tested, answers, plan.blank_steps)
 
 
-def write(found: dict[str, Any], steps: training.StageSteps, tested: Any, answers: Any, onset: int) -> None:
+def write(found: dict[str, Any], steps: vision.StageSteps, tested: Any, answers: Any, onset: int) -> None:
     """Keep the numbers and the picture."""
     here = Path(__file__).with_suffix("")
     facts = {
@@ -82,8 +82,8 @@ def write(found: dict[str, Any], steps: training.StageSteps, tested: Any, answer
         for color, (way, runs) in zip(plot.COLORS, found.items(), strict=False):
             for index, (trained, _, _) in enumerate(runs):
                 plot.stages(trained.histories, course, color=color, label="_" if index else way)
-                logits = networks.respond(trained.network, tested).logits
-                share = dynamics.decisions(logits, answers, onset=onset).accuracy
+                logits = vision.respond(trained.network, tested).logits
+                share = vision.decisions(logits, answers, onset=onset).accuracy
                 decided.plot(np.arange(1, len(share) + 1), share, color=color, label=None if index else way)
         course.set_title(f"{steps.total} updates either way")
         decided.set_title("test images")

@@ -24,6 +24,7 @@ _PACKAGES = (
     "simulate",
     "tasks",
     "training",
+    "vision",
 )
 _FUNCTIONS = ("device_mesh", "on_devices")
 

@@ -27,6 +27,7 @@ from fisherjax import (
     simulate,
     tasks,
     training,
+    vision,
 )
 from fisherjax.connectivity import GainMatrix
 
@@ -34,7 +35,7 @@ PACKAGES = {
     "connectivity": cn, "datasets": datasets, "dmft": dmft, "dynamics": dynamics, "fisher": fisher,
     "geometry": geometry,
     "meanfield": meanfield, "networks": networks, "optimize": optimize, "simulate": simulate, "tasks": tasks,
-    "training": training,
+    "training": training, "vision": vision,
 }  # fmt: skip
 N, STEPS = 8, 3
 FOLDER = tempfile.TemporaryDirectory()
@@ -97,11 +98,11 @@ def distances(states):
     return np.linalg.norm(states[:, None] - states, axis=-1)
 
 
-PLAN = networks.Architecture((6, 6, 1), 3, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3)
+PLAN = vision.Architecture((6, 6, 1), 3, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3)
 
 
 def convolutional(key, x):
-    return networks.ConvolutionalRNN(PLAN, key=key, noise_std=0.1 * x)
+    return vision.ConvolutionalRNN(PLAN, key=key, noise_std=0.1 * x)
 
 
 def pictures(key, x):
@@ -109,7 +110,7 @@ def pictures(key, x):
 
 
 def channels_seen(network, image):
-    return networks.respond(network, image[None], blank_steps=1, image_steps=2).state[-1].mean(axis=(1, 2))[0]
+    return vision.respond(network, image[None], blank_steps=1, image_steps=2).state[-1].mean(axis=(1, 2))[0]
 
 
 def scaled(image, theta):
@@ -211,14 +212,14 @@ ENTRIES = {
         contraction(x), patterns(k, x)
     ),
     "dynamics.jacobian": lambda k, x: dynamics.jacobian(recurrent(k, x), patterns(k, x), np.zeros(2)),
-    "dynamics.convolution_spectrum": lambda k, x: dynamics.convolution_spectrum(
+    "vision.convolution_spectrum": lambda k, x: vision.convolution_spectrum(
         x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
     ),
     "networks.run": lambda k, x: networks.run(recurrent(k, x), x * jax.random.normal(k, (4, 3, 2)), key=k),
-    "networks.respond": lambda k, x: networks.respond(
+    "vision.respond": lambda k, x: vision.respond(
         convolutional(k, x), pictures(k, x), blank_steps=2, image_steps=2, key=k
     ),
-    "training.accuracy": lambda k, x: training.accuracy(convolutional(k, x), pictures(k, x), labels()),
+    "vision.accuracy": lambda k, x: vision.accuracy(convolutional(k, x), pictures(k, x), labels()),
     "training.fit": lambda k, x: training.fit(
         recurrent(k, x), tasks.flip_flop(num_bits=2), key=k, num_steps=3, batch_size=4, trial_steps=4,
         evaluate_every=3, learning_rate=1e-3 * x,
@@ -254,7 +255,7 @@ ENTRIES = {
         gain(x), geometry.starting_overlap(gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")),
         geometry.pairwise_distances(patterns(k, x)), noise_std=0.1 * x, num_steps=STEPS, num_units=N,
     ),
-    "dynamics.convolution_bounds": lambda k, x: dynamics.convolution_bounds(
+    "vision.convolution_bounds": lambda k, x: vision.convolution_bounds(
         x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
     ),
     "dynamics.continue_fixed_points": lambda k, x: dynamics.continue_fixed_points(
@@ -266,15 +267,15 @@ ENTRIES = {
     "dynamics.phase_plane": lambda k, x: dynamics.phase_plane(
         contraction(x), plane=(np.zeros(N), np.eye(N)[:2]), limits=((-1, 1), (-x, x)), num_points=3, num_trajectories=1
     ),
-    "dynamics.decisions": lambda k, x: dynamics.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
+    "vision.decisions": lambda k, x: vision.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
     "dynamics.lyapunov_spectrum": lambda k, x: dynamics.lyapunov_spectrum(
         contraction(x), np.ones(N), key=k, num_steps=20, warm_up=2
     ),
     "dynamics.principal_components": lambda k, x: dynamics.principal_components(samples(k, x)),
-    "dynamics.robustness": lambda k, x: dynamics.robustness(
+    "vision.robustness": lambda k, x: vision.robustness(
         convolutional(k, x), pictures(k, x), labels(), key=k, noise_std=[0.1 * x]
     ),
-    "dynamics.stability_certificate": lambda k, x: dynamics.stability_certificate(convolutional(k, x)),
+    "vision.stability_certificate": lambda k, x: vision.stability_certificate(convolutional(k, x)),
     "dynamics.transition_graph": lambda k, x: dynamics.transition_graph(
         contraction(x), np.zeros((1, N)), key=k, noise_std=0.1 * x, num_trials=4, relax_steps=5
     ),
@@ -302,41 +303,41 @@ ENTRIES = {
     "dynamics.power_iteration": lambda k, x: dynamics.power_iteration(
         jax.tree_util.Partial(jnp.matmul, weights(k, x)), np.ones(N)
     ),
-    "dynamics.trajectory_spectrum": lambda k, x: dynamics.trajectory_spectrum(
+    "vision.trajectory_spectrum": lambda k, x: vision.trajectory_spectrum(
         convolutional(k, x), pictures(k, x)[0], at=[1, 3], key=k, num_eigenvalues=2, blank_steps=2, image_steps=3
     ),
-    "dynamics.transient_growth": lambda k, x: dynamics.transient_growth(
+    "vision.transient_growth": lambda k, x: vision.transient_growth(
         convolutional(k, x), pictures(k, x)[0], steps=[1, 2], key=k, blank_steps=2, image_steps=3
     ),
     "dynamics.linearize": lambda k, x: dynamics.linearize(recurrent(k, x), patterns(k, x)[0], np.zeros(2)),
-    "dynamics.recurrent_spectrum": lambda k, x: dynamics.recurrent_spectrum(
+    "vision.recurrent_spectrum": lambda k, x: vision.recurrent_spectrum(
         convolutional(k, x), key=k, num_eigenvalues=2
     ),
     "dynamics.measure_lyapunov_exponent": lambda k, x: dynamics.measure_lyapunov_exponent(
         0.8 * x, num_units=N, num_draws=2, key=k, noise_std=0.3 * x, duration=10.0, settle=1.0
     ),
-    "dynamics.relaxation": lambda k, x: dynamics.relaxation(convolutional(k, x), pictures(k, x), offset_steps=4),
+    "vision.relaxation": lambda k, x: vision.relaxation(convolutional(k, x), pictures(k, x), offset_steps=4),
     "dynamics.sample_states": lambda k, x: dynamics.sample_states(
         recurrent(k, x), x * jax.random.normal(k, (4, 3, 2)), 5, key=k, noise_std=0.1 * x
     ),
-    "dynamics.spectral_penalty": lambda k, x: dynamics.spectral_penalty(convolutional(k, x), limit=0.9 * x),
+    "vision.spectral_penalty": lambda k, x: vision.spectral_penalty(convolutional(k, x), limit=0.9 * x),
     "geometry.distance_correlation": lambda k, x: geometry.distance_correlation(
         geometry.pairwise_distances(patterns(k, x)), geometry.pairwise_distances(patterns(k, 2 * x))[None]
     ),
     "datasets.gratings": lambda k, x: datasets.gratings(np.array([0.2, 0.4]) * x, key=k, size=9, noise_variance=x),
     "datasets.grating_moments": lambda k, x: datasets.grating_moments(np.array([0.2, 0.4]) * x, size=9),
     "datasets.natural_patches": lambda k, x: datasets.natural_patches(3, key=k),
-    "networks.feedforward_pass": lambda k, x: networks.feedforward_pass(
+    "vision.feedforward_pass": lambda k, x: vision.feedforward_pass(
         convolutional(k, x), jnp.asarray(pictures(k, x))
     ),
     "fisher.decoder, neural": lambda k, x: fisher.decoder(
         samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k, method="neural"
     ),
     "datasets.grating_angles": lambda k, x: datasets.grating_angles(4, key=k, concentration=0.3 * x, location=0.1 * x),
-    "training.train_angle_network": lambda k, x: training.train_angle_network(
+    "vision.train_angle_network": lambda k, x: vision.train_angle_network(
         key=k, size=9, num_steps=3, batch_size=4, location=0.1 * x, learning_rate=1e-3 * x
     ),
-    "training.train_directly": lambda k, x: training.train_directly(
+    "vision.train_directly": lambda k, x: vision.train_directly(
         PLAN, pictures(k, x), labels(), key=k, num_steps=2, batch_size=2, noise_std=0.1 * x
     ),
     "training.trial_statistics": lambda k, x: training.trial_statistics(
@@ -349,30 +350,29 @@ ENTRIES = {
     ),
 }  # fmt: skip
 HOST_ONLY = {
-    # build or describe what others compute with, or compute in NumPy
+    # build or describe what others compute with, or compute in NumPy; other stages of training run the loop of one
     "connectivity": "block check_gain_matrix circulant feedforward_chain generalized_toeplitz homogeneous "
     "population_index population_sizes symmetric_toeplitz toeplitz weight_initializer",
+    "datasets": "cifar10 cifar100 digits fit_whitening gabor gray intensities normalize_contrast "
+    "oriented_gratings photograph read_images read_numbers read_responses shapes whiten",
     "dmft": "as_structure covariance_rows",
-    "meanfield": "input_parameters overlap_steps",
+    "dynamics": "attractor_manifold classify_flow classify_map components_for_variance flow_modes index_sum "
+    "map_modes participation_ratio",
     "fisher": "cramer_rao sensitivity_index",
-    "simulate": "check_network checked_times draw_networks noisy_step ready solve_additive solver_grid",
     "geometry": "class_neighbors near_isometry neighbors_kept participation_ratio shepard sparse_pairs "
     "starting_overlap",
-    "dynamics": "attractor_manifold classify_flow classify_map components_for_variance convolution_matrix flow_modes "
-    "index_sum jacobian_product map_modes participation_ratio",
-    "networks": "angle_network architecture as_convolution channel_means check_protocol check_reading check_times "
-    "constraints convolve current_network dale decode_angle entered entered_with_slopes fixed_signs "
-    "fold_batch_norm frozen "
-    "from_equinox from_flax from_step from_torch "
-    "in_precision initializers load_cordsnet low_rank mask no_autapses populations_read read_weights "
-    "reading resolved runge_kutta save_cordsnet shown trainable_filter",
-    # the other steps of CordsNet run the loop of train_directly
-    "training": "anneal augment fine_tune fit_recurrence load_checkpoint respond_to_gratings train_cordsnet "
-    "train_feedforward train_linear",
-    "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance from_neurogym "
-    "integrator perceptual_decision sign_accuracy sine_wave weighted_mean",
-    "datasets": "cifar10 cifar100 digits fit_whitening gabor gray intensities normalize_contrast oriented_gratings "
-    "photograph read_images read_numbers read_responses shapes whiten",
+    "meanfield": "input_parameters overlap_steps",
+    "networks": "check_protocol check_reading check_times constraints current_network dale entered "
+    "entered_with_slopes fixed_signs from_equinox from_flax from_step from_torch frozen in_precision "
+    "initializers low_rank mask no_autapses populations_read read_weights reading resolved "
+    "runge_kutta trainable_filter",
+    "simulate": "check_network checked_times draw_networks noisy_step ready solve_additive solver_grid",
+    "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance "
+    "from_neurogym integrator perceptual_decision sign_accuracy sine_wave weighted_mean",
+    "training": "load_checkpoint",
+    "vision": "angle_network anneal architecture as_convolution augment channel_means convolution_matrix "
+    "convolve decode_angle fine_tune fit_recurrence fold_batch_norm jacobian_product load_cordsnet "
+    "respond_to_gratings save_cordsnet shown train_cordsnet train_feedforward train_linear",
 }
 
 HOST_ENTRIES = {
@@ -424,10 +424,10 @@ HOST_ENTRIES = {
     "dynamics.components_for_variance": lambda k, x: dynamics.components_for_variance(
         dynamics.principal_components(samples(k, x)), 0.9
     ),
-    "dynamics.convolution_matrix": lambda k, x: dynamics.convolution_matrix(
+    "vision.convolution_matrix": lambda k, x: vision.convolution_matrix(
         x * jax.random.normal(k, (2, 2, 3, 3)), (6, 6)
     ),
-    "dynamics.jacobian_product": lambda k, x: dynamics.jacobian_product(
+    "vision.jacobian_product": lambda k, x: vision.jacobian_product(
         convolutional(k, x), convolutional(k, x).silence()
     ),
     "dynamics.flow_modes": lambda k, x: dynamics.flow_modes(np.asarray(weights(k, x))),
@@ -436,8 +436,8 @@ HOST_ENTRIES = {
     ),
     "dynamics.map_modes": lambda k, x: dynamics.map_modes(np.asarray(weights(k, x))),
     "dynamics.participation_ratio": lambda k, x: dynamics.participation_ratio(samples(k, x)),
-    "networks.channel_means": lambda k, x: networks.channel_means(convolutional(k, x), 1),
-    "networks.shown": lambda k, x: networks.shown(
+    "vision.channel_means": lambda k, x: vision.channel_means(convolutional(k, x), 1),
+    "vision.shown": lambda k, x: vision.shown(
         convolutional(k, x), jax.tree_util.Partial(scaled, pictures(k, x)[0]), image_steps=2
     ),
     "datasets.cifar10": lambda k, x: datasets.cifar10(
@@ -463,15 +463,15 @@ HOST_ENTRIES = {
     ),
     "datasets.shapes": lambda k, x: datasets.shapes(2, key=k, size=8, noise_std=0.1 * x),
     "datasets.whiten": lambda k, x: datasets.whiten(pictures(k, x), datasets.fit_whitening(pictures(k, x))),
-    "networks.angle_network": lambda k, x: networks.angle_network(key=k, size=9, hidden=3),
-    "networks.architecture": lambda k, x: networks.architecture("R2-8", num_classes=3),
-    "networks.as_convolution": lambda k, x: networks.as_convolution(x * jax.random.normal(k, (2, 2, 3, 3)), 1),
-    "networks.convolve": lambda k, x: networks.convolve(
+    "vision.angle_network": lambda k, x: vision.angle_network(key=k, size=9, hidden=3),
+    "vision.architecture": lambda k, x: vision.architecture("R2-8", num_classes=3),
+    "vision.as_convolution": lambda k, x: vision.as_convolution(x * jax.random.normal(k, (2, 2, 3, 3)), 1),
+    "vision.convolve": lambda k, x: vision.convolve(
         jnp.asarray(pictures(k, x)), x * jax.random.normal(k, (3, 3, 1, 2)), 1
     ),
     "networks.dale": lambda k, x: networks.dale(0.8 * x),
     "networks.dale, signs": lambda k, x: networks.dale(signs=np.array([1, -1, 0])),
-    "networks.decode_angle": lambda k, x: networks.decode_angle(x * jax.random.normal(k, (3, 2))),
+    "vision.decode_angle": lambda k, x: vision.decode_angle(x * jax.random.normal(k, (3, 2))),
     "networks.fixed_signs": lambda k, x: networks.fixed_signs(
         recurrent=np.ones((3, 3)), input=np.array([1, -1]), output=np.array([[1, 0, -1]])
     ),
@@ -479,7 +479,7 @@ HOST_ENTRIES = {
     "networks.frozen, all": lambda k, x: networks.frozen(
         recurrent=np.eye(3), input=np.ones((3, 2)), output=np.ones((2, 3))
     ),
-    "networks.fold_batch_norm": lambda k, x: networks.fold_batch_norm(networks.FeedforwardCNN(PLAN, key=k)),
+    "vision.fold_batch_norm": lambda k, x: vision.fold_batch_norm(vision.FeedforwardCNN(PLAN, key=k)),
     "networks.from_equinox": lambda k, x: networks.from_equinox(eqx.nn.GRUCell(2, 3, key=k), noise_std=0.1 * x),
     "networks.from_step": lambda k, x: networks.from_step(
         contraction(x), N, initial_state=jax.tree_util.Partial(jnp.multiply, x * jnp.ones(N)), noise_std=0.1 * x
@@ -497,13 +497,13 @@ HOST_ENTRIES = {
     "tasks.sign_accuracy": lambda k, x: tasks.sign_accuracy(*measured(k, x)),
     "tasks.choice_accuracy": lambda k, x: tasks.choice_accuracy(*measured(k, x)),
     "tasks.weighted_mean": lambda k, x: tasks.weighted_mean(x * jnp.ones((4, 3)), x * jnp.ones((4, 3))),
-    "training.anneal": lambda k, x: training.anneal(
+    "vision.anneal": lambda k, x: vision.anneal(
         convolutional(k, x), pictures(k, x), labels(), key=k, steps_per_level=1, batch_size=2, offset_steps=2
     ),
-    "training.augment": lambda k, x: training.augment(
-        jnp.asarray(pictures(k, x)), jnp.eye(4) * 1.0, key=k, augmentation=training.Augmentation(flip=True, crop=1)
+    "vision.augment": lambda k, x: vision.augment(
+        jnp.asarray(pictures(k, x)), jnp.eye(4) * 1.0, key=k, augmentation=vision.Augmentation(flip=True, crop=1)
     ),
-    "training.fine_tune": lambda k, x: training.fine_tune(
+    "vision.fine_tune": lambda k, x: vision.fine_tune(
         convolutional(k, x), pictures(k, x), labels(), key=k, num_steps=1, batch_size=2, learning_rate=1e-3 * x
     ),
     "training.fit, arrays": lambda k, x: training.fit(
@@ -511,17 +511,17 @@ HOST_ENTRIES = {
         batch_size=4, evaluate_every=3, target_loss=0.1 * x, patience=3, rate_penalty=0.1 * x, weight_penalty=0.1 * x,
         held_out=tuple(x * jax.random.normal(k, (4, 6, 2)) for _ in range(2)), loss="mse", batch_first=False,
     ),
-    "training.fit_recurrence": lambda k, x: training.fit_recurrence(
+    "vision.fit_recurrence": lambda k, x: vision.fit_recurrence(
         convolutional(k, x), pictures(k, x), key=k, num_steps=1, penalty=10.0 * x, batch_size=2
     ),
-    "training.respond_to_gratings": lambda k, x: training.respond_to_gratings(networks.angle_network(key=k, size=9)),
-    "training.train_cordsnet": lambda k, x: training.train_cordsnet(
-        PLAN, pictures(k, x), labels(), key=k, steps=training.StageSteps(1, 1, 1, 1, 1), noise_std=0.1 * x
+    "vision.respond_to_gratings": lambda k, x: vision.respond_to_gratings(vision.angle_network(key=k, size=9)),
+    "vision.train_cordsnet": lambda k, x: vision.train_cordsnet(
+        PLAN, pictures(k, x), labels(), key=k, steps=vision.StageSteps(1, 1, 1, 1, 1), noise_std=0.1 * x
     ),
-    "training.train_feedforward": lambda k, x: training.train_feedforward(
+    "vision.train_feedforward": lambda k, x: vision.train_feedforward(
         PLAN, pictures(k, x), labels(), key=k, num_steps=1
     ),
-    "training.train_linear": lambda k, x: training.train_linear(
+    "vision.train_linear": lambda k, x: vision.train_linear(
         convolutional(k, x), pictures(k, x), labels(), key=k, num_steps=1
     ),
 }  # fmt: skip
@@ -551,11 +551,11 @@ ACCEPTED = {
     ("geometry.participation_ratio", "states", "axes"),
     ("networks.run", "inputs", "axes"),  # leading axes are batches
     ("networks.run", "key", "none"),  # no noise
-    ("networks.respond", "images", "axes"),
-    ("networks.respond", "key", "none"),
-    ("networks.feedforward_pass", "images", "axes"),
-    ("networks.convolve", "maps", "axes"),
-    ("networks.decode_angle", "output", "axes"),
+    ("vision.respond", "images", "axes"),
+    ("vision.respond", "key", "none"),
+    ("vision.feedforward_pass", "images", "axes"),
+    ("vision.convolve", "maps", "axes"),
+    ("vision.decode_angle", "output", "axes"),
     ("networks.mask", "recurrent", "none"),  # no mask of those weights
     ("networks.mask", "input", "none"),
     ("networks.mask", "output", "none"),

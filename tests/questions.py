@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax import connectivity as cn
-from fisherjax import dynamics, fisher, geometry, networks, simulate, training
+from fisherjax import dynamics, fisher, geometry, networks, simulate, training, vision
 
 N, STEPS, NOISE = 5, 3, 0.02
 PAGE = Path(__file__).parents[1] / "docs" / "questions.md"
@@ -72,13 +72,13 @@ def flax(key, scale):
     return networks.from_flax(cell, variables, noise_std=NOISE, observation_noise_std=NOISE)
 
 
-PLAN = networks.Architecture(
+PLAN = vision.Architecture(
     (3, 3, 1), 2, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3, blank_steps=1, image_steps=2
 )
 
 
 def convolutional(key, scale):
-    drawn = networks.ConvolutionalRNN(
+    drawn = vision.ConvolutionalRNN(
         PLAN, key=key, recurrent_gain=0.5 * scale, noise_std=NOISE, observation_noise_std=NOISE
     )
     # away from the thresholds, where small noise is what it says
@@ -112,15 +112,15 @@ def stream(theta):
 
 def asked(network, *, streamed=False):
     """How a stimulus enters: a pulse through all inputs, or a stream (images for an image network)."""
-    if isinstance(network, networks.ConvolutionalRNN):
-        return {"stimulus": 0.1, "num_steps": STEPS, "protocol": networks.shown(network, image_of)}
+    if isinstance(network, vision.ConvolutionalRNN):
+        return {"stimulus": 0.1, "num_steps": STEPS, "protocol": vision.shown(network, image_of)}
     if streamed:
         return {"stimulus": 0.4, "num_steps": STEPS, "protocol": stream}
     return {"stimulus": np.array([0.4, -0.2]), "num_steps": STEPS}
 
 
 def reading(network):
-    return {"read": networks.channel_means(network)} if isinstance(network, networks.ConvolutionalRNN) else {}
+    return {"read": vision.channel_means(network)} if isinstance(network, vision.ConvolutionalRNN) else {}
 
 
 def trajectories(network, key):
@@ -173,7 +173,7 @@ def exponents(network, key):
 
 
 def distances(network, key):
-    if isinstance(network, networks.ConvolutionalRNN):
+    if isinstance(network, vision.ConvolutionalRNN):
         stimuli = jax.random.uniform(key, (4, 3, 3, 1))
     else:
         stimuli = jax.random.normal(key, (4, 2))
@@ -221,7 +221,7 @@ HOLES = {
         )
     },
     **{("train", member): _GIVEN for member in ("RateNetwork", "FlowNetwork", "from_step", "from_torch", "from_flax")},
-    ("train", "ConvolutionalRNN"): "Its stages of training are its own: `training.train_directly`, `train_cordsnet`.",
+    ("train", "ConvolutionalRNN"): "Its stages of training are its own: `vision.train_directly`, `train_cordsnet`.",
     ("save and load", "from_step"): _CODE,
     ("save and load", "from_flax"): "A cell with other functions inside is code; the usual cells are saved and loaded.",
 }  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fisherjax import datasets, dynamics, networks, plot, training
+from fisherjax import datasets, plot, vision
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
@@ -44,28 +44,28 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
         options: dict[str, Any] = {
             "batch_size": command.batch_size,
             "learning_rate": command.learning_rate,
-            "augmentation": training.Augmentation(command.flip, command.crop, command.mixup),
+            "augmentation": vision.Augmentation(command.flip, command.crop, command.mixup),
             "validation": validation,
             "folder": session.folder,
             "progress": session.progress,
             "noise_std": command.noise_std,
         }
-        steps = training.StageSteps(
+        steps = vision.StageSteps(
             command.feedforward, command.recurrence, command.linear, command.anneal, command.fine_tune
         )
         with session.stage("training"):
             if command.route == "steps":
-                trained = training.train_cordsnet(plan, *train, key=keys[1], steps=steps, **options)
+                trained = vision.train_cordsnet(plan, *train, key=keys[1], steps=steps, **options)
             else:
-                trained = training.train_directly(plan, *train, key=keys[1], num_steps=steps.total, **options)
+                trained = vision.train_directly(plan, *train, key=keys[1], num_steps=steps.total, **options)
         trained.save(session.folder / "training.npz")
         keep_known(session.folder, Known(trained.network, preprocessing, CLASSES[command.data], command.data))
-        weights = networks.save_cordsnet(trained.network, session.folder / "weights.safetensors")
+        weights = vision.save_cordsnet(trained.network, session.folder / "weights.safetensors")
         with session.stage("testing and drawing"):
-            accuracy = training.accuracy(trained.network, *test)
-            logits = networks.respond(trained.network, test[0][:_TEST_IMAGES]).logits
-            decided = dynamics.decisions(logits, test[1][:_TEST_IMAGES], onset=plan.blank_steps)
-            bounds = dynamics.stability_certificate(trained.network)
+            accuracy = vision.accuracy(trained.network, *test)
+            logits = vision.respond(trained.network, test[0][:_TEST_IMAGES]).logits
+            decided = vision.decisions(logits, test[1][:_TEST_IMAGES], onset=plan.blank_steps)
+            bounds = vision.stability_certificate(trained.network)
             figure = plot.save_convolutional_training(
                 session.folder / "training.png", trained, decided, bounds, onset=plan.blank_steps
             )
@@ -97,8 +97,8 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
     say_where(session)
 
 
-def _architecture(command: ConvnetTrain) -> networks.Architecture:
-    return networks.architecture(
+def _architecture(command: ConvnetTrain) -> vision.Architecture:
+    return vision.architecture(
         command.preset or _PRESETS[command.data],
         num_classes=len(CLASSES[command.data]),
         alpha=command.alpha,

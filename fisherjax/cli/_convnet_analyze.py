@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import datasets, dynamics, fisher, networks, plot
+from fisherjax import datasets, dynamics, fisher, networks, plot, vision
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import PARTS, ConvnetAnalyze
@@ -50,7 +50,7 @@ class _Run(NamedTuple):
     folder: Path
     parts: list[str]
     keys: dict[str, Any]
-    network: networks.ConvolutionalRNN
+    network: vision.ConvolutionalRNN
     images: np.ndarray
     labels: np.ndarray | None
     activity: float  # root mean square of r when the image vanishes
@@ -119,7 +119,7 @@ def _prepared(command: ConvnetAnalyze, folder: Path, known: Known, parts: list[s
             raise UsageError(f"--data {data} has {int(pairs[0][1].max()) + 1} classes, the network {plan.num_classes}")
         images = standardized(known.preprocessing, images)
     images = images.astype(known.network.leak.dtype)
-    state = networks.respond(known.network, images[:1]).state
+    state = vision.respond(known.network, images[:1]).state
     activity = float(jnp.sqrt(sum(jnp.sum(area**2) for area in state) / plan.num_units))
     keys: dict[str, Any] = dict(zip(PARTS, jax.random.split(jax.random.key(command.seed), len(PARTS)), strict=True))
     return _Run(command, folder, parts, keys, known.network, images, labels, activity, data)
@@ -130,15 +130,15 @@ Found = tuple[Section, dict[str, Any], dict[str, Any]]
 
 def _stability(run: _Run) -> Found:
     network, plan = run.network, run.network.architecture
-    bounds = None if plan.feedback else dynamics.stability_certificate(network)
-    own = dynamics.recurrent_spectrum(network, key=run.keys["stability"])
+    bounds = None if plan.feedback else vision.stability_certificate(network)
+    own = vision.recurrent_spectrum(network, key=run.keys["stability"])
     times = _times(0, max(1, plan.blank_steps + plan.image_steps - 1))  # the next step still has the image
-    along = dynamics.trajectory_spectrum(
+    along = vision.trajectory_spectrum(
         network, run.images[0], at=times, key=run.keys["stability"], num_eigenvalues=run.command.eigenvalues
     )
     growth = None
     if "growth" in run.parts:
-        growth = dynamics.transient_growth(
+        growth = vision.transient_growth(
             network, run.images[0], steps=_times(0, plan.image_steps), key=run.keys["growth"]
         )
     path = plot.save_stability(
@@ -185,7 +185,7 @@ def _stability(run: _Run) -> Found:
 
 
 def _area_rows(
-    plan: networks.Architecture, bounds: dynamics.StabilityCertificate | None, own: tuple[dynamics.Spectrum, ...]
+    plan: vision.Architecture, bounds: vision.StabilityCertificate | None, own: tuple[dynamics.Spectrum, ...]
 ) -> list[list[object]]:
     """One row per area; blank where nothing can be certified."""
     rows: list[list[object]] = []
@@ -242,27 +242,27 @@ def _decisions(run: _Run) -> Found:
     return Section("Decisions, noise and relaxation", text, figures), facts, arrays
 
 
-def _decided(run: _Run, labels: np.ndarray) -> tuple[dynamics.Decisions, str, dict[str, Any]]:
-    logits = networks.respond(run.network, run.images).logits
-    found = dynamics.decisions(logits, labels, onset=run.network.architecture.blank_steps)
+def _decided(run: _Run, labels: np.ndarray) -> tuple[vision.Decisions, str, dict[str, Any]]:
+    logits = vision.respond(run.network, run.images).logits
+    found = vision.decisions(logits, labels, onset=run.network.architecture.blank_steps)
     reaction = found.reaction_time[np.isfinite(found.reaction_time)]
     after = f", after {np.median(reaction):g} steps (median)" if len(reaction) else ""
     line = f"Right on {found.accuracy[-1]:.1%} of {len(labels)} images at the end; decided on {len(reaction)}{after}."
     return found, line, {"accuracy": float(found.accuracy[-1]), "decided": len(reaction)}
 
 
-def _in_noise(run: _Run, labels: np.ndarray) -> dict[str, dynamics.Robustness]:
+def _in_noise(run: _Run, labels: np.ndarray) -> dict[str, vision.Robustness]:
     levels = {"input": list(_INPUT_LEVELS), "state": [level * run.activity for level in _STATE_LEVELS]}
     keys = dict(zip(levels, jax.random.split(run.keys["robustness"]), strict=True))
     return {
-        where: dynamics.robustness(run.network, run.images, labels, key=keys[where], noise_std=stds, where=where)
+        where: vision.robustness(run.network, run.images, labels, key=keys[where], noise_std=stds, where=where)
         for where, stds in levels.items()
     }
 
 
-def _relaxed(run: _Run) -> tuple[dynamics.Relaxation, str]:
+def _relaxed(run: _Run) -> tuple[vision.Relaxation, str]:
     steps = max(20, run.network.architecture.image_steps)
-    found = dynamics.relaxation(run.network, run.images[:_POINTS], offset_steps=steps)
+    found = vision.relaxation(run.network, run.images[:_POINTS], offset_steps=steps)
     known = found.time_constant[np.isfinite(found.time_constant)]
     constant = f"; time constant {np.median(known):.1f} steps" if len(known) else ""
     line = (
@@ -281,13 +281,13 @@ def _information(run: _Run) -> Found:
         network = network.replaced(noise_std=_DEFAULT_NOISE * run.activity)
     onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
     at = _times(onset, offset)
-    read, theory, measured, arrays = networks.channel_means(network), {}, {}, {"information_steps": np.array(at)}
+    read, theory, measured, arrays = vision.channel_means(network), {}, {}, {"information_steps": np.array(at)}
     base, patch = jnp.array([value for _, value, _ in PARAMETERS.values()]), functools.partial(_patch, plan.image_shape)
     keys = jax.random.split(run.keys["information"], len(PARAMETERS))
     for name, key, direction in zip(PARAMETERS, keys, jnp.eye(len(PARAMETERS)), strict=True):
         # base and direction are arguments: one program serves all parameters
         image_of = jax.tree_util.Partial(patch, base, direction)
-        shown = networks.shown(network, image_of)
+        shown = vision.shown(network, image_of)
         asked = {"stimulus": 0.0, "num_steps": shown.num_steps, "protocol": shown, "read": read, "at": at}
         theory[name] = fisher.linearized_curve(network, **asked)
         measured[name] = fisher.simulated_curve(network, **asked, key=key, num_trials=trials)
@@ -344,11 +344,11 @@ def _distortions(run: _Run) -> Found:
     )
 
 
-def _logits(network: networks.ConvolutionalRNN, image: jax.Array) -> jax.Array:
+def _logits(network: vision.ConvolutionalRNN, image: jax.Array) -> jax.Array:
     return network(image)
 
 
-def _trials(command: ConvnetAnalyze, plan: networks.Architecture) -> int:
+def _trials(command: ConvnetAnalyze, plan: vision.Architecture) -> int:
     """Simulated responses: as asked for, if that is enough for the channels of the last area."""
     channels = plan.channels[-1]
     if command.trials == 0:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from fisherjax import datasets, networks
+from fisherjax import datasets, vision
 from fisherjax._archive import read_npz
 from fisherjax._types import write_atomically
 
@@ -33,7 +33,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 class Known(NamedTuple):
     """A network, what its pictures go through, names of its classes (none if unknown), and the data it was made on."""
 
-    network: networks.ConvolutionalRNN
+    network: vision.ConvolutionalRNN
     preprocessing: datasets.Preprocessing
     names: tuple[str, ...]
     data: str | None
@@ -129,16 +129,16 @@ def _checksum(data: str | None, names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([data, list(names)]).encode()).hexdigest()
 
 
-def _network(path: Path) -> networks.ConvolutionalRNN:
+def _network(path: Path) -> vision.ConvolutionalRNN:
     """What fisherjax saved, or a checkpoint under the published names."""
     if path.suffix == ".npz" and _is_record(path):
         saved = load_record(path, "checkpoint")
         network = getattr(saved, "network", saved)
-        if not isinstance(network, networks.ConvolutionalRNN):
+        if not isinstance(network, vision.ConvolutionalRNN):
             raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no network to run")
         return network
     try:
-        return networks.load_cordsnet(path)
+        return vision.load_cordsnet(path)
     except ValueError as error:
         raise UsageError(f"checkpoint {error}") from error
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import dynamics, networks, plot
+from fisherjax import plot, vision
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetRun
@@ -62,10 +62,10 @@ def run_convnet_run(command: ConvnetRun, session: Session) -> None:
     say_where(session)
 
 
-def _respond(command: ConvnetRun, known: Known, picture: np.ndarray, key: Any) -> networks.Response:
+def _respond(command: ConvnetRun, known: Known, picture: np.ndarray, key: Any) -> vision.Response:
     plan = known.network.architecture
     total = plan.blank_steps + plan.image_steps + command.offset_steps
-    return networks.respond(
+    return vision.respond(
         known.network,
         jnp.asarray(picture),
         offset_steps=command.offset_steps,
@@ -75,12 +75,12 @@ def _respond(command: ConvnetRun, known: Known, picture: np.ndarray, key: Any) -
     )
 
 
-def _ranked(path: Path, response: networks.Response, names: tuple[str, ...], top: int) -> list[list[object]]:
+def _ranked(path: Path, response: vision.Response, names: tuple[str, ...], top: int) -> list[list[object]]:
     """The most probable classes when the image vanishes."""
     scores = np.asarray(response.logits)[: response.offset, None]
     last = np.asarray(response.probabilities)[response.offset - 1]
     order = np.argsort(-last)[:top]
-    decided = dynamics.decisions(scores, order[:1], onset=response.onset)
+    decided = vision.decisions(scores, order[:1], onset=response.onset)
     reaction = float(decided.reaction_time[0])
     return [
         [str(path), rank + 1, names[index], float(last[index]), reaction if rank == 0 and np.isfinite(reaction) else ""]

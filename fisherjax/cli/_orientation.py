@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import datasets, fisher, networks, plot, training
+from fisherjax import datasets, fisher, plot, vision
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Estimate
@@ -36,7 +36,7 @@ class _Variance(NamedTuple):
 class _Found(NamedTuple):
     """Everything the study computes."""
 
-    trained: training.AngleTraining
+    trained: vision.AngleTraining
     profile: fisher.InformationProfile
     means: jax.Array
     covariances: jax.Array
@@ -60,10 +60,10 @@ def run_orientation_study(command: Estimate, session: Session) -> None:
 def _examine(command: Estimate, session: Session) -> _Found:
     train_key, profile_key, sample_key, method_key, study_key = jax.random.split(jax.random.key(command.seed), 5)
     with session.stage("training the network"):
-        trained = training.train_angle_network(key=train_key, size=command.size, num_steps=command.training_steps)
+        trained = vision.train_angle_network(key=train_key, size=command.size, num_steps=command.training_steps)
         trained.save(session.folder / "network.npz")
     # sampling needs no float64: its errors are percents
-    respond = training.respond_to_gratings(jax.tree.map(lambda x: x.astype(jnp.float32), trained.network))
+    respond = vision.respond_to_gratings(jax.tree.map(lambda x: x.astype(jnp.float32), trained.network))
     angles = jnp.linspace(0, jnp.pi, command.angles, endpoint=False, dtype=jnp.float32)
     with session.stage("sampling the profile"):
         profile = fisher.information_profile(
@@ -176,7 +176,7 @@ def _responses(
     draw = jax.vmap(respond, in_axes=(None, 0))
     values = jax.lax.map(lambda pair: draw(*pair), (angles, keys))
     covariances = jax.vmap(lambda part: jnp.cov(part.T))(values)
-    bound = fisher.cramer_rao(networks.decode_angle(values), angles, profile.value, period=np.pi)
+    bound = fisher.cramer_rao(vision.decode_angle(values), angles, profile.value, period=np.pi)
     return jnp.mean(values, axis=1), covariances, bound
 
 

@@ -1,29 +1,14 @@
 """Dynamics of a network, a map or a flow: fixed points, orbits, branches, transitions, manifolds, dimension, chaos."""
 
-from fisherjax._linalg import PowerIteration, Spectrum, arnoldi, participation_ratio, power_iteration
+from fisherjax._linalg._dimension import participation_ratio
+from fisherjax._linalg._krylov import Spectrum, arnoldi
+from fisherjax._linalg._power_iteration import PowerIteration, power_iteration
 
 from ._branch import Bifurcation, Branch
 from ._candidates import sample_states
-from ._certificate import StabilityCertificate, spectral_penalty, stability_certificate
 from ._completeness import IndexSum, index_sum
 from ._components import PrincipalComponents, components_for_variance, principal_components
 from ._continuation import continue_fixed_points
-from ._convolution_spectrum import (
-    ConvolutionBounds,
-    ConvolutionSpectrum,
-    convolution_bounds,
-    convolution_matrix,
-    convolution_spectrum,
-)
-from ._convolutional import (
-    TrajectorySpectrum,
-    TransientGrowth,
-    jacobian_product,
-    recurrent_spectrum,
-    trajectory_spectrum,
-    transient_growth,
-)
-from ._decisions import Decisions, Relaxation, Robustness, decisions, relaxation, robustness
 from ._fixed_points import FixedPoints, find_fixed_points
 from ._flow import MeasuredExponent, measure_lyapunov_exponent
 from ._jacobian import Linearization, jacobian, linearize
@@ -40,9 +25,6 @@ __all__ = [
     "AttractorManifold",
     "Bifurcation",
     "Branch",
-    "ConvolutionBounds",
-    "ConvolutionSpectrum",
-    "Decisions",
     "FixedPoints",
     "IndexSum",
     "Linearization",
@@ -53,30 +35,20 @@ __all__ = [
     "PhasePlane",
     "PowerIteration",
     "PrincipalComponents",
-    "Relaxation",
-    "Robustness",
     "Spectrum",
     "Stability",
-    "StabilityCertificate",
     "StepLike",
-    "TrajectorySpectrum",
-    "TransientGrowth",
     "arnoldi",
     "attractor_manifold",
     "classify_flow",
     "classify_map",
     "components_for_variance",
     "continue_fixed_points",
-    "convolution_bounds",
-    "convolution_matrix",
-    "convolution_spectrum",
-    "decisions",
     "find_fixed_points",
     "find_periodic_orbits",
     "flow_modes",
     "index_sum",
     "jacobian",
-    "jacobian_product",
     "linearize",
     "lyapunov_spectrum",
     "map_modes",
@@ -85,13 +57,6 @@ __all__ = [
     "phase_plane",
     "power_iteration",
     "principal_components",
-    "recurrent_spectrum",
-    "relaxation",
-    "robustness",
     "sample_states",
-    "spectral_penalty",
-    "stability_certificate",
-    "trajectory_spectrum",
-    "transient_growth",
     "transition_graph",
 ]

@@ -8,17 +8,17 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
-from fisherjax.dynamics import (
+from fisherjax.fisher import Eigendistortion, FisherCurve
+from fisherjax.vision import (
     Decisions,
     Relaxation,
+    Response,
     Robustness,
     StabilityCertificate,
+    StageHistory,
     TrajectorySpectrum,
     TransientGrowth,
 )
-from fisherjax.fisher import Eigendistortion, FisherCurve
-from fisherjax.networks import Response
-from fisherjax.training import StageHistory
 
 from ._checks import check_axes, check_result, check_results, drawable
 from ._style import COLORS, axes_or_new

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from fisherjax._errors import require
-from fisherjax.dynamics import (
+from fisherjax.fisher import Eigendistortion, FisherCurve
+from fisherjax.vision import (
+    ConvolutionalTraining,
     Decisions,
     Relaxation,
+    Response,
     Robustness,
     StabilityCertificate,
     TrajectorySpectrum,
     TransientGrowth,
 )
-from fisherjax.fisher import Eigendistortion, FisherCurve
-from fisherjax.networks import Response
-from fisherjax.training import ConvolutionalTraining
 
 from . import _convolutional as panel
 from ._checks import check_path, check_result, check_results

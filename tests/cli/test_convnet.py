@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fisherjax import datasets, dynamics, fisher, networks, training
+from fisherjax import datasets, fisher, networks, training, vision
 from fisherjax.cli import main
 
 pytestmark = pytest.mark.usefixtures("optimized")
@@ -25,13 +25,13 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     for name in ("report.html", "training.npz", "training.png", "manifest.json", "network.npz", "table.csv"):
         assert (folder / name).stat().st_size > 0
     facts = json.loads((folder / "results.json").read_text())
-    network = networks.ConvolutionalRNN.load(folder / "network.npz")
+    network = vision.ConvolutionalRNN.load(folder / "network.npz")
     known = datasets.digits()[0][:200]
     images, labels = datasets.digits(split="test")
-    expected = training.accuracy(network, (images - known.mean()) / known.std(), labels)
+    expected = vision.accuracy(network, (images - known.mean()) / known.std(), labels)
     assert abs(facts["accuracy"] - expected) < 0.01
     assert facts["test_images"] == 360
-    published = networks.load_cordsnet(folder / "weights.safetensors")
+    published = vision.load_cordsnet(folder / "weights.safetensors")
     np.testing.assert_array_equal(published.recurrent[1].direction, network.recurrent[1].direction)
     # its own pictures: no other file is named, names of classes and preprocessing are found
     pixels = (255 * datasets.digits(split="test")[0][:2, ..., 0]).astype(np.uint8)
@@ -42,7 +42,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     checkpoint = ["--checkpoint", str(folder / "network.npz")]
     assert main(["convnet", "run", *pictures, *checkpoint, "--out", str(shown), "--top", "3"]) == 0
     ranked = json.loads((shown / "results.json").read_text())["rows"]
-    logits = networks.respond(network, (pixels[..., None] / np.float32(255) - known.mean()) / known.std()).logits[-1]
+    logits = vision.respond(network, (pixels[..., None] / np.float32(255) - known.mean()) / known.std()).logits[-1]
     expected = np.asarray(jax.nn.softmax(logits))
     assert [row["class"] for row in ranked[::3]] == [str(index) for index in expected.argmax(axis=-1)]
     np.testing.assert_allclose([row["probability"] for row in ranked[::3]], expected.max(axis=-1), rtol=1e-4)
@@ -53,9 +53,9 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     found = json.loads((analyzed / "results.json").read_text())
     assert found["images"] == "digits"
     np.testing.assert_allclose(
-        found["accuracy"], training.accuracy(network, (images - known.mean())[:20] / known.std(), labels[:20])
+        found["accuracy"], vision.accuracy(network, (images - known.mean())[:20] / known.std(), labels[:20])
     )
-    bounds = dynamics.stability_certificate(network)
+    bounds = vision.stability_certificate(network)
     assert found["globally_stable"] == bounds.globally_stable.tolist()
     assert 0 < found["largest_spectral_radius"] <= bounds.jacobian_radius.max() + 1e-6
     arrays = np.load(analyzed / "arrays.npz")
@@ -64,9 +64,9 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     def patch(angle):
         return datasets.gabor((8, 8, 1), angle=angle)
 
-    shown, at = networks.shown(noisy, patch), arrays["information_steps"].tolist()
+    shown, at = vision.shown(noisy, patch), arrays["information_steps"].tolist()
     expected = fisher.linearized_curve(
-        noisy, stimulus=0.6, num_steps=shown.num_steps, protocol=shown, read=networks.channel_means(noisy), at=at
+        noisy, stimulus=0.6, num_steps=shown.num_steps, protocol=shown, read=vision.channel_means(noisy), at=at
     )
     np.testing.assert_allclose(arrays["information_angle"], expected.total, rtol=1e-6)
     for name in ("angle", "contrast", "position"):
@@ -80,7 +80,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     assert len([path for path in before if ".previous" not in path.name]) == 5
     (folder / "network.npz").unlink()
     assert main(["convnet-train", *FAST, "--out", str(folder), "--resume"]) == 0
-    again = networks.ConvolutionalRNN.load(folder / "network.npz")
+    again = vision.ConvolutionalRNN.load(folder / "network.npz")
     np.testing.assert_array_equal(again.recurrent[1].direction, network.recurrent[1].direction)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert main(["convnet", "train", *FAST, "--out", str(folder), "--resume", "--learning-rate", "0.1"]) == 2
@@ -89,8 +89,8 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
 
 def test_published_checkpoints_run(tmp_path, capsys):
     """A file under the published names alone: ImageNet's preprocessing, photographs without labels."""
-    plan = networks.Architecture((16, 16, 3), 12, (4, 4), blank_steps=2, image_steps=3)
-    path = networks.save_cordsnet(networks.ConvolutionalRNN(plan, key=jax.random.key(0)), tmp_path / "net.safetensors")
+    plan = vision.Architecture((16, 16, 3), 12, (4, 4), blank_steps=2, image_steps=3)
+    path = vision.save_cordsnet(vision.ConvolutionalRNN(plan, key=jax.random.key(0)), tmp_path / "net.safetensors")
     Image.fromarray(datasets.photograph("coffee")).save(tmp_path / "cup.jpg")
     (tmp_path / "names.txt").write_text("\n".join(f"thing {index}" for index in range(12)))
     phases = ["--blank-steps", "2", "--image-steps", "3"]
@@ -118,8 +118,8 @@ def test_published_checkpoints_run(tmp_path, capsys):
 
 def test_feedback_no_blank_and_one_step(tmp_path, capsys):
     """Nothing is certified with feedback, nothing relaxes without a baseline, and one step is enough."""
-    plan = networks.Architecture((8, 8, 1), 10, (4, 4), blank_steps=3, image_steps=3, feedback=True)
-    network = networks.ConvolutionalRNN(plan, key=jax.random.key(0))
+    plan = vision.Architecture((8, 8, 1), 10, (4, 4), blank_steps=3, image_steps=3, feedback=True)
+    network = vision.ConvolutionalRNN(plan, key=jax.random.key(0))
     network.save(tmp_path / "network.npz")
     words = ["--blank-steps", "0", "--image-steps", "1", "--parts", "stability", "relaxation", "--eigenvalues", "2"]
     out = tmp_path / "analysis"

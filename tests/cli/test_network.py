@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from torch_files import write_torch
 
-from fisherjax import fisher, geometry, networks
+from fisherjax import fisher, geometry, networks, vision
 from fisherjax.cli import main
 
 pytestmark = pytest.mark.usefixtures("as_user")
@@ -69,10 +69,10 @@ def test_what_the_file_lacks_and_how_it_is_asked(files, tmp_path):
 
 
 def test_one_number_times_a_pattern_asks_networks_of_many_inputs_and_of_images(files, tmp_path):
-    plan = networks.Architecture(
+    plan = vision.Architecture(
         (3, 3, 1), 2, (2, 2), stem_channels=2, stem_kernel=3, alpha=0.3, blank_steps=1, image_steps=2
     )
-    seeing = networks.ConvolutionalRNN(plan, key=jax.random.key(0), noise_std=0.1)
+    seeing = vision.ConvolutionalRNN(plan, key=jax.random.key(0), noise_std=0.1)
     wide = networks.GRU(20, 4, 1, key=jax.random.key(1), noise_std=0.1)
     for name, network, shape in (("seeing", seeing, (3, 3, 1)), ("wide", wide, (20,))):
         network.save(tmp_path / f"{name}.npz")

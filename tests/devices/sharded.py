@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import _runtime, connectivity, fisher, geometry, networks, optimize, simulate, tasks, training
+from fisherjax import _runtime, connectivity, fisher, geometry, networks, optimize, simulate, tasks, training, vision
 
 TOLERANCE = 1e-9
 
@@ -43,8 +43,8 @@ def cases(key):
     network = networks.RateNetwork(weights, np.linspace(-1, 1, 24), noise_std=0.3, observation_noise_std=0.1)
     quiet = networks.RateNetwork(weights, np.linspace(-1, 1, 24), noise_std=0.3)
     pulse = {"stimulus": 0.5, "num_steps": 4}
-    plan = networks.Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
-    convolutional = networks.ConvolutionalRNN(plan, key=key, noise_std=0.1)
+    plan = vision.Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
+    convolutional = vision.ConvolutionalRNN(plan, key=key, noise_std=0.1)
     pictures = np.asarray(jax.random.uniform(key, (5, 8, 8, 2)))
     patterns = np.asarray(jax.random.normal(key, (13, 24)))
 
@@ -114,7 +114,7 @@ def cases(key):
     )
     yield (
         "images, 5 of them",
-        lambda devices: networks.respond(
+        lambda devices: vision.respond(
             convolutional, pictures, blank_steps=2, image_steps=3, areas=[1], key=key, devices=devices
         ),
     )

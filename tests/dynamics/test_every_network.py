@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from fisherjax import dynamics, networks
+from fisherjax import dynamics, networks, vision
 
 N = 3
-PLAN = networks.Architecture((4, 4, 1), 2, (1, 1), stem_channels=1, stem_kernel=3, alpha=0.3)
+PLAN = vision.Architecture((4, 4, 1), 2, (1, 1), stem_channels=1, stem_kernel=3, alpha=0.3)
 
 
 def weights(key, gain=0.6):
@@ -35,7 +35,7 @@ KINDS = {
     "GRU": lambda key: networks.GRU(2, N, 1, key=key, noise_std=0.1),
     "LSTM": lambda key: networks.LSTM(2, N, 1, key=key, noise_std=0.1),
     "convolutional": lambda key: networks.in_precision(
-        networks.ConvolutionalRNN(PLAN, key=key, noise_std=0.1, leak=0.2), float
+        vision.ConvolutionalRNN(PLAN, key=key, noise_std=0.1, leak=0.2), float
     ),
     "step": stepped,
 }

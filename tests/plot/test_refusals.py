@@ -8,12 +8,14 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from fisherjax import vision
+
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
 from fisherjax import connectivity as cn
-from fisherjax import dynamics, fisher, geometry, plot, training
+from fisherjax import fisher, geometry, plot, training
 from fisherjax.optimize import History
 
 KEY = jax.random.key(0)
@@ -133,7 +135,7 @@ def test_what_a_logarithmic_axis_cannot_show_is_counted():
     )
     left, _ = plot.training_history(course)
     assert said(left) == ["2 values not drawn: not resolved or not above 0"]
-    back = dynamics.Relaxation(np.array([[1.0], [0.0]]), np.ones(1), np.array([False]))
+    back = vision.Relaxation(np.array([[1.0], [0.0]]), np.ones(1), np.array([False]))
     assert len(said(plot.relaxation(back))) == 1
     errors = plot.estimator_errors([1.0, 2.0], {"a": [0.1, np.nan]}, "trials", uncertainty={"a": [0.01, np.nan]})
     assert said(errors) == ["1 values not drawn: not resolved or not above 0"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fisherjax
-from fisherjax import _records, _runtime, datasets, fisher, networks, optimize, tasks
+from fisherjax import _records, _runtime, datasets, fisher, networks, optimize, tasks, vision
 from fisherjax._record_names import FUNCTIONS, RECORDS, STORED_AS, record_class, stored_name
 from fisherjax._types import Record
 from fisherjax.connectivity import FreeFamily, GainMatrix, WithFractions
@@ -224,7 +224,7 @@ def test_records_whose_constructors_change_what_they_are_given(tmp_path, key):
             ),
             networks.RNN(1, 3, 1, key=key, nonlinearity="relu", constraints=(networks.dale(0.5),)),
             networks.RNN(1, 3, 1, key=key, nonlinearity=jax.nn.gelu, constraints=(networks.low_rank(2),)),
-            networks.Architecture((8, 8, 1), 3, [2, 2]),
+            vision.Architecture((8, 8, 1), 3, [2, 2]),
             datasets.Preprocessing((8, 8, 1), mean=[0.5], std=[0.25]),
             WithFractions(FreeFamily(num_populations=2)),
             optimize.LogFisher(4, nonlinearity="erf", readout=[0]),

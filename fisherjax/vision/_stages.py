@@ -10,10 +10,12 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, require, told
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN
 
+from ._architecture import Architecture
 from ._augment import class_probabilities
 from ._descent import Labeled, StageHistory, descend
+from ._feedforward import FeedforwardCNN
+from ._network import ConvolutionalRNN
 from ._objectives import FeedforwardObjective, RecurrenceFit, RecurrenceObjective, RecurrentObjective
 
 LEVELS = 20  # of the leak, from .95 in steps of .05
@@ -28,7 +30,7 @@ def labeled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) ->
     ValueError
         If images are not (n, height, width, colors) of its sizes or not floats, or labels do not fit.
     """
-    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+    check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     array = architecture.check_images(images)
     require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colors), got {array.shape}")
     targets = class_probabilities(labels, architecture.num_classes, len(array))
@@ -63,7 +65,7 @@ def train_feedforward(
     TypeError
         If `key` is not a JAX key.
     """
-    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+    check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     check_integer("num_steps", num_steps, minimum=1)
     weight_key, loop_key = jax.random.split(check_key("key", key))
     return _descend(
@@ -89,7 +91,7 @@ def fit_recurrence(
     Parameters
     ----------
     folded
-        What `networks.fold_batch_norm` made of step 1.
+        What `vision.fold_batch_norm` made of step 1.
     images
         As in `train_feedforward`; labels are not needed.
     key, num_steps, **options
@@ -97,7 +99,7 @@ def fit_recurrence(
     penalty
         Factor of the last term.
     """
-    check_instance("folded", folded, ConvolutionalRNN, "networks.fold_batch_norm makes one")
+    check_instance("folded", folded, ConvolutionalRNN, "vision.fold_batch_norm makes one")
     check_scalar("penalty", penalty, minimum=0.0)
     check_integer("num_steps", num_steps, minimum=1)
     weight_key, loop_key = jax.random.split(check_key("key", key))
@@ -119,7 +121,7 @@ def train_linear(
     """Step 3: train the network without rectification, by cross-entropy late in its response to the image.
 
     Logits count on the last 30 % of the image steps, with weights that rise from 1e-3 to 1. Parameters as in
-    `train_feedforward`; remat_every too, as in `networks.respond`.
+    `train_feedforward`; remat_every too, as in `vision.respond`.
     """
     return _train_recurrent("linear", network, images, labels, key, num_steps, options, leak=1.0)
 
@@ -173,7 +175,7 @@ def fine_tune(
 def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: ArrayLike, labels: ArrayLike) -> float:
     """Share of images whose largest logit is that of their class, after the architecture's steps.
 
-    A folded network (one that `fold_batch_norm` returned) is to be evaluated by `networks.feedforward_pass`.
+    A folded network (one that `fold_batch_norm` returned) is to be evaluated by `vision.feedforward_pass`.
     """
     check_instance("network", network, (ConvolutionalRNN, FeedforwardCNN))
     plan = network.weights.architecture if isinstance(network, FeedforwardCNN) else network.architecture

@@ -9,19 +9,12 @@ import jax.numpy as jnp
 
 from fisherjax._errors import as_path, check_instance, check_integer, check_key, check_scalar
 from fisherjax._types import ArrayLike, Key, Record, Scalar
-from fisherjax.networks import Architecture, ConvolutionalRNN, FeedforwardCNN, fold_batch_norm
 
-from ._cordsnet import (
-    LEVELS,
-    anneal,
-    fine_tune,
-    fit_recurrence,
-    labeled,
-    stage_file,
-    train_feedforward,
-    train_linear,
-)
+from ._architecture import Architecture
 from ._descent import StageHistory
+from ._feedforward import FeedforwardCNN, fold_batch_norm
+from ._network import ConvolutionalRNN
+from ._stages import LEVELS, anneal, fine_tune, fit_recurrence, labeled, stage_file, train_feedforward, train_linear
 
 
 class StageSteps(NamedTuple):
@@ -99,8 +92,8 @@ def train_cordsnet(
     ----------
     Soo, Battista, Radmard & Wang (2024), Recurrent neural network dynamical systems for biological vision, NeurIPS.
     """
-    counts = StageSteps() if steps is None else check_instance("steps", steps, StageSteps, "training.StageSteps()")
-    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+    counts = StageSteps() if steps is None else check_instance("steps", steps, StageSteps, "vision.StageSteps()")
+    check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     for name, count in counts._asdict().items():
         check_integer(f"steps: {name}", count, minimum=1)
     check_scalar("noise_std", noise_std, minimum=0.0)
@@ -138,7 +131,7 @@ def train_directly(
     **options: Any,
 ) -> ConvolutionalTraining:
     """Train the rectified recurrent network from random weights; parameters as in `train_cordsnet`."""
-    check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+    check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     place = None if folder is None else as_path("folder", folder)
     check_integer("num_steps", num_steps, minimum=1)
     check_scalar("noise_std", noise_std, minimum=0.0)

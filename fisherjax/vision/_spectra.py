@@ -15,9 +15,11 @@ from fisherjax._errors import check_choice, check_instance, check_integer, check
 from fisherjax._linalg import Spectrum, Target, arnoldi, largest_symmetric
 from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record, Scalar
-from fisherjax.networks import AreaState, ConvolutionalRNN, Drive, Kernels, convolve, respond
 
+from ._convolution import convolve
+from ._network import AreaState, ConvolutionalRNN, Drive, Kernels
 from ._pictures import NETWORK, as_picture, as_times
+from ._respond import respond
 
 
 class TrajectorySpectrum(Record):
@@ -79,7 +81,7 @@ def trajectory_spectrum(
     key
         JAX random key of the starting vectors.
     blank_steps, image_steps, offset_steps
-        As in `networks.respond`.
+        As in `vision.respond`.
     num_eigenvalues, which, tolerance
         As in `arnoldi`.
 
@@ -136,7 +138,7 @@ def jacobian_product(
 ) -> Callable[[Array], Array]:
     """V (N,) ↦ J v, J the Jacobian of one step at a state (maps of every area, flattened area by area)."""
     check_instance("network", network, ConvolutionalRNN, NETWORK)
-    check_instance("state", state, tuple, "maps of every area, as networks.respond(…).state")
+    check_instance("state", state, tuple, "maps of every area, as vision.respond(…).state")
     if drive is not None:
         check_instance("drive", drive, Drive, "as network.drive(image) makes one")
     # arrays as arguments, not in a closure: the next state compiles nothing
@@ -238,7 +240,7 @@ def transient_growth(
     Parameters
     ----------
     network, image, blank_steps, image_steps, offset_steps
-        As in `networks.respond`.
+        As in `vision.respond`.
     steps
         k, in rising order; t₀ + k within the response.
     key

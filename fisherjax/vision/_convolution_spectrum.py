@@ -12,7 +12,8 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, require, told
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record
-from fisherjax.networks import convolve
+
+from ._convolution import convolve
 
 Padding = Literal["circular", "zero"]
 

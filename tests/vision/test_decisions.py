@@ -6,9 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fisherjax.dynamics import decisions, relaxation, robustness
 from fisherjax.dynamics._shares import share_error
-from fisherjax.networks import Architecture, ConvolutionalRNN, respond
+from fisherjax.vision import Architecture, ConvolutionalRNN, decisions, relaxation, respond, robustness
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2), blank_steps=4, image_steps=20, alpha=0.2)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from fisherjax import fisher, networks
-from fisherjax.networks import Architecture, ConvolutionalRNN, in_precision
+from fisherjax import fisher, vision
+from fisherjax.networks import in_precision
+from fisherjax.vision import Architecture, ConvolutionalRNN
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=3, image_steps=6, alpha=(0.3, 0.4, 0.3, 0.5))
 
@@ -28,9 +29,9 @@ def grating(angle):
 
 
 def asked(network, image_of=grating, area=-1, **settings):
-    shown = networks.shown(network, image_of)
+    shown = vision.shown(network, image_of)
     usual = {"stimulus": 0.4, "num_steps": shown.num_steps, "protocol": shown}
-    return {**usual, "read": networks.channel_means(network, area), **settings}
+    return {**usual, "read": vision.channel_means(network, area), **settings}
 
 
 def test_information_is_that_of_the_dense_recursion(network):
@@ -97,14 +98,14 @@ def test_observation_noise_adds_to_the_covariance(network):
     loud = eqx.tree_at(lambda n: n.observation_noise_std, network, jnp.asarray(0.2 * 2**0.5))
     inverse = []
     for each in (network, noisy, loud):
-        one = {**settings, "read": FirstChannel(networks.channel_means(network))}
+        one = {**settings, "read": FirstChannel(vision.channel_means(network))}
         inverse.append(1 / float(fisher.linearized_curve(each, **one).total[0]))
     assert inverse[1] > inverse[0] > 0
     np.testing.assert_allclose(inverse[2] - inverse[1], inverse[1] - inverse[0], rtol=1e-9)
 
 
 class FirstChannel(eqx.Module):
-    means: networks.ChannelMeans
+    means: vision.ChannelMeans
 
     def __call__(self, state):
         return self.means(state)[..., :1]
@@ -144,7 +145,7 @@ def test_wrong_arguments(as_user, network, options, message):
     with pytest.raises(ValueError, match=message):
         fisher.linearized_curve(quiet, **{**asked(network), **options})
     with pytest.raises(ValueError, match="area must be at most 3, got 4"):
-        networks.channel_means(network, 4)
+        vision.channel_means(network, 4)
 
 
 def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path):
@@ -184,7 +185,7 @@ def test_images_that_have_no_derivative_are_refused(as_user, network, image_of, 
     from fisherjax.fisher._smooth_protocol import check_entry
 
     if error is None:
-        shown = networks.shown(network, image_of)
+        shown = vision.shown(network, image_of)
         assert float(check_entry(network, shown, 0.4, shown.num_steps)) == pytest.approx(0.4)
         return
     with pytest.raises(error, match=message):
@@ -207,12 +208,12 @@ def fine_grating(angle):
 def test_a_singular_covariance_has_no_information(network):
     """The same mean twice: its covariance has no inverse, and a number would be rounding."""
     with pytest.warns(RuntimeWarning, match="singular to rounding"):
-        curve = fisher.linearized_curve(network, **asked(network, at=(9,), read=Twice(networks.channel_means(network))))
+        curve = fisher.linearized_curve(network, **asked(network, at=(9,), read=Twice(vision.channel_means(network))))
     assert np.isnan(curve.total[0])
 
 
 class Twice(eqx.Module):
-    means: networks.ChannelMeans
+    means: vision.ChannelMeans
 
     def __call__(self, state):
         return jnp.repeat(self.means(state)[..., :1], 2, axis=-1)

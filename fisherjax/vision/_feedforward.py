@@ -13,7 +13,7 @@ from fisherjax._types import Key, Record
 
 from ._architecture import Architecture
 from ._convolution import Maps, as_convolution, convolve
-from ._convolutional import ConvolutionalRNN
+from ._network import ConvolutionalRNN
 
 _EPSILON = 1e-5
 _MOMENTUM = 0.1
@@ -91,7 +91,7 @@ class FeedforwardCNN(Record):
         ValueError
             If the architecture has feedback.
         """
-        check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+        check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
         if architecture.feedback:
             raise ValueError("a feed-forward network has no feedback; add it to the recurrent one")
         self.weights = ConvolutionalRNN(architecture, key=key, recurrent_gain=2**0.5)

@@ -8,9 +8,9 @@ from jaxtyping import Array, Bool, Float
 from fisherjax._errors import check_instance, check_scalar, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record, Scalar
-from fisherjax.networks import ConvolutionalRNN
 
 from ._convolution_spectrum import certified_bounds, convolution_bounds
+from ._network import ConvolutionalRNN
 from ._pictures import NETWORK
 
 

@@ -13,10 +13,11 @@ from fisherjax._arrays import as_class_numbers, as_real, host_real
 from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_share, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record, Scalar
-from fisherjax.networks import ConvolutionalRNN, respond
+from fisherjax.dynamics._shares import share_error
 
+from ._network import ConvolutionalRNN
 from ._pictures import NETWORK, as_pictures
-from ._shares import share_error
+from ._respond import respond
 
 _BATCH = 256
 
@@ -55,7 +56,7 @@ def decisions(
     threshold: Scalar = 0.8,
     onset: int = 0,
 ) -> Decisions:
-    """Accuracy, confidence and reaction times from logits at every step, such as those of `networks.respond`.
+    """Accuracy, confidence and reaction times from logits at every step, such as those of `vision.respond`.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def robustness(
     key
         JAX random key.
     noise_std
-        Levels: of pixels, one draw per image; or σ of the state noise (see `networks.ConvolutionalRNN`).
+        Levels: of pixels, one draw per image; or σ of the state noise (see `vision.ConvolutionalRNN`).
     where
         "input" or "state".
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fisherjax import networks
-from fisherjax.networks import Architecture, ConvolutionalRNN, architecture, respond
+from fisherjax import vision
+from fisherjax.vision import Architecture, ConvolutionalRNN, architecture, respond
 
 SMALL = Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
 STRIDED = Architecture(
@@ -124,7 +124,7 @@ def test_published_size():
         (56, 56, 64), (56, 56, 64), (28, 28, 128), (28, 28, 128), (14, 14, 256), (14, 14, 256), (7, 7, 512), (7, 7, 512)
     )  # fmt: skip
     assert [one is None for one in shapes.skips] == [True, False, True, False, True, False]
-    for name in networks.PRESETS:
+    for name in vision.PRESETS:
         plan = architecture(name)
         assert plan.depth == int(name[1])
         assert plan.area_shapes[-1] == plan.area_shapes[-2]
@@ -163,9 +163,9 @@ def test_nothing_compiles_twice(key):
     respond(draw(plan, key), image, key=key)
     other = draw(plan, jax.random.fold_in(key, 5), noise_std=0.3)
     with jax.log_compiles(False), jax.check_tracer_leaks(False):
-        before = networks._respond._run._cached._cache_size()
+        before = vision._respond._run._cached._cache_size()
         respond(other, 2 * image, key=jax.random.fold_in(key, 7))
-        assert networks._respond._run._cached._cache_size() == before
+        assert vision._respond._run._cached._cache_size() == before
 
 
 def test_noise_has_its_stationary_variance(key):

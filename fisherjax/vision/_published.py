@@ -13,10 +13,10 @@ import numpy as np
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, require, told
+from fisherjax.networks._weight_files import read_weights, write_weights
 
 from ._architecture import Architecture
-from ._convolutional import ConvolutionalRNN
-from ._weight_files import read_weights, write_weights
+from ._network import ConvolutionalRNN
 
 _SCALE, _DIRECTION = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
 _MOST_NAMED = 4

@@ -6,18 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fisherjax import datasets, training
-from fisherjax.networks import (
+from fisherjax import datasets, vision
+from fisherjax.vision import (
     Architecture,
+    Augmentation,
     ConvolutionalRNN,
     FeedforwardCNN,
+    StageSteps,
+    augment,
     feedforward_pass,
     fold_batch_norm,
     respond,
 )
-from fisherjax.training import Augmentation, StageSteps, augment
-from fisherjax.training import _augment as augmenting
-from fisherjax.training import _objectives as objectives
+from fisherjax.vision import _augment as augmenting
+from fisherjax.vision import _objectives as objectives
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=2, image_steps=7, alpha=0.3)
 TINY = Architecture((4, 4, 1), 3, (2, 2), blank_steps=2, image_steps=4, alpha=0.3)
@@ -96,7 +98,7 @@ def test_recurrence_loss_is_its_formula(trained_norms, key):
     objective = objectives.RecurrenceObjective(10.0)
     loss, _ = objective.loss(objectives.RecurrenceFit(network, folded), images, jnp.zeros((2, 3)), key, jnp.asarray(0))
     wanted, expected = feedforward_pass(folded, images), 0.0
-    from fisherjax.dynamics import convolution_matrix
+    from fisherjax.vision import convolution_matrix
 
     for area, (height, width, _) in enumerate(PLAN.area_shapes):
         matrix = np.asarray(convolution_matrix(network.recurrent[area].weights, (height, width)))
@@ -110,7 +112,7 @@ def test_recurrence_loss_is_its_formula(trained_norms, key):
 
 def test_fast_gradients_are_the_gradients(key):
     """Of convolutions of every stride and side, in batches that blocks divide and that they do not."""
-    from fisherjax.networks import convolve
+    from fisherjax.vision import convolve
 
     for side, stride, count in ((3, 1, 5), (3, 2, 4), (1, 2, 3), (7, 2, 1)):
         maps = jax.random.normal(key, (count, 8, 12, 2))
@@ -141,7 +143,7 @@ def test_all_steps_in_order_and_on_again(bars, key, tmp_path):
     options = {
         "steps": StageSteps(30, 20, 20, 1, 20), "batch_size": 16, "validation": validation, "learning_rate": 1e-2,
     }  # fmt: skip
-    found = training.train_cordsnet(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
+    found = vision.train_cordsnet(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
     assert list(found.histories) == ["feed-forward", "recurrence", "linear", "anneal", "fine-tune"]
     assert [len(one.loss) for one in found.histories.values()] == [30, 20, 20, 20, 20]
     assert StageSteps(30, 20, 20, 1, 20).total == 110
@@ -150,16 +152,16 @@ def test_all_steps_in_order_and_on_again(bars, key, tmp_path):
     assert found.histories["fine-tune"].validation_accuracy[-1] > 0.9
     assert found.histories["fine-tune"].evaluated.tolist() == list(range(2, 21, 2))
     assert float(found.network.leak) == 0
-    assert training.accuracy(found.network, *validation) == found.histories["fine-tune"].validation_accuracy[-1]
+    assert vision.accuracy(found.network, *validation) == found.histories["fine-tune"].validation_accuracy[-1]
     # what is there is not trained again; a stage that is missing is, to the same bits
     (tmp_path / "stage-fine-tune.npz").unlink()
-    again = training.train_cordsnet(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
+    again = vision.train_cordsnet(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
     for a, b in zip(jax.tree.leaves(found.network), jax.tree.leaves(again.network), strict=True):
         np.testing.assert_array_equal(a, b)
-    loaded = training.ConvolutionalTraining.load(found.save(tmp_path / "training"))
+    loaded = vision.ConvolutionalTraining.load(found.save(tmp_path / "training"))
     np.testing.assert_array_equal(loaded.histories["anneal"].loss, found.histories["anneal"].loss)
     with pytest.raises(ValueError, match=r"was written with learning_rate = 0.01, this run has 0.02"):
-        training.train_cordsnet(
+        vision.train_cordsnet(
             TINY, images[:40], labels[:40], key=key, folder=tmp_path, **{**options, "learning_rate": 2e-2}
         )
 
@@ -169,9 +171,9 @@ def test_a_stage_goes_on_to_the_same_bits(bars, key, tmp_path, monkeypatch):
     network = ConvolutionalRNN(TINY, key=key, noise_std=0.1)
     options = {"key": key, "num_steps": 9, "batch_size": 16, "evaluate_every": 4}
     options["augmentation"] = Augmentation(flip=True, crop=1, mixup=0.2)
-    whole, history = training.fine_tune(network, images, labels, **options)
+    whole, history = vision.fine_tune(network, images, labels, **options)
     path = tmp_path / "stage.npz"
-    from fisherjax.training import _descent
+    from fisherjax.vision import _descent
 
     saves = []
     save = _descent.write_checkpoint
@@ -183,10 +185,10 @@ def test_a_stage_goes_on_to_the_same_bits(bars, key, tmp_path, monkeypatch):
 
     monkeypatch.setattr(_descent, "write_checkpoint", stop_after_one)
     with pytest.raises(KeyboardInterrupt):
-        training.fine_tune(network, images, labels, checkpoint=path, **options)
+        vision.fine_tune(network, images, labels, checkpoint=path, **options)
     monkeypatch.undo()
     assert len(saves) == 1
-    resumed, course = training.fine_tune(network, images, labels, checkpoint=path, **options)
+    resumed, course = vision.fine_tune(network, images, labels, checkpoint=path, **options)
     np.testing.assert_array_equal(course.loss, history.loss)
     assert course.evaluated.tolist() == [4, 8, 9]
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
@@ -195,10 +197,10 @@ def test_a_stage_goes_on_to_the_same_bits(bars, key, tmp_path, monkeypatch):
     path.write_bytes(content[: len(content) // 2])
     path.with_name(f"{path.stem}.previous.npz").unlink()
     with pytest.raises(ValueError, match=r"cannot be read .* remove it to begin anew"):
-        training.fine_tune(network, images, labels, checkpoint=path, **options)
+        vision.fine_tune(network, images, labels, checkpoint=path, **options)
     path.write_bytes(content)
     with pytest.raises(ValueError, match="started from other weights"):
-        training.fine_tune(
+        vision.fine_tune(
             ConvolutionalRNN(TINY, key=jax.random.key(9), noise_std=0.1), images, labels, checkpoint=path, **options
         )
 
@@ -257,7 +259,7 @@ def test_labels():
 )
 def test_data_that_do_not_fit(as_user, key, images, labels, message):
     with pytest.raises(ValueError, match=message):
-        training.train_feedforward(TINY, images, labels, key=key, num_steps=1)
+        vision.train_feedforward(TINY, images, labels, key=key, num_steps=1)
 
 
 def test_a_loss_that_is_not_finite(as_user, bars, key):
@@ -265,15 +267,13 @@ def test_a_loss_that_is_not_finite(as_user, bars, key):
     broken = images.copy()
     broken[3] = np.nan
     with pytest.raises(ValueError, match="images must be finite, but 16 of its 960 entries are NaN"):
-        training.train_feedforward(TINY, broken, labels, key=key, num_steps=4, batch_size=16)
+        vision.train_feedforward(TINY, broken, labels, key=key, num_steps=4, batch_size=16)
     with pytest.raises(ValueError, match=r"validation.*images must be finite"):
-        training.train_feedforward(
-            TINY, images, labels, key=key, num_steps=4, batch_size=16, validation=(broken, labels)
-        )
+        vision.train_feedforward(TINY, images, labels, key=key, num_steps=4, batch_size=16, validation=(broken, labels))
     with pytest.raises(ValueError, match="fine-tune: the loss is not finite at step"):
-        training.fine_tune(ConvolutionalRNN(TINY, key=key), 1e200 * images, labels, key=key, num_steps=2)
+        vision.fine_tune(ConvolutionalRNN(TINY, key=key), 1e200 * images, labels, key=key, num_steps=2)
     with pytest.raises(TypeError, match="network must be a ConvolutionalRNN"):
-        training.fine_tune(None, images, labels, key=key, num_steps=1)
+        vision.fine_tune(None, images, labels, key=key, num_steps=1)
     with pytest.raises(ValueError, match="has no feedback"):
         FeedforwardCNN(Architecture((4, 4, 1), 3, (2, 2), feedback=True), key=key)
 

@@ -11,7 +11,8 @@ from fisherjax._errors import check_instance, check_integer, check_key, check_sc
 from fisherjax._runtime import fit_parameters
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.datasets import grating_angles, gratings
-from fisherjax.networks import AngleNetwork, angle_network
+
+from ._orientation import AngleNetwork, angle_network
 
 
 class AngleTraining(Record):
@@ -79,7 +80,7 @@ def _loss(
 
 def respond_to_gratings(network: AngleNetwork) -> Callable[[Array, Key], Float[Array, "2"]]:
     """The network's noisy response to a grating as a function of angle and key, for `fisher.estimate`."""
-    check_instance("network", network, AngleNetwork, "networks.angle_network(key=key)")
+    check_instance("network", network, AngleNetwork, "vision.angle_network(key=key)")
 
     def respond(angle: Array, key: Key) -> Float[Array, "2"]:
         return network(gratings(angle, key=key, size=network.size))

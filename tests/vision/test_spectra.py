@@ -7,14 +7,9 @@ import pytest
 
 from fisherjax import dynamics
 from fisherjax._linalg import largest_symmetric
-from fisherjax.dynamics import (
-    arnoldi,
-    convolution_bounds,
-    convolution_matrix,
-    convolution_spectrum,
-    power_iteration,
-)
-from fisherjax.dynamics._convolution_spectrum import certified_bounds
+from fisherjax.dynamics import arnoldi, power_iteration
+from fisherjax.vision import convolution_bounds, convolution_matrix, convolution_spectrum
+from fisherjax.vision._convolution_spectrum import certified_bounds
 
 
 def loop_matrix(weights, height, width, *, circular):

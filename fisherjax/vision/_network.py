@@ -17,10 +17,10 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_instance, check_key, check_scalar
 from fisherjax._linalg import standard_normal
 from fisherjax._types import ArrayLike, Key, Scalar
+from fisherjax.networks._network import Network, State
 
 from ._architecture import Architecture
 from ._convolution import Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool
-from ._network import Network, State
 
 AreaState = tuple[Float[Array, "..."], ...]  # maps of every area (*batch, height, width, channels)
 
@@ -115,7 +115,7 @@ class ConvolutionalRNN(Network):
         leak: Scalar = 0.0,
     ):
         """Draw the weights and validate."""
-        check_instance("architecture", architecture, Architecture, "networks.architecture('R4-32') makes one")
+        check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
         levels = {"noise_std": noise_std, "observation_noise_std": observation_noise_std}
         for name, value in {"recurrent_gain": recurrent_gain, **levels, "leak": leak}.items():
             check_scalar(name, value, minimum=0.0)

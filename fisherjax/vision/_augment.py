@@ -72,7 +72,7 @@ def augment(
 
 def check_augmentation(augmentation: Augmentation) -> None:
     """Refuse what is no `Augmentation`, or one whose numbers are out of range."""
-    check_instance("augmentation", augmentation, Augmentation, "for instance training.Augmentation(flip=True)")
+    check_instance("augmentation", augmentation, Augmentation, "for instance vision.Augmentation(flip=True)")
     check_flag("augmentation: flip", augmentation.flip)
     check_integer("augmentation: crop", augmentation.crop, minimum=0)
     check_scalar("augmentation: mixup", augmentation.mixup, minimum=0.0)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from torch_files import write_torch
 
-from fisherjax import networks
-from fisherjax.networks import Architecture, ConvolutionalRNN, load_cordsnet, read_weights, respond, save_cordsnet
+from fisherjax import networks, vision
+from fisherjax.networks import read_weights
+from fisherjax.vision import Architecture, ConvolutionalRNN, load_cordsnet, respond, save_cordsnet
 
 # written by torch 2.13: nn.Conv2d and nn.Linear under torch.nn.utils.parametrizations.weight_norm, names prefixed
 # with "module."; one recurrent scale is negative
@@ -177,7 +178,7 @@ def test_weights_that_are_missing_or_not_finite(key, tmp_path):
         load_cordsnet(tmp_path / "some.npz", PLAN)
     np.savez(tmp_path / "bad.npz", **{**weights, "out_fc.bias": np.full(3, np.nan)})
     with pytest.raises(ValueError, match=r"out_fc.bias holds numbers that are not finite"):
-        networks.load_cordsnet(tmp_path / "bad.npz")
+        vision.load_cordsnet(tmp_path / "bad.npz")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_a_tensor_is_read_once_and_shared(tmp_path):
 def test_a_flipped_bit_in_the_weights(key, tmp_path, suffix):
     path = tmp_path / f"w.{suffix}"
     if suffix == "pt":
-        write_torch(path, read_weights(Path(__file__).parent / "data" / "rnn_two_layers.pt"))
+        write_torch(path, read_weights(Path(__file__).parent.parent / "networks" / "data" / "rnn_two_layers.pt"))
     else:
         save_cordsnet(ConvolutionalRNN(Architecture((4, 4, 1), 2, (2, 2)), key=key), path)
     whole = path.read_bytes()

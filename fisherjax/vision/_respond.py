@@ -16,7 +16,7 @@ from fisherjax._errors import check_flag, check_instance, check_integer, check_k
 from fisherjax._runtime import Devices, on_devices, spread
 from fisherjax._types import Key, Record
 
-from ._convolutional import AreaState, ConvolutionalRNN, as_images
+from ._network import AreaState, ConvolutionalRNN, as_images
 
 
 class Response(Record):

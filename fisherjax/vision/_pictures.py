@@ -7,9 +7,10 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_integer, require, told
-from fisherjax.networks import ConvolutionalRNN
 
-NETWORK = "such as networks.ConvolutionalRNN or networks.load_cordsnet make one"
+from ._network import ConvolutionalRNN
+
+NETWORK = "such as vision.ConvolutionalRNN or vision.load_cordsnet make one"
 
 
 def as_pictures(name: str, images: Any, network: ConvolutionalRNN) -> Float[Array, "n height width colors"]:

@@ -10,7 +10,11 @@ import optax
 from jaxtyping import Array, Float
 
 from fisherjax._types import Key, Record
-from fisherjax.networks import ConvolutionalRNN, FeedforwardCNN, convolve, feedforward_pass, respond
+
+from ._convolution import convolve
+from ._feedforward import FeedforwardCNN, feedforward_pass
+from ._network import ConvolutionalRNN
+from ._respond import respond
 
 _READ_SHARE = 0.3  # of the image steps, the last ones, on which logits are read
 _RETURN_STEPS = 10
