@@ -9,6 +9,7 @@ import torch.nn.functional as nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from fisherjax import vision
+from fisherjax.vision._convolution import Convolution
 
 
 class Steps(NamedTuple):
@@ -85,7 +86,7 @@ class TorchCordsNet(torch.nn.Module):
         return self.feedforward[0](seen), self.skip(seen)
 
 
-def _convolution(one: vision.Convolution) -> Any:
+def _convolution(one: Convolution) -> Any:
     weights = torch.tensor(np.asarray(one.weights))
     out, sources, side, _ = weights.shape
     module = torch.nn.Conv2d(sources, out, side, stride=one.stride, padding=side // 2, bias=False)

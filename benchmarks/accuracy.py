@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks._common import RESULTS, Row, row, write
 from fisherjax import connectivity, fisher, networks
+from fisherjax.plot._style import population_color
 
 UNITS, STEP, NOISE, STIMULUS = 500, 8, 0.1, 0.1
 TRIALS = (20, 30, 40, 80, 160, 320, 640, 1280, 2560)
@@ -161,13 +162,13 @@ def _figure(ours: Any, our_times: Any, peer: Any, peer_times: Any, truth: float)
     with plot.style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
         for index, (separation, errors) in enumerate(peer.items()):
-            sizes, color = sorted(errors), plot.population_color(index + 1)
+            sizes, color = sorted(errors), population_color(index + 1)
             label = f"θ ± {separation:g}, independent noise"
             left.loglog(
                 [peer_times[n] for n in sizes], [errors[n]["rms"] for n in sizes], "o-", color=color, label=label
             )
             right.semilogx(sizes, [errors[n]["bias"] for n in sizes], "o-", color=color, label=label)
-        sizes, color = sorted(ours), plot.population_color(0)
+        sizes, color = sorted(ours), population_color(0)
         left.loglog([our_times[n] for n in sizes], [ours[n]["rms"] for n in sizes], "o-", color=color, label="pathwise")
         right.semilogx(sizes, [ours[n]["bias"] for n in sizes], "o-", color=color, label="pathwise")
         left.axhline(0.02, color="0.5", linewidth=0.8)

@@ -23,13 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks._common import RESULTS
-from fisherjax import datasets, networks, vision
+from fisherjax import datasets, vision
 from fisherjax._archive import npz_bytes, read_npz
 from fisherjax._runtime import read_checkpoint, write_checkpoint
 from fisherjax._types import Record
 from fisherjax.cli import _convnet_data, _points
 from fisherjax.cli._limits import UsageError
 from fisherjax.connectivity import GainMatrix
+from fisherjax.networks._weight_files import read_weights
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint, SearchState
 
 VERDICTS = ("refused", "the same", "another content", "other exception")
@@ -135,7 +136,7 @@ def _network() -> vision.ConvolutionalRNN:
 def _weights(suffix: str) -> Kind:
     return Kind(
         lambda folder: vision.save_cordsnet(_network(), folder / f"weights{suffix}"),
-        lambda path: npz_bytes(networks.read_weights(path)),
+        lambda path: npz_bytes(read_weights(path)),
     )
 
 
@@ -183,7 +184,7 @@ KINDS = {
     "checkpoint (.npz)": Kind(_write_checkpoint, _read_checkpoint),
     "weights (.npz)": _weights(".npz"),
     "weights (.safetensors)": _weights(".safetensors"),
-    "weights (.pt)": Kind(_torch_file, lambda path: npz_bytes(networks.read_weights(path))),
+    "weights (.pt)": Kind(_torch_file, lambda path: npz_bytes(read_weights(path))),
     "arrays of a run (.npz)": Kind(_write_npz, lambda path: npz_bytes(read_npz(path))),
     "results of a point (.json)": Kind(_write_point, _read_point),
     "mark of a point (.json)": Kind(_write_point_done, lambda path: _read_point(path.with_name("results.json"))),

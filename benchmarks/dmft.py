@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 
 from benchmarks._common import RESULTS, Row, row, seconds, write
 from fisherjax import connectivity, dmft, dynamics, fisher, plot, simulate
+from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 
 GRID, SAMPLED = 50, 25
 GAINS, UNITS, DRAWS, MORE_DRAWS = (1.5, 2.0, 3.0), 2000, 5, 20
@@ -169,7 +170,7 @@ def _agreement() -> tuple[dict[str, Any], list[dict[str, float]]]:
     return facts, rows
 
 
-def _row(name: str, theory: dmft.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> dict[str, Any]:
+def _row(name: str, theory: dmft.Autocorrelation, measured: MeasuredAutocorrelation) -> dict[str, Any]:
     predicted, variance = np.asarray(theory.values), np.asarray(theory.variance)
     gap = np.abs(measured.values - predicted) / variance
     place = np.unravel_index(np.argmax(gap), gap.shape)

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks._common import Row, ratio_row, row, seconds
 from fisherjax import fisher, vision
+from fisherjax.fisher._profile import InformationProfile
 
 ANGLES, TARGET, SIZE = 100, 0.02, 21
 
@@ -16,7 +17,7 @@ def speed() -> list[Row]:
     respond = vision.respond_to_gratings(trained.network)
     angles = jnp.linspace(0, jnp.pi, ANGLES, endpoint=False)
 
-    def ours(seed: int) -> fisher.InformationProfile:
+    def ours(seed: int) -> InformationProfile:
         return fisher.information_profile(
             respond, angles, key=jax.random.key(seed), relative_error=TARGET, max_trials=6_000_000
         )

@@ -4,12 +4,10 @@ from ._dimension import centered_gram, dimension_of_gram, less_first, magnitude,
 from ._krylov import Spectrum, Target, arnoldi, largest_symmetric
 from ._lyapunov import solve_discrete_lyapunov
 from ._normal import standard_normal, threefry_words
-from ._power_iteration import PowerIteration, power_iteration
 from ._slopes import directions_of, with_slopes
 from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
 
 __all__ = [
-    "PowerIteration",
     "Spectrum",
     "Target",
     "arnoldi",
@@ -22,7 +20,6 @@ __all__ = [
     "numerical_abscissa",
     "participation_ratio",
     "perron_vectors",
-    "power_iteration",
     "solve_discrete_lyapunov",
     "spectral_radius",
     "standard_normal",

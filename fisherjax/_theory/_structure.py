@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real, check_finite
 from fisherjax._errors import check_scalar
 from fisherjax._types import Scalar
-from fisherjax.connectivity import GainMatrix, check_gain_matrix
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
 
 
 class Structure(NamedTuple):

@@ -2,7 +2,8 @@
 
 import jax
 
-from fisherjax import fisher, plot
+from fisherjax import fisher
+from fisherjax.plot._pages import save_curves
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Simulate, Structured
@@ -72,7 +73,7 @@ def _curve_command(command: Structured, session: Session, measured: fisher.Fishe
         bare = fisher.operator_curve(gains, **settings)
         theory.save(session.folder / "theory.npz")
     with session.stage("drawing"):
-        figure = plot.save_curves(session.folder / "fisher.png", theory, bare, measured)
+        figure = save_curves(session.folder / "fisher.png", theory, bare, measured)
     rows = curve_rows(theory, bare, measured)
     session.write_table(CURVE_HEADER, rows)
     results = {"gains": gains.gains, "fractions": gains.fractions, "theory": theory.total}

@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from fisherjax import datasets, plot, vision
+from fisherjax import datasets, vision
+from fisherjax.plot._convolutional_pages import save_convolutional_training
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetTrain
@@ -66,7 +67,7 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
             logits = vision.respond(trained.network, test[0][:_TEST_IMAGES]).logits
             decided = vision.decisions(logits, test[1][:_TEST_IMAGES], onset=plan.blank_steps)
             bounds = vision.stability_certificate(trained.network)
-            figure = plot.save_convolutional_training(
+            figure = save_convolutional_training(
                 session.folder / "training.png", trained, decided, bounds, onset=plan.blank_steps
             )
     rows = [

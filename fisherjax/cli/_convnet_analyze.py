@@ -10,8 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import datasets, dynamics, fisher, networks, plot, vision
+from fisherjax import _linalg, datasets, fisher, networks, vision
+from fisherjax.datasets._natural import PHOTOGRAPHS
+from fisherjax.plot._convolutional_pages import (
+    save_decisions,
+    save_eigendistortions,
+    save_information_in_time,
+    save_stability,
+)
 from fisherjax.report import Figure, Section, Table
+from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 
 from ._convnet_arguments import PARTS, ConvnetAnalyze
 from ._convnet_data import Known, labeled_pairs, load_known, standardized
@@ -108,7 +117,7 @@ def _prepared(command: ConvnetAnalyze, folder: Path, known: Known, parts: list[s
     data = command.data if command.data != "auto" else known.data or "photographs"
     plan = known.network.architecture
     if data == "photographs":
-        images = np.stack([known.preprocessing(datasets.photograph(name)) for name in datasets.PHOTOGRAPHS])
+        images = np.stack([known.preprocessing(datasets.photograph(name)) for name in PHOTOGRAPHS])
         labels = None
     else:
         pairs = labeled_pairs(data, 0, command.cifar, jax.random.key(command.seed))
@@ -141,7 +150,7 @@ def _stability(run: _Run) -> Found:
         growth = vision.transient_growth(
             network, run.images[0], steps=_times(0, plan.image_steps), key=run.keys["growth"]
         )
-    path = plot.save_stability(
+    path = save_stability(
         run.folder / "stability.png",
         bounds,
         [one.eigenvalues for one in own],
@@ -185,7 +194,7 @@ def _stability(run: _Run) -> Found:
 
 
 def _area_rows(
-    plan: vision.Architecture, bounds: vision.StabilityCertificate | None, own: tuple[dynamics.Spectrum, ...]
+    plan: vision.Architecture, bounds: StabilityCertificate | None, own: tuple[_linalg.Spectrum, ...]
 ) -> list[list[object]]:
     """One row per area; blank where nothing can be certified."""
     rows: list[list[object]] = []
@@ -236,13 +245,13 @@ def _decisions(run: _Run) -> Found:
             shown["noise of the state (r.m.s. activity)"] = dataclasses.replace(
                 noisy["state"], noise_std=np.array(_STATE_LEVELS)
             )
-        plot.save_decisions(path, decided, shown, back, onset=run.network.architecture.blank_steps)
+        save_decisions(path, decided, shown, back, onset=run.network.architecture.blank_steps)
         caption = "Decisions through time, accuracy in noise, and the way back to the baseline, one line per image."
         figures.append(Figure(path, caption))
     return Section("Decisions, noise and relaxation", text, figures), facts, arrays
 
 
-def _decided(run: _Run, labels: np.ndarray) -> tuple[vision.Decisions, str, dict[str, Any]]:
+def _decided(run: _Run, labels: np.ndarray) -> tuple[Decisions, str, dict[str, Any]]:
     logits = vision.respond(run.network, run.images).logits
     found = vision.decisions(logits, labels, onset=run.network.architecture.blank_steps)
     reaction = found.reaction_time[np.isfinite(found.reaction_time)]
@@ -251,7 +260,7 @@ def _decided(run: _Run, labels: np.ndarray) -> tuple[vision.Decisions, str, dict
     return found, line, {"accuracy": float(found.accuracy[-1]), "decided": len(reaction)}
 
 
-def _in_noise(run: _Run, labels: np.ndarray) -> dict[str, vision.Robustness]:
+def _in_noise(run: _Run, labels: np.ndarray) -> dict[str, Robustness]:
     levels = {"input": list(_INPUT_LEVELS), "state": [level * run.activity for level in _STATE_LEVELS]}
     keys = dict(zip(levels, jax.random.split(run.keys["robustness"]), strict=True))
     return {
@@ -260,7 +269,7 @@ def _in_noise(run: _Run, labels: np.ndarray) -> dict[str, vision.Robustness]:
     }
 
 
-def _relaxed(run: _Run) -> tuple[vision.Relaxation, str]:
+def _relaxed(run: _Run) -> tuple[Relaxation, str]:
     steps = max(20, run.network.architecture.image_steps)
     found = vision.relaxation(run.network, run.images[:_POINTS], offset_steps=steps)
     known = found.time_constant[np.isfinite(found.time_constant)]
@@ -295,7 +304,7 @@ def _information(run: _Run) -> Found:
         arrays |= {f"information_{name}_simulated": measured[name].total}
         arrays |= {f"information_{name}_error": measured[name].standard_error}
     units = {name: unit for name, (_, _, unit) in PARAMETERS.items()}
-    path = plot.save_information_in_time(run.folder / "information.png", theory, measured, units, onset=onset)
+    path = save_information_in_time(run.folder / "information.png", theory, measured, units, onset=onset)
     where = ", ".join(f"{name} {text}" for name, (text, _, _) in PARAMETERS.items())
     text = [
         (
@@ -328,7 +337,7 @@ def _distortions(run: _Run) -> Found:
     most, least = fisher.eigendistortions(
         jax.tree_util.Partial(_logits, run.network), image, key=run.keys["distortions"]
     )
-    path = plot.save_eigendistortions(run.folder / "distortions.png", image, most, least)
+    path = save_eigendistortions(run.folder / "distortions.png", image, most, least)
     ratio = most.information / max(least.information, np.finfo(float).tiny)
     text = [
         f"The logits at the end show one distortion of this image {ratio:.3g} times as well as another, in information."

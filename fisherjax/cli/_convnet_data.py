@@ -12,6 +12,7 @@ import numpy as np
 from fisherjax import datasets, vision
 from fisherjax._archive import read_npz
 from fisherjax._types import write_atomically
+from fisherjax.datasets._labeled import SHAPES
 
 from ._convnet_arguments import ConvnetAnalyze, ConvnetRun
 from ._files import load_record, read_json
@@ -20,7 +21,7 @@ from ._limits import UsageError
 CLASSES: dict[str, tuple[str, ...]] = {
     "digits": tuple("0123456789"),
     "gratings": tuple(f"{180 * k / 8:g}°" for k in range(8)),
-    "shapes": datasets.SHAPES,
+    "shapes": SHAPES,
     "cifar10": datasets.CIFAR10_CLASSES,
 }
 PREPROCESSING, NAMES = "preprocessing.npz", "classes.json"

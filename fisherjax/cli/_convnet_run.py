@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import plot, vision
+from fisherjax import vision
+from fisherjax.plot._convolutional_pages import save_response
 from fisherjax.report import Figure, Section, Table
 
 from ._convnet_arguments import ConvnetRun
@@ -37,7 +38,7 @@ def run_convnet_run(command: ConvnetRun, session: Session) -> None:
         for index, (path, picture) in enumerate(zip(command.images, pictures, strict=True)):
             with session.stage(str(path)):
                 response = _respond(command, known, picture, jax.random.fold_in(key, index))
-                figure = plot.save_response(
+                figure = save_response(
                     session.folder / f"{index + 1:02d}-{_plain(path.stem)}.png",
                     preprocess.intensities(picture),
                     response,

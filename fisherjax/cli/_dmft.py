@@ -5,9 +5,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from fisherjax import connectivity, dmft, dynamics, networks, plot, simulate
+from fisherjax import connectivity, dmft, dynamics, networks, simulate
 from fisherjax._errors import require
+from fisherjax.dynamics._flow import MeasuredExponent
+from fisherjax.plot._transition import save_dmft
 from fisherjax.report import Figure, Section, Table
+from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 
 from ._arguments import Dmft
 from ._load import load_gain_matrix
@@ -77,7 +80,7 @@ def run_dmft(command: Dmft, session: Session) -> None:
     with session.stage("drawing"):
         below, _ = _trajectories(command, matrix, 0.7 * (factor if np.isfinite(factor) else 1.0), picture_key)
         here, weights = _trajectories(command, matrix, 1.0, picture_key)
-        figure = plot.save_dmft(
+        figure = save_dmft(
             session.folder / "dmft.png",
             theory=theory,
             measured=measured,
@@ -116,7 +119,7 @@ def run_dmft(command: Dmft, session: Session) -> None:
     say_where(session)
 
 
-def _facts(theory: dmft.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> dict[str, Any]:
+def _facts(theory: dmft.Autocorrelation, measured: MeasuredAutocorrelation) -> dict[str, Any]:
     """Numbers of the theory, and how far the simulation is from it."""
     spread = np.abs(measured.values - _at(theory, measured.lags)).max(axis=0)
     variance = np.asarray(theory.variance)
@@ -135,7 +138,7 @@ def _facts(theory: dmft.Autocorrelation, measured: simulate.MeasuredAutocorrelat
 
 def _exponents(
     command: Dmft, matrix: connectivity.GainMatrix, factors: np.ndarray, key: jax.Array
-) -> dict[float, dynamics.MeasuredExponent]:
+) -> dict[float, MeasuredExponent]:
     """Measured exponents over the same range of gains."""
     radius = float(connectivity.spectral_radius(matrix))
     found = {}
@@ -189,7 +192,7 @@ def _at(theory: dmft.Autocorrelation, lags: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(lags, np.asarray(theory.lags), column) for column in columns], axis=1)
 
 
-def _rows(theory: dmft.Autocorrelation, measured: simulate.MeasuredAutocorrelation) -> list[list[object]]:
+def _rows(theory: dmft.Autocorrelation, measured: MeasuredAutocorrelation) -> list[list[object]]:
     predicted = _at(theory, measured.lags)
     return [
         [

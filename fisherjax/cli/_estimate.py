@@ -6,7 +6,8 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 
-from fisherjax import fisher, plot
+from fisherjax import fisher
+from fisherjax.plot._pages import save_estimates
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Estimate
@@ -46,7 +47,7 @@ def _from_files(command: Estimate, session: Session) -> None:
         if units >= _FEWEST_UNITS and units < 0.9 * trials - 5:
             scaling = fisher.information_scaling(minus, plus, separation, key=subset_key)
     with session.stage("drawing"):
-        figure = plot.save_estimates(session.folder / "estimates.png", found, scaling)
+        figure = save_estimates(session.folder / "estimates.png", found, scaling)
     rows = estimate_rows(found)
     session.write_table(ESTIMATE_HEADER, rows)
     facts: dict[str, Any] = {"units": units, "trials": [len(minus), len(plus)], "separation": separation}

@@ -9,9 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax import dynamics, networks, plot, simulate, tasks
+from fisherjax import _linalg, dynamics, networks, simulate, tasks
 from fisherjax._types import ArrayLike
+from fisherjax.plot._dynamics import write_state_space_html
+from fisherjax.plot._network_pages import save_fixed_points
 from fisherjax.report import Figure, Section, Table
+from fisherjax.tasks._registry import TASKS
 
 from ._arguments import FixedPoints
 from ._limits import UsageError
@@ -43,9 +46,7 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
     with session.stage("drawing"):
         graph = dynamics.transition_graph(network, found, key=noise_key, noise_std=command.noise_std)
         components = dynamics.principal_components(states)
-        figure = plot.save_fixed_points(
-            session.folder / "fixed_points.png", found, components, states, graph, step=network
-        )
+        figure = save_fixed_points(session.folder / "fixed_points.png", found, components, states, graph, step=network)
         page = _interactive(session.folder / "state_space.html", components, states, found, network)
     rows = _rows(found, graph)
     session.write_table(HEADER, rows)
@@ -54,7 +55,7 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
         "largest_q": float(found.speed.max()),
         "converged": int(found.converged.sum()),
         "slow_points": len(found.slow_points),
-        "participation_ratio": float(dynamics.participation_ratio(states.reshape(-1, network.state_size))),
+        "participation_ratio": float(_linalg.participation_ratio(states.reshape(-1, network.state_size))),
         "components_for_90_percent": _components(components),
         "transitions": [
             [str(a), str(b), edge["probability"], edge["standard_error"]] for a, b, edge in graph.edges(data=True)
@@ -86,8 +87,8 @@ def _load(command: FixedPoints) -> tuple[networks.Network, tasks.Task | None]:
     """The network in float64, and the task whose trials it is shown, if one is known."""
     loaded = load_network(command.network, nonlinearity=command.nonlinearity)
     network, name = networks.in_precision(loaded.network, float), command.task
-    name = name or next((key for key, task in tasks.TASKS.items() if repr(task) == loaded.task), None)
-    task = None if name is None else tasks.TASKS[name]
+    name = name or next((key for key, task in TASKS.items() if repr(task) == loaded.task), None)
+    task = None if name is None else TASKS[name]
     if task is not None and network.input_shape != (task.num_inputs,):
         raise UsageError(f"--task: the network has {_num_inputs(network)} inputs, the task {task.num_inputs}")
     return network, task
@@ -128,7 +129,7 @@ def _interactive(path: Path, components: Any, states: Any, found: Any, step: Any
     if len(components.components) < 3:
         return None
     try:
-        return plot.write_state_space_html(path, components, states, found, step=step)
+        return write_state_space_html(path, components, states, found, step=step)
     except ImportError:
         return None
 

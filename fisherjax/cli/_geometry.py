@@ -4,7 +4,8 @@ from pathlib import Path
 
 import jax
 
-from fisherjax import connectivity, geometry, plot
+from fisherjax import connectivity, geometry
+from fisherjax.plot._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Geometry
@@ -49,9 +50,9 @@ def run_geometry(command: Geometry, session: Session) -> None:
         found.save(session.folder / "geometry.npz")
     with session.stage("drawing"):
         figures = {
-            "curves": plot.save_geometry(session.folder / "geometry.png", found),
-            "pairs": plot.save_extreme_pairs(session.folder / "pairs.png", found, images.pixels),
-            "measures": plot.save_geometry_measures(session.folder / "measures.png", found),
+            "curves": save_geometry(session.folder / "geometry.png", found),
+            "pairs": save_extreme_pairs(session.folder / "pairs.png", found, images.pixels),
+            "measures": save_geometry_measures(session.folder / "measures.png", found),
         }
     table = geometry_table(found.measured, found.theory)
     _write(session, gains, images.source, found, table)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fisherjax import connectivity, datasets, optimize
+from fisherjax import connectivity, optimize
+from fisherjax.datasets._tables import read_numbers
 
 from ._arguments import Dmft, Optimize, Structured
 from ._files import load_record
@@ -34,7 +35,7 @@ def load_gain_matrix(command: Structured | Dmft) -> connectivity.GainMatrix:
     if command.gains.suffix == ".npz":
         return _load_saved(command.gains)
     try:
-        gains = datasets.read_numbers(command.gains, header="no")
+        gains = read_numbers(command.gains, header="no")
     except OSError as error:
         raise UsageError(f"--gains {command.gains}: {error.strerror}") from error
     except ValueError as error:

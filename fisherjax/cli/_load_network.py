@@ -10,12 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import networks, training
+from fisherjax import networks
 from fisherjax._archive import opened_zip
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_regular
 from fisherjax._npy import read_npy
 from fisherjax._records import META
+from fisherjax.networks._protocol import Protocol, check_protocol
+from fisherjax.networks._reading import check_reading
+from fisherjax.training._checkpoint import Checkpoint
 
 from ._arguments import Asked
 from ._files import load_record
@@ -72,7 +75,7 @@ def load_network(
         if nonlinearity is not None:
             raise UsageError(f"--nonlinearity belongs to a file of torch; --network {path} says its own")
         saved = load_record(path, "--network")
-        is_checkpoint = isinstance(saved, training.Checkpoint)
+        is_checkpoint = isinstance(saved, Checkpoint)
         network = saved.best_network if is_checkpoint else getattr(saved, "network", saved)
         task = str(saved.settings.get("task")) if is_checkpoint else None
         if not isinstance(network, networks.Network):
@@ -103,8 +106,8 @@ def load_question(command: Asked) -> Question:
         lacking = "must be above 0" if command.noise_std == 0 else f"must be given: that of {command.network} is 0"
         raise UsageError(f"{option('noise_std')} {lacking}, and without noise information is infinite")
     stimulus, parameters, protocol = _entry(command, network)
-    networks.check_protocol(network, protocol, stimulus, command.steps)
-    size = networks.check_reading(network, command.read)
+    check_protocol(network, protocol, stimulus, command.steps)
+    size = check_reading(network, command.read)
     if command.read == "state":
         check_memory(f"the covariances of {size} numbers that are read", 8 * _LIVE_MATRICES * size**2)
     settings = {"stimulus": stimulus, "num_steps": command.steps, "protocol": protocol, "read": command.read}
@@ -206,7 +209,7 @@ def _pattern(path: Path, network: networks.Network) -> jax.Array:
     return pattern.reshape(network.input_shape)
 
 
-def _entry(command: Asked, network: networks.Network) -> tuple[float | list[float], tuple[str, ...], networks.Protocol]:
+def _entry(command: Asked, network: networks.Network) -> tuple[float | list[float], tuple[str, ...], Protocol]:
     """θ, names of its parameters if there are several, and how it enters."""
     if command.pattern is not None:
         shown = 1 if command.protocol == "pulse" else command.steps

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import fisher, networks, plot
+from fisherjax import fisher, networks
+from fisherjax.plot._pages import save_network_curves
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Curve, Simulate
@@ -84,7 +85,7 @@ def _write(session: Session, question: Question, curves: Curves) -> None:
         for index, parameter in enumerate(asked)
     } or {"": curves}
     with session.stage("drawing"):
-        figure = plot.save_network_curves(session.folder / "fisher.png", panels)
+        figure = save_network_curves(session.folder / "fisher.png", panels)
     header, rows = _table(panels)
     session.write_table(header, rows)
     theory = curves["small noise"]

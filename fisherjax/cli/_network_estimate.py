@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-from fisherjax import fisher, networks, plot, simulate
+from fisherjax import fisher, networks, simulate
+from fisherjax.plot._pages import save_estimates
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Estimate
@@ -33,7 +34,7 @@ def estimate_network(command: Estimate, session: Session) -> None:
         found.save(session.folder / "estimate.npz")
     shown = {name: one_parameter(found, index) for index, name in enumerate(question.parameters)} or {"pathwise": found}
     with session.stage("drawing"):
-        figure = plot.save_estimates(session.folder / "estimates.png", shown)
+        figure = save_estimates(session.folder / "estimates.png", shown)
     rows = estimate_rows(shown)
     session.write_table(ESTIMATE_HEADER, rows)
     facts = {"network": repr(question.network), "noise_std": question.network.noise_std, "trials": command.trials}

@@ -3,7 +3,9 @@
 import jax
 import numpy as np
 
-from fisherjax import geometry, networks, plot
+from fisherjax import geometry, networks
+from fisherjax.networks._protocol import check_protocol
+from fisherjax.plot._geometry import save_geometry, save_geometry_measures
 from fisherjax.report import Figure, Section
 
 from ._arguments import Geometry
@@ -19,7 +21,7 @@ def follow_stimuli(command: Geometry, session: Session) -> None:
     network = networks.in_precision(asked_network(command), np.float32)  # it may be without noise
     stimulus_key, simulation_key = jax.random.split(jax.random.key(command.seed))
     stimuli, labels, source = _stimuli(command, network, stimulus_key)
-    networks.check_protocol(network, command.protocol, stimuli[0], command.steps)
+    check_protocol(network, command.protocol, stimuli[0], command.steps)
     with session.stage(f"following {source}"):
         found = geometry.network_geometry(
             network,
@@ -34,8 +36,8 @@ def follow_stimuli(command: Geometry, session: Session) -> None:
         )
         found.save(session.folder / "geometry.npz")
     with session.stage("drawing"):
-        curves = plot.save_geometry(session.folder / "geometry.png", found)
-        measures = plot.save_geometry_measures(session.folder / "measures.png", found)
+        curves = save_geometry(session.folder / "geometry.png", found)
+        measures = save_geometry_measures(session.folder / "measures.png", found)
     table = geometry_table(found.measured)
     session.write_table(table.header, table.rows)
     facts = {"network": repr(network), "noise_std": network.noise_std, "stimuli": source}

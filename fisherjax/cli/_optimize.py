@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import jax
 
-from fisherjax import connectivity, fisher, geometry, meanfield, optimize, plot, simulate
+from fisherjax import connectivity, fisher, geometry, meanfield, optimize, simulate
+from fisherjax.plot._geometry import save_geometry
+from fisherjax.plot._pages import save_curves, save_history, save_network
 from fisherjax.report import Figure, Section, Table
 
 from ._arguments import Optimize
@@ -163,8 +165,8 @@ def _closed_units(command: Optimize) -> int:
 
 def _draw(folder: Path, found: _Found, weights: jax.Array) -> dict[str, Path]:
     return {
-        "network": plot.save_network(folder / "network.png", found.optimum.gain_matrix, weights),
-        "curve": plot.save_curves(
+        "network": save_network(folder / "network.png", found.optimum.gain_matrix, weights),
+        "curve": save_curves(
             folder / "fisher.png",
             found.theory,
             found.bare,
@@ -172,8 +174,8 @@ def _draw(folder: Path, found: _Found, weights: jax.Array) -> dict[str, Path]:
             found.reference,
             linear=(found.linear, found.linear_reference),
         ),
-        "history": plot.save_history(folder / "history.png", found.optimum.history),
-        "geometry": plot.save_geometry(folder / "geometry.png", found.distances),
+        "history": save_history(folder / "history.png", found.optimum.history),
+        "geometry": save_geometry(folder / "geometry.png", found.distances),
     }
 
 

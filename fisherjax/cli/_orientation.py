@@ -10,8 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fisherjax import datasets, fisher, plot, vision
+from fisherjax import datasets, fisher, vision
+from fisherjax.fisher._cramer_rao import CramerRao
+from fisherjax.fisher._profile import InformationProfile
+from fisherjax.plot._pages import save_angle_study, save_estimates, save_variance_study
 from fisherjax.report import Figure, Section, Table
+from fisherjax.vision._orientation_training import AngleTraining
 
 from ._arguments import Estimate
 from ._session import Session
@@ -36,11 +40,11 @@ class _Variance(NamedTuple):
 class _Found(NamedTuple):
     """Everything the study computes."""
 
-    trained: vision.AngleTraining
-    profile: fisher.InformationProfile
+    trained: AngleTraining
+    profile: InformationProfile
     means: jax.Array
     covariances: jax.Array
-    bound: fisher.CramerRao
+    bound: CramerRao
     share: float  # of the linear information of the images
     estimates: dict[str, fisher.FisherEstimate]
     variance: _Variance
@@ -82,11 +86,11 @@ def _examine(command: Estimate, session: Session) -> _Found:
 
 def _draw(folder: Path, found: _Found) -> dict[str, Path]:
     return {
-        "orientation": plot.save_angle_study(
+        "orientation": save_angle_study(
             folder / "orientation.png", found.profile, found.means, found.covariances, found.bound, found.share
         ),
-        "methods": plot.save_estimates(folder / "methods.png", found.estimates),
-        "variance": plot.save_variance_study(
+        "methods": save_estimates(folder / "methods.png", found.estimates),
+        "variance": save_variance_study(
             folder / "variance.png",
             _SEPARATIONS,
             found.variance.spread,
@@ -167,9 +171,7 @@ def _sections(command: Estimate, found: _Found, figures: dict[str, Path]) -> lis
     ]
 
 
-def _responses(
-    respond: Respond, profile: fisher.InformationProfile, key: jax.Array
-) -> tuple[jax.Array, jax.Array, fisher.CramerRao]:
+def _responses(respond: Respond, profile: InformationProfile, key: jax.Array) -> tuple[jax.Array, jax.Array, CramerRao]:
     """Mean and covariance of the outputs at each angle, and the decoder's error."""
     angles = profile.stimuli
     keys = jax.random.split(key, (len(angles), _DECODED))

@@ -3,13 +3,14 @@
 import re
 
 from fisherjax import datasets
+from fisherjax.datasets._recorded import Responses
 
 from ._arguments import Estimate
 from ._limits import UsageError
 from ._messages import in_options
 
 
-def load_responses(command: Estimate) -> datasets.Responses:
+def load_responses(command: Estimate) -> Responses:
     """Responses to two conditions (trials, units), and their separation.
 
     Raises

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from fisherjax import _runtime, connectivity, datasets, fisher, geometry
+from fisherjax.connectivity._gain_matrix import population_sizes
+from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.report import Figure, Section, Table, html_report
 
 from ._arguments import Optimize, Structured
@@ -50,7 +52,7 @@ def check_networks(gains: connectivity.GainMatrix, units: int, draws: int = 1) -
     ValueError, UsageError
         That names the number of units.
     """
-    connectivity.population_sizes(gains, units)
+    population_sizes(gains, units)
     check_memory(f"the weights of {draws} networks of --units {units}", 4 * draws * units**2)
 
 
@@ -88,7 +90,7 @@ def curve_rows(
     return rows
 
 
-def geometry_table(measured: geometry.GeometryCurve, theory: geometry.GeometryCurve | None = None) -> Table:
+def geometry_table(measured: GeometryCurve, theory: GeometryCurve | None = None) -> Table:
     """Correlations, stress, neighbors and dimension over time, one row per step."""
     columns = {
         "time": measured.times.astype(int),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fisherjax._types import write_atomically
+from fisherjax.plot._sweep import save_sweep
 
 from ._limits import UsageError
 from ._points import point_results
@@ -22,7 +23,6 @@ def merge_points(name: str, folder: Path, points: Points, show: dict[str, str], 
     """Write table.csv, results.json, sweep.png and report.html of the points that are done."""
     if not points:
         raise UsageError(f"no point of {folder} is done yet")
-    from fisherjax import plot  # noqa: PLC0415
     from fisherjax.report import Figure, Section, Table, html_report  # noqa: PLC0415
 
     varied = list(points[0][0])
@@ -43,7 +43,7 @@ def merge_points(name: str, folder: Path, points: Points, show: dict[str, str], 
     if axes is not None:
         x, y, color = axes
         columns = {key: [row[header.index(key)] for row in rows] for key in {x, y, color} - {None}}
-        figure = plot.save_sweep(folder / "sweep.png", columns, x=x, y=y, color=color)
+        figure = save_sweep(folder / "sweep.png", columns, x=x, y=y, color=color)
         caption = f"{y} against {x}; bars are standard errors over all other arguments."
         items.append(Figure(figure, caption))
     columns_shown = [*varied, *measured[: max(1, 8 - len(varied))]]

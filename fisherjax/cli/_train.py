@@ -5,8 +5,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from fisherjax import networks, plot, tasks, training
+from fisherjax import networks, tasks, training
+from fisherjax.networks._pattern import Constraint
+from fisherjax.plot._network_pages import save_training, save_trials
 from fisherjax.report import Figure, Section, Table
+from fisherjax.tasks._registry import TASKS
 
 from ._arguments import Train
 from ._limits import UsageError
@@ -23,7 +26,7 @@ _MOST_ROWS = 25
 
 def run_train(command: Train, session: Session) -> None:
     """Train, test on fresh trials, draw, and say how to go on."""
-    task = tasks.TASKS[command.task]
+    task = TASKS[command.task]
     keys = jax.random.split(jax.random.key(command.seed), 3)
     shortest = task.shortest
     if 0 < command.trial_steps < shortest:
@@ -55,8 +58,8 @@ def run_train(command: Train, session: Session) -> None:
     with session.stage("testing and drawing"), jax.enable_x64(False):
         batch = task.batch(keys[2], _TEST_TRIALS, command.trial_steps or None)
         accuracy = float(task.accuracy(networks.run(trained.network, batch.inputs)[1], batch))
-        course = plot.save_training(session.folder / "training.png", trained)
-        trials = plot.save_trials(
+        course = save_training(session.folder / "training.png", trained)
+        trials = save_trials(
             session.folder / "trials.png", trained.network, batch, probabilities=task.loss == "cross_entropy"
         )
     rows = _rows(trained.history)
@@ -95,7 +98,7 @@ def run_train(command: Train, session: Session) -> None:
 
 
 def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNetwork:
-    constraints: list[networks.constraints.Constraint] = []
+    constraints: list[Constraint] = []
     if command.dale:
         constraints.append(networks.dale(command.dale))
     if not command.autapses:

@@ -9,11 +9,10 @@ from ._families import (
     GeneralizedToeplitzFamily,
     HomogeneousFamily,
     SymmetricToeplitzFamily,
-    TiedFamily,
     ToeplitzFamily,
     WithFractions,
 )
-from ._gain_matrix import GainMatrix, check_gain_matrix, population_index, population_sizes
+from ._gain_matrix import GainMatrix, population_index
 from ._sampling import sample_weights, spectral_radius, weight_initializer
 from ._structures import (
     block,
@@ -35,17 +34,14 @@ __all__ = [
     "GeneralizedToeplitzFamily",
     "HomogeneousFamily",
     "SymmetricToeplitzFamily",
-    "TiedFamily",
     "ToeplitzFamily",
     "WithFractions",
     "block",
-    "check_gain_matrix",
     "circulant",
     "feedforward_chain",
     "generalized_toeplitz",
     "homogeneous",
     "population_index",
-    "population_sizes",
     "sample_weights",
     "spectral_radius",
     "symmetric_toeplitz",

@@ -1,24 +1,17 @@
 """Dynamic mean-field theory in continuous time: ẋ = −x + J φ(x) + √2 σ ξ(t) for large networks."""
 
-from fisherjax._theory._records import REGIMES, PhaseDiagram, TwoTimeCorrelation
-from fisherjax._theory._structure import as_structure
+from fisherjax._theory._records import PhaseDiagram
 
 from ._autocorrelation import Autocorrelation, autocorrelation
-from ._fourier import Spectrum, power_spectrum
+from ._fourier import power_spectrum
 from ._phase_diagram import phase_diagram
 from ._transition import critical_gain, local_stability_gain
-from ._two_time import Replicas, covariance_rows, two_time_correlation
+from ._two_time import two_time_correlation
 
 __all__ = [
-    "REGIMES",
     "Autocorrelation",
     "PhaseDiagram",
-    "Replicas",
-    "Spectrum",
-    "TwoTimeCorrelation",
-    "as_structure",
     "autocorrelation",
-    "covariance_rows",
     "critical_gain",
     "local_stability_gain",
     "phase_diagram",

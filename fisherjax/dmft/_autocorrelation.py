@@ -13,7 +13,8 @@ from fisherjax._runtime import full_precision
 from fisherjax._theory import REGIMES, as_structure
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._legendre import LobattoRule, lobatto_rule
 from ._steady import NUM_NODES, SteadyState, profile_at, steady_state

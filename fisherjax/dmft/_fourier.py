@@ -10,7 +10,8 @@ from fisherjax._runtime import full_precision
 from fisherjax._theory import Structure, as_structure
 from fisherjax._types import Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._autocorrelation import autocorrelation
 from ._profile import pair_moments
@@ -18,7 +19,7 @@ from ._profile import pair_moments
 _DECAYED = 0.02  # of the variance, at the end of the grid
 
 
-class Spectrum(Record):
+class PowerSpectrum(Record):
     """Power spectrum and autocorrelation on uniform grids.
 
     Parameters
@@ -58,7 +59,7 @@ def power_spectrum(
     num_lags: int = 2048,
     tolerance: float = 1e-8,
     max_iterations: int = 4000,
-) -> Spectrum:
+) -> PowerSpectrum:
     """Solve (1 + ω²) S_p(ω) = 2 s₂_p + Σ_q G_pq F[E φφ]_q(ω) by plain iteration between time and frequency.
 
     The grid of lags is uniform and periodic, the transform a discrete cosine transform; the error is of second
@@ -116,7 +117,7 @@ def _iterate(
     static: Float[Array, " P"],
     tolerance: Array,
     max_iterations: int,
-) -> Spectrum:
+) -> PowerSpectrum:
     intervals = guess.shape[0] - 1
     spacing = length / intervals
     index = jnp.arange(intervals + 1, dtype=guess.dtype)
@@ -145,7 +146,7 @@ def _iterate(
     _, values, static, change = jax.lax.while_loop(going, step, begun)
     moments, limit = drive(values, static)
     power = response * (_cosine(moments - limit, spacing) + 2 * structure.intensity)
-    return Spectrum(frequencies, power, lags, values, static, change, change <= tolerance)
+    return PowerSpectrum(frequencies, power, lags, values, static, change, change <= tolerance)
 
 
 def _cosine(values: Array, spacing: Array) -> Array:

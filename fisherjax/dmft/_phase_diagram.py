@@ -10,7 +10,8 @@ from fisherjax._runtime import full_precision
 from fisherjax._theory import PhaseDiagram, Point, Structure, diagram
 from fisherjax._types import ArrayLike
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._autocorrelation import regime_index
 from ._legendre import LobattoRule, lobatto_rule

@@ -19,7 +19,8 @@ from fisherjax._theory import (
 )
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._legendre import LobattoRule, lobatto_rule
 from ._steady import NUM_NODES, steady_state

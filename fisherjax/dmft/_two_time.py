@@ -21,7 +21,8 @@ from fisherjax._runtime import full_precision
 from fisherjax._theory import TwoTimeCorrelation, as_structure, symmetric
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, coarse_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
 
 _CORRECTIONS = 2
 _LONGEST = 4000  # grid points

@@ -12,7 +12,8 @@ from fisherjax._errors import check_instance, check_integer, check_key, check_sc
 from fisherjax._linalg import standard_normal
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.networks import Network, RecurrentNetwork, resolved
+from fisherjax.networks import Network, RecurrentNetwork
+from fisherjax.networks._weights import resolved
 
 from ._step import input_axes
 

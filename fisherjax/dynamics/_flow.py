@@ -12,7 +12,7 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous
 from fisherjax.networks import FlowNetwork
-from fisherjax.nonlinearities import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike
 from fisherjax.simulate import draw_networks
 
 from ._lyapunov import lyapunov_spectrum

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Complex, Int
 
 from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, FlowNetwork, RateNetwork
-from fisherjax.nonlinearities import ErfMixture
+from fisherjax.nonlinearities._erf_mixture import ErfMixture
 
 from ._step import StepLike
 

@@ -12,7 +12,9 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_callable, check_scalar, require, told
 from fisherjax._functions import output_of
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.networks import Flow, FlowNetwork, Network, RecurrentNetwork, resolved, runge_kutta
+from fisherjax.networks import Flow, FlowNetwork, Network, RecurrentNetwork
+from fisherjax.networks._rate import runge_kutta
+from fisherjax.networks._weights import resolved
 
 from ._states import FlatStates, Unflatten, as_states, flattened
 

@@ -1,37 +1,31 @@
 """Fisher information: predicted, measured, and through time."""
 
-from ._closure import ClosureMoments, closure_curve, closure_moments
+from ._closure import closure_curve, closure_moments
 from ._continuous import continuous_curve
 from ._continuous_simulated import simulated_continuous_curve
-from ._cramer_rao import CramerRao, cramer_rao
+from ._cramer_rao import cramer_rao
 from ._curve import FisherCurve
 from ._decoder import decoder
 from ._diagnosis import AssumptionWarning
 from ._direct import direct, shuffled
-from ._eigendistortions import Eigendistortion, eigendistortions
-from ._estimate import Diagnosis, FisherEstimate
+from ._eigendistortions import eigendistortions
+from ._estimate import FisherEstimate
 from ._gaussian import gaussian_information, optimal_decoder, sensitivity_index
 from ._linearized import linearized_curve
 from ._meanfield import meanfield_curve, operator_curve
 from ._memory import memory_curve, memory_matrix, total_memory
 from ._pathwise import pathwise
-from ._profile import InformationProfile, information_profile
+from ._profile import information_profile
 from ._resampling import bootstrap, jackknife
 from ._respond import estimate
-from ._scaling import InformationScaling, information_scaling
+from ._scaling import information_scaling
 from ._simulated import ensemble_curve, simulated_curve
 from ._total import gaussian_total
 
 __all__ = [
     "AssumptionWarning",
-    "ClosureMoments",
-    "CramerRao",
-    "Diagnosis",
-    "Eigendistortion",
     "FisherCurve",
     "FisherEstimate",
-    "InformationProfile",
-    "InformationScaling",
     "bootstrap",
     "closure_curve",
     "closure_moments",

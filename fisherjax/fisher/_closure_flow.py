@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._linalg import with_slopes
-from fisherjax.networks import FlowNetwork, Protocol, entered_with_slopes, runge_kutta
+from fisherjax.networks import FlowNetwork
+from fisherjax.networks._protocol import Protocol, entered_with_slopes
+from fisherjax.networks._rate import runge_kutta
 
 from ._closure_step import LIMIT, State, finite
 

@@ -11,7 +11,9 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._linalg import directions_of, with_slopes
 from fisherjax._runtime import AXES, spread
-from fisherjax.networks import RNN, Protocol, RateNetwork, current_network, entered
+from fisherjax.networks import RNN, RateNetwork
+from fisherjax.networks._protocol import Protocol, entered
+from fisherjax.networks._vanilla import current_network
 from fisherjax.nonlinearities import Nonlinearity
 
 LIMIT = 0.1

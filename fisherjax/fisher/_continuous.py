@@ -10,11 +10,14 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, check_scalar, is_traced, require
 from fisherjax._runtime import full_precision
+from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.dmft import Replicas, as_structure, covariance_rows
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, coarse_nonlinearity
-from fisherjax.simulate import checked_times, solver_grid
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.dmft._two_time import Replicas, covariance_rows
+from fisherjax.nonlinearities import Nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
+from fisherjax.simulate._continuous import checked_times, solver_grid
 
 from ._curve import FisherCurve, warn_if_not_finite
 

@@ -11,10 +11,13 @@ from fisherjax._arrays import check_float_type
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key, check_scalar
 from fisherjax._runtime import check_allocation, full_precision, progress_bar
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.connectivity import GainMatrix, check_gain_matrix, population_index, population_sizes
+from fisherjax.connectivity import GainMatrix, population_index
+from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
 from fisherjax.networks import FlowNetwork
-from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
-from fisherjax.simulate import SensitivityMoments, draw_networks, solve_additive, solver_grid
+from fisherjax.nonlinearities import as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
+from fisherjax.simulate import SensitivityMoments, draw_networks
+from fisherjax.simulate._continuous import solve_additive, solver_grid
 
 from ._continuous import PROTOCOLS, noise_and_pattern, times_after_onset
 from ._curve import FisherCurve, mean_curve, warn_if_not_finite

@@ -15,7 +15,7 @@ from fisherjax._errors import check_instance, is_traced, require, warn
 from fisherjax._runtime import spread_map
 from fisherjax._types import Record
 from fisherjax.networks import Network
-from fisherjax.simulate import check_network
+from fisherjax.simulate._draw import check_network
 
 
 class FisherCurve(Record):

@@ -9,8 +9,9 @@ from fisherjax._errors import check_integer, check_scalar, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
-from fisherjax.meanfield import Trajectory, propagate
-from fisherjax.nonlinearities import NonlinearityLike
+from fisherjax.meanfield import propagate
+from fisherjax.meanfield._recursion import Trajectory
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._curve import FisherCurve, warn_if_not_finite
 

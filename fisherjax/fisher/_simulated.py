@@ -12,9 +12,11 @@ from fisherjax._errors import check_choice, check_flag, check_instance, check_in
 from fisherjax._runtime import Devices, full_precision
 from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
-from fisherjax.meanfield import input_parameters
-from fisherjax.networks import Network, Protocol, Reading, check_reading, check_times, populations_read
-from fisherjax.nonlinearities import NonlinearityLike
+from fisherjax.meanfield._recursion import input_parameters
+from fisherjax.networks import Network
+from fisherjax.networks._protocol import Protocol
+from fisherjax.networks._reading import Reading, check_reading, check_times, populations_read
+from fisherjax.nonlinearities._registry import NonlinearityLike
 from fisherjax.simulate import SensitivityMoments, draw_networks, sensitivity_moments
 
 from ._curve import FisherCurve, as_networks, check_noise, mean_curve, warn_if_not_finite

@@ -10,7 +10,8 @@ from jaxtyping import Array
 from fisherjax._arrays import check_finite
 from fisherjax._errors import is_traced, require
 from fisherjax._types import Stimulus
-from fisherjax.networks import Network, Protocol, check_protocol
+from fisherjax.networks import Network
+from fisherjax.networks._protocol import Protocol, check_protocol
 
 _JUMP = 1e-4  # of the inputs: a smaller step in them is rounding
 

@@ -1,12 +1,11 @@
 """Geometry of many stimuli: which distances a network keeps, predicted and measured."""
 
-from fisherjax._linalg import participation_ratio
+from fisherjax._linalg._dimension import participation_ratio
 
 from ._comparison import GeometryComparison, compare_geometry
-from ._distances import pairwise_distances, predicted_distances, starting_overlap
+from ._distances import pairwise_distances, predicted_distances
 from ._expected import predicted_correlation
-from ._measured import GeometryCurve
-from ._measures import NearIsometry, class_neighbors, near_isometry, neighbors_kept
+from ._measures import class_neighbors, near_isometry, neighbors_kept
 from ._network import NetworkGeometry, network_geometry
 from ._patterns import initial_patterns, sparse_pairs
 from ._probe import linear_probe
@@ -15,8 +14,6 @@ from ._shepard import DistanceCorrelation, ShepardDiagram, distance_correlation,
 __all__ = [
     "DistanceCorrelation",
     "GeometryComparison",
-    "GeometryCurve",
-    "NearIsometry",
     "NetworkGeometry",
     "ShepardDiagram",
     "class_neighbors",
@@ -33,5 +30,4 @@ __all__ = [
     "predicted_distances",
     "shepard",
     "sparse_pairs",
-    "starting_overlap",
 ]

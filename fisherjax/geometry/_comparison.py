@@ -12,7 +12,8 @@ from fisherjax._errors import check_confidence, check_flag, check_integer, check
 from fisherjax._runtime import Devices, check_allocation, device_mesh, full_precision, on_devices, progress_bar
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 from fisherjax.simulate import draw_networks
 
 from ._correlations import bootstrap_excess, generator

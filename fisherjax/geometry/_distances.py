@@ -12,9 +12,11 @@ from fisherjax._errors import check_instance, check_integer, check_scalar
 from fisherjax._linalg import centered_gram, less_first, magnitude
 from fisherjax._runtime import Devices, full_precision, on_devices, spread
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.connectivity import GainMatrix, population_sizes
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._inputs import check_structure
 from ._scatter import squares

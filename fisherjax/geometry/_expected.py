@@ -13,7 +13,8 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import pattern_overlaps
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._distances import mean_distances
 from ._inputs import check_structure, varies

@@ -10,8 +10,10 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_integer, check_key, require
 from fisherjax._runtime import Devices, check_allocation, device_mesh, full_precision, on_devices, progress_bar
 from fisherjax._types import ArrayLike, Key, Record
-from fisherjax.networks import Network, Protocol, Reading, check_protocol, check_reading, entered
-from fisherjax.simulate import check_network
+from fisherjax.networks import Network
+from fisherjax.networks._protocol import Protocol, check_protocol, entered
+from fisherjax.networks._reading import Reading, check_reading
+from fisherjax.simulate._draw import check_network
 
 from ._correlations import bootstrap_excess, generator
 from ._distances import pairwise_distances

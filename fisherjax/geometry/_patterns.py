@@ -12,7 +12,8 @@ from fisherjax._errors import check_choice, check_integer, check_key, check_scal
 from fisherjax._linalg import less_first, magnitude
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.connectivity import GainMatrix, population_sizes
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import population_sizes
 
 from ._inputs import check_structure
 

@@ -13,10 +13,11 @@ from fisherjax._linalg import centered_gram, dimension_of_gram
 from fisherjax._runtime import spread
 from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.meanfield import overlap_steps
-from fisherjax.networks import Network, Reading, reading
-from fisherjax.nonlinearities import NonlinearityLike, coarse_nonlinearity
-from fisherjax.simulate import noisy_step, ready
+from fisherjax.meanfield._overlaps import overlap_steps
+from fisherjax.networks import Network
+from fisherjax.networks._reading import Reading, reading
+from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
+from fisherjax.simulate._trajectories import noisy_step, ready
 
 from ._distances import squares_of_gram, starting_overlap
 from ._expected import ExpectedDistances, expected_step

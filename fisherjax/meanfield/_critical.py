@@ -17,7 +17,8 @@ from fisherjax._theory import (
 )
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._stationary import growth_rate
 

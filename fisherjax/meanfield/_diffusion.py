@@ -11,7 +11,8 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._recursion import bare_operator, input_parameters
 from ._stationary import require_convergence, stationary_state

@@ -13,8 +13,10 @@ from fisherjax._errors import check_integer, check_scalar
 from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Record, Scalar
-from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 _PAIRS_AT_ONCE = 100_000
 

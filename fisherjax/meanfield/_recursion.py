@@ -11,8 +11,11 @@ from fisherjax._errors import check_integer, check_scalar, is_traced, require, w
 from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Record, Scalar, Stimulus
-from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.nonlinearities import Drift, Nonlinearity, NonlinearityLike, TwoPointMoments, as_nonlinearity
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.nonlinearities import Nonlinearity, TwoPointMoments, as_nonlinearity
+from fisherjax.nonlinearities._nonlinearity import Drift
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 _RESOLVED = 1e-2  # of D, that rounding may have changed: a bound, which is far from reached
 

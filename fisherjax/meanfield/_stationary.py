@@ -9,8 +9,10 @@ from fisherjax._linalg import spectral_radius
 from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure, fixed_point, variance_from_above
 from fisherjax._types import Record, Scalar
-from fisherjax.connectivity import GainMatrix, check_gain_matrix
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 
 class StationaryState(Record):

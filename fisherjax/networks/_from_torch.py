@@ -13,7 +13,7 @@ from fisherjax._arrays import as_real, float_type
 from fisherjax._errors import as_path, check_scalar, check_share, require, told, warn
 from fisherjax._records import META
 from fisherjax._types import Scalar
-from fisherjax.nonlinearities import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._assembled import Parts, assembled
 from ._gated import GRU, LSTM

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, check_scalar, require, told
 from fisherjax._types import ArrayLike, Scalar, Stimulus
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._network import Network, State
 

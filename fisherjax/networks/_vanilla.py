@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_choice, check_scalar, require
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._network import State
 from ._pattern import Constraint

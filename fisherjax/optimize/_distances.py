@@ -10,7 +10,8 @@ from fisherjax._errors import check_instance, check_integer, check_scalar, requi
 from fisherjax._types import Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.geometry import pairwise_distances, predicted_correlation
-from fisherjax.nonlinearities import Nonlinearity, NonlinearityLike, coarse_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
 
 
 class DistancesKept(eqx.Module):

@@ -13,7 +13,8 @@ from fisherjax._errors import check_integer, check_scalar, require, told
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, meanfield_curve
-from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity, coarse_nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.nonlinearities._registry import coarse_nonlinearity
 
 
 def _stimulus(value: Scalar) -> Array:

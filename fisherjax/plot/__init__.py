@@ -14,17 +14,8 @@ from ._convolutional import (
     trajectory_spectrum,
     transient_growth,
 )
-from ._convolutional_pages import (
-    save_convolutional_training,
-    save_decisions,
-    save_eigendistortions,
-    save_information_in_time,
-    save_response,
-    save_stability,
-)
-from ._dynamics import branches, phase_plane, save_phase_plane, state_space, transition_graph, write_state_space_html
+from ._dynamics import branches, phase_plane, state_space, transition_graph
 from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
-from ._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
 from ._information import (
     covariance_ellipses,
     cramer_rao,
@@ -33,20 +24,10 @@ from ._information import (
     information_profile,
     information_scaling,
 )
-from ._network_pages import save_fixed_points, save_training, save_trials
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
-from ._pages import (
-    save_angle_study,
-    save_curves,
-    save_estimates,
-    save_history,
-    save_network,
-    save_network_curves,
-    save_variance_study,
-)
-from ._style import COLORS, population_color, style
-from ._sweep import save_sweep, sweep
-from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, save_dmft, unit_trajectories
+from ._style import COLORS, style
+from ._sweep import sweep
+from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, unit_trajectories
 
 __all__ = [
     "COLORS",
@@ -73,31 +54,8 @@ __all__ = [
     "network_trial",
     "phase_diagram",
     "phase_plane",
-    "population_color",
     "relaxation",
     "robustness",
-    "save_angle_study",
-    "save_convolutional_training",
-    "save_curves",
-    "save_decisions",
-    "save_dmft",
-    "save_eigendistortions",
-    "save_estimates",
-    "save_extreme_pairs",
-    "save_fixed_points",
-    "save_geometry",
-    "save_geometry_measures",
-    "save_history",
-    "save_information_in_time",
-    "save_network",
-    "save_network_curves",
-    "save_phase_plane",
-    "save_response",
-    "save_stability",
-    "save_sweep",
-    "save_training",
-    "save_trials",
-    "save_variance_study",
     "shepard",
     "spectra",
     "stages",
@@ -112,5 +70,4 @@ __all__ = [
     "unit_trajectories",
     "weight_matrix",
     "weight_spectrum",
-    "write_state_space_html",
 ]

@@ -16,12 +16,23 @@ from fisherjax import (
     geometry,
     networks,
     optimize,
-    simulate,
     tasks,
     training,
     vision,
 )
 from fisherjax._errors import check_instance, require, told
+from fisherjax.dynamics._flow import MeasuredExponent
+from fisherjax.dynamics._phase_plane import PhasePlane
+from fisherjax.fisher._cramer_rao import CramerRao
+from fisherjax.fisher._eigendistortions import Eigendistortion
+from fisherjax.fisher._profile import InformationProfile
+from fisherjax.fisher._scaling import InformationScaling
+from fisherjax.geometry._measured import GeometryCurve
+from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
+from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._descent import StageHistory
+from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 T = TypeVar("T")
 
@@ -30,36 +41,36 @@ _MADE_BY: dict[type, str] = {
     dmft.Autocorrelation: "dmft.autocorrelation",
     dmft.PhaseDiagram: "dmft.phase_diagram",
     dynamics.Branch: "dynamics.continue_fixed_points",
-    vision.Decisions: "vision.decisions",
+    Decisions: "vision.decisions",
     dynamics.FixedPoints: "dynamics.find_fixed_points",
-    dynamics.MeasuredExponent: "dynamics.measure_lyapunov_exponent",
+    MeasuredExponent: "dynamics.measure_lyapunov_exponent",
     dynamics.PeriodicOrbits: "dynamics.find_periodic_orbits",
-    dynamics.PhasePlane: "dynamics.phase_plane",
+    PhasePlane: "dynamics.phase_plane",
     dynamics.PrincipalComponents: "dynamics.principal_components",
-    vision.Relaxation: "vision.relaxation",
-    vision.Robustness: "vision.robustness",
-    vision.StabilityCertificate: "vision.stability_certificate",
-    vision.TrajectorySpectrum: "vision.trajectory_spectrum",
-    vision.TransientGrowth: "vision.transient_growth",
-    fisher.CramerRao: "fisher.cramer_rao",
-    fisher.Eigendistortion: "fisher.eigendistortions",
+    Relaxation: "vision.relaxation",
+    Robustness: "vision.robustness",
+    StabilityCertificate: "vision.stability_certificate",
+    TrajectorySpectrum: "vision.trajectory_spectrum",
+    TransientGrowth: "vision.transient_growth",
+    CramerRao: "fisher.cramer_rao",
+    Eigendistortion: "fisher.eigendistortions",
     fisher.FisherCurve: "fisher.meanfield_curve or fisher.ensemble_curve",
     fisher.FisherEstimate: "fisher.direct or fisher.estimate",
-    fisher.InformationProfile: "fisher.information_profile",
-    fisher.InformationScaling: "fisher.information_scaling",
+    InformationProfile: "fisher.information_profile",
+    InformationScaling: "fisher.information_scaling",
     geometry.DistanceCorrelation: "geometry.distance_correlation",
     geometry.GeometryComparison: "geometry.compare_geometry",
     geometry.NetworkGeometry: "geometry.network_geometry",
-    geometry.GeometryCurve: ".measured or .theory of geometry.compare_geometry",
+    GeometryCurve: ".measured or .theory of geometry.compare_geometry",
     geometry.ShepardDiagram: "geometry.shepard",
     networks.RecurrentNetwork: "networks.RNN",
     vision.Response: "vision.respond",
     nx.DiGraph: "dynamics.transition_graph",
     optimize.History: ".history of optimize.maximize",
-    simulate.MeasuredAutocorrelation: "simulate.measure_autocorrelation",
+    MeasuredAutocorrelation: "simulate.measure_autocorrelation",
     tasks.TaskBatch: "tasks.flip_flop(num_bits=1).batch(key, num_trials, num_steps)",
     vision.ConvolutionalTraining: "vision.train_cordsnet",
-    vision.StageHistory: ".histories of vision.train_cordsnet",
+    StageHistory: ".histories of vision.train_cordsnet",
     training.Training: "training.fit",
     training.TrainingHistory: ".history of training.fit",
 }

@@ -8,17 +8,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
-from fisherjax.fisher import Eigendistortion, FisherCurve
-from fisherjax.vision import (
-    Decisions,
-    Relaxation,
-    Response,
-    Robustness,
-    StabilityCertificate,
-    StageHistory,
-    TrajectorySpectrum,
-    TransientGrowth,
-)
+from fisherjax.fisher import FisherCurve
+from fisherjax.fisher._eigendistortions import Eigendistortion
+from fisherjax.vision import Response
+from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._descent import StageHistory
+from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from ._checks import check_axes, check_result, check_results, drawable
 from ._style import COLORS, axes_or_new

@@ -7,17 +7,12 @@ from typing import Any
 import numpy as np
 
 from fisherjax._errors import require
-from fisherjax.fisher import Eigendistortion, FisherCurve
-from fisherjax.vision import (
-    ConvolutionalTraining,
-    Decisions,
-    Relaxation,
-    Response,
-    Robustness,
-    StabilityCertificate,
-    TrajectorySpectrum,
-    TransientGrowth,
-)
+from fisherjax.fisher import FisherCurve
+from fisherjax.fisher._eigendistortions import Eigendistortion
+from fisherjax.vision import ConvolutionalTraining, Response
+from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from . import _convolutional as panel
 from ._checks import check_path, check_result, check_results

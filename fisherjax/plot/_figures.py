@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from fisherjax._arrays import host_real
 from fisherjax.connectivity import GainMatrix, spectral_radius
 from fisherjax.fisher import FisherCurve
-from fisherjax.geometry import DistanceCorrelation, GeometryCurve, ShepardDiagram
+from fisherjax.geometry import DistanceCorrelation, ShepardDiagram
+from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.optimize import History
 
 from ._checks import check_axes, check_result, drawable

@@ -8,6 +8,7 @@ import numpy as np
 
 from fisherjax import geometry
 from fisherjax._errors import check_integer
+from fisherjax.geometry._measured import GeometryCurve
 
 from . import _figures as panel
 from ._checks import check_path, check_result, drawable
@@ -117,7 +118,7 @@ def save_geometry_measures(path: Path, found: Geometry) -> Path:
         return write_figure(figure, path)
 
 
-def _points(ax: Any, measured: geometry.GeometryCurve, field: str, values: np.ndarray, color: str, name: str) -> None:
+def _points(ax: Any, measured: GeometryCurve, field: str, values: np.ndarray, color: str, name: str) -> None:
     """Points with the interval of their bootstrap, else with the standard error over networks, else hollow."""
     interval, error = getattr(measured, f"{field}_interval", None), getattr(measured, f"{field}_error", None)
     style: Any = {"markersize": 4, "color": color, "label": name}

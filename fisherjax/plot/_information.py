@@ -9,7 +9,10 @@ from matplotlib.patches import Ellipse
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_instance
-from fisherjax.fisher import CramerRao, FisherEstimate, InformationProfile, InformationScaling
+from fisherjax.fisher import FisherEstimate
+from fisherjax.fisher._cramer_rao import CramerRao
+from fisherjax.fisher._profile import InformationProfile
+from fisherjax.fisher._scaling import InformationScaling
 
 from ._checks import check_result, check_results, drawable
 from ._style import COLORS, axes_or_new

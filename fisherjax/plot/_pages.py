@@ -9,7 +9,10 @@ import numpy as np
 
 from fisherjax._errors import check_instance
 from fisherjax.connectivity import GainMatrix
-from fisherjax.fisher import CramerRao, FisherCurve, FisherEstimate, InformationProfile, InformationScaling
+from fisherjax.fisher import FisherCurve, FisherEstimate
+from fisherjax.fisher._cramer_rao import CramerRao
+from fisherjax.fisher._profile import InformationProfile
+from fisherjax.fisher._scaling import InformationScaling
 from fisherjax.optimize import History
 
 from . import _figures as panel

@@ -9,10 +9,11 @@ from matplotlib.lines import Line2D
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_integer
+from fisherjax._theory import REGIMES
 from fisherjax.connectivity import GainMatrix
-from fisherjax.dmft import REGIMES, Autocorrelation, PhaseDiagram
-from fisherjax.dynamics import MeasuredExponent
-from fisherjax.simulate import MeasuredAutocorrelation
+from fisherjax.dmft import Autocorrelation, PhaseDiagram
+from fisherjax.dynamics._flow import MeasuredExponent
+from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 
 from ._checks import check_path, check_result, check_results, drawable
 from ._figures import weight_spectrum

@@ -1,5 +1,10 @@
 """Reports: one self-contained HTML file."""
 
-from ._html import Figure, Section, Table, format_cell, html_report
+from ._html import Figure, Section, Table, html_report
 
-__all__ = ["Figure", "Section", "Table", "format_cell", "html_report"]
+__all__ = [
+    "Figure",
+    "Section",
+    "Table",
+    "html_report",
+]

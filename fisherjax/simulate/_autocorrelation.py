@@ -10,9 +10,11 @@ from fisherjax._arrays import as_real, check_float_type
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_scalar, require
 from fisherjax._runtime import progress_bar
 from fisherjax._types import Key, Record, Scalar
-from fisherjax.connectivity import GainMatrix, homogeneous, population_sizes
+from fisherjax.connectivity import GainMatrix, homogeneous
+from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.networks import FlowNetwork
-from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._continuous import continuous_trajectories
 from ._draw import draw_networks

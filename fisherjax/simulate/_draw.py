@@ -9,9 +9,11 @@ from jax.typing import DTypeLike
 from fisherjax._arrays import as_real, check_float_type
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, require, told
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.connectivity import GainMatrix, population_index, population_sizes, sample_weights
+from fisherjax.connectivity import GainMatrix, population_index, sample_weights
+from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.networks import FlowNetwork, Network, RateNetwork
-from fisherjax.nonlinearities import NonlinearityLike, as_nonlinearity
+from fisherjax.nonlinearities import as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
 N = TypeVar("N", RateNetwork, FlowNetwork)
 

@@ -15,16 +15,9 @@ from fisherjax._linalg import standard_normal, with_slopes
 from fisherjax._runtime import Devices, full_precision, on_devices, progress_bar, recorded_scan, spread
 from fisherjax._runtime._memory import check_allocation, chunk_length, row_shards
 from fisherjax._types import Key, Record, Stimulus
-from fisherjax.networks import (
-    Network,
-    Protocol,
-    Reading,
-    check_protocol,
-    check_reading,
-    check_times,
-    entered_with_slopes,
-    reading,
-)
+from fisherjax.networks import Network
+from fisherjax.networks._protocol import Protocol, check_protocol, entered_with_slopes
+from fisherjax.networks._reading import Reading, check_reading, check_times, reading
 
 from ._draw import check_network
 from ._trajectories import ready, weight_bytes

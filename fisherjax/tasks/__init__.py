@@ -1,12 +1,8 @@
 """Tasks for recurrent networks, generated on the fly from a key."""
 
 from ._batch import TaskBatch
-from ._decisions import ContextIntegration, PerceptualDecision
-from ._integration import Integrator, SineWave
-from ._memory import Adding, CopyMemory, DelayedMatch, FlipFlop
-from ._neurogym import NeurogymTrials, from_neurogym
+from ._neurogym import from_neurogym
 from ._registry import (
-    TASKS,
     adding,
     context_integration,
     copy_memory,
@@ -16,19 +12,9 @@ from ._registry import (
     perceptual_decision,
     sine_wave,
 )
-from ._task import Task, choice_accuracy, explained_variance, sign_accuracy, weighted_mean
+from ._task import Task, choice_accuracy, explained_variance, sign_accuracy
 
 __all__ = [
-    "TASKS",
-    "Adding",
-    "ContextIntegration",
-    "CopyMemory",
-    "DelayedMatch",
-    "FlipFlop",
-    "Integrator",
-    "NeurogymTrials",
-    "PerceptualDecision",
-    "SineWave",
     "Task",
     "TaskBatch",
     "adding",
@@ -43,5 +29,4 @@ __all__ = [
     "perceptual_decision",
     "sign_accuracy",
     "sine_wave",
-    "weighted_mean",
 ]

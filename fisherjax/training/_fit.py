@@ -10,7 +10,8 @@ import numpy as np
 from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key
 from fisherjax._runtime import Devices, description, device_mesh, digest, on_devices
 from fisherjax._types import ArrayLike, Key, Scalar, npz_path
-from fisherjax.networks import RecurrentNetwork, trainable_filter
+from fisherjax.networks import RecurrentNetwork
+from fisherjax.networks._recurrent import trainable_filter
 from fisherjax.tasks import Task
 
 from ._batches import Layout

@@ -8,9 +8,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._runtime import spread
 from fisherjax._types import Key
-from fisherjax.networks import RecurrentNetwork, resolved, run
-from fisherjax.tasks import Task, TaskBatch, choice_accuracy, weighted_mean
+from fisherjax.networks import RecurrentNetwork, run
+from fisherjax.networks._weights import resolved
+from fisherjax.tasks import Task, TaskBatch, choice_accuracy
 from fisherjax.tasks._batch import moments
+from fisherjax.tasks._task import weighted_mean
 
 from ._losses import LossLike, Penalties, output_loss, penalty
 

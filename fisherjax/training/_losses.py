@@ -14,8 +14,9 @@ from fisherjax._errors import check_callable, check_choice, check_scalar, requir
 from fisherjax._functions import output_of
 from fisherjax._types import Scalar
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.tasks import TaskBatch, weighted_mean
+from fisherjax.tasks import TaskBatch
 from fisherjax.tasks._batch import entrywise, has_labels
+from fisherjax.tasks._task import weighted_mean
 
 LossLike: TypeAlias = str | Callable[..., Any]
 """A name, or a function loss(outputs, targets, mask) → number."""

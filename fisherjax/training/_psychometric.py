@@ -10,7 +10,8 @@ from scipy.stats import norm
 from fisherjax._errors import check_integer, require, told
 from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.tasks import NeurogymTrials, Task
+from fisherjax.tasks import Task
+from fisherjax.tasks._neurogym import NeurogymTrials
 
 from ._fit import Trials
 from ._statistics import trial_statistics

@@ -12,7 +12,8 @@ import numpy as np
 from fisherjax._errors import require
 from fisherjax._runtime import digest, read_checkpoint, write_checkpoint
 from fisherjax._types import Key, Scalar
-from fisherjax.networks import RecurrentNetwork, trainable_filter
+from fisherjax.networks import RecurrentNetwork
+from fisherjax.networks._recurrent import trainable_filter
 from fisherjax.tasks import Task, TaskBatch
 
 from ._checkpoint import Checkpoint, check_same_run

@@ -13,8 +13,9 @@ from fisherjax._arrays import host_real
 from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, told
 from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.networks import RecurrentNetwork, run
-from fisherjax.tasks import NeurogymTrials, Task, TaskBatch, choice_accuracy, sign_accuracy
+from fisherjax.tasks import Task, TaskBatch, choice_accuracy, sign_accuracy
 from fisherjax.tasks._batch import has_labels, moments
+from fisherjax.tasks._neurogym import NeurogymTrials
 
 from ._batches import Layout
 from ._fit import Trials

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar
 from fisherjax._runtime import fit_parameters
 from fisherjax._types import Key, Record, Scalar
-from fisherjax.datasets import grating_angles, gratings
+from fisherjax.datasets import gratings
+from fisherjax.datasets._gratings import grating_angles
 
 from ._orientation import AngleNetwork, angle_network
 

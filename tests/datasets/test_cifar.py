@@ -17,6 +17,7 @@ import pytest
 
 from fisherjax import datasets
 from fisherjax.datasets import _cifar, _prepared, _tar, _variants
+from fisherjax.datasets._variants import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
 
 PER_BATCH = 4
 
@@ -128,8 +129,8 @@ def test_cifar100_has_two_kinds_of_labels(tmp_path):
     (tmp_path / "train").write_bytes(pickle.dumps(batch))
     path.unlink()
     check(datasets.cifar100(tmp_path, labels="coarse"), (images, coarse))
-    assert (len(datasets.CIFAR10_CLASSES), len(datasets.CIFAR100_CLASSES)) == (10, 100)
-    assert len(datasets.CIFAR100_SUPERCLASSES) == 20
+    assert (len(datasets.CIFAR10_CLASSES), len(CIFAR100_CLASSES)) == (10, 100)
+    assert len(CIFAR100_SUPERCLASSES) == 20
 
 
 def prepare(folder, images, labels, split):

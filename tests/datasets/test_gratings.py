@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fisherjax.datasets import grating_angles, grating_moments, gratings
+from fisherjax.datasets import grating_moments, gratings
+from fisherjax.datasets._gratings import grating_angles
 
 
 @pytest.mark.parametrize(("angle", "information"), [(0.0, 569.699729979), (np.pi / 4, 552.670593552)])

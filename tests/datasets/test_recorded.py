@@ -12,6 +12,7 @@ import scipy.io
 
 from fisherjax import datasets
 from fisherjax.datasets import _formats
+from fisherjax.datasets._tables import read_numbers
 
 RNG = np.random.default_rng(0)
 MINUS, PLUS = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
@@ -310,8 +311,8 @@ def test_paths(tmp_path, as_user):
 def test_a_table_of_numbers(tmp_path):
     path = tmp_path / "gains.txt"
     np.savetxt(path, MINUS, header="four by six")
-    np.testing.assert_array_equal(datasets.read_numbers(path), MINUS)
+    np.testing.assert_array_equal(read_numbers(path), MINUS)
     path.write_text("0 1\n1 0\n")
     with pytest.raises(ValueError, match=r"line 1 \(0, 1\) may be a header of numbers"):
-        datasets.read_numbers(path)
-    np.testing.assert_array_equal(datasets.read_numbers(path, header="no"), [[0, 1], [1, 0]])
+        read_numbers(path)
+    np.testing.assert_array_equal(read_numbers(path, header="no"), [[0, 1], [1, 0]])

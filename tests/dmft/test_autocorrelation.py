@@ -8,7 +8,7 @@ from scipy.integrate import quad, solve_bvp
 from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import brentq
 
-from fisherjax import connectivity, dmft, meanfield
+from fisherjax import _theory, connectivity, dmft, meanfield
 from fisherjax.dmft import _steady
 from fisherjax.nonlinearities import SmoothFunction, as_nonlinearity
 
@@ -334,7 +334,7 @@ def test_noise_is_one_thing():
 
 def test_phase_diagram():
     diagram = dmft.phase_diagram([0.5, 1.2, 1.35, 2.0], [0.0, np.sqrt(0.1)])
-    names = [[dmft.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
+    names = [[_theory.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
     assert names == [["silent", "chaotic", "chaotic", "chaotic"], ["driven", "driven", "expanding", "chaotic"]]
     one = dmft.autocorrelation(1.35, noise_std=0.1**0.5)
     np.testing.assert_allclose(diagram.memory[1, 2], one.memory, rtol=1e-8)

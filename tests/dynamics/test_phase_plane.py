@@ -8,6 +8,8 @@ import pytest
 from scipy.linalg import expm
 
 from fisherjax import dynamics, networks, plot
+from fisherjax.dynamics._phase_plane import PhasePlane
+from fisherjax.plot._dynamics import save_phase_plane
 
 
 def velocity(state):
@@ -81,7 +83,7 @@ def test_pictures(plane, tmp_path):
         circle[None], one, one, np.full((1, 1), 0.5j), one + 0j, one, None, none, none, none == 0, none, none + 1, 1, 0,
         1e-6, 1e-3, is_flow=True,
     )  # fmt: skip
-    target = plot.save_phase_plane(tmp_path / "plane.png", plane, orbits=orbit)
+    target = save_phase_plane(tmp_path / "plane.png", plane, orbits=orbit)
     assert target.stat().st_size > 10_000
     (found,) = dynamics.continue_fixed_points(lambda mu: lambda x: x + 0.1 * (mu - x**2), [1.0], start=1.0, stop=-1.0)
     ax = plot.branches(found)
@@ -91,7 +93,7 @@ def test_pictures(plane, tmp_path):
 
 
 def test_saved_planes_come_back(plane, tmp_path):
-    loaded = dynamics.PhasePlane.load(plane.save(tmp_path / "plane"))
+    loaded = PhasePlane.load(plane.save(tmp_path / "plane"))
     np.testing.assert_array_equal(loaded.velocity, plane.velocity)
     assert loaded.kind == plane.kind
 

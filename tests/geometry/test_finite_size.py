@@ -11,6 +11,7 @@ from fisherjax import connectivity as cn
 from fisherjax import datasets, geometry, optimize
 from fisherjax.connectivity import GainMatrix
 from fisherjax.geometry import _scatter as inner
+from fisherjax.geometry._distances import starting_overlap
 from fisherjax.meanfield import pattern_overlaps
 from fisherjax.nonlinearities import as_nonlinearity
 
@@ -51,7 +52,7 @@ def simulated(name, trials, draws=200):
 
 def predicted(matrix, patterns, trials, **options):
     settings = {"noise_std": NOISE, "num_steps": T, "num_units": N, "num_trials": trials} | options
-    start = geometry.starting_overlap(matrix, patterns, TANH)
+    start = starting_overlap(matrix, patterns, TANH)
     return geometry.predicted_correlation(matrix, start, geometry.pairwise_distances(patterns), **settings)
 
 
@@ -73,7 +74,7 @@ def test_correlation_in_one_network_is_predicted(name, trials):
 def test_variance_of_distances_is_inherited_and_added(name):
     """Mean over pairs of Var d²/(4 E d²): as simulated, within 5 % at t = 1 and 10 % later."""
     matrix, patterns = STRUCTURES[name], gratings(name)
-    overlaps = pattern_overlaps(matrix, geometry.starting_overlap(matrix, patterns, TANH), noise_std=NOISE, num_steps=T)
+    overlaps = pattern_overlaps(matrix, starting_overlap(matrix, patterns, TANH), noise_std=NOISE, num_steps=T)
     measured = simulated(name, 1).var(axis=0, ddof=1).mean(axis=1)
     units = N * np.asarray(matrix.fractions)
     fluctuation = inner.no_fluctuation(matrix, S)
@@ -96,7 +97,7 @@ def test_linear_networks_inherit_exactly():
     patterns = jnp.asarray(np.random.default_rng(0).normal(size=(S, N)))
     overlaps = pattern_overlaps(
         ONE,
-        geometry.starting_overlap(ONE, patterns, identity),
+        starting_overlap(ONE, patterns, identity),
         noise_std=0.0,
         num_steps=T,
         nonlinearity=identity,

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from fisherjax import connectivity as cn
 from fisherjax import datasets, fisher, geometry
+from fisherjax.geometry._distances import starting_overlap
 from fisherjax.nonlinearities import as_nonlinearity
 
 
@@ -133,7 +134,7 @@ def test_natural_patches_are_deterministic_and_real(key):
 
 def test_predicted_correlation_of_many_units_is_that_of_predicted_distances(two_populations, patterns):
     original = geometry.pairwise_distances(patterns)
-    start = geometry.starting_overlap(two_populations, patterns, as_nonlinearity("tanh"))
+    start = starting_overlap(two_populations, patterns, as_nonlinearity("tanh"))
     settings = {"noise_std": 0.2, "num_steps": 4}
     plain = geometry.distance_correlation(
         original, geometry.predicted_distances(two_populations, patterns, **settings)

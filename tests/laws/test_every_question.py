@@ -7,6 +7,7 @@ import pytest
 from questions import HOLES, MEMBERS, PAGE, QUESTIONS, page
 
 from fisherjax import networks
+from fisherjax.networks._reading import READINGS
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 CELLS = [(question, member) for member in MEMBERS for question in QUESTIONS if (question, member) not in HOLES]
@@ -76,7 +77,7 @@ def test_the_output_of_a_network_without_read_out_is_its_state(answers):
 
     from fisherjax import fisher
 
-    state, output = (fisher.linearized_curve(network, read=read, **asked(network)).total for read in networks.READINGS)
+    state, output = (fisher.linearized_curve(network, read=read, **asked(network)).total for read in READINGS)
     np.testing.assert_allclose(state, output, rtol=1e-12)
 
 

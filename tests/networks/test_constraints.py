@@ -8,6 +8,7 @@ import pytest
 
 from fisherjax import networks, tasks, training
 from fisherjax.networks import GRU, RNN, dale, fixed_signs, frozen, initializers, low_rank, mask, no_autapses
+from fisherjax.networks._recurrent import trainable_filter
 
 BLOCK = np.zeros((6, 6), bool)
 BLOCK[:3, :3] = True
@@ -15,7 +16,7 @@ BLOCK[:3, :3] = True
 
 def wild(network, key):
     """The network with its free parameters thrown about."""
-    spec = networks.trainable_filter(network)
+    spec = trainable_filter(network)
     moving, fixed = eqx.partition(network, spec)
     keys = iter(jax.random.split(key, 20))
     return eqx.combine(jax.tree.map(lambda leaf: 5 * jax.random.normal(next(keys), leaf.shape), moving), fixed)
@@ -69,7 +70,7 @@ def test_training_leaves_frozen_weights_alone(kind, optimizer, key):
 
 def test_frozen_entries_have_no_gradient(key):
     network = RNN(2, 6, 1, key=key, constraints=frozen(recurrent=BLOCK))
-    spec = networks.trainable_filter(network)
+    spec = trainable_filter(network)
     assert (spec.recurrent.parameter, spec.recurrent.fixed) == (True, False)
     slope = jax.grad(lambda n: jnp.sum(networks.run(n, jnp.ones((4, 2)))[1] ** 2), allow_int=True)(network)
     assert np.all(np.asarray(slope.recurrent.parameter)[BLOCK] == 0)

@@ -11,6 +11,7 @@ import pytest
 
 from fisherjax import dynamics, fisher, networks, simulate
 from fisherjax.networks import GRU, LSTM, RNN, CurrentRNN, StackedNetwork, StepNetwork, from_step, from_torch
+from fisherjax.networks._weight_files import read_weights
 
 DATA = Path(__file__).parent / "data"
 REFERENCE = np.load(DATA / "torch_reference.npz")
@@ -89,7 +90,7 @@ class Tensor:
 def test_other_sources_of_the_same_weights(tmp_path):
     from safetensors.numpy import save_file
 
-    weights = networks.read_weights(DATA / "gru.pt")
+    weights = read_weights(DATA / "gru.pt")
     np.savez(tmp_path / "gru.npz", **weights)
     save_file(weights, tmp_path / "gru.safetensors")
     whole = from_torch(DATA / "gru.pt")
@@ -110,7 +111,7 @@ def test_other_sources_of_the_same_weights(tmp_path):
 
 
 def test_a_network_without_readout_outputs_its_units(inputs):
-    weights = {n: v for n, v in networks.read_weights(DATA / "lstm_two_layers.pt").items() if n.startswith("rnn")}
+    weights = {n: v for n, v in read_weights(DATA / "lstm_two_layers.pt").items() if n.startswith("rnn")}
     stacked = from_torch(weights)
     one = from_torch({name: value for name, value in weights.items() if name.endswith("l0")})
     state = jnp.arange(24, dtype=jnp.float32)
@@ -132,7 +133,7 @@ def test_noise_of_a_stack_is_added_to_every_entry(key):
 
 
 def test_what_is_left_out_is_said():
-    weights = networks.read_weights(DATA / "gru.pt")
+    weights = read_weights(DATA / "gru.pt")
     with pytest.warns(
         RuntimeWarning, match=r"read as an nn.GRU of 6 units, 'rnn'; left out: embedding.weight \(9, 6\)"
     ):
@@ -149,14 +150,14 @@ def test_what_is_left_out_is_said():
 
 
 def altered(name, change):
-    weights = dict(networks.read_weights(DATA / f"{name}.pt"))
+    weights = dict(read_weights(DATA / f"{name}.pt"))
     change(weights)
     return weights
 
 
 REFUSED = {
     "several": (
-        lambda: {f"{part}.{n}": v for n, v in networks.read_weights(DATA / "gru.pt").items() for part in "ab"},
+        lambda: {f"{part}.{n}": v for n, v in read_weights(DATA / "gru.pt").items() for part in "ab"},
         "holds several recurrent networks: an nn.GRU of 6 units, 'a.rnn' and an nn.GRU of 6 units, 'b.rnn'; give",
     ),
     "none": (lambda: {"fc.weight": np.ones((3, 2))}, r"holds no recurrent network of .* holds fc.weight \(3, 2\)"),
@@ -166,7 +167,7 @@ REFUSED = {
     ),
     "projections": (lambda: altered("lstm", lambda w: w.update({"rnn.weight_hr_l0": np.ones((2, 6))})), "projections"),
     "gap": (
-        lambda: {n.replace("l1", "l2"): v for n, v in networks.read_weights(DATA / "lstm_two_layers.pt").items()},
+        lambda: {n.replace("l1", "l2"): v for n, v in read_weights(DATA / "lstm_two_layers.pt").items()},
         r"has layer 2 of rnn., but lacks weights of layers \[1\]",
     ),
     "shape": (
@@ -219,7 +220,7 @@ def test_settings_that_do_not_go_with_the_file(tmp_path, as_user):
 
 def test_the_gradient_in_a_state_dict():
     """Weights may be traced; the derivative of information in one of them is that of differences, in float64."""
-    weights = {n: jnp.asarray(v, jnp.float64) for n, v in networks.read_weights(DATA / "rnn_two_layers.pt").items()}
+    weights = {n: jnp.asarray(v, jnp.float64) for n, v in read_weights(DATA / "rnn_two_layers.pt").items()}
 
     @jax.jit
     @jax.value_and_grad

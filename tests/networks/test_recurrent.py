@@ -8,6 +8,8 @@ import pytest
 
 from fisherjax import connectivity, fisher, networks
 from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, dale, initializers, low_rank, mask, no_autapses
+from fisherjax.networks._recurrent import trainable_filter
+from fisherjax.networks._vanilla import current_network
 
 KINDS = (RNN, ContinuousRNN, GRU, LSTM)
 
@@ -133,12 +135,12 @@ def test_biases_of_a_gru_are_chosen_by_name(key):
     network = GRU(2, 5, 1, key=key)
     assert "candidate_bias" in network.trainable
     assert network.candidate_bias.tolist() == [0.0] * 5
-    assert networks.trainable_filter(network, ("candidate_bias",)).candidate_bias is True
+    assert trainable_filter(network, ("candidate_bias",)).candidate_bias is True
     without = GRU(2, 5, 1, key=key, biases=("output",))
     assert without.candidate_bias is None
     assert without.trainable == ("recurrent", "input", "output", "output_bias")
     with pytest.raises(ValueError, match="no candidate_bias"):
-        networks.trainable_filter(without, ("candidate_bias",))
+        trainable_filter(without, ("candidate_bias",))
 
 
 def test_lstm_is_that_of_torch_and_equinox(key):
@@ -196,7 +198,7 @@ def test_the_current_of_an_rnn_is_a_rate_network(activation, key, as_user):
     """Both activations have the same current, so that the closure applies: exact conjugacy, step by step."""
     network = RNN(2, 6, 1, key=key, activation=activation, noise_std=0.2)
     inputs, noise = jnp.array([0.3, -0.1]), jax.random.normal(key, (6,))
-    rate = networks.current_network(network)
+    rate = current_network(network)
     current = jax.random.normal(jax.random.fold_in(key, 1), (6,))
     state = jnp.tanh(current) if activation == "outside" else current
     stepped = network.step(state, inputs, noise)
@@ -359,7 +361,7 @@ def test_wrong_arguments_say_what_is_wrong(build, message, key):
 
 def test_trainable_parameters_are_chosen_by_name(key):
     network = ContinuousRNN(1, 3, 1, key=key, trainable=("output", "initial_state", "time_constant"))
-    spec = networks.trainable_filter(network)
+    spec = trainable_filter(network)
     chosen = eqx.filter(network, spec)
     assert chosen.output.parameter is not None
     assert chosen.rest is not None
@@ -367,4 +369,4 @@ def test_trainable_parameters_are_chosen_by_name(key):
     assert chosen.recurrent.parameter is None
     assert chosen.recurrent_bias is None
     with pytest.raises(ValueError, match="no output_bias"):
-        networks.trainable_filter(RNN(1, 3, 1, key=key, biases=()), ("output_bias",))
+        trainable_filter(RNN(1, 3, 1, key=key, biases=()), ("output_bias",))

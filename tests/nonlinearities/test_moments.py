@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fisherjax.nonlinearities import (
-    Erf,
-    Identity,
-    Logistic,
-    SmoothFunction,
-    Tanh,
-    ThresholdLinear,
-    as_nonlinearity,
-    kolmogorov_rule,
-)
+from fisherjax.nonlinearities import Erf, Identity, Logistic, SmoothFunction, Tanh, ThresholdLinear, as_nonlinearity
+from fisherjax.nonlinearities._mixture import kolmogorov_rule
 
 VARIANCES = (1e-6, 0.01, 1.0, 16.0, 300.0, 1e4)
 RATIOS = (-1.0, -0.6, 0.0, 0.35, 0.9, 0.9999, 1.0)

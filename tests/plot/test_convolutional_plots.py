@@ -6,7 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from fisherjax import fisher, plot, vision
+from fisherjax import fisher, plot
+from fisherjax.fisher._eigendistortions import Eigendistortion
+from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._descent import StageHistory
+from fisherjax.vision._spectra import TrajectorySpectrum
 
 mpl.use("Agg")
 
@@ -20,7 +25,7 @@ def _close():
 def history(steps, accuracy):
     count = len(accuracy)
     evaluated = np.linspace(steps / count, steps, count).astype(int)
-    return vision.StageHistory(np.ones(steps), evaluated, np.ones(count), np.array(accuracy))
+    return StageHistory(np.ones(steps), evaluated, np.ones(count), np.array(accuracy))
 
 
 def test_stages_follow_one_another():
@@ -36,13 +41,13 @@ def test_stages_follow_one_another():
 
 
 def test_spectra():
-    bounds = vision.StabilityCertificate(
+    bounds = StabilityCertificate(
         np.array([0.8, 1.2]), np.array([0.5, 0.9]), np.array([0.9, 1.1]), np.array([0.85, 0.99]),
         np.array([True, False]), np.array([True, True]),
     )  # fmt: skip
     ax = plot.certificate(bounds)
     np.testing.assert_allclose(ax.lines[1].get_ydata(), bounds.singular)
-    found = vision.TrajectorySpectrum(
+    found = TrajectorySpectrum(
         np.array([3, 9]), np.array([[0.9 + 0.1j, 0.9 - 0.1j], [0.5, np.nan]]), np.zeros((2, 2)),
         np.array([[True, True], [False, False]]),
     )  # fmt: skip
@@ -52,13 +57,13 @@ def test_spectra():
 
 
 def test_time_courses():
-    found = vision.Decisions(np.array([0.1, 0.9]), np.array([0.3, 0.8]), np.array([1.0, np.nan]), np.array([0, 1]), 1.0)
+    found = Decisions(np.array([0.1, 0.9]), np.array([0.3, 0.8]), np.array([1.0, np.nan]), np.array([0, 1]), 1.0)
     ax = plot.decisions(found, onset=1)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), found.accuracy)
     np.testing.assert_allclose(ax.lines[3].get_xdata(), [2.0])
-    levels = vision.Robustness(np.array([0.0, 1.0]), np.array([1.0, 0.5]), np.array([0.0, 0.1]))
+    levels = Robustness(np.array([0.0, 1.0]), np.array([1.0, 0.5]), np.array([0.0, 0.1]))
     np.testing.assert_allclose(plot.robustness(levels, label="input").lines[0].get_ydata(), [1.0, 0.5])
-    back = vision.Relaxation(np.array([[1.0, 2.0], [0.1, 0.2]]), np.ones(2), np.array([False, False]))
+    back = Relaxation(np.array([[1.0, 2.0], [0.1, 0.2]]), np.ones(2), np.array([False, False]))
     ax = plot.relaxation(back)
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [2.0, 0.2])
     times, total = jnp.array([2.0, 4.0]), jnp.array([1.0, 3.0])
@@ -71,7 +76,7 @@ def test_time_courses():
 
 def test_eigendistortions():
     rng = np.random.default_rng(0)
-    most, least = (fisher.Eigendistortion(rng.normal(size=(4, 4, 1)), value) for value in (5.0, 0.1))
+    most, least = (Eigendistortion(rng.normal(size=(4, 4, 1)), value) for value in (5.0, 0.1))
     axes = plot.eigendistortions(rng.normal(size=(4, 4, 1)), most, least)
     np.testing.assert_allclose(axes[1].images[0].get_array(), most.direction.mean(-1))
     assert axes[2].get_title() == "least noticeable, I = 0.1"

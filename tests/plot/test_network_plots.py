@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fisherjax import dynamics, networks, plot, tasks, training
+from fisherjax.plot._dynamics import write_state_space_html
 
 mpl.use("Agg")
 
@@ -141,10 +142,10 @@ def test_accuracy_of_batches_is_drawn_where_there_is_one(key):
 def test_interactive_page_and_its_absence(system, tmp_path, monkeypatch):
     step, found, states = system
     components = dynamics.principal_components(states)
-    page = plot.write_state_space_html(tmp_path / "page.html", components, states, found, step=step)
+    page = write_state_space_html(tmp_path / "page.html", components, states, found, step=step)
     text = page.read_text()
     assert "1-saddle" in text
     assert "<script src=" not in text, "the page must open offline"
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(ImportError, match=r"pip install 'fisherjax\[interactive\]'"):
-        plot.write_state_space_html(tmp_path / "page.html", components, states, found)
+        write_state_space_html(tmp_path / "page.html", components, states, found)

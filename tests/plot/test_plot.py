@@ -10,6 +10,7 @@ from scipy.spatial.distance import squareform
 from fisherjax import connectivity as cn
 from fisherjax import fisher, geometry, plot
 from fisherjax.optimize import History
+from fisherjax.plot._style import population_color
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -29,7 +30,7 @@ def curve(two_populations):
 def test_theory_is_a_line_per_population_in_its_color(curve):
     ax = plot.fisher_curve(curve)
     assert [line.get_label() for line in ax.lines] == ["total", "population 0", "population 1"]
-    assert ax.lines[1].get_color() == plot.population_color(0)
+    assert ax.lines[1].get_color() == population_color(0)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), curve.total)
     assert ax.get_yscale() == "log"
     assert "steps" in ax.get_xlabel()

@@ -8,7 +8,25 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from fisherjax import vision
+from fisherjax.plot._convolutional_pages import (
+    save_convolutional_training,
+    save_decisions,
+    save_information_in_time,
+    save_response,
+)
+from fisherjax.plot._dynamics import save_phase_plane
+from fisherjax.plot._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
+from fisherjax.plot._network_pages import save_fixed_points, save_training, save_trials
+from fisherjax.plot._pages import (
+    save_angle_study,
+    save_curves,
+    save_estimates,
+    save_history,
+    save_network,
+    save_variance_study,
+)
+from fisherjax.plot._sweep import save_sweep
+from fisherjax.vision._decisions import Relaxation
 
 mpl.use("Agg")
 
@@ -48,7 +66,7 @@ REFUSED = [
     (plot.phase_diagram, "diagram"),
     (plot.phase_plane, "plane"),
     (plot.branches, "found"),
-    (lambda x: plot.save_phase_plane("a.png", x), "plane"),
+    (lambda x: save_phase_plane("a.png", x), "plane"),
     (plot.relaxation, "found"),
     (plot.robustness, "found"),
     (plot.shepard, "diagram"),
@@ -68,22 +86,22 @@ REFUSED = [
     (plot.weight_spectrum, "weights"),
     (lambda x: plot.covariance_ellipses(x, np.zeros((1, 2)), np.zeros((1, 2, 2))), "stimuli"),
     (lambda x: plot.covariance_ellipses([0.0], x, np.zeros((1, 2, 2))), "means"),
-    (lambda x: plot.save_angle_study("a.png", x, x, x, x, 0.5), "profile"),
-    (lambda x: plot.save_information_in_time("a.png", x, {}, {}, onset=1), "theory"),
-    (lambda x: plot.save_convolutional_training("a.png", x, x, x, onset=1), "trained"),
-    (lambda x: plot.save_curves("a.png", x, x, None), "theory"),
-    (lambda x: plot.save_decisions("a.png", x, {}, None, onset=1), "decided"),
-    (lambda x: plot.save_estimates("a.png", x), "found"),
-    (lambda x: plot.save_extreme_pairs("a.png", x, x), "found"),
-    (lambda x: plot.save_fixed_points("a.png", x, x, x, x, x), "found"),
-    (lambda x: plot.save_geometry("a.png", x), "found"),
-    (lambda x: plot.save_geometry_measures("a.png", x), "found"),
-    (lambda x: plot.save_history("a.png", x), "record"),
-    (lambda x: plot.save_network("a.png", x, x), "gain_matrix"),
-    (lambda x: plot.save_response("a.png", x, x, []), "response"),
-    (lambda x: plot.save_sweep("a.png", x, x="size", y="value"), "columns"),
-    (lambda x: plot.save_training("a.png", x), "trained"),
-    (lambda x: plot.save_trials("a.png", x, x), "network"),
+    (lambda x: save_angle_study("a.png", x, x, x, x, 0.5), "profile"),
+    (lambda x: save_information_in_time("a.png", x, {}, {}, onset=1), "theory"),
+    (lambda x: save_convolutional_training("a.png", x, x, x, onset=1), "trained"),
+    (lambda x: save_curves("a.png", x, x, None), "theory"),
+    (lambda x: save_decisions("a.png", x, {}, None, onset=1), "decided"),
+    (lambda x: save_estimates("a.png", x), "found"),
+    (lambda x: save_extreme_pairs("a.png", x, x), "found"),
+    (lambda x: save_fixed_points("a.png", x, x, x, x, x), "found"),
+    (lambda x: save_geometry("a.png", x), "found"),
+    (lambda x: save_geometry_measures("a.png", x), "found"),
+    (lambda x: save_history("a.png", x), "record"),
+    (lambda x: save_network("a.png", x, x), "gain_matrix"),
+    (lambda x: save_response("a.png", x, x, []), "response"),
+    (lambda x: save_sweep("a.png", x, x="size", y="value"), "columns"),
+    (lambda x: save_training("a.png", x), "trained"),
+    (lambda x: save_trials("a.png", x, x), "network"),
     (lambda x: plot.gain_matrix(cn.homogeneous(1.0), x), "ax"),
     (lambda x: plot.history(History(*[np.ones(2)] * 4, num_generations=1), (x, x)), "axes"),
 ]
@@ -114,9 +132,9 @@ def test_a_refusal_says_what_makes_a_result(as_user):
 
 def test_paths(as_user, tmp_path):
     with pytest.raises(TypeError, match="path must be the name of a file"):
-        plot.save_network(3.5, cn.homogeneous(1.0), np.eye(2))
+        save_network(3.5, cn.homogeneous(1.0), np.eye(2))
     with pytest.raises(ValueError, match=r"path must end in one of .*png.*, got a\.txt"):
-        plot.save_network(tmp_path / "a.txt", cn.homogeneous(1.0), np.eye(2))
+        save_network(tmp_path / "a.txt", cn.homogeneous(1.0), np.eye(2))
 
 
 def said(ax):
@@ -135,7 +153,7 @@ def test_what_a_logarithmic_axis_cannot_show_is_counted():
     )
     left, _ = plot.training_history(course)
     assert said(left) == ["2 values not drawn: not resolved or not above 0"]
-    back = vision.Relaxation(np.array([[1.0], [0.0]]), np.ones(1), np.array([False]))
+    back = Relaxation(np.array([[1.0], [0.0]]), np.ones(1), np.array([False]))
     assert len(said(plot.relaxation(back))) == 1
     errors = plot.estimator_errors([1.0, 2.0], {"a": [0.1, np.nan]}, "trials", uncertainty={"a": [0.01, np.nan]})
     assert said(errors) == ["1 values not drawn: not resolved or not above 0"]
@@ -170,8 +188,8 @@ def test_every_measured_point_of_the_geometry_has_an_error(tmp_path, monkeypatch
     )  # fmt: skip
     assert np.all(found.measured.neighbors_error > 0)
     assert found.theory.neighbors_error is None
-    plot.save_geometry_measures(tmp_path / "a.png", found)
-    plot.save_geometry(tmp_path / "a.png", found)
+    save_geometry_measures(tmp_path / "a.png", found)
+    save_geometry(tmp_path / "a.png", found)
     for ax in [*figures[0].axes, figures[1].axes[-1]]:
         points = [line for line in ax.lines if line.get_marker() == "o"]
         assert points
@@ -184,7 +202,7 @@ def test_the_variance_study_has_errors(tmp_path, monkeypatch):
     monkeypatch.setattr("fisherjax.plot._pages.write_figure", lambda figure, path: figures.append(figure) or path)
     pair = {"direct": (np.array([-0.13, 0.1]), np.array([0.1, 0.1])), "pathwise": (np.full(2, 0.02), np.full(2, 0.1))}
     spread = {name: (np.abs(value), error) for name, (value, error) in pair.items()}
-    plot.save_variance_study(tmp_path / "a.png", [0.1, 0.2], spread, pair, [100, 200], spread)
+    save_variance_study(tmp_path / "a.png", [0.1, 0.2], spread, pair, [100, 200], spread)
     for ax in figures[0].axes:
         assert len(ax.containers) == 2
         assert all(container.has_yerr for container in ax.containers)

@@ -4,12 +4,15 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from fisherjax.dynamics._flow import MeasuredExponent
+from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
+
 mpl.use("Agg")
 
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 
-from fisherjax import dmft, dynamics, plot, simulate
+from fisherjax import dmft, plot
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +25,7 @@ def test_theory_is_a_line_and_simulation_points():
     lags = np.linspace(0, 5, 11)
     theory = dmft.autocorrelation(0.8, noise_std=0.2**0.5, nonlinearity="identity", lags=lags)
     values = np.asarray(theory.values)
-    measured = simulate.MeasuredAutocorrelation(lags, values + 0.01, np.full(11, 0.02), values[None] + 0.01)
+    measured = MeasuredAutocorrelation(lags, values + 0.01, np.full(11, 0.02), values[None] + 0.01)
     ax = plot.autocorrelation(theory, measured)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), values)
     container = ax.containers[0]
@@ -54,7 +57,7 @@ def test_phase_diagram_draws_memory_and_both_lines():
 
 
 def test_exponents_and_trajectories():
-    measured = {1.0: dynamics.MeasuredExponent(0.1, 0.02, np.array([0.1]))}
+    measured = {1.0: MeasuredExponent(0.1, 0.02, np.array([0.1]))}
     ax = plot.lyapunov_exponents([0.5, 1.0, 1.5], [-0.5, 0.0, 0.1], [-0.5, 0.1, 0.3], measured)
     assert len(ax.get_legend().get_texts()) == 3
     np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), [[1.0, 0.1]])

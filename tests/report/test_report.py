@@ -2,7 +2,8 @@
 
 import base64
 
-from fisherjax.report import Figure, Section, Table, format_cell, html_report
+from fisherjax.report import Figure, Section, Table, html_report
+from fisherjax.report._html import format_cell
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -7,6 +7,7 @@ import pytest
 
 from fisherjax import _runtime, networks, simulate
 from fisherjax import connectivity as cn
+from fisherjax.simulate._trajectories import noisy_step
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_pathwise_derivatives_are_those_of_the_trajectories(network, key):
         state = jnp.broadcast_to(network.initial_state(theta), (2, 10, 20))
         means = []
         for index in range(3):
-            state = simulate.noisy_step(network, state, jax.random.fold_in(key, index))
+            state = noisy_step(network, state, jax.random.fold_in(key, index))
             means.append(state[0].mean(axis=0))
         return jnp.stack(means)
 

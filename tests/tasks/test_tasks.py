@@ -7,13 +7,16 @@ import pytest
 from scipy.stats import norm
 
 from fisherjax import tasks
+from fisherjax.tasks._memory import FlipFlop
+from fisherjax.tasks._registry import TASKS
+from fisherjax.tasks._task import weighted_mean
 
-ALL = sorted(tasks.TASKS)
+ALL = sorted(TASKS)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_shapes_reproducibility_and_accuracy_of_the_right_answer(name, key):
-    task = tasks.TASKS[name]
+    task = TASKS[name]
     batch = task.batch(key, 32)
     inputs, targets, mask = batch
     steps = task.default_steps
@@ -78,7 +81,7 @@ def test_measures_of_classes_and_of_outputs_with_masks_of_their_own(key):
         )
     weights = jax.random.uniform(key, (5, 8))
     np.testing.assert_allclose(
-        tasks.weighted_mean(outputs, weights), tasks.weighted_mean(outputs.mean(axis=-1), weights), rtol=1e-12
+        weighted_mean(outputs, weights), weighted_mean(outputs.mean(axis=-1), weights), rtol=1e-12
     )
 
 
@@ -195,7 +198,7 @@ def test_settings_become_python_values(key):
     assert tasks.perceptual_decision(coherences=np.array([0.1, 0.2])).coherences == (0.1, 0.2)
     assert isinstance(tasks.flip_flop(pulse_probability=jnp.asarray(0.2)).pulse_probability, float)
     with pytest.warns(UserWarning, match="static"), pytest.raises(TypeError, match="must be a Python number"):
-        tasks.FlipFlop(pulse_probability=np.float32(0.2))
+        FlipFlop(pulse_probability=np.float32(0.2))
 
 
 def test_a_task_can_be_an_argument_of_a_jitted_function(key):

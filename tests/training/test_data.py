@@ -10,6 +10,8 @@ import pytest
 
 from fisherjax import networks, tasks, training
 from fisherjax.networks import RNN
+from fisherjax.tasks._memory import FlipFlop
+from fisherjax.tasks._task import weighted_mean
 from fisherjax.training import _run
 from fisherjax.training._loss import LossSettings, batch_loss
 
@@ -81,7 +83,7 @@ def test_measures_ignore_what_is_masked(key):
         clean = measure(outputs, tasks.TaskBatch(outputs, targets, mask))
         np.testing.assert_array_equal(measure(noisy, tasks.TaskBatch(outputs, spoiled, mask)), clean)
     values = jnp.where(mask > 0, outputs[..., 0], jnp.nan)
-    assert np.isfinite(tasks.weighted_mean(values, mask))
+    assert np.isfinite(weighted_mean(values, mask))
     decision = tasks.perceptual_decision
     batch = decision.batch(key, 8)
     ignored = batch._replace(mask=batch.mask.at[:, :4].set(0.0))
@@ -154,7 +156,7 @@ def test_classes_are_probabilities(key):
         fit(key, (np.zeros((6, 8, 1)), numbers), loss="cross-entropy")
 
 
-class _Padded(tasks.FlipFlop):
+class _Padded(FlipFlop):
     """A task that a user wrote: NaN beyond a trial's end, or where it counts."""
 
     counted: bool = eqx.field(static=True, default=False)

@@ -13,6 +13,7 @@ import pytest
 
 from fisherjax import networks, tasks, training
 from fisherjax.networks import GRU, RNN, ContinuousRNN, dale, no_autapses
+from fisherjax.networks._recurrent import trainable_filter
 from fisherjax.training._loop import run_chunk
 from fisherjax.training._loss import LossSettings, batch_loss
 
@@ -132,7 +133,7 @@ def test_gradient_descent_by_hand(key):
         small(key), batches, key=key, num_steps=2, evaluate_every=2, optimizer=optax.sgd(rate), max_gradient_norm=norm
     )
     network = small(key)
-    spec = networks.trainable_filter(network)
+    spec = trainable_filter(network)
     for batch in batches:
         moving, fixed = eqx.partition(network, spec)
 

@@ -9,7 +9,8 @@ from scipy.stats import norm
 
 from fisherjax import networks, tasks, training
 from fisherjax.networks import RNN
-from fisherjax.training._psychometric import _probit
+from fisherjax.training._psychometric import PsychometricCurve, _probit
+from fisherjax.training._statistics import TrialStatistics
 
 COHERENCES, NOISE, SHOWN = (0.05, 0.1, 0.2), 0.5, 20
 TASK = tasks.perceptual_decision(coherences=COHERENCES, noise_std=NOISE)
@@ -63,7 +64,7 @@ def test_a_table_for_pictures_and_files(found, tmp_path):
     np.testing.assert_array_equal(columns["choice_2"], found.choice_fraction[:, 2])
     assert {len(column) for column in columns.values()} == {6}
     assert "6 kinds of trials of coherence, 4000 trials" in repr(found)
-    loaded = training.TrialStatistics.load(found.save(tmp_path / "statistics"))
+    loaded = TrialStatistics.load(found.save(tmp_path / "statistics"))
     np.testing.assert_array_equal(loaded.decision, found.decision)
 
 
@@ -81,7 +82,7 @@ def test_psychometric_curve_of_an_ideal_observer(found, tmp_path):
     left = training.psychometric(ideal(key), TASK, key=key, num_trials=TRIALS, choice=1)
     np.testing.assert_allclose(left.threshold, -curve.threshold, rtol=1e-4)
     assert f"threshold {curve.threshold:.3g}" in repr(curve)
-    assert training.PsychometricCurve.load(curve.save(tmp_path / "curve")).threshold == curve.threshold
+    assert PsychometricCurve.load(curve.save(tmp_path / "curve")).threshold == curve.threshold
 
 
 def test_fits_of_shares():

@@ -7,8 +7,9 @@ import numpy as np
 import optax
 import pytest
 
-from fisherjax import networks, tasks, training
+from fisherjax import tasks, training
 from fisherjax.networks import GRU, RNN
+from fisherjax.networks._recurrent import trainable_filter
 from fisherjax.training._loss import LossSettings, batch_loss
 
 STEPS, TRIALS, RATE = 10, 4, 0.5
@@ -56,7 +57,7 @@ def slope_by_hand(network, inputs, targets, length, start=None):
 
 def stepped(network, slope):
     """One step of plain gradient descent."""
-    spec = networks.trainable_filter(network)
+    spec = trainable_filter(network)
     moving, fixed = eqx.partition(network, spec)
     return eqx.combine(jax.tree.map(lambda a, b: a - RATE * b, moving, eqx.filter(slope, spec)), fixed)
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax import datasets, fisher, vision
+from fisherjax.vision._orientation_training import AngleTraining
 
 
 def test_training_learns_and_information_stays_below_the_image_s(key, tmp_path):
@@ -22,7 +23,7 @@ def test_training_learns_and_information_stays_below_the_image_s(key, tmp_path):
     (_, variance), (slope, _) = jax.jvp(moments, (0.6,), (1.0,))
     bound = float(jnp.sum(jnp.where(variance > 0, slope**2 / jnp.where(variance > 0, variance, 1), 0)))
     assert float(found.value) < bound
-    loaded = vision.AngleTraining.load(trained.save(tmp_path / "trained"))
+    loaded = AngleTraining.load(trained.save(tmp_path / "trained"))
     image = datasets.gratings(0.6, key=key, size=13)
     np.testing.assert_allclose(loaded.network(image), trained.network(image), rtol=1e-12)
 

@@ -10,6 +10,7 @@ import pytest
 
 from fisherjax import vision
 from fisherjax.vision import Architecture, ConvolutionalRNN, architecture, respond
+from fisherjax.vision._architecture import PRESETS
 
 SMALL = Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
 STRIDED = Architecture(
@@ -124,7 +125,7 @@ def test_published_size():
         (56, 56, 64), (56, 56, 64), (28, 28, 128), (28, 28, 128), (14, 14, 256), (14, 14, 256), (7, 7, 512), (7, 7, 512)
     )  # fmt: skip
     assert [one is None for one in shapes.skips] == [True, False, True, False, True, False]
-    for name in vision.PRESETS:
+    for name in PRESETS:
         plan = architecture(name)
         assert plan.depth == int(name[1])
         assert plan.area_shapes[-1] == plan.area_shapes[-2]

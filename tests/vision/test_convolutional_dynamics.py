@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from fisherjax import vision
 from fisherjax._linalg import _krylov
 from fisherjax.vision import (
     Architecture,
     ConvolutionalRNN,
-    jacobian_product,
     respond,
     spectral_penalty,
     stability_certificate,
     trajectory_spectrum,
 )
 from fisherjax.vision import transient_growth as growth_of
+from fisherjax.vision._convolution_spectrum import convolution_matrix
+from fisherjax.vision._spectra import jacobian_product
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), alpha=(0.2, 0.3, 0.4, 0.5))
 
@@ -46,7 +46,7 @@ def area_jacobian(network, area, state, drive):
     alpha = PLAN.alpha[area]
     moved = network.advance(state, drive)[area]
     active = np.ravel(np.asarray((moved - (1 - alpha) * state[area]) > 0))
-    matrix = vision.convolution_matrix(network.recurrent[area].weights, PLAN.area_shapes[area][:2])
+    matrix = convolution_matrix(network.recurrent[area].weights, PLAN.area_shapes[area][:2])
     return (1 - alpha) * np.eye(len(active)) + alpha * active[:, None] * np.asarray(matrix)
 
 
@@ -104,7 +104,7 @@ def test_certificate_bounds_every_jacobian(network, image):
     found = stability_certificate(network)
     for area in range(4):
         shape = PLAN.area_shapes[area][:2]
-        matrix = np.asarray(vision.convolution_matrix(network.recurrent[area].weights, shape))
+        matrix = np.asarray(convolution_matrix(network.recurrent[area].weights, shape))
         assert np.linalg.norm(matrix, 2) <= found.singular[area]
         assert np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1] <= found.symmetric[area]
         # whichever units are active

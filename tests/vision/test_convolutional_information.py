@@ -10,8 +10,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from fisherjax import fisher, vision
+from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.networks import in_precision
 from fisherjax.vision import Architecture, ConvolutionalRNN
+from fisherjax.vision._shown import ChannelMeans
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=3, image_steps=6, alpha=(0.3, 0.4, 0.3, 0.5))
 
@@ -105,7 +107,7 @@ def test_observation_noise_adds_to_the_covariance(network):
 
 
 class FirstChannel(eqx.Module):
-    means: vision.ChannelMeans
+    means: ChannelMeans
 
     def __call__(self, state):
         return self.means(state)[..., :1]
@@ -149,7 +151,7 @@ def test_wrong_arguments(as_user, network, options, message):
 
 
 def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path):
-    kept = fisher.Eigendistortion(np.ones((2, 2, 1)) / 2, 3.0)
+    kept = Eigendistortion(np.ones((2, 2, 1)) / 2, 3.0)
     data = kept.to_bytes()
     with np.load(io.BytesIO(data)) as archive:
         entries = dict(archive)
@@ -157,7 +159,7 @@ def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path)
     for elsewhere in ("fisherjax.fisher._convolutional", "fisherjax.fisher._no_longer_there"):
         told = str(entries[place]).replace(type(kept).__module__, elsewhere)
         np.savez(tmp_path / "old.npz", **{**entries, place: np.array(told)})
-        found = fisher.Eigendistortion.load(tmp_path / "old.npz")
+        found = Eigendistortion.load(tmp_path / "old.npz")
         np.testing.assert_array_equal(found.direction, kept.direction)
         assert found.information == kept.information
 
@@ -213,7 +215,7 @@ def test_a_singular_covariance_has_no_information(network):
 
 
 class Twice(eqx.Module):
-    means: vision.ChannelMeans
+    means: ChannelMeans
 
     def __call__(self, state):
         return jnp.repeat(self.means(state)[..., :1], 2, axis=-1)

@@ -7,19 +7,20 @@ import numpy as np
 import pytest
 
 from fisherjax import datasets, vision
+from fisherjax.datasets._labeled import SHAPES
 from fisherjax.vision import (
     Architecture,
     Augmentation,
     ConvolutionalRNN,
     FeedforwardCNN,
     StageSteps,
-    augment,
     feedforward_pass,
     fold_batch_norm,
     respond,
 )
 from fisherjax.vision import _augment as augmenting
 from fisherjax.vision import _objectives as objectives
+from fisherjax.vision._augment import augment
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=2, image_steps=7, alpha=0.3)
 TINY = Architecture((4, 4, 1), 3, (2, 2), blank_steps=2, image_steps=4, alpha=0.3)
@@ -98,7 +99,7 @@ def test_recurrence_loss_is_its_formula(trained_norms, key):
     objective = objectives.RecurrenceObjective(10.0)
     loss, _ = objective.loss(objectives.RecurrenceFit(network, folded), images, jnp.zeros((2, 3)), key, jnp.asarray(0))
     wanted, expected = feedforward_pass(folded, images), 0.0
-    from fisherjax.vision import convolution_matrix
+    from fisherjax.vision._convolution_spectrum import convolution_matrix
 
     for area, (height, width, _) in enumerate(PLAN.area_shapes):
         matrix = np.asarray(convolution_matrix(network.recurrent[area].weights, (height, width)))
@@ -112,7 +113,7 @@ def test_recurrence_loss_is_its_formula(trained_norms, key):
 
 def test_fast_gradients_are_the_gradients(key):
     """Of convolutions of every stride and side, in batches that blocks divide and that they do not."""
-    from fisherjax.vision import convolve
+    from fisherjax.vision._convolution import convolve
 
     for side, stride, count in ((3, 1, 5), (3, 2, 4), (1, 2, 3), (7, 2, 1)):
         maps = jax.random.normal(key, (count, 8, 12, 2))
@@ -298,6 +299,6 @@ def test_labeled_images(key):
     boxes = [np.argwhere(np.asarray(one[..., 0]) > 0) for one in drawn]
     filled = np.array([n / np.prod(np.ptp(box, axis=0) + 1) for n, box in zip(bright, boxes, strict=True)])
     kinds = np.asarray(kinds)
-    assert (filled[kinds == datasets.SHAPES.index("square")] == 1).all()
-    assert (filled[kinds != datasets.SHAPES.index("square")] < 1).all()
-    assert abs(filled[kinds == datasets.SHAPES.index("disc")].mean() - np.pi / 4) < 0.08
+    assert (filled[kinds == SHAPES.index("square")] == 1).all()
+    assert (filled[kinds != SHAPES.index("square")] < 1).all()
+    assert abs(filled[kinds == SHAPES.index("disc")].mean() - np.pi / 4) < 0.08

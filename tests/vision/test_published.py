@@ -12,7 +12,7 @@ import pytest
 from torch_files import write_torch
 
 from fisherjax import networks, vision
-from fisherjax.networks import read_weights
+from fisherjax.networks._weight_files import read_weights
 from fisherjax.vision import Architecture, ConvolutionalRNN, load_cordsnet, respond, save_cordsnet
 
 # written by torch 2.13: nn.Conv2d and nn.Linear under torch.nn.utils.parametrizations.weight_norm, names prefixed

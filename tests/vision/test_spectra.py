@@ -5,11 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fisherjax import dynamics
-from fisherjax._linalg import largest_symmetric
-from fisherjax.dynamics import arnoldi, power_iteration
-from fisherjax.vision import convolution_bounds, convolution_matrix, convolution_spectrum
-from fisherjax.vision._convolution_spectrum import certified_bounds
+from fisherjax import _linalg
+from fisherjax._linalg import arnoldi, largest_symmetric
+from fisherjax.vision import convolution_bounds, convolution_spectrum
+from fisherjax.vision._convolution_spectrum import certified_bounds, convolution_matrix
 
 
 def loop_matrix(weights, height, width, *, circular):
@@ -125,34 +124,6 @@ def test_arnoldi_says_when_it_has_not_converged(key):
     assert not found.converged.any()
 
 
-@pytest.mark.parametrize(
-    ("matrix", "expected"),
-    [
-        (np.diag([2.0, -1.0, 0.5]), 2),
-        (np.diag([-3.0, 1.0, 0.5]), -3),
-        (np.diag([2.0, -2.0, 0.5]), 2),
-        (np.array([[0.0, -1.0, 0.3], [1.0, 0.0, 0.1], [0.0, 0.0, 0.2]]), 1j),
-        (np.array([[0.9, -0.8, 1.0], [0.8, 0.9, 0.0], [0.0, 0.0, -0.9]]), 0.9 + 0.8j),
-        (np.zeros((3, 3)), 0),
-        (np.eye(3, k=1), 0),
-    ],
-    ids=["positive", "negative", "both signs", "rotation", "spiral", "zero", "nilpotent"],
-)
-def test_power_iteration(matrix, expected):
-    """Right from every start: signs and phases of the iterates are never averaged."""
-    for seed in range(6):
-        start = jax.random.normal(jax.random.key(seed), (3,))
-        found = power_iteration(lambda v: jnp.asarray(matrix) @ v, start, tolerance=1e-9)
-        value, vector = complex(found.eigenvalue), np.asarray(found.eigenvector)
-        assert abs(abs(value) - abs(expected)) < 1e-7
-        if matrix[0, 0] != 2 or matrix[1, 1] != -2:  # there either sign dominates
-            assert abs(value - expected) < 1e-7
-        residual = np.linalg.norm(matrix @ vector - value * vector)
-        assert residual < 1e-8
-        assert bool(found.converged)
-        np.testing.assert_allclose(np.linalg.norm(vector), 1)
-
-
 def test_maps_that_vanish_have_zero_eigenvalues(key):
     """ARPACK itself refuses the zero map; a start of zero would converge to anything's eigenvalue zero."""
     found = arnoldi(lambda v: 0 * v, 100, key=key, num_eigenvalues=3)
@@ -161,11 +132,6 @@ def test_maps_that_vanish_have_zero_eigenvalues(key):
     largest, vector = largest_symmetric(lambda v: 0 * v, np.ones(100))
     assert largest == 0
     np.testing.assert_allclose(np.linalg.norm(vector), 1)
-    with pytest.raises(ValueError, match="start must not be zero"):
-        power_iteration(lambda v: 2 * v, np.zeros(3))
-    matrix = jnp.asarray(np.random.default_rng(4).normal(size=(30, 30)))
-    with pytest.warns(RuntimeWarning, match="power_iteration has not converged in 2 steps"):
-        power_iteration(lambda v: matrix @ v, jax.random.normal(key, (30,)), max_steps=2)
 
 
 def test_certified_bounds_hold_in_float32_too():
@@ -182,20 +148,6 @@ def test_certified_bounds_hold_in_float32_too():
     np.testing.assert_allclose(certified_bounds(jnp.asarray(weights), (5, 6)), usual, rtol=1e-10)
 
 
-def test_power_iteration_compiles_once_and_says_when_it_stops(key):
-    matrix = jnp.asarray(np.random.default_rng(4).normal(size=(30, 30)))
-    run = jax.jit(lambda m, v: power_iteration(lambda x: m @ x, v, max_steps=2))
-    found = run(matrix, jax.random.normal(key, (30,)))
-    assert not bool(found.converged)
-    assert int(found.num_steps) == 2
-    many = jax.vmap(lambda k: power_iteration(lambda x: matrix @ x, jax.random.normal(k, (30,))).eigenvalue)
-    values = np.asarray(many(jax.random.split(key, 4)))
-    top = np.abs(np.linalg.eigvals(matrix)).max()
-    np.testing.assert_allclose(np.abs(values), top, rtol=1e-6)
-    run(2 * matrix, jax.random.normal(jax.random.key(1), (30,)))
-    assert run._cache_size() == 1
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -210,8 +162,6 @@ def test_power_iteration_compiles_once_and_says_when_it_stops(key):
         (lambda k: arnoldi(lambda v: v, 300, key=k, subspace=7), ValueError, "subspace"),
         (lambda k: arnoldi(lambda v: v, 3, key=k, which="smallest"), ValueError, "which"),
         (lambda k: arnoldi(lambda v: v, 3, key=1), TypeError, "key"),
-        (lambda k: power_iteration(lambda v: v, np.ones(3), tolerance=0.0), ValueError, "tolerance"),
-        (lambda k: power_iteration(3, np.ones(3)), TypeError, "product"),
     ],
 )  # fmt: skip
 def test_wrong_arguments(as_user, key, call, error, message):
@@ -221,5 +171,5 @@ def test_wrong_arguments(as_user, key, call, error, message):
 
 def test_results_are_kept(key, tmp_path):
     found = arnoldi(lambda v: 2 * v, 5, key=key, num_eigenvalues=2)
-    loaded = dynamics.Spectrum.load(found.save(tmp_path / "spectrum"))
+    loaded = _linalg.Spectrum.load(found.save(tmp_path / "spectrum"))
     np.testing.assert_array_equal(loaded.eigenvalues, found.eigenvalues)
