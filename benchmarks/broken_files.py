@@ -135,7 +135,7 @@ def _network() -> vision.ConvolutionalRNN:
 
 def _weights(suffix: str) -> Kind:
     return Kind(
-        lambda folder: vision.save_cordsnet(_network(), folder / f"weights{suffix}"),
+        lambda folder: vision.save_checkpoint(_network(), folder / f"weights{suffix}"),
         lambda path: npz_bytes(read_weights(path)),
     )
 

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
         for way, runs in found.items():
             start = time.perf_counter()
             if way == "in steps":
-                trained = vision.train_cordsnet(plan, *shown, key=key, steps=steps, **settings)
+                trained = vision.train(plan, *shown, key=key, steps=steps, **settings)
             else:
                 trained = vision.train_directly(plan, *shown, key=key, num_steps=steps.total, **settings)
             seconds = time.perf_counter() - start

@@ -308,7 +308,7 @@ ENTRIES = {
         convolutional(k, x), pictures(k, x)[0], steps=[1, 2], key=k, blank_steps=2, image_steps=3
     ),
     "dynamics.linearize": lambda k, x: dynamics.linearize(recurrent(k, x), patterns(k, x)[0], np.zeros(2)),
-    "vision.recurrent_spectrum": lambda k, x: vision.recurrent_spectrum(
+    "vision.spectrum": lambda k, x: vision.spectrum(
         convolutional(k, x), key=k, num_eigenvalues=2
     ),
     "dynamics.measure_lyapunov_exponent": lambda k, x: dynamics.measure_lyapunov_exponent(
@@ -362,7 +362,7 @@ HOST_ONLY = {
     "from_neurogym integrator perceptual_decision sign_accuracy sine_wave",
     "training": "load_checkpoint",
     "vision": "angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
-    "fold_batch_norm load_cordsnet respond_to_gratings save_cordsnet shown train_cordsnet "
+    "fold_batch_norm load_checkpoint respond_to_gratings save_checkpoint shown train "
     "train_feedforward train_linear",
 }
 
@@ -475,7 +475,7 @@ HOST_ENTRIES = {
         convolutional(k, x), pictures(k, x), key=k, num_steps=1, penalty=10.0 * x, batch_size=2
     ),
     "vision.respond_to_gratings": lambda k, x: vision.respond_to_gratings(vision.angle_network(key=k, size=9)),
-    "vision.train_cordsnet": lambda k, x: vision.train_cordsnet(
+    "vision.train": lambda k, x: vision.train(
         PLAN, pictures(k, x), labels(), key=k, steps=vision.StageSteps(1, 1, 1, 1, 1), noise_std=0.1 * x
     ),
     "vision.train_feedforward": lambda k, x: vision.train_feedforward(

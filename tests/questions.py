@@ -221,7 +221,7 @@ HOLES = {
         )
     },
     **{("train", member): _GIVEN for member in ("RateNetwork", "FlowNetwork", "from_step", "from_torch", "from_flax")},
-    ("train", "ConvolutionalRNN"): "Its stages of training are its own: `vision.train_directly`, `train_cordsnet`.",
+    ("train", "ConvolutionalRNN"): "Its stages of training are its own: `vision.train`, `vision.train_directly`.",
     ("save and load", "from_step"): _CODE,
     ("save and load", "from_flax"): "A cell with other functions inside is code; the usual cells are saved and loaded.",
 }  # fmt: skip

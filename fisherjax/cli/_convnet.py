@@ -56,12 +56,12 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
         )
         with session.stage("training"):
             if command.route == "steps":
-                trained = vision.train_cordsnet(plan, *train, key=keys[1], steps=steps, **options)
+                trained = vision.train(plan, *train, key=keys[1], steps=steps, **options)
             else:
                 trained = vision.train_directly(plan, *train, key=keys[1], num_steps=steps.total, **options)
         trained.save(session.folder / "training.npz")
         keep_known(session.folder, Known(trained.network, preprocessing, CLASSES[command.data], command.data))
-        weights = vision.save_cordsnet(trained.network, session.folder / "weights.safetensors")
+        weights = vision.save_checkpoint(trained.network, session.folder / "weights.safetensors")
         with session.stage("testing and drawing"):
             accuracy = vision.accuracy(trained.network, *test)
             logits = vision.respond(trained.network, test[0][:_TEST_IMAGES]).logits

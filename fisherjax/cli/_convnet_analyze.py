@@ -140,7 +140,7 @@ Found = tuple[Section, dict[str, Any], dict[str, Any]]
 def _stability(run: _Run) -> Found:
     network, plan = run.network, run.network.architecture
     bounds = None if plan.feedback else vision.stability_certificate(network)
-    own = vision.recurrent_spectrum(network, key=run.keys["stability"])
+    own = vision.spectrum(network, key=run.keys["stability"])
     times = _times(0, max(1, plan.blank_steps + plan.image_steps - 1))  # the next step still has the image
     along = vision.trajectory_spectrum(
         network, run.images[0], at=times, key=run.keys["stability"], num_eigenvalues=run.command.eigenvalues

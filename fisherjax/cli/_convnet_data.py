@@ -139,7 +139,7 @@ def _network(path: Path) -> vision.ConvolutionalRNN:
             raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no network to run")
         return network
     try:
-        return vision.load_cordsnet(path)
+        return vision.load_checkpoint(path)
     except ValueError as error:
         raise UsageError(f"checkpoint {error}") from error
 

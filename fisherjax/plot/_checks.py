@@ -69,8 +69,8 @@ _MADE_BY: dict[type, str] = {
     optimize.History: ".history of optimize.maximize",
     MeasuredAutocorrelation: "simulate.measure_autocorrelation",
     tasks.TaskBatch: "tasks.flip_flop(num_bits=1).batch(key, num_trials, num_steps)",
-    vision.ConvolutionalTraining: "vision.train_cordsnet",
-    StageHistory: ".histories of vision.train_cordsnet",
+    vision.ConvolutionalTraining: "vision.train",
+    StageHistory: ".histories of vision.train",
     training.Training: "training.fit",
     training.TrainingHistory: ".history of training.fit",
 }

@@ -5,17 +5,17 @@ from fisherjax._linalg import arnoldi
 from ._architecture import Architecture, architecture
 from ._augment import Augmentation
 from ._certificate import spectral_penalty, stability_certificate
+from ._checkpoints import load_checkpoint, save_checkpoint
 from ._convolution_spectrum import convolution_bounds, convolution_spectrum
 from ._decisions import decisions, relaxation, robustness
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
 from ._network import ConvolutionalRNN
 from ._orientation import AngleNetwork, angle_network, decode_angle
 from ._orientation_training import respond_to_gratings, train_angle_network
-from ._pipeline import ConvolutionalTraining, StageSteps, train_cordsnet, train_directly
-from ._published import load_cordsnet, save_cordsnet
+from ._pipeline import ConvolutionalTraining, StageSteps, train, train_directly
 from ._respond import Response, respond
 from ._shown import channel_means, shown
-from ._spectra import recurrent_spectrum, trajectory_spectrum, transient_growth
+from ._spectra import spectrum, trajectory_spectrum, transient_growth
 from ._stages import accuracy, anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 
 __all__ = [
@@ -41,18 +41,18 @@ __all__ = [
     "fine_tune",
     "fit_recurrence",
     "fold_batch_norm",
-    "load_cordsnet",
-    "recurrent_spectrum",
+    "load_checkpoint",
     "relaxation",
     "respond",
     "respond_to_gratings",
     "robustness",
-    "save_cordsnet",
+    "save_checkpoint",
     "shown",
     "spectral_penalty",
+    "spectrum",
     "stability_certificate",
+    "train",
     "train_angle_network",
-    "train_cordsnet",
     "train_directly",
     "train_feedforward",
     "train_linear",

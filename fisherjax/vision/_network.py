@@ -62,7 +62,7 @@ class ConvolutionalRNN(Network):
     standard deviation σ as α → 0.
 
     Maps are (…, height, width, channels). Parameters are stored in the layout and under the names of the published
-    checkpoints (`load_cordsnet`); `respond` follows activity through time.
+    checkpoints (`load_checkpoint`); `respond` follows activity through time.
 
     Parameters
     ----------

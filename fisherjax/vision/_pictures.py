@@ -10,7 +10,7 @@ from fisherjax._errors import check_integer, require, told
 
 from ._network import ConvolutionalRNN
 
-NETWORK = "such as vision.ConvolutionalRNN or vision.load_cordsnet make one"
+NETWORK = "such as vision.ConvolutionalRNN or vision.load_checkpoint make one"
 
 
 def as_pictures(name: str, images: Any, network: ConvolutionalRNN) -> Float[Array, "n height width colors"]:

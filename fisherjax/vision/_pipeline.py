@@ -50,7 +50,7 @@ class ConvolutionalTraining(Record):
     histories: dict[str, StageHistory]
 
 
-def train_cordsnet(
+def train(
     architecture: Architecture,
     images: ArrayLike,
     labels: ArrayLike,
@@ -130,7 +130,7 @@ def train_directly(
     folder: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> ConvolutionalTraining:
-    """Train the rectified recurrent network from random weights; parameters as in `train_cordsnet`."""
+    """Train the rectified recurrent network from random weights; parameters as in `train`."""
     check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     place = None if folder is None else as_path("folder", folder)
     check_integer("num_steps", num_steps, minimum=1)

@@ -63,7 +63,7 @@ def shown(
     TypeError
         If `network` is none, or `image_of` is no function.
     """
-    plan = check_instance("network", network, ConvolutionalRNN, "such as vision.load_cordsnet makes one").architecture
+    plan = check_instance("network", network, ConvolutionalRNN, "such as vision.load_checkpoint makes one").architecture
     check_callable("image_of", image_of)
     blank = plan.blank_steps if blank_steps is None else check_integer("blank_steps", blank_steps, minimum=0)
     image = plan.image_steps if image_steps is None else check_integer("image_steps", image_steps, minimum=0)
@@ -97,6 +97,6 @@ def channel_means(network: ConvolutionalRNN, area: int = -1) -> ChannelMeans:
     TypeError
         If `network` is none, or the area is no whole number.
     """
-    plan = check_instance("network", network, ConvolutionalRNN, "such as vision.load_cordsnet makes one").architecture
+    plan = check_instance("network", network, ConvolutionalRNN, "such as vision.load_checkpoint makes one").architecture
     check_integer("area", area, minimum=-plan.depth, maximum=plan.depth - 1)
     return ChannelMeans(plan, area % plan.depth)

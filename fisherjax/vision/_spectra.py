@@ -155,7 +155,7 @@ def _jacobian_vector(network: ConvolutionalRNN, state: AreaState, drive: Drive |
 
 
 @full_precision
-def recurrent_spectrum(
+def spectrum(
     network: ConvolutionalRNN, *, key: Key, num_eigenvalues: int = 20, which: Target = "largest magnitude"
 ) -> tuple[Spectrum, ...]:
     """Leading eigenvalues of the recurrent convolution W of every area, zero-padded as it is, by `arnoldi`.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fisherjax import datasets, fisher, networks, training, vision
+from fisherjax import datasets, fisher, networks, vision
 from fisherjax.cli import main
 
 pytestmark = pytest.mark.usefixtures("optimized")
@@ -31,7 +31,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     expected = vision.accuracy(network, (images - known.mean()) / known.std(), labels)
     assert abs(facts["accuracy"] - expected) < 0.01
     assert facts["test_images"] == 360
-    published = vision.load_cordsnet(folder / "weights.safetensors")
+    published = vision.load_checkpoint(folder / "weights.safetensors")
     np.testing.assert_array_equal(published.recurrent[1].direction, network.recurrent[1].direction)
     # its own pictures: no other file is named, names of classes and preprocessing are found
     pixels = (255 * datasets.digits(split="test")[0][:2, ..., 0]).astype(np.uint8)
@@ -90,7 +90,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
 def test_published_checkpoints_run(tmp_path, capsys):
     """A file under the published names alone: ImageNet's preprocessing, photographs without labels."""
     plan = vision.Architecture((16, 16, 3), 12, (4, 4), blank_steps=2, image_steps=3)
-    path = vision.save_cordsnet(vision.ConvolutionalRNN(plan, key=jax.random.key(0)), tmp_path / "net.safetensors")
+    path = vision.save_checkpoint(vision.ConvolutionalRNN(plan, key=jax.random.key(0)), tmp_path / "net.safetensors")
     Image.fromarray(datasets.photograph("coffee")).save(tmp_path / "cup.jpg")
     (tmp_path / "names.txt").write_text("\n".join(f"thing {index}" for index in range(12)))
     phases = ["--blank-steps", "2", "--image-steps", "3"]
@@ -139,7 +139,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         (folder / "stage-feed-forward.npz").touch()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "train_cordsnet", interrupted)
+    monkeypatch.setattr(vision, "train", interrupted)
     assert main(["convnet", "train", *FAST, "--out", str(tmp_path / "run")]) == 130
     assert f"--out {tmp_path / 'run'} --resume" in capsys.readouterr().out
 

@@ -144,7 +144,7 @@ def test_all_steps_in_order_and_on_again(bars, key, tmp_path):
     options = {
         "steps": StageSteps(30, 20, 20, 1, 20), "batch_size": 16, "validation": validation, "learning_rate": 1e-2,
     }  # fmt: skip
-    found = vision.train_cordsnet(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
+    found = vision.train(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
     assert list(found.histories) == ["feed-forward", "recurrence", "linear", "anneal", "fine-tune"]
     assert [len(one.loss) for one in found.histories.values()] == [30, 20, 20, 20, 20]
     assert StageSteps(30, 20, 20, 1, 20).total == 110
@@ -156,15 +156,13 @@ def test_all_steps_in_order_and_on_again(bars, key, tmp_path):
     assert vision.accuracy(found.network, *validation) == found.histories["fine-tune"].validation_accuracy[-1]
     # what is there is not trained again; a stage that is missing is, to the same bits
     (tmp_path / "stage-fine-tune.npz").unlink()
-    again = vision.train_cordsnet(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
+    again = vision.train(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
     for a, b in zip(jax.tree.leaves(found.network), jax.tree.leaves(again.network), strict=True):
         np.testing.assert_array_equal(a, b)
     loaded = vision.ConvolutionalTraining.load(found.save(tmp_path / "training"))
     np.testing.assert_array_equal(loaded.histories["anneal"].loss, found.histories["anneal"].loss)
     with pytest.raises(ValueError, match=r"was written with learning_rate = 0.01, this run has 0.02"):
-        vision.train_cordsnet(
-            TINY, images[:40], labels[:40], key=key, folder=tmp_path, **{**options, "learning_rate": 2e-2}
-        )
+        vision.train(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **{**options, "learning_rate": 2e-2})
 
 
 def test_a_stage_goes_on_to_the_same_bits(bars, key, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from torch_files import write_torch
 
 from fisherjax import networks, vision
 from fisherjax.networks._weight_files import read_weights
-from fisherjax.vision import Architecture, ConvolutionalRNN, load_cordsnet, respond, save_cordsnet
+from fisherjax.vision import Architecture, ConvolutionalRNN, load_checkpoint, respond, save_checkpoint
 
 # written by torch 2.13: nn.Conv2d and nn.Linear under torch.nn.utils.parametrizations.weight_norm, names prefixed
 # with "module."; one recurrent scale is negative
@@ -22,7 +22,7 @@ PLAN = Architecture((8, 8, 1), 3, (2, 2, 3, 3), feedback=True)
 
 
 def test_a_checkpoint_of_torch():
-    network = load_cordsnet(TORCH)
+    network = load_checkpoint(TORCH)
     assert network.architecture == Architecture(
         (16, 16, 3), 5, (2, 2, 3, 3), stem_kernel=7, stem_stride=2, stem_pooling=True
     )
@@ -44,19 +44,19 @@ def test_a_learned_slope_is_the_leak(tmp_path):
     """Files from between the stages of training have the slope of an nn.PReLU."""
     weights = read_weights(TORCH)
     np.savez(tmp_path / "annealing.npz", **weights, **{"module.prelu.weight": np.array([0.35], np.float32)})
-    network = load_cordsnet(tmp_path / "annealing.npz")
+    network = load_checkpoint(tmp_path / "annealing.npz")
     assert float(network.leak) == pytest.approx(0.35)
-    assert float(load_cordsnet(TORCH).leak) == 0
+    assert float(load_checkpoint(TORCH).leak) == 0
     np.savez(tmp_path / "many.npz", **weights, **{"module.prelu.weight": np.ones(2)})
     with pytest.raises(ValueError, match=r"prelu.weight must be one slope for all units, got shape \(2,\)"):
-        load_cordsnet(tmp_path / "many.npz")
+        load_checkpoint(tmp_path / "many.npz")
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
 def test_names_and_numbers_round_trip(key, tmp_path, suffix):
     network = ConvolutionalRNN(PLAN, key=key)
-    path = save_cordsnet(network, tmp_path / f"weights.{suffix}")
-    loaded = load_cordsnet(path)
+    path = save_checkpoint(network, tmp_path / f"weights.{suffix}")
+    loaded = load_checkpoint(path)
     assert loaded.architecture == PLAN
     for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(network), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -72,7 +72,7 @@ def test_names_and_numbers_round_trip(key, tmp_path, suffix):
 
 def test_published_names_are_those_of_torch(tmp_path):
     """What torch wrote is written again to the same names, shapes and numbers."""
-    again = read_weights(save_cordsnet(load_cordsnet(TORCH), tmp_path / "again.safetensors"))
+    again = read_weights(save_checkpoint(load_checkpoint(TORCH), tmp_path / "again.safetensors"))
     original = {name.removeprefix("module."): value for name, value in read_weights(TORCH).items()}
     assert again.keys() == original.keys()
     for name, value in original.items():
@@ -140,14 +140,14 @@ def test_files_that_are_not_checkpoints(tmp_path, capsys, content, message):
 
 def test_other_formats_that_are_broken(key, tmp_path):
     for suffix, message in (("npz", "cannot be read as .npz"), ("safetensors", "cannot be read as safetensors")):
-        whole = save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / f"whole.{suffix}").read_bytes()
+        whole = save_checkpoint(ConvolutionalRNN(PLAN, key=key), tmp_path / f"whole.{suffix}").read_bytes()
         (tmp_path / f"part.{suffix}").write_bytes(whole[: len(whole) // 2])
         with pytest.raises(ValueError, match=message):
-            load_cordsnet(tmp_path / f"part.{suffix}")
+            load_checkpoint(tmp_path / f"part.{suffix}")
     with pytest.raises(FileNotFoundError):
-        load_cordsnet(tmp_path / "nothing.pt")
+        load_checkpoint(tmp_path / "nothing.pt")
     with pytest.raises(ValueError, match=r"path must end in .safetensors or .npz, got weights.txt"):
-        save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.txt")
+        save_checkpoint(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.txt")
 
 
 @pytest.mark.parametrize(
@@ -163,22 +163,22 @@ def test_other_formats_that_are_broken(key, tmp_path):
     ids=["classes", "colors", "image", "shallow", "deep", "feedback"],
 )  # fmt: skip
 def test_checkpoints_of_another_network(key, tmp_path, plan, message):
-    path = save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz")
+    path = save_checkpoint(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz")
     with pytest.raises(ValueError, match=message):
-        load_cordsnet(path, plan)
+        load_checkpoint(path, plan)
 
 
 def test_weights_that_are_missing_or_not_finite(key, tmp_path):
     network = ConvolutionalRNN(PLAN, key=key)
-    weights = read_weights(save_cordsnet(network, tmp_path / "weights.npz"))
+    weights = read_weights(save_checkpoint(network, tmp_path / "weights.npz"))
     np.savez(tmp_path / "some.npz", **{name: value for name, value in weights.items() if name != "conv_bias.1"})
     with pytest.raises(ValueError, match=r"lacks conv_bias.1; it is no checkpoint of a convolutional"):
-        load_cordsnet(tmp_path / "some.npz")
+        load_checkpoint(tmp_path / "some.npz")
     with pytest.raises(ValueError, match=r"lacks conv_bias.1$"):
-        load_cordsnet(tmp_path / "some.npz", PLAN)
+        load_checkpoint(tmp_path / "some.npz", PLAN)
     np.savez(tmp_path / "bad.npz", **{**weights, "out_fc.bias": np.full(3, np.nan)})
     with pytest.raises(ValueError, match=r"out_fc.bias holds numbers that are not finite"):
-        vision.load_cordsnet(tmp_path / "bad.npz")
+        vision.load_checkpoint(tmp_path / "bad.npz")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_flipped_bit_in_the_weights(key, tmp_path, suffix):
     if suffix == "pt":
         write_torch(path, read_weights(Path(__file__).parent.parent / "networks" / "data" / "rnn_two_layers.pt"))
     else:
-        save_cordsnet(ConvolutionalRNN(Architecture((4, 4, 1), 2, (2, 2)), key=key), path)
+        save_checkpoint(ConvolutionalRNN(Architecture((4, 4, 1), 2, (2, 2)), key=key), path)
     whole = path.read_bytes()
     before = read_weights(path)
     for bit in range(5, 8 * len(whole), 8 * len(whole) // 60):
@@ -245,13 +245,13 @@ def test_a_flipped_bit_in_the_weights(key, tmp_path, suffix):
 def test_half_precision_goes_through_every_format(key, tmp_path):
     network = networks.in_precision(ConvolutionalRNN(Architecture((4, 4, 1), 2, (2, 2)), key=key), jnp.bfloat16)
     for suffix in ("npz", "safetensors"):
-        weights = read_weights(save_cordsnet(network, tmp_path / f"w.{suffix}"))
+        weights = read_weights(save_checkpoint(network, tmp_path / f"w.{suffix}"))
         np.testing.assert_array_equal(weights["out_fc.bias"].astype(float), np.asarray(network.output.bias, float))
 
 
 def test_weights_whose_shapes_no_network_has(key, tmp_path):
     """Refused before a network of that size is made: 10⁵ channels would be 10¹¹ weights."""
-    weights = read_weights(save_cordsnet(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz"))
+    weights = read_weights(save_checkpoint(ConvolutionalRNN(PLAN, key=key), tmp_path / "weights.npz"))
     direction = ".parametrizations.weight.original1"
     for name, array, message in (
         ("conv_bias.1", np.zeros((10**5, 8, 8), np.float32), "lacks skip_area.1"),
@@ -264,5 +264,5 @@ def test_weights_whose_shapes_no_network_has(key, tmp_path):
     ):
         np.savez(tmp_path / "changed.npz", **{**weights, name: array})
         with pytest.raises(ValueError, match=message) as caught:
-            load_cordsnet(tmp_path / "changed.npz")
+            load_checkpoint(tmp_path / "changed.npz")
         assert "changed.npz" in str(caught.value)

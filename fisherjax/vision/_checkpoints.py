@@ -22,14 +22,14 @@ _SCALE, _DIRECTION = ".parametrizations.weight.original0", ".parametrizations.we
 _MOST_NAMED = 4
 
 
-def load_cordsnet(path: str | os.PathLike[str], architecture: Architecture | None = None) -> ConvolutionalRNN:
+def load_checkpoint(path: str | os.PathLike[str], architecture: Architecture | None = None) -> ConvolutionalRNN:
     """Read a convolutional recurrent network from a checkpoint with the published names; no torch is needed.
 
     Parameters
     ----------
     path
         A zip checkpoint of torch (.pt, .pth), ``.safetensors``, or ``.npz``; which of them it is the content tells.
-        Names may begin with ``module.``. A flipped bit is noticed in any file that `save_cordsnet` wrote, and in all
+        Names may begin with ``module.``. A flipped bit is noticed in any file that `save_checkpoint` wrote, and in all
         zip archives; safetensors of others have no checksum.
     architecture
         What it must fit. By default what the shapes of the weights imply, with α = 0.2 and 100 + 100 steps; a stem of
@@ -75,8 +75,8 @@ def load_cordsnet(path: str | os.PathLike[str], architecture: Architecture | Non
     return eqx.tree_at(lambda tree: tree.leak, network, slope)
 
 
-def save_cordsnet(network: ConvolutionalRNN, path: str | os.PathLike[str]) -> Path:
-    """Write the weights of a network under the published names; `load_cordsnet` and torch read them.
+def save_checkpoint(network: ConvolutionalRNN, path: str | os.PathLike[str]) -> Path:
+    """Write the weights of a network under the published names; `load_checkpoint` and torch read them.
 
     Parameters
     ----------
