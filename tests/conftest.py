@@ -11,7 +11,6 @@ from pathlib import Path
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 # Tests are divided among all cores: a second thread for small matrices only waits for its turn.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-gc.disable()  # until all is imported
 
 import equinox as eqx
 import jax
@@ -38,6 +37,7 @@ for _flag in _CHEAP_COMPILING:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flag}".strip()
 
 threadpool_limits(1)  # of what was loaded before the environment said so
+gc.disable()  # until all is imported
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", "cpu")
