@@ -9,6 +9,8 @@ from pathlib import Path
 # Most of the time goes into compiling small programs once: cheaper ones are right to the same digits. The environment
 # tells the processes that tests start too, and the workers among which tests are divided.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+# Tests are divided among all cores: a second thread for small matrices only waits for its turn.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import equinox as eqx
 import jax
@@ -17,9 +19,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 _MOST_MAPS = 25_000  # at the end of a file; one file takes up to some 20 000
-_PLAIN_EMITTERS = "--xla_cpu_use_fusion_emitters=false"  # less than half the time of compiling
+# less than half the time of compiling, and a tenth less again
+_CHEAP_COMPILING = ("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1")
 
 
 def _knows(flag):
@@ -28,9 +32,12 @@ def _knows(flag):
     return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
 
 
-if _PLAIN_EMITTERS not in os.environ.get("XLA_FLAGS", "") and _knows(_PLAIN_EMITTERS):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_PLAIN_EMITTERS}".strip()
+for _flag in _CHEAP_COMPILING:
+    if _flag not in os.environ.get("XLA_FLAGS", "") and _knows(_flag):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flag}".strip()
 
+threadpool_limits(1)  # of what was loaded before the environment said so
+gc.disable()  # until all is imported
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_platforms", "cpu")
@@ -47,6 +54,7 @@ def pytest_collection_finish():
     """What was imported stays: the collector need not look through it again, and looks less often."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 100)
 
 

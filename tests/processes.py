@@ -61,10 +61,14 @@ def _watch(name, pattern, delay, before):
     os.kill(os.getpid(), getattr(signal, name))
 
 
+def signal_once_written(name, pattern, delay):
+    """This process gets a signal so many seconds after a file like the pattern is written."""
+    threading.Thread(target=_watch, args=(name, pattern, float(delay), _written(pattern)), daemon=True).start()
+
+
 if __name__ == "__main__":
     name, pattern, delay, *words = sys.argv[1:]
-    watch = threading.Thread(target=_watch, args=(name, pattern, float(delay), _written(pattern)), daemon=True)
-    watch.start()
+    signal_once_written(name, pattern, delay)
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)

@@ -1,14 +1,13 @@
-"""A run in its own process: ``python killed.py optimize|train|sweep FOLDER``. Killed and started again by a test.
+"""A run in its own process, killed and started again by a test; writes a digest of what it computed."""
 
-Writes a digest of what it computed to FOLDER/digest.txt.
-"""
-
+import os
 import sys
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
+from processes import signal_once_written
 
 from fisherjax import connectivity, networks, optimize, tasks, training
 from fisherjax._runtime import digest
@@ -58,7 +57,16 @@ def sweep(folder: Path) -> str:
     return digest(arrays) + (out / "table.csv").read_text()
 
 
-if __name__ == "__main__":
-    kind, place = sys.argv[1], Path(sys.argv[2])
-    place.mkdir(exist_ok=True)
-    (place / "digest.txt").write_text({"optimize": search, "train": train, "sweep": sweep}[kind](place))
+def run(kind: str, folder: Path, cache: Path, errors: Path, signaled: tuple[str, Path, float] | None) -> None:
+    """Compute, with programs kept in a cache, and write FOLDER/digest.txt; errors go to a file, words nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    os.environ["HOME"] = str(cache)
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    if signaled is not None:
+        signal_once_written(*signaled)
+    folder.mkdir(exist_ok=True)
+    (folder / "digest.txt").write_text({"optimize": search, "train": train, "sweep": sweep}[kind](folder))

@@ -1,35 +1,39 @@
 """Killed at random moments and started again, a run ends at the same bits as if nothing had happened."""
 
 import json
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
+import killed
 import numpy as np
 import pytest
-from processes import ended, signaled
+from processes import PATIENCE
 
 from fisherjax._runtime import read_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint
 from fisherjax.training._checkpoint import Checkpoint
 
-SCRIPT = Path(__file__).parent / "killed.py"
 KILLS = 4  # of each of three kinds
 WRITTEN = {"optimize": "checkpoint.npz", "train": "checkpoint.npz", "sweep": "sweep/points/*/done.json"}
 
 
-def start(kind, folder, cache, kill_after=None):
+# one process imports, all others are copies of it
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["jax", "matplotlib.pyplot", "fisherjax.cli", "fisherjax.report", "fisherjax.optimize"])
+
+
+def code_and_errors(kind, folder, cache, kill_after=None):
     """A run; one that kills itself so many seconds after it has written something."""
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(cache), "JAX_COMPILATION_CACHE_DIR": str(cache)}
-    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}
-    command = [sys.executable, str(SCRIPT), kind, str(folder)]
-    if kill_after is not None:
-        command = signaled("SIGKILL", folder / WRITTEN[kind], kill_after, *command[1:])
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    signaled = None if kill_after is None else ("SIGKILL", folder / WRITTEN[kind], kill_after)
+    errors = cache / "errors.txt"
+    process = CONTEXT.Process(target=killed.run, args=(kind, folder, cache, errors, signaled))
+    process.start()
+    process.join(PATIENCE)
+    process.kill()
+    process.join()
+    return process.exitcode, errors.read_text()
 
 
 def progress(kind, folder):
@@ -55,18 +59,18 @@ def progress(kind, folder):
 def test_kill_at_random_moments(kind, tmp_path):
     cache = tmp_path / "compiled"
     cache.mkdir()
-    ((_, error, code),) = ended([start(kind, tmp_path / "whole", cache)])
+    code, error = code_and_errors(kind, tmp_path / "whole", cache)
     assert code == 0, error
     moment, folder = random.Random(20260101), tmp_path / "killed"
     folder.mkdir()
     reached = [0]
     for _ in range(KILLS):
-        ((_, error, code),) = ended([start(kind, folder, cache, kill_after=moment.uniform(0, 0.2))])
+        code, error = code_and_errors(kind, folder, cache, kill_after=moment.uniform(0, 0.2))
         assert code == -signal.SIGKILL, f"it finished before it could be killed: {error}"
         reached.append(progress(kind, folder))
     assert reached == sorted(reached)
     assert reached[-1] >= reached[1] + (1 if kind == "sweep" else 20), "it never went on from where it was"
-    ((_, error, code),) = ended([start(kind, folder, cache)])
+    code, error = code_and_errors(kind, folder, cache)
     assert code == 0, error
     assert (folder / "digest.txt").read_text() == (tmp_path / "whole" / "digest.txt").read_text()
     assert not list(folder.glob("**/.*.tmp"))
