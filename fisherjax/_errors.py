@@ -83,6 +83,11 @@ def check_scalar(
     require(high, f"{name} must be {below} {maximum:g}, got {number:g}")
 
 
+def check_optional(check: Callable[..., T], name: str, value: Any, **limits: Any) -> T | None:
+    """What `check` returns of an argument that may be left out, None."""
+    return None if value is None else check(name, value, **limits)
+
+
 def check_share(name: str, value: Any, *, strict: bool = False) -> float:
     """Return a share or probability, a number in [0, 1] (if `strict`: in (0, 1)); TypeError or ValueError otherwise."""
     number = _real_number(name, value)

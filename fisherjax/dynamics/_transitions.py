@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from fisherjax._errors import check_confidence, check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_confidence, check_integer, check_key, check_optional, check_scalar, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import Network
 
 from ._fixed_points import FixedPoints
 from ._jacobian import jacobians
+from ._modes import Stability, effective_marginal, sorted_eigenvalues, stability_of
 from ._shares import share_error, share_interval
-from ._stability import Stability, effective_marginal, sorted_eigenvalues, stability_of
-from ._step import Setting, StepLike, System, check_dt, map_of, setting_of
+from ._step import Setting, StepLike, System, map_of, setting_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -98,15 +98,13 @@ def transition_graph(
         "or fixed points of the map",
     )
     key = check_key("key", key)
-    if noise_std is not None:
-        check_scalar("noise_std", noise_std, minimum=0.0)
+    check_optional(check_scalar, "noise_std", noise_std, minimum=0.0)
     num_trials = check_integer("num_trials", num_trials, minimum=1)
     noise_steps = check_integer("noise_steps", noise_steps, minimum=1)
     relax_steps = check_integer("relax_steps", relax_steps, minimum=0)
     confidence = check_confidence(confidence)
-    if distance is not None:
-        check_scalar("distance", distance, minimum=0.0)
-    check_dt(dt)
+    check_optional(check_scalar, "distance", distance, minimum=0.0)
+    check_optional(check_scalar, "dt", dt, minimum=0.0, strict=True)
     scale, states, given = _noise_scale(step, noise_std), setting.states, setting.inputs
     moving = map_of(step, setting.unflatten, dt, "transition_graph")
     targets = _targets(setting, moving, scale, certified=known is not None and inputs is None)
