@@ -132,6 +132,19 @@ def suggest(word: Any, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def check_kind(name: str, value: T, kind: Any, what: str, *, but: Any = ()) -> T:
+    """Return `value` if it is of a type, but for some of its subtypes; otherwise TypeError that it must be `what`."""
+    if not isinstance(value, kind) or isinstance(value, but):
+        raise TypeError(f"{name} must be {what}, got {told(value)}")
+    return value
+
+
+def listed(names: Iterable[Any], most: int) -> str:
+    """The first of some names, and a sign that there are more."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")
+
+
 def check_instance(name: str, value: T, kind: type | tuple[type, ...], hint: str = "") -> T:
     """Return `value` if it is of one of our types; otherwise TypeError with `hint`, how to make one."""
     if not isinstance(value, kind):

@@ -13,14 +13,7 @@ from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, FlowNetwork, RateN
 from fisherjax.nonlinearities._erf_mixture import ErfMixture
 
 from ._jacobian import jacobians
-from ._modes import (
-    effective_marginal,
-    frequencies,
-    indices,
-    sorted_eigenvalues,
-    stability_of,
-    time_constants,
-)
+from ._modes import effective_marginal, frequencies, indices, sorted_eigenvalues, stability_of, time_constants
 from ._search import (
     Arrivals,
     Cloud,

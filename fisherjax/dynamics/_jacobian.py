@@ -18,11 +18,7 @@ from ._step import StateRecord, StepLike, System, setting_of, time_step_of
 
 @full_precision
 def jacobian(
-    step: StepLike,
-    points: Any,
-    inputs: ArrayLike | None = None,
-    *,
-    wrt: Literal["state", "input"] = "state",
+    step: StepLike, points: Any, inputs: ArrayLike | None = None, *, wrt: Literal["state", "input"] = "state"
 ) -> Float[Array, "..."]:
     """Derivative of a map, or of the velocity of a flow, at one or many points: ∂F_i/∂x_j, or ∂F_i/∂u_j.
 

@@ -16,7 +16,7 @@ from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.networks import Network
 
 from ._step import StepLike, System, input_axes, map_of, setting_of, time_step_of
-from ._tangents import BLOCKS, Tangents, follow, surviving
+from ._tangents import BLOCKS, follow, surviving
 
 _ESCAPED = 1e3  # growth of the state, without a pause, that no attractor has
 _MOST_CORRELATED = 0.9
@@ -148,7 +148,9 @@ def lyapunov_spectrum(
     while run.coarse:  # never with one step
         interval //= 2
         run = follow(system, states, given, tangent_key, count, *lengths, jnp.asarray(interval))
-    _check_finite(run)
+    require(bool(run.finite), f"initial_state leads to a trajectory that diverges: not finite after {run.step} steps")
+    smooth = f"step has no finite derivative along the trajectory: tangent vectors diverge after {run.step} steps"
+    require(bool(run.smooth), smooth)
     unit = time_step_of(step) if dt is None else float(dt)
     blocks = np.asarray(run.sums, np.float64).mean(axis=0) / (per_block * unit)
     _warn_of_escape(np.asarray(run.extents))
@@ -174,14 +176,6 @@ class _Noisy(eqx.Module):
     def __call__(self, state: Array, both: tuple[Array | None, Array]) -> Array:
         """The next state."""
         return self.network.step(state, *both)
-
-
-def _check_finite(run: Tangents) -> None:
-    require(bool(run.finite), f"initial_state leads to a trajectory that diverges: not finite after {run.step} steps")
-    require(
-        bool(run.smooth),
-        f"step has no finite derivative along the trajectory: tangent vectors diverge after {run.step} steps",
-    )
 
 
 def _block_errors(blocks: Float[np.ndarray, "blocks K"]) -> Float[np.ndarray, " K"]:

@@ -53,12 +53,7 @@ class AttractorManifold(Record):
 
 @full_precision
 def attractor_manifold(
-    step: StepLike,
-    points: Any,
-    inputs: ArrayLike | None = None,
-    *,
-    marginal: Scalar = 0.1,
-    min_alignment: Scalar = 0.8,
+    step: StepLike, points: Any, inputs: ArrayLike | None = None, *, marginal: Scalar = 0.1, min_alignment: Scalar = 0.8
 ) -> AttractorManifold:
     """Tell whether points lie on a line or ring attractor.
 

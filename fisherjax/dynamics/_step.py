@@ -275,14 +275,10 @@ def as_states(name: str, states: Any, *, single: bool = False) -> FlatStates:
 
 def flattened(tree: Any, num_leading: int = 0) -> Float[Array, "... N"]:
     """Trees of arrays as flat states, with leading axes kept."""
-    ravel = _ravel
+    ravel: Callable[[Any], Array] = lambda part: ravel_pytree(part)[0]  # noqa: E731
     for _ in range(num_leading):
         ravel = jax.vmap(ravel)
     return ravel(tree)
-
-
-def _ravel(tree: Any) -> Array:
-    return ravel_pytree(tree)[0]
 
 
 def _is_tree(states: Any) -> bool:

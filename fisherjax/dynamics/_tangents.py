@@ -40,14 +40,7 @@ class Tangents(NamedTuple):
 
 @eqx.filter_jit
 def follow(
-    system: System,
-    states: Array,
-    inputs: Any,
-    key: Key,
-    count: int,
-    warm_up: Array,
-    per_block: Array,
-    interval: Array,
+    system: System, states: Array, inputs: Any, key: Key, count: int, warm_up: Array, per_block: Array, interval: Array
 ) -> Tangents:
     """Ln |R_kk| added up over blocks; ends early where numbers leave the floats or the interval is too long.
 

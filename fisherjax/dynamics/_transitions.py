@@ -15,7 +15,7 @@ from fisherjax.networks import Network
 
 from ._fixed_points import FixedPoints
 from ._jacobian import jacobians
-from ._modes import Stability, effective_marginal, sorted_eigenvalues, stability_of
+from ._modes import effective_marginal, sorted_eigenvalues, stability_of
 from ._shares import share_error, share_interval
 from ._step import Setting, StepLike, System, map_of, setting_of
 
@@ -168,7 +168,11 @@ def _targets(setting: Setting, moving: System, noise_std: float, *, certified: b
             )
     slopes = np.asarray(jacobians(moving, states, inputs))
     radii = np.abs(sorted_eigenvalues(slopes, is_flow=False)[:, 0])
-    stability = _stability(setting, slopes)
+    # of a map by the Jacobians of its step, of a flow by those of its velocity
+    is_flow = setting.system.is_flow
+    rates = np.asarray(jacobians(setting.system, states, inputs)) if is_flow else slopes
+    values = sorted_eigenvalues(rates, is_flow=is_flow)
+    stability = stability_of(values, effective_marginal(0.0, states.dtype), is_flow=is_flow)
     margin = np.where(stability.is_stable, np.maximum(1 - radii, 0), 0)
     better = where.copy()
     for index in np.flatnonzero(stability.is_stable):
@@ -184,14 +188,6 @@ def _targets(setting: Setting, moving: System, noise_std: float, *, certified: b
         stability.is_stable,
         stability.kind,
     )
-
-
-def _stability(setting: Setting, slopes: Float[np.ndarray, "K N N"]) -> Stability:
-    """Stability of the points: of a map by the Jacobians of its step, of a flow by those of its velocity."""
-    system, states, inputs, _ = setting
-    is_flow = system.is_flow
-    values = sorted_eigenvalues(np.asarray(jacobians(system, states, inputs)) if is_flow else slopes, is_flow=is_flow)
-    return stability_of(values, effective_marginal(0.0, states.dtype), is_flow=is_flow)
 
 
 @eqx.filter_jit
