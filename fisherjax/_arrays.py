@@ -83,18 +83,6 @@ def host_real(name: str, value: Any, *axes: str, finite: bool = True, hint: str 
     return array if array.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else array.astype(np.float64)
 
 
-def host_complex(name: str, value: Any, *axes: str) -> np.ndarray:
-    """As `host_real`, but complex numbers pass too, such as eigenvalues; complex64 or complex128."""
-    array = _as_array(name, value)
-    if not jnp.issubdtype(array.dtype, jnp.complexfloating):
-        real = host_real(name, array, *axes)
-        return real.astype(np.result_type(real.dtype, np.complex64))
-    array = _concrete(name, array)
-    _check_shape(name, array.shape, axes, "")
-    check_finite(name, array)
-    return array
-
-
 def as_labels(name: str, value: Any, count: int) -> tuple[Int[np.ndarray, " count"], np.ndarray]:
     """One class per item: codes 0 … K − 1, and the K classes in order; whole numbers, Booleans or text.
 

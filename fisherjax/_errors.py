@@ -83,6 +83,11 @@ def check_scalar(
     require(high, f"{name} must be {below} {maximum:g}, got {number:g}")
 
 
+def check_optional(check: Callable[..., T], name: str, value: Any, **limits: Any) -> T | None:
+    """What `check` returns of an argument that may be left out, None."""
+    return None if value is None else check(name, value, **limits)
+
+
 def check_share(name: str, value: Any, *, strict: bool = False) -> float:
     """Return a share or probability, a number in [0, 1] (if `strict`: in (0, 1)); TypeError or ValueError otherwise."""
     number = _real_number(name, value)
@@ -125,6 +130,19 @@ def suggest(word: Any, known: Iterable[str]) -> str:
     """``"; did you mean 'tanh'?"``, or nothing where no known word is near."""
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6) if isinstance(word, str) else []
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_kind(name: str, value: T, kind: Any, what: str, *, but: Any = ()) -> T:
+    """Return `value` if it is of a type, but for some of its subtypes; otherwise TypeError that it must be `what`."""
+    if not isinstance(value, kind) or isinstance(value, but):
+        raise TypeError(f"{name} must be {what}, got {told(value)}")
+    return value
+
+
+def listed(names: Iterable[Any], most: int) -> str:
+    """The first of some names, and a sign that there are more."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")
 
 
 def check_instance(name: str, value: T, kind: type | tuple[type, ...], hint: str = "") -> T:

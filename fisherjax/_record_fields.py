@@ -76,7 +76,9 @@ def default_of(kind: type[eqx.Module], field: dataclasses.Field[Any]) -> Any:
         return field.default
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
-    argument = inspect.signature(kind.__init__).parameters.get(field.name)
+    # a constructor may hand options on to that of its base
+    arguments = (inspect.signature(base.__init__).parameters.get(field.name) for base in kind.__mro__)
+    argument = next((known for known in arguments if known is not None), None)
     # None often stands for something that the constructor works out
     if argument is None or not isinstance(argument.default, bool | int | float | str):
         raise LookupError(field.name)
@@ -134,7 +136,8 @@ def _fits_class(value: Any, hint: type) -> bool:
     if issubclass(hint, AbstractArray):
         axes = _axes(hint)
         enough = np.ndim(value) >= len([axis for axis in axes if not _is_variadic(axis)])
-        return _is_array(value) and enough and _fixed_fit(value, axes) and _kind(value) in _array_kinds(hint)
+        fixed = all(length == int(axis) for axis, length in _trailing(value, axes) if axis.isdigit())
+        return _is_array(value) and enough and fixed and _kind(value) in _array_kinds(hint)
     if hint in {jax.Array, np.ndarray}:
         return _is_array(value)
     return isinstance(value, hint) if issubclass(hint, eqx.Module | str) else True
@@ -179,10 +182,6 @@ def _trailing(value: Any, axes: list[str]) -> list[tuple[str, int]]:
             break
         pairs.append((axis, length))
     return pairs
-
-
-def _fixed_fit(value: Any, axes: list[str]) -> bool:
-    return all(length == int(axis) for axis, length in _trailing(value, axes) if axis.isdigit())
 
 
 def _named_lengths(value: Any, hint: Any) -> list[tuple[str, int]]:

@@ -94,12 +94,13 @@ def _parsed(entry: np.ndarray, label: str) -> Any:
 
 def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if isinstance(value, eqx.Module):
-        name = stored_name(type(value))
-        if name is None:
+        kind = stored_name(type(value))
+        if kind is None:
             where = f" {path!r}" if path else ""
             raise TypeError(f"cannot save{where}: {type(value).__qualname__} is no record that a file may hold")
-        fields = {f.name: _encode(getattr(value, f.name), _below(path, f.name), arrays) for f in _fields(value)}
-        return {"kind": "module", "name": name, "fields": fields}
+        names = [field.name for field in dataclasses.fields(value)]  # pyright: ignore[reportArgumentType]
+        fields = {name: _encode(getattr(value, name), _below(path, name), arrays) for name in names}
+        return {"kind": "module", "name": kind, "fields": fields}
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         array = _kept(np.asarray(jax.random.key_data(value)), path, arrays)
         return {"kind": "key", "array": array, "impl": str(jax.random.key_impl(value))}
@@ -139,10 +140,6 @@ def _kept(array: np.ndarray, path: str, arrays: dict[str, np.ndarray]) -> str:
         name += "_"
     arrays[name] = array
     return name
-
-
-def _fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(value)
 
 
 class _Place(NamedTuple):

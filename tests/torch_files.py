@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fisherjax.networks._torch_archive import _STORAGES
+from fisherjax.networks._weight_files import _STORAGES
 
 
 def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:

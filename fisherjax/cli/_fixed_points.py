@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from fisherjax import _linalg, dynamics, networks, simulate, tasks
 from fisherjax._types import ArrayLike
 from fisherjax.plot._dynamics import write_state_space_html
-from fisherjax.plot._network_pages import save_fixed_points
+from fisherjax.plot._networks import save_fixed_points
 from fisherjax.report import Figure, Section, Table
 from fisherjax.tasks._registry import TASKS
 

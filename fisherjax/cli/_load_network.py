@@ -16,8 +16,7 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_regular
 from fisherjax._npy import read_npy
 from fisherjax._records import META
-from fisherjax.networks._protocol import Protocol, check_protocol
-from fisherjax.networks._reading import check_reading
+from fisherjax.networks._protocol import Protocol, check_protocol, check_reading
 from fisherjax.training._checkpoint import Checkpoint
 
 from ._arguments import Asked

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fisherjax._types import write_atomically
-from fisherjax.plot._sweep import save_sweep
+from fisherjax.plot._figures import save_sweep
 
 from ._limits import UsageError
 from ._points import point_results

@@ -7,7 +7,7 @@ import numpy as np
 
 from fisherjax import networks, tasks, training
 from fisherjax.networks._pattern import Constraint
-from fisherjax.plot._network_pages import save_training, save_trials
+from fisherjax.plot._networks import save_training, save_trials
 from fisherjax.report import Figure, Section, Table
 from fisherjax.tasks._registry import TASKS
 

@@ -1,10 +1,9 @@
 """Dynamics of a network, a map or a flow: fixed points, orbits, branches, transitions, manifolds, dimension, chaos."""
 
-from ._branch import Branch
 from ._candidates import sample_states
 from ._completeness import index_sum
 from ._components import PrincipalComponents, components_for_variance, principal_components
-from ._continuation import continue_fixed_points
+from ._continuation import Branch, continue_fixed_points
 from ._fixed_points import FixedPoints, find_fixed_points
 from ._flow import measure_lyapunov_exponent
 from ._jacobian import jacobian, linearize

@@ -5,19 +5,17 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Complex, Float, Int
 
 from fisherjax._errors import check_callable, check_integer, check_scalar, require, warn
 from fisherjax._functions import output_of
 from fisherjax._runtime import full_precision
-from fisherjax._types import ArrayLike, Scalar
+from fisherjax._types import ArrayLike, Record, Scalar
 
-from ._bifurcations import Crossing, crossings
-from ._branch import Bifurcation, Branch
-from ._curve import Correction, Curve, Sample
+from ._curve import Correction, Crossing, Curve, Sample, crossings
 from ._fixed_points import FixedPoints
-from ._states import as_states
-from ._step import Setting, StepLike, setting_of, system_of
+from ._modes import growth
+from ._step import Setting, StateRecord, StepLike, as_states, setting_of, system_of
 
 _SMALLEST_STEP = 1e-4  # of the largest step
 _GROWTH, _EASY = 1.5, 3  # of the step after so many iterations at most
@@ -26,6 +24,91 @@ _NEAR = 0.1  # scales: how far from a point given its fixed point may be
 _NO_SIZE = 1e-6  # r.m.s. size of points below which their scale is one
 _SAME = 1e-6  # scales: two points at one parameter closer than this are one
 _FAR = 1e6  # scales of the state: a branch that goes farther diverges
+
+
+class Bifurcation(Record):
+    """Where a branch of fixed points changes its stability, turns, or meets another.
+
+    Parameters
+    ----------
+    kind
+        "fold" (the branch turns back in the parameter), "branch point" (it meets another: transcritical, pitchfork),
+        "flip" (λ = −1: period doubling), "Neimark-Sacker" (a pair |λ| = 1: an invariant circle), or, of a flow, "Hopf"
+        (a pair Re λ = 0: a periodic orbit).
+    parameter
+        Its value there.
+    point
+        The fixed point (N,).
+    eigenvalue
+        One that is neutral there.
+    """
+
+    kind: str
+    parameter: float
+    point: Float[np.ndarray, " N"]
+    eigenvalue: Complex[np.ndarray, ""]
+
+    def __repr__(self) -> str:
+        return f"{self.kind} at {self.parameter:.6g}"
+
+
+class Branch(StateRecord):
+    """A branch of fixed points, followed through a parameter.
+
+    Parameters
+    ----------
+    parameters
+        Along the branch (M,); it may turn.
+    points
+        Fixed points there (M, N).
+    eigenvalues
+        Of the Jacobians (M, N), largest modulus (real part, of a flow) first.
+    bifurcations
+        In their order along the branch.
+    end
+        Why it ends: "stop" or "start" (it left the range there), "diverges", "lost" or "max_points".
+    inputs
+        Input that is held (*I), or None.
+    is_flow
+        Whether these are equilibria of a flow.
+    unflatten
+        Makes trees of the points where the step's states are.
+    """
+
+    parameters: Float[np.ndarray, " M"]
+    points: Float[np.ndarray, "M N"]
+    eigenvalues: Complex[np.ndarray, "M N"]
+    bifurcations: tuple[Bifurcation, ...]
+    end: str
+    inputs: Float[np.ndarray, "*I"] | None
+    is_flow: bool
+
+    @property
+    def num_unstable(self) -> Int[np.ndarray, " M"]:
+        """Modes that grow."""
+        return np.sum(growth(self.eigenvalues, is_flow=self.is_flow) > 0, axis=1)
+
+    @property
+    def is_stable(self) -> Bool[np.ndarray, " M"]:
+        """Whether none grows."""
+        return self.num_unstable == 0
+
+    def at(self, parameter: Scalar) -> Float[np.ndarray, "J N"]:
+        """States in which the branch passes a value of the parameter, between its points by a straight line."""
+        value = float(parameter)
+        before, after = self.parameters[:-1] - value, self.parameters[1:] - value
+        rows = np.flatnonzero((before * after < 0) | (after == 0))
+        share = before[rows] / (before[rows] - after[rows])
+        between = self.points[rows] + share[:, None] * (self.points[rows + 1] - self.points[rows])
+        return np.concatenate([self.points[:1][self.parameters[:1] == value], between])
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __repr__(self) -> str:
+        passed = ", ".join(map(repr, self.bifurcations)) or "no bifurcation"
+        ends = f"{self.parameters[0]:.4g} … {self.parameters[-1]:.4g}"
+        return f"Branch({len(self)} points, parameter {ends}: {passed}; ends: {self.end})"
 
 
 @full_precision
@@ -137,13 +220,13 @@ def _alike(curve: Curve, other: Curve) -> bool:
 def _first(curve: Curve, state: np.ndarray, parameter: float, number: int) -> np.ndarray:
     """The fixed point next to a state, at the parameter's first value."""
     guess = curve.place_of(state, parameter)
-    found = curve.corrected(guess, np.eye(len(guess))[-1])
-    moved = float(np.linalg.norm(found.place - guess))
+    correction = curve.corrected(guess, np.eye(len(guess))[-1])
+    moved = float(np.linalg.norm(correction.place - guess))
     require(
-        found.converged and moved <= _NEAR,
+        correction.converged and moved <= _NEAR,
         f"points must be fixed points at start, but Newton's method finds none next to number {number}",
     )
-    return found.place
+    return correction.place
 
 
 def _followed(
@@ -156,34 +239,34 @@ def _followed(
     samples, passed, step = [curve.sample(place, forward)], [], max_step / 4
     while len(samples) < max_points:
         last = samples[-1]
-        found, next_one = _stepped(curve, last, step)
-        if next_one is None:
+        correction, following = _stepped(curve, last, step)
+        if following is None:
             step /= 2
             if step >= _SMALLEST_STEP * max_step:
                 continue
             warn(f"a branch is lost at parameter {curve.parameter(last.place):.6g}: no further point is found")
             return samples, passed, "lost"
-        side = _left(next_one.place[-1], borders)
+        side = _left(following.place[-1], borders)
         if side is not None:
-            next_one = _landed(curve, last, next_one, borders[side])
-        passed += crossings(curve, last, next_one)
-        samples.append(next_one)
+            following = _landed(curve, last, following, borders[side])
+        passed += crossings(curve, last, following)
+        samples.append(following)
         if side is not None:
             return samples, passed, ("start", "stop")[side]
-        if np.linalg.norm(next_one.place[:-1]) > _FAR:
+        if np.linalg.norm(following.place[:-1]) > _FAR:
             return samples, passed, "diverges"
-        step = min(step * _GROWTH, max_step) if found.iterations <= _EASY else step
+        step = min(step * _GROWTH, max_step) if correction.iterations <= _EASY else step
     return samples, passed, "max_points"
 
 
 def _stepped(curve: Curve, last: Sample, step: float) -> tuple[Correction, Sample | None]:
     """The next point, or None where Newton's method fails, goes far, or the tangent turns too much."""
     guess = last.place + step * last.tangent
-    found = curve.corrected(guess, last.tangent)
-    if not found.converged or np.linalg.norm(found.place - guess) > step:
-        return found, None
-    sample = curve.sample(found.place, last.tangent)
-    return found, sample if sample.tangent @ last.tangent >= _STRAIGHT else None
+    correction = curve.corrected(guess, last.tangent)
+    if not correction.converged or np.linalg.norm(correction.place - guess) > step:
+        return correction, None
+    sample = curve.sample(correction.place, last.tangent)
+    return correction, sample if sample.tangent @ last.tangent >= _STRAIGHT else None
 
 
 def _left(parameter: float, borders: list[float]) -> int | None:
@@ -197,23 +280,26 @@ def _landed(curve: Curve, last: Sample, beyond: Sample, border: float) -> Sample
     share = (border - last.place[-1]) / (beyond.place[-1] - last.place[-1])
     guess = last.place + share * (beyond.place - last.place)
     guess[-1] = border
-    found = curve.corrected(guess, np.eye(len(guess))[-1])
-    return curve.sample(found.place if found.converged else guess, last.tangent)
+    correction = curve.corrected(guess, np.eye(len(guess))[-1])
+    return curve.sample(correction.place if correction.converged else guess, last.tangent)
 
 
 def _branch(curve: Curve, samples: list[Sample], passed: list[Crossing], why: str) -> Branch:
     """The record of a branch."""
-    places = np.array([one.place for one in samples])
+    places = np.array([sample.place for sample in samples])
     bifurcations = tuple(
         Bifurcation(
-            one.kind, curve.parameter(one.sample.place), curve.state(one.sample.place), np.array(one.eigenvalue)
+            crossing.kind,
+            curve.parameter(crossing.sample.place),
+            curve.state(crossing.sample.place),
+            np.array(crossing.eigenvalue),
         )
-        for one in passed
+        for crossing in passed
     )
     return Branch(
         parameters=places[:, -1] * curve.parameter_unit,
         points=np.array([curve.state(place) for place in places]),
-        eigenvalues=np.array([one.eigenvalues for one in samples]),
+        eigenvalues=np.array([sample.eigenvalues for sample in samples]),
         bifurcations=bifurcations,
         end=why,
         inputs=None if curve.inputs is None else np.asarray(curve.inputs),

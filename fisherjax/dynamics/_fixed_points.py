@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
-from fisherjax._errors import check_integer, check_scalar, warn
+from fisherjax._errors import check_integer, check_optional, check_scalar, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
+from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, FlowNetwork, RateNetwork
+from fisherjax.nonlinearities._erf_mixture import ErfMixture
 
-from ._index import indices, keeps_a_ball
 from ._jacobian import jacobians
-from ._modes import frequencies, time_constants
+from ._modes import effective_marginal, frequencies, indices, sorted_eigenvalues, stability_of, time_constants
 from ._search import (
     Arrivals,
     Cloud,
@@ -24,9 +25,7 @@ from ._search import (
     speed_limit,
     unique_rows,
 )
-from ._stability import effective_marginal, sorted_eigenvalues, stability_of
-from ._states import StateRecord
-from ._step import Setting, StepLike, setting_of, time_step_of
+from ._step import Setting, StateRecord, StepLike, setting_of, time_step_of
 
 
 class FixedPoints(StateRecord):
@@ -176,7 +175,8 @@ def find_fixed_points(
     slow_tolerance
         Largest q of a slow point; by default 1e-4, times ‖x‖² where that is less than one.
     marginal
-        How near to one |λ| (to zero Re λ, of a flow) counts as neither growing nor decaying; see `classify_map`.
+        How near to one |λ| (to zero Re λ, of a flow) counts as neither growing nor decaying; at least √ε
+        of the float type, which is how far rounding moves an eigenvalue of two that coincide.
     unique_distance
         Distance below which two points are one; by default 1e-3 of the r.m.s. distance from their mean of the
         candidates, or of the fixed points that they led to if that is less, and no less than `tolerance` resolves.
@@ -215,10 +215,8 @@ def find_fixed_points(
     check_scalar("marginal", marginal, minimum=0.0)
     check_scalar("outlier_factor", outlier_factor, minimum=0.0, strict=True)
     check_scalar("learning_rate", learning_rate, minimum=0.0)
-    if unique_distance is not None:
-        check_scalar("unique_distance", unique_distance, minimum=0.0)
-    if batch_size is not None:
-        batch_size = check_integer("batch_size", batch_size, minimum=1)
+    check_optional(check_scalar, "unique_distance", unique_distance, minimum=0.0)
+    batch_size = check_optional(check_integer, "batch_size", batch_size, minimum=1)
     settings = SearchSettings(
         check_integer("adam_steps", adam_steps, minimum=0),
         float(learning_rate),
@@ -287,7 +285,18 @@ def _collect(
         marginal=marginal,
         unique_distance=distance,
         is_flow=is_flow,
-        is_bounded=keeps_a_ball(step),
+        is_bounded=_keeps_a_ball(step),
         time_step=time_step_of(step),
         unflatten=setting.unflatten,
     )
+
+
+def _keeps_a_ball(step: StepLike) -> bool:
+    """Whether the step is known to map some closed ball into itself, or the velocity to point inward on one.
+
+    So it is with bounded nonlinearities (tanh, erf, logistic): the new state is then bounded, or a weighted mean of
+    the old one and something bounded. Of a user's function nothing is known.
+    """
+    if isinstance(step, RateNetwork | FlowNetwork | RNN | ContinuousRNN):
+        return isinstance(step.nonlinearity, ErfMixture)
+    return isinstance(step, GRU | LSTM)

@@ -13,17 +13,12 @@ from fisherjax._types import ArrayLike
 from fisherjax.networks import Network
 
 from ._modes import Modes, modes_of
-from ._states import StateRecord
-from ._step import StepLike, System, setting_of, time_step_of
+from ._step import StateRecord, StepLike, System, setting_of, time_step_of
 
 
 @full_precision
 def jacobian(
-    step: StepLike,
-    points: Any,
-    inputs: ArrayLike | None = None,
-    *,
-    wrt: Literal["state", "input"] = "state",
+    step: StepLike, points: Any, inputs: ArrayLike | None = None, *, wrt: Literal["state", "input"] = "state"
 ) -> Float[Array, "..."]:
     """Derivative of a map, or of the velocity of a flow, at one or many points: ∂F_i/∂x_j, or ∂F_i/∂u_j.
 
@@ -54,8 +49,8 @@ def jacobian(
     if wrt == "input" and inputs is None:
         raise ValueError("inputs must be given for the derivative in the input")
     setting = setting_of("points", step, points, inputs)
-    found = jacobians(setting.system, setting.states, setting.inputs, in_input=wrt == "input")
-    return found[0] if setting.unflatten is None and np.ndim(points) == 1 else found
+    derivatives = jacobians(setting.system, setting.states, setting.inputs, in_input=wrt == "input")
+    return derivatives[0] if setting.unflatten is None and np.ndim(points) == 1 else derivatives
 
 
 class Linearization(StateRecord):
@@ -146,9 +141,9 @@ def jacobians(
 ) -> Float[Array, "K N ..."]:
     """Derivatives at many states, each with its input."""
 
-    def one(state: Array, given: Any) -> Array:
+    def derivative(state: Array, given: Any) -> Array:
         if in_input:
             return jax.jacfwd(lambda u: system(state, u))(given)
         return jax.jacfwd(lambda x: system(x, given))(state)
 
-    return jax.vmap(one, in_axes=(0, None if inputs is None else 0))(states, inputs)
+    return jax.vmap(derivative, in_axes=(0, None if inputs is None else 0))(states, inputs)

@@ -1,6 +1,5 @@
 """Lyapunov exponents of a map or a flow by repeated QR decomposition."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -10,15 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_flag, check_integer, check_key, require, warn
+from fisherjax._errors import check_flag, check_integer, check_key, check_optional, check_scalar, require, warn
 from fisherjax._linalg import standard_normal
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.networks import Network
 
-from ._exact_rank import LARGEST, product_ranks
-from ._step import StepLike, System, check_dt, input_axes, map_of, setting_of, time_step_of
-from ._tangents import BLOCKS, Tangents, follow, input_at
+from ._step import StepLike, System, input_axes, map_of, setting_of, time_step_of
+from ._tangents import BLOCKS, follow, surviving
 
 _ESCAPED = 1e3  # growth of the state, without a pause, that no attractor has
 _MOST_CORRELATED = 0.9
@@ -123,7 +121,7 @@ def lyapunov_spectrum(
     Benettin, Galgani, Giorgilli & Strelcyn (1980), Lyapunov characteristic exponents for smooth dynamical systems,
     Meccanica 15, 9–30.
     """
-    check_dt(dt)
+    check_optional(check_scalar, "dt", dt, minimum=0.0, strict=True)
     noisy = check_flag("noisy", noisy)
     require(not noisy or isinstance(step, Network), "noisy needs a network, which has noise of its own")
     warm_up = check_integer("warm_up", warm_up, minimum=0)
@@ -146,10 +144,13 @@ def lyapunov_spectrum(
         system, given = System(_Noisy(step), is_flow=False), (given, noise)  # pyright: ignore[reportArgumentType]
     lengths = (jnp.asarray(warm_up), jnp.asarray(per_block))
     run = follow(system, states, given, tangent_key, count, *lengths, jnp.asarray(interval))
+    # the interval is an array: a shorter one compiles nothing
     while run.coarse:  # never with one step
         interval //= 2
         run = follow(system, states, given, tangent_key, count, *lengths, jnp.asarray(interval))
-    _check_finite(run)
+    require(bool(run.finite), f"initial_state leads to a trajectory that diverges: not finite after {run.step} steps")
+    smooth = f"step has no finite derivative along the trajectory: tangent vectors diverge after {run.step} steps"
+    require(bool(run.smooth), smooth)
     unit = time_step_of(step) if dt is None else float(dt)
     blocks = np.asarray(run.sums, np.float64).mean(axis=0) / (per_block * unit)
     _warn_of_escape(np.asarray(run.extents))
@@ -157,7 +158,8 @@ def lyapunov_spectrum(
     lost = np.asarray(run.lost)
     if lost.any():
         first = int(lost.any(axis=0).argmax())
-        rank = _surviving(system, run, given, first)
+        # in exact arithmetic as many directions as the rank survive: those are not resolved, the others are gone
+        rank = surviving(system, run, given, first)
         exponents[first:], errors[first:] = np.nan, np.nan
         exponents[max(first, rank) :] = -np.inf
         _warn_of_lost(int(np.isnan(exponents).sum()), states.dtype)
@@ -176,48 +178,12 @@ class _Noisy(eqx.Module):
         return self.network.step(state, *both)
 
 
-def _surviving(system: System, run: Tangents, inputs: Any, first: int) -> int:
-    """How many directions the Jacobians do not take to zero exactly, from where the first was lost."""
-    size = run.states.shape[1]
-    if size > LARGEST:
-        return size
-    rank = size
-    for after in product_ranks(_slopes(system, run, inputs)):
-        before, rank = rank, after
-        if rank <= first or rank == before:
-            break
-    return rank
-
-
-def _slopes(system: System, run: Tangents, inputs: Any) -> Iterator[Float[np.ndarray, "N N"]]:
-    """Jacobians from where a direction was lost; the rank of their product can fall N times, as that of a shift."""
-    trial = int(np.asarray(run.lost).any(axis=1).argmax())
-    state, begin = run.witness[trial], int(run.lost_at[trial])
-    for time in range(begin, begin + len(state)):
-        state, matrix = _slope(system, state, input_at(inputs, time))
-        if not np.isfinite(matrix).all():
-            return
-        yield np.asarray(matrix, np.float64)
-
-
-@eqx.filter_jit
-def _slope(system: System, state: Array, given: Any) -> tuple[Array, Array]:
-    return system(state, given), jax.jacfwd(lambda x: system(x, given))(state)
-
-
-def _check_finite(run: Tangents) -> None:
-    require(bool(run.finite), f"initial_state leads to a trajectory that diverges: not finite after {run.step} steps")
-    require(
-        bool(run.smooth),
-        f"step has no finite derivative along the trajectory: tangent vectors diverge after {run.step} steps",
-    )
-
-
 def _block_errors(blocks: Float[np.ndarray, "blocks K"]) -> Float[np.ndarray, " K"]:
     """Standard errors of means over blocks, for blocks whose correlation falls off geometrically."""
     away = blocks - blocks.mean(axis=0)
     square = np.sum(away**2, axis=0)
     lag_one = np.sum(away[1:] * away[:-1], axis=0) / np.where(square > 0, square, 1)
+    # the mean of n blocks whose correlation falls off as ρᵏ has the variance σ²/n (1 + ρ)/(1 − ρ), for large n
     correlation = np.clip(lag_one, 0, _MOST_CORRELATED)
     return np.sqrt(square / (BLOCKS - 1) / BLOCKS * (1 + correlation) / (1 - correlation))
 
@@ -242,6 +208,6 @@ def _driven(step: StepLike, inputs: ArrayLike | None, asked: int) -> Array | Non
     """Inputs of every step (T, *I), or the one that is held (1, *I)."""
     if inputs is None:
         return None
-    one, hint = input_axes(step), "one that is held, or one per step of warm-up and average"
-    array = as_real("inputs", inputs, one, f"{asked} {one}", hint=hint)
-    return array if array.ndim > len(one.split()) else array[None]
+    axes, hint = input_axes(step), "one that is held, or one per step of warm-up and average"
+    array = as_real("inputs", inputs, axes, f"{asked} {axes}", hint=hint)
+    return array if array.ndim > len(axes.split()) else array[None]

@@ -14,8 +14,7 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 
 from ._jacobian import jacobians
-from ._modes import modes_of
-from ._stability import growth
+from ._modes import growth, modes_of
 from ._step import StepLike, setting_of
 
 _FEWEST_POINTS = 5
@@ -54,12 +53,7 @@ class AttractorManifold(Record):
 
 @full_precision
 def attractor_manifold(
-    step: StepLike,
-    points: Any,
-    inputs: ArrayLike | None = None,
-    *,
-    marginal: Scalar = 0.1,
-    min_alignment: Scalar = 0.8,
+    step: StepLike, points: Any, inputs: ArrayLike | None = None, *, marginal: Scalar = 0.1, min_alignment: Scalar = 0.8
 ) -> AttractorManifold:
     """Tell whether points lie on a line or ring attractor.
 
@@ -132,11 +126,11 @@ def _slowest_modes(jacobians: np.ndarray, *, is_flow: bool) -> tuple[np.ndarray,
     """Of each point: eigenvalue nearest to neutral, its right eigenvector, whether all other modes decay."""
     values, directions, decaying = [], [], []
     for matrix in jacobians:
-        found = modes_of(matrix, 1.0, is_flow=is_flow)
-        index = int(np.argmin(np.abs(found.eigenvalues - (not is_flow))))
-        others = np.delete(found.eigenvalues, index)
-        values.append(found.eigenvalues[index])
-        directions.append(np.real(found.right[:, index]))
+        modes = modes_of(matrix, 1.0, is_flow=is_flow)
+        index = int(np.argmin(np.abs(modes.eigenvalues - (not is_flow))))
+        others = np.delete(modes.eigenvalues, index)
+        values.append(modes.eigenvalues[index])
+        directions.append(np.real(modes.right[:, index]))
         decaying.append(bool(np.all(growth(others, is_flow=is_flow) < 0)))
     return np.asarray(values), np.asarray(directions), np.asarray(decaying)
 

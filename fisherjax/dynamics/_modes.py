@@ -1,19 +1,88 @@
-"""Modes of a linear system: eigenvectors, time constants, frequencies."""
+"""Modes of a linear system, a map or a flow: which way they go, eigenvectors, time constants, frequencies."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float, Int
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_scalar, require
+from fisherjax._errors import require
 from fisherjax._types import ArrayLike, Scalar
-
-from ._stability import growth_order
 
 _ROUNDING = 8  # times ε: how near to neutral a mode is that neither grows nor decays
 _DEFECTIVE = 1e10  # condition number of the eigenvectors beyond which they are no basis to rounding
+
+
+def sorted_eigenvalues(jacobians: Float[np.ndarray, "K N N"], *, is_flow: bool) -> Complex[np.ndarray, "K N"]:
+    """Eigenvalues of each Jacobian, the fastest growing first; NaN for one that is not finite."""
+    values = np.full(jacobians.shape[:2], np.nan, complex)
+    finite = np.isfinite(jacobians).all(axis=(1, 2))
+    if finite.any():
+        values[finite] = np.linalg.eigvals(jacobians[finite])
+    return np.take_along_axis(values, growth_order(values, is_flow=is_flow), axis=1)
+
+
+def growth_order(values: Complex[np.ndarray, "*K N"], *, is_flow: bool) -> Int[np.ndarray, "*K N"]:
+    """Places of the eigenvalues from the fastest growing on."""
+    return np.argsort(-(np.real(values) if is_flow else np.abs(values)), axis=-1, kind="stable")
+
+
+def growth(values: Complex[np.ndarray, "*K N"], *, is_flow: bool) -> Float[np.ndarray, "*K N"]:
+    """Above zero for a mode that grows: |λ| − 1 of a map, Re λ of a flow."""
+    return np.real(values) if is_flow else np.abs(values) - 1
+
+
+def effective_marginal(marginal: Scalar, dtype: Any) -> float:
+    """The tolerance, and at least √ε, which is how far rounding moves an eigenvalue of two that coincide."""
+    return max(float(marginal), float(np.finfo(dtype).eps) ** 0.5)
+
+
+class Stability(NamedTuple):
+    """How many modes of each point grow, and how many neither grow nor decay within the tolerance.
+
+    Kinds are "attractor" (all modes decay), "marginal" (none grows, some are marginal), "k-saddle" (k modes grow) and
+    "repeller" (all grow).
+    """
+
+    num_unstable: Int[np.ndarray, " K"]
+    num_marginal: Int[np.ndarray, " K"]
+    is_stable: Bool[np.ndarray, " K"]
+    kind: tuple[str, ...]
+
+
+def stability_of(values: Complex[np.ndarray, "K N"], marginal: float, *, is_flow: bool) -> Stability:
+    """Stability of fixed points from the eigenvalues of their Jacobians.
+
+    A mode grows if |λ| > 1 + `marginal` and decays if |λ| < 1 − `marginal` (Re λ above and below ±`marginal`, of a
+    flow). Between the two it is marginal: linearization does not tell, nor does it of eigenvalues that are NaN.
+    """
+    rates = growth(values, is_flow=is_flow)
+    unstable = np.sum(rates > marginal, axis=1)
+    neutral = np.sum(~(np.abs(rates) > marginal), axis=1)
+    size = values.shape[1]
+    kinds = tuple(_kind(int(grow), int(rest), size) for grow, rest in zip(unstable, neutral, strict=True))
+    return Stability(unstable, neutral, (unstable == 0) & (neutral == 0), kinds)
+
+
+def _kind(unstable: int, marginal: int, size: int) -> str:
+    if unstable == size and size:
+        return "repeller"
+    if unstable:
+        return f"{unstable}-saddle"
+    return "marginal" if marginal else "attractor"
+
+
+def indices(eigenvalues: Complex[np.ndarray, "K N"], marginal: float, *, is_flow: bool) -> Int[np.ndarray, " K"]:
+    """Sign det(1 − J) of a map, sign det(−J) of a flow, from the eigenvalues of J.
+
+    Complex pairs multiply to a positive number: it is −1 to the number of real λ above 1 (above 0, for a flow). Where
+    an eigenvalue lies within `marginal` of that, or is NaN, the sign is not known: 0.
+    """
+    away = eigenvalues - (0 if is_flow else 1)
+    beyond = np.sum((np.imag(away) == 0) & (np.real(away) > 0), axis=1)
+    known = np.all(np.abs(away) > marginal, axis=1)
+    return np.where(known, 1 - 2 * (beyond % 2), 0)
 
 
 class Modes(NamedTuple):
@@ -32,47 +101,18 @@ class Modes(NamedTuple):
     frequencies: Float[np.ndarray, " N"]
 
 
-def map_modes(jacobian: ArrayLike, *, dt: Scalar = 1.0) -> Modes:
-    """Modes of a map: τ = −dt/ln|λ|, f = arg λ/(2π dt), largest |λ| first.
-
-    Parameters
-    ----------
-    jacobian
-        That of the map at a point (N, N).
-    dt
-        Time from one state to the next.
-
-    Raises
-    ------
-    ValueError
-        If the Jacobian is not one square matrix of finite numbers, or `dt` is not above 0.
-    """
-    check_scalar("dt", dt, minimum=0.0, strict=True)
-    return modes_of(jacobian, float(dt), is_flow=False)
-
-
-def flow_modes(jacobian: ArrayLike) -> Modes:
-    """Modes of a flow: τ = −1/Re λ, f = Im λ/2π, largest Re λ first.
-
-    Parameters
-    ----------
-    jacobian
-        That of the velocity at a point (N, N), per unit of time.
+def modes_of(jacobian: ArrayLike, time_step: float, *, is_flow: bool) -> Modes:
+    """Modes of a map, τ = −dt/ln|λ| and f = arg λ/(2π dt), or of a flow, τ = −1/Re λ and f = Im λ/2π.
 
     Raises
     ------
     ValueError
         If the Jacobian is not one square matrix of finite numbers.
     """
-    return modes_of(jacobian, 1.0, is_flow=True)
-
-
-def modes_of(jacobian: ArrayLike, time_step: float, *, is_flow: bool) -> Modes:
-    """Modes of a map or of a flow; the time step is that of a map."""
     matrix = host_real("jacobian", jacobian, "N N", hint="one square matrix")
     require(len(matrix) > 0, "jacobian must hold at least one unit")
-    found: Any = scipy.linalg.eig(matrix, left=True, right=True)
-    values, left, right = found
+    eigensystem: Any = scipy.linalg.eig(matrix, left=True, right=True)
+    values, left, right = eigensystem
     order = growth_order(values, is_flow=is_flow)
     values, left, right = values[order], left[:, order].conj().T, right[:, order]
     if np.linalg.cond(right) < _DEFECTIVE:

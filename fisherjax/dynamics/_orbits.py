@@ -6,16 +6,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 
-from fisherjax._errors import check_integer, check_scalar, require
+from fisherjax._errors import check_integer, check_optional, check_scalar, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
 
-from ._cycles import Cycles, CycleSettings, cycles_of_map
+from ._cycles import Cycles, CycleSettings, cycles_of_flow, cycles_of_map
+from ._modes import effective_marginal, stability_of
 from ._search import speed_limit
-from ._shooting import cycles_of_flow
-from ._stability import effective_marginal, stability_of
-from ._states import StateRecord
-from ._step import Setting, StepLike, setting_of
+from ._step import Setting, StateRecord, StepLike, setting_of
 
 _ROUND = 240  # steps per period are a multiple: a quarter of them can be halved, cut into three, …, six
 
@@ -161,45 +159,44 @@ def find_periodic_orbits(
         period = check_integer("period", period, minimum=2)
     check_scalar("marginal", marginal, minimum=0.0)
     speed_limit(tolerance, dtype)
-    if unique_distance is not None:
-        check_scalar("unique_distance", unique_distance, minimum=0.0)
+    check_optional(check_scalar, "unique_distance", unique_distance, minimum=0.0)
     settings = CycleSettings(
         tolerance,
         unique_distance,
         check_integer("newton_steps", newton_steps, minimum=0),
         check_integer("marquardt_steps", marquardt_steps, minimum=0),
-        None if batch_size is None else check_integer("batch_size", batch_size, minimum=1),
+        check_optional(check_integer, "batch_size", batch_size, minimum=1),
     )
     num_steps = _ROUND * math.ceil(check_integer("num_steps", num_steps, minimum=1) / _ROUND)
     if is_flow:
-        found = cycles_of_flow(setting, float(period), settings, num_steps)
+        cycles = cycles_of_flow(setting, float(period), settings, num_steps)
     else:
-        found = cycles_of_map(setting, int(period), settings)
-    return _sorted(setting, found, effective_marginal(marginal, dtype))
+        cycles = cycles_of_map(setting, int(period), settings)
+    return _sorted(setting, cycles, effective_marginal(marginal, dtype))
 
 
-def _sorted(setting: Setting, found: Cycles, marginal: float) -> PeriodicOrbits:
+def _sorted(setting: Setting, cycles: Cycles, marginal: float) -> PeriodicOrbits:
     """The orbits with their stability, most stable first."""
-    stability = stability_of(found.multipliers, marginal, is_flow=False)
-    order = np.lexsort((found.speed, stability.num_marginal, stability.num_unstable))
-    candidate = found.candidate[order]
+    stability = stability_of(cycles.multipliers, marginal, is_flow=False)
+    order = np.lexsort((cycles.speed, stability.num_marginal, stability.num_unstable))
+    candidate = cycles.candidate[order]
     return PeriodicOrbits(
-        orbits=found.orbits[order],
-        period=found.period[order],
-        period_error=found.period_error[order],
-        multipliers=found.multipliers[order],
-        trivial=None if found.trivial is None else found.trivial[order],
-        speed=found.speed[order],
+        orbits=cycles.orbits[order],
+        period=cycles.period[order],
+        period_error=cycles.period_error[order],
+        multipliers=cycles.multipliers[order],
+        trivial=None if cycles.trivial is None else cycles.trivial[order],
+        speed=cycles.speed[order],
         inputs=None if setting.inputs is None else np.asarray(setting.inputs)[candidate],
         num_unstable=stability.num_unstable[order],
         num_marginal=stability.num_marginal[order],
         is_stable=stability.is_stable[order],
         candidate=candidate,
-        basin=found.basin[order],
+        basin=cycles.basin[order],
         num_candidates=len(setting.states),
-        num_lower=found.num_lower,
+        num_lower=cycles.num_lower,
         marginal=marginal,
-        unique_distance=found.unique_distance,
+        unique_distance=cycles.unique_distance,
         is_flow=setting.system.is_flow,
         unflatten=setting.unflatten,
     )

@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real, check_finite, host_real
-from fisherjax._errors import check_instance, check_integer, require
+from fisherjax._errors import check_instance, check_integer, check_optional, check_scalar, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.networks import Flow, Network
 
 from ._components import PrincipalComponents
 from ._fixed_points import FixedPoints, find_fixed_points
-from ._step import Setting, StepLike, System, check_dt, map_of, setting_of
+from ._step import Setting, StepLike, System, map_of, setting_of
 
 _SPREADS = 3  # standard deviations of the components that the plane shows by default
 _CANDIDATES = 15  # along each direction
@@ -83,13 +83,13 @@ class PhasePlane(Record):
     def _zeros(self, component: int) -> Float[np.ndarray, "M 2"]:
         value = self.velocity[:, :, component]
         grid = np.stack(np.meshgrid(self.first, self.second, indexing="ij"), axis=-1)
-        found = [grid[value == 0]]
+        zeros = [grid[value == 0]]
         for axis in (0, 1):
             along, places = np.moveaxis(value, axis, 0), np.moveaxis(grid, axis, 0)
             rows = along[:-1] * along[1:] < 0
             share = along[:-1][rows] / (along[:-1][rows] - along[1:][rows])
-            found.append(places[:-1][rows] + share[:, None] * (places[1:][rows] - places[:-1][rows]))
-        return np.concatenate(found)
+            zeros.append(places[:-1][rows] + share[:, None] * (places[1:][rows] - places[:-1][rows]))
+        return np.concatenate(zeros)
 
 
 @full_precision
@@ -143,7 +143,7 @@ def phase_plane(
     num_points = check_integer("num_points", num_points, minimum=2)
     num_trajectories = check_integer("num_trajectories", num_trajectories, minimum=0)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
-    check_dt(dt)
+    check_optional(check_scalar, "dt", dt, minimum=0.0, strict=True)
     view = _view(step, plane, limits)
     setting = setting_of("states of the plane", step, view.states(view.grid(num_points)), inputs)
     velocity = np.asarray(_residuals(setting.system, setting.states, setting.inputs))

@@ -49,6 +49,7 @@ class Limit(NamedTuple):
         """The limit for states of these lengths: less than `value` below a length of one, never below rounding."""
         if not self.by_size:
             return np.full(lengths.shape, self.value)
+        # F(x) − x of a short state is short whatever x does, and beside a long one it is no less than rounding
         return np.maximum(self.value * np.minimum(lengths**2, 1), (_ROUNDING * eps * lengths) ** 2 / 2)
 
 
@@ -78,6 +79,7 @@ class Cloud(NamedTuple):
         """Whether states are not outliers."""
         lengths = np.linalg.norm(states, axis=1)
         reach = np.linalg.norm(states - self.center, axis=1)
+        # candidates that all lie in the origin say nothing of how far is far
         return (lengths <= self.largest) & ((reach <= self.factor * self.scale) | (self.scale == 0))
 
     def with_arrivals(self, states: np.ndarray) -> "Cloud":
@@ -106,30 +108,30 @@ def search(
         chosen = slice(start, start + size)
         part = _first_pass(system, states[chosen], None if inputs is None else inputs[chosen], settings)
         parts.append(jax.tree.map(np.array, part))
-    found = Arrivals(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    arrivals = Arrivals(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     begun = np.linalg.norm(np.asarray(states), axis=1)
 
     def arrived(moved: np.ndarray, speed: np.ndarray, rows: Any = slice(None)) -> np.ndarray:
         return speed <= limit.of(np.maximum(np.linalg.norm(moved, axis=1), begun[rows]), eps)
 
-    cloud = cloud.with_arrivals(found.states[arrived(found.states, found.speed)])
+    cloud = cloud.with_arrivals(arrivals.states[arrived(arrivals.states, arrivals.speed)])
     # where F(x) − x is nearly singular, as along a line of fixed points, Newton's step goes anywhere on it
-    moved = np.linalg.norm(found.states - found.rest, axis=1)
-    jumped = (moved > _JUMP * np.sqrt(2 * found.rest_speed)) & (moved > _JUMP_SHARE * cloud.spread)
-    stubborn = np.flatnonzero(~arrived(found.states, found.speed) | ~cloud.near(found.states) | jumped)
+    moved = np.linalg.norm(arrivals.states - arrivals.rest, axis=1)
+    jumped = (moved > _JUMP * np.sqrt(2 * arrivals.rest_speed)) & (moved > _JUMP_SHARE * cloud.spread)
+    stubborn = np.flatnonzero(~arrived(arrivals.states, arrivals.speed) | ~cloud.near(arrivals.states) | jumped)
     for start in range(0, len(stubborn) if settings.marquardt_steps else 0, _MARQUARDT_BLOCK):
         rows = stubborn[start : start + _MARQUARDT_BLOCK]
         padded = np.resize(rows, _MARQUARDT_BLOCK)
         held = None if inputs is None else inputs[padded]
-        moved, speed = _polish(system, jnp.asarray(found.rest[padded]), held, settings, newton=False)
+        moved, speed = _polish(system, jnp.asarray(arrivals.rest[padded]), held, settings, newton=False)
         moved, speed = np.asarray(moved)[: len(rows)], np.asarray(speed)[: len(rows)]
-        better = (speed < found.speed[rows]) | (arrived(moved, speed, rows) & cloud.near(moved))
-        found.states[rows[better]] = moved[better]
-        found.speed[rows[better]] = speed[better]
-        slower = (speed < found.rest_speed[rows]) & cloud.near(moved)
-        found.rest[rows[slower]] = moved[slower]
-        found.rest_speed[rows[slower]] = speed[slower]
-    return found, cloud.with_arrivals(found.states[arrived(found.states, found.speed)])
+        better = (speed < arrivals.speed[rows]) | (arrived(moved, speed, rows) & cloud.near(moved))
+        arrivals.states[rows[better]] = moved[better]
+        arrivals.speed[rows[better]] = speed[better]
+        slower = (speed < arrivals.rest_speed[rows]) & cloud.near(moved)
+        arrivals.rest[rows[slower]] = moved[slower]
+        arrivals.rest_speed[rows[slower]] = speed[slower]
+    return arrivals, cloud.with_arrivals(arrivals.states[arrived(arrivals.states, arrivals.speed)])
 
 
 @eqx.filter_jit
@@ -144,10 +146,10 @@ def _first_pass(system: System, states: Array, inputs: Array | None, settings: S
 def _speeds(system: System, states: Array, inputs: Array | None) -> Array:
     """Q of every state."""
 
-    def one(state: Array, given: Any) -> Array:
+    def speed(state: Array, given: Any) -> Array:
         return jnp.sum(system.residual(state, given) ** 2) / 2
 
-    return jax.vmap(one, in_axes=(0, None if inputs is None else 0))(states, inputs)
+    return jax.vmap(speed, in_axes=(0, None if inputs is None else 0))(states, inputs)
 
 
 def _descend(
@@ -185,7 +187,7 @@ def _polish(
     """Newton's or Levenberg and Marquardt's method from every state; +∞ for the q of one that left the numbers."""
     precision = float(jnp.finfo(states.dtype).eps) * 4
 
-    def one(state: Array, given: Any) -> Array:
+    def polished(state: Array, given: Any) -> Array:
         # in units of the state where it is small, so that the solvers' absolute tolerance means the same there
         length = jnp.linalg.norm(state)
         unit = jnp.where((length > 0) & (length < 1), length, 1)
@@ -208,7 +210,7 @@ def _polish(
     if newton and not settings.newton_steps:
         return states, _speeds(system, states, inputs)
     with jax.numpy_dtype_promotion("standard"):
-        moved = jax.vmap(one, in_axes=(0, None if inputs is None else 0))(states, inputs)
+        moved = jax.vmap(polished, in_axes=(0, None if inputs is None else 0))(states, inputs)
     speeds = _speeds(system, moved, inputs)
     return moved, jnp.where(jnp.isfinite(speeds), speeds, jnp.inf)
 
@@ -216,6 +218,7 @@ def _polish(
 def merging_distances(arrived: np.ndarray, begun: np.ndarray, cloud: Cloud, limit: Limit) -> tuple[float, float]:
     """Below which fixed, and slow, points are one: a share of their spread, no less than the limit resolves."""
     lengths = np.maximum(np.linalg.norm(begun, axis=1), 1e-300)
+    # a state of speed q lies within √(2q)/|1 − λ| of its fixed point: ten times √(2q) serves modes that are not slow
     resolved = 10 * float(np.sqrt(2 * np.median(limit.of(lengths, float(np.finfo(begun.dtype).eps)))))
     within = cloud.spread
     if len(arrived):
@@ -234,6 +237,7 @@ def unique_rows(
     group = np.zeros(len(rows), int)
     if inputs is not None:
         group = np.unique(inputs[rows], axis=0, return_inverse=True)[1].reshape(-1)
+    # rows are in the order of their speed, so that a cluster belongs to the best of its points
     owner = np.full(len(rows), -1)
     for number in range(group.max() + 1):
         members = np.flatnonzero(group == number)

@@ -1,22 +1,24 @@
-"""A map or a flow with its states and inputs: what every analysis of dynamics starts from."""
+"""A map or a flow with its states, arrays or trees of them, and inputs: what every analysis of dynamics starts from."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, check_scalar, require, told
+from fisherjax._errors import check_callable, require, told
 from fisherjax._functions import output_of
-from fisherjax._types import ArrayLike, Scalar
+from fisherjax._records import record_bytes
+from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.networks import Flow, FlowNetwork, Network, RecurrentNetwork
 from fisherjax.networks._rate import runge_kutta
 from fisherjax.networks._weights import resolved
-
-from ._states import FlatStates, Unflatten, as_states, flattened
 
 StepFunction: TypeAlias = Callable[..., Any]
 
@@ -25,6 +27,40 @@ StepLike: TypeAlias = Network | Flow | StepFunction
 
 A `networks.FlowNetwork` and a `networks.Flow` are flows: asked for fixed points, they answer by their velocity. All
 else is a map."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Unflatten:
+    """From flat states (…, N) to the trees of arrays (…, *shape) that a step takes."""
+
+    tree_of: Callable[[Array], Any]
+
+    def __call__(self, states: Any) -> Any:
+        """The trees of flat states; leading axes are free."""
+        flat, tree_of = jnp.asarray(states), self.tree_of
+        for _ in range(flat.ndim - 1):
+            tree_of = jax.vmap(tree_of)
+        return tree_of(flat)
+
+
+class FlatStates(NamedTuple):
+    """States (K, N), and how they become trees again if they were."""
+
+    array: Float[Array, "K N"]
+    unflatten: Unflatten | None
+
+
+class StateRecord(Record):
+    """A result that holds states. They are flat; where the step's states are trees, `unflatten` makes trees of them.
+
+    A file does not keep `unflatten`.
+    """
+
+    unflatten: Unflatten | None = eqx.field(static=True, default=None, kw_only=True)
+
+    def to_bytes(self) -> bytes:
+        """What `.save` writes."""
+        return record_bytes(dataclasses.replace(self, unflatten=None))  # pyright: ignore[reportArgumentType]
 
 
 class System(eqx.Module):
@@ -98,12 +134,6 @@ def time_step_of(step: StepLike) -> float:
     return float(step.time_step) if isinstance(step, Network) else 1.0
 
 
-def check_dt(dt: Scalar | None) -> None:
-    """Refuse a time step that is not above 0."""
-    if dt is not None:
-        check_scalar("dt", dt, minimum=0.0, strict=True)
-
-
 class RungeKuttaStep(eqx.Module):
     """The map that a flow is over a time `dt`, by the Runge–Kutta method of order four."""
 
@@ -137,9 +167,9 @@ def as_inputs(step: StepLike, inputs: ArrayLike | None, count: int, dtype: Any) 
     """
     if inputs is None:
         return None
-    one, hint = input_axes(step), "one input for all states, or one for each"
-    array = as_real("inputs", inputs, one, f"{count} {one}", dtype=dtype, hint=hint)
-    rank = len(one.split())
+    axes, hint = input_axes(step), "one input for all states, or one for each"
+    array = as_real("inputs", inputs, axes, f"{count} {axes}", dtype=dtype, hint=hint)
+    rank = len(axes.split())
     return jnp.broadcast_to(array, (count, *array.shape[array.ndim - rank :]))
 
 
@@ -205,8 +235,53 @@ def _check_step(name: str, step: StepLike, states: FlatStates, inputs: Float[Arr
 
 def _check_tree(what: str, state: Any, moved: Any) -> None:
     """Refuse a tree that is not like the state."""
-    wanted, found = jax.tree.structure(state), jax.tree.structure(moved)
-    if wanted != found:
-        raise TypeError(f"{what} must return a tree like its state, {wanted}, got {found}")
+    wanted, given = jax.tree.structure(state), jax.tree.structure(moved)
+    if wanted != given:
+        raise TypeError(f"{what} must return a tree like its state, {wanted}, got {given}")
     kinds = [[f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)] for tree in (state, moved)]
     require(kinds[0] == kinds[1], f"{what} must return leaves like those of its state, {kinds[0]}, got {kinds[1]}")
+
+
+def as_states(name: str, states: Any, *, single: bool = False) -> FlatStates:
+    """States as (K, N); one state (N,) becomes (1, N).
+
+    A state may be a tree of arrays: a dictionary, a named tuple, a module, or a tuple that holds arrays; each leaf has
+    the leading axis K, or none where a `single` state is asked for. A list is an array, row by row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not real numbers, have another number of axes, are none, or are not finite; if leaves of a tree
+        disagree in K or in their float type.
+    """
+    if not _is_tree(states):
+        array = jnp.atleast_2d(as_real(name, states, "K N", "N"))
+        require(array.size > 0, f"{name} must hold at least one state of at least one unit, got shape {array.shape}")
+        return FlatStates(array, None)
+    leaves, structure = jax.tree.flatten(states)
+    parts = [as_real(f"every leaf of {name}", leaf) for leaf in leaves]
+    types = sorted({str(part.dtype) for part in parts})
+    require(len(types) <= 1, f"every leaf of {name} must have one float type, got {' and '.join(types)}")
+    if single:
+        parts = [part[None] for part in parts]
+    counts = sorted({part.shape[:1] for part in parts})
+    agree = len(counts) == 1 and len(counts[0]) == 1
+    require(agree, f"every leaf of {name} must have one leading axis, the states; got {[p.shape for p in parts]}")
+    tree = jax.tree.unflatten(structure, parts)
+    require(sum(part.size for part in parts) > 0, f"{name} must hold at least one state of at least one unit")
+    tree_of = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], tree))[1]
+    return FlatStates(flattened(tree, 1), Unflatten(tree_of))
+
+
+def flattened(tree: Any, num_leading: int = 0) -> Float[Array, "... N"]:
+    """Trees of arrays as flat states, with leading axes kept."""
+    ravel: Callable[[Any], Array] = lambda part: ravel_pytree(part)[0]  # noqa: E731
+    for _ in range(num_leading):
+        ravel = jax.vmap(ravel)
+    return ravel(tree)
+
+
+def _is_tree(states: Any) -> bool:
+    if isinstance(states, tuple) and not hasattr(states, "_fields"):
+        return any(_is_tree(part) or (isinstance(part, jax.Array | np.ndarray) and part.ndim > 0) for part in states)
+    return not (states is None or isinstance(states, list) or jax.tree_util.all_leaves([states]))

@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from fisherjax._errors import check_confidence, check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_confidence, check_integer, check_key, check_optional, check_scalar, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import Network
 
 from ._fixed_points import FixedPoints
 from ._jacobian import jacobians
+from ._modes import effective_marginal, sorted_eigenvalues, stability_of
 from ._shares import share_error, share_interval
-from ._stability import Stability, effective_marginal, sorted_eigenvalues, stability_of
-from ._step import Setting, StepLike, System, check_dt, map_of, setting_of
+from ._step import Setting, StepLike, System, map_of, setting_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -98,15 +98,13 @@ def transition_graph(
         "or fixed points of the map",
     )
     key = check_key("key", key)
-    if noise_std is not None:
-        check_scalar("noise_std", noise_std, minimum=0.0)
+    check_optional(check_scalar, "noise_std", noise_std, minimum=0.0)
     num_trials = check_integer("num_trials", num_trials, minimum=1)
     noise_steps = check_integer("noise_steps", noise_steps, minimum=1)
     relax_steps = check_integer("relax_steps", relax_steps, minimum=0)
     confidence = check_confidence(confidence)
-    if distance is not None:
-        check_scalar("distance", distance, minimum=0.0)
-    check_dt(dt)
+    check_optional(check_scalar, "distance", distance, minimum=0.0)
+    check_optional(check_scalar, "dt", dt, minimum=0.0, strict=True)
     scale, states, given = _noise_scale(step, noise_std), setting.states, setting.inputs
     moving = map_of(step, setting.unflatten, dt, "transition_graph")
     targets = _targets(setting, moving, scale, certified=known is not None and inputs is None)
@@ -170,7 +168,11 @@ def _targets(setting: Setting, moving: System, noise_std: float, *, certified: b
             )
     slopes = np.asarray(jacobians(moving, states, inputs))
     radii = np.abs(sorted_eigenvalues(slopes, is_flow=False)[:, 0])
-    stability = _stability(setting, slopes)
+    # of a map by the Jacobians of its step, of a flow by those of its velocity
+    is_flow = setting.system.is_flow
+    rates = np.asarray(jacobians(setting.system, states, inputs)) if is_flow else slopes
+    values = sorted_eigenvalues(rates, is_flow=is_flow)
+    stability = stability_of(values, effective_marginal(0.0, states.dtype), is_flow=is_flow)
     margin = np.where(stability.is_stable, np.maximum(1 - radii, 0), 0)
     better = where.copy()
     for index in np.flatnonzero(stability.is_stable):
@@ -186,14 +188,6 @@ def _targets(setting: Setting, moving: System, noise_std: float, *, certified: b
         stability.is_stable,
         stability.kind,
     )
-
-
-def _stability(setting: Setting, slopes: Float[np.ndarray, "K N N"]) -> Stability:
-    """Stability of the points: of a map by the Jacobians of its step, of a flow by those of its velocity."""
-    system, states, inputs, _ = setting
-    is_flow = system.is_flow
-    values = sorted_eigenvalues(np.asarray(jacobians(system, states, inputs)) if is_flow else slopes, is_flow=is_flow)
-    return stability_of(values, effective_marginal(0.0, states.dtype), is_flow=is_flow)
 
 
 @eqx.filter_jit

@@ -14,8 +14,7 @@ from fisherjax._linalg import with_slopes
 from fisherjax._runtime import Devices, check_allocation, full_precision, map_length, on_devices
 from fisherjax._types import Record, Stimulus
 from fisherjax.networks import RNN, FlowNetwork, RateNetwork
-from fisherjax.networks._protocol import Protocol
-from fisherjax.networks._reading import READINGS, check_reading, populations_read
+from fisherjax.networks._protocol import READINGS, Protocol, check_reading, populations_read
 
 from ._closure_flow import flow_scan
 from ._closure_step import LIMIT, State, closure_scan, value_moments

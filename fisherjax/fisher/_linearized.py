@@ -13,8 +13,16 @@ from fisherjax._linalg import directions_of, with_slopes
 from fisherjax._runtime import Devices, full_precision, map_length, on_devices, recorded_scan
 from fisherjax._types import Stimulus
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import Protocol, entered, entered_with_slopes
-from fisherjax.networks._reading import Reading, check_reading, check_times, populations_read, reading
+from fisherjax.networks._protocol import (
+    Protocol,
+    Reading,
+    check_reading,
+    check_times,
+    entered,
+    entered_with_slopes,
+    populations_read,
+    reading,
+)
 from fisherjax.simulate._trajectories import ready
 
 from ._curve import FisherCurve, as_networks, check_noise, mean_curve, over_draws, warn_if_not_finite

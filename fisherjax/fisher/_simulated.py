@@ -14,8 +14,7 @@ from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield._recursion import input_parameters
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import Protocol
-from fisherjax.networks._reading import Reading, check_reading, check_times, populations_read
+from fisherjax.networks._protocol import Protocol, Reading, check_reading, check_times, populations_read
 from fisherjax.nonlinearities._registry import NonlinearityLike
 from fisherjax.simulate import SensitivityMoments, draw_networks, sensitivity_moments
 

@@ -11,8 +11,7 @@ from fisherjax._errors import check_confidence, check_flag, check_integer, check
 from fisherjax._runtime import Devices, check_allocation, device_mesh, full_precision, on_devices, progress_bar
 from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import Protocol, check_protocol, entered
-from fisherjax.networks._reading import Reading, check_reading
+from fisherjax.networks._protocol import Protocol, Reading, check_protocol, check_reading, entered
 from fisherjax.simulate._draw import check_network
 
 from ._correlations import bootstrap_excess, generator

@@ -15,7 +15,7 @@ from fisherjax._types import Key, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield._overlaps import overlap_steps
 from fisherjax.networks import Network
-from fisherjax.networks._reading import Reading, reading
+from fisherjax.networks._protocol import Reading, reading
 from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
 from fisherjax.simulate._trajectories import noisy_step, ready
 

@@ -2,14 +2,12 @@
 
 from . import initializers
 from ._constraints import dale, fixed_signs, frozen, low_rank, mask, no_autapses
-from ._flow import Flow
-from ._from_equinox import from_equinox
-from ._from_flax import from_flax
+from ._from_cells import from_equinox, from_flax
 from ._from_step import StepNetwork, from_step
 from ._from_torch import CurrentRNN, from_torch
 from ._gated import GRU, LSTM
 from ._network import Network
-from ._rate import FlowNetwork, RateNetwork
+from ._rate import Flow, FlowNetwork, RateNetwork
 from ._recurrent import RecurrentNetwork
 from ._regions import MultiRegion, Projection, Region
 from ._run import run

@@ -1,6 +1,7 @@
 """Dale's law and other fixed signs, no autapses, masks, frozen weights, low rank."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -159,8 +160,7 @@ def mask(
         If nothing is given, an array is not two-dimensional, or it holds anything but 0 and 1. When a network is
         built from it: if the shape does not match, or a unit, an input or an output would have no connection left.
     """
-    given = _by_role("mask", recurrent, input, output)
-    return Mask(**{name: None if part is None else _host_mask(name, part) for name, part in given.items()})
+    return Mask(**_by_role("mask", _host_mask, recurrent=recurrent, input=input, output=output))
 
 
 def fixed_signs(
@@ -186,12 +186,7 @@ def fixed_signs(
         If nothing is given or a sign is not −1, 0 or 1. When a network is built from it: if the shape does not match,
         or another constraint asks for the opposite sign.
     """
-    return FixedSigns(
-        **{
-            name: None if part is None else _as_signs(f"the signs of {name}", part, "", "from", "to from")
-            for name, part in _by_role("fixed_signs", recurrent, input, output).items()
-        }
-    )
+    return FixedSigns(**_by_role("fixed_signs", _role_signs, recurrent=recurrent, input=input, output=output))
 
 
 def frozen(
@@ -220,8 +215,7 @@ def frozen(
         is another. When a network is built from it: if the shape does not match, values break the signs or zeros of
         another constraint, or the weights are of low rank.
     """
-    given = _by_role("frozen", recurrent, input, output)
-    masks = {name: None if part is None else _host_mask(name, part) for name, part in given.items()}
+    masks = _by_role("frozen", _host_mask, recurrent=recurrent, input=input, output=output)
     if values is None:
         return Frozen(**masks)
     named = [(name, part) for name, part in masks.items() if part is not None]
@@ -257,16 +251,19 @@ def ratio_signs(num_units: int, ratio: float) -> np.ndarray:
     return np.where(np.arange(num_units) < excitatory, 1, -1).astype(np.int8)
 
 
-def _by_role(name: str, recurrent: Any, inner: Any, output: Any) -> dict[str, Any]:
-    given = {"recurrent": recurrent, "input": inner, "output": output}
-    require(
-        any(part is not None for part in given.values()), f"{name} needs at least one of recurrent, input and output"
-    )
-    return given
+def _by_role(name: str, convert: Callable[[str, Any], np.ndarray], **given: Any) -> dict[str, Any]:
+    """What is given for the weights of each role, checked."""
+    some = any(part is not None for part in given.values())
+    require(some, f"{name} needs at least one of recurrent, input and output")
+    return {role: None if part is None else convert(role, part) for role, part in given.items()}
 
 
 def _host_mask(name: str, value: ArrayLike) -> np.ndarray:
     return np.asarray(as_mask(name, value, "to from"))
+
+
+def _role_signs(role: str, value: ArrayLike) -> np.ndarray:
+    return _as_signs(f"the signs of {role}", value, "", "from", "to from")
 
 
 def _as_signs(name: str, value: ArrayLike, *axes: str) -> np.ndarray:

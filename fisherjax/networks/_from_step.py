@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type
-from fisherjax._errors import check_callable, check_integer, check_scalar, require, told
+from fisherjax._errors import check_callable, check_integer, check_optional, check_scalar, require, told
 from fisherjax._functions import output_of
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 
@@ -166,11 +166,13 @@ def from_step(
     """
     size = check_integer("state_size", state_size, minimum=1)
     entry = _entry(check_callable("step", step), input_shape)
-    given = {"initial_state": initial_state, "readout": readout}
-    functions = {"step": step} | {name: check_callable(name, one) for name, one in given.items() if one is not None}
+    check_optional(check_callable, "initial_state", initial_state)
+    check_optional(check_callable, "readout", readout)
     needed = initial_state is not None or entry is not None
     require(needed, "initial_state must be said, θ ↦ x(0), because step takes no input through which θ could enter")
-    dtype = float_type(*(leaf for leaf in jax.tree.leaves(functions) if isinstance(leaf, jax.Array | np.ndarray)))
+    dtype = float_type(
+        *(leaf for leaf in jax.tree.leaves((step, initial_state, readout)) if isinstance(leaf, jax.Array | np.ndarray))
+    )
     state = jax.ShapeDtypeStruct((size,), dtype)
     shown = () if entry is None else (jax.ShapeDtypeStruct(entry, dtype),)
     _check_floats("step", output_of("step", step, state, *shown), (size,), dtype)
@@ -231,9 +233,11 @@ def _num_arguments(step: StepFunction) -> tuple[int, int | float]:
         parameters = inspect.signature(step).parameters.values()
     except (TypeError, ValueError):  # some that are compiled have none
         return 1, math.inf
-    named = [one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
-    needed = sum(one.default is one.empty for one in named)
-    return needed, math.inf if any(one.kind is one.VAR_POSITIONAL for one in parameters) else len(named)
+    by_place = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    named = [parameter for parameter in parameters if parameter.kind in by_place]
+    needed = sum(parameter.default is parameter.empty for parameter in named)
+    takes_more = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    return needed, math.inf if takes_more else len(named)
 
 
 def _stimulus_shape(
@@ -244,23 +248,23 @@ def _stimulus_shape(
         return None
     for shape in ((), *(() if entry is None else (entry,)), (size,)):
         try:
-            found = output_of("initial_state", initial_state, jax.ShapeDtypeStruct(shape, dtype))
+            state = output_of("initial_state", initial_state, jax.ShapeDtypeStruct(shape, dtype))
         except (TypeError, ValueError):
             continue
-        if getattr(found, "shape", None) == (size,):
-            _check_floats("initial_state", found, (size,))
+        if getattr(state, "shape", None) == (size,):
+            _check_floats("initial_state", state, (size,))
             return shape
     return None
 
 
-def _check_floats(name: str, found: Any, shape: tuple[int, ...] | None, dtype: np.dtype | None = None) -> None:
+def _check_floats(name: str, output: Any, shape: tuple[int, ...] | None, dtype: np.dtype | None = None) -> None:
     """Refuse what is no floating array of this shape (None: any vector) and type (None: any)."""
     wanted = "a vector" if shape is None else f"one array of shape {shape}"
-    if not hasattr(found, "shape"):
-        raise TypeError(f"{name} must return {wanted}, got {told(found)}")
-    fits = len(found.shape) == 1 and found.shape[0] > 0 if shape is None else found.shape == shape
-    require(fits, f"{name} must return {wanted}, got shape {found.shape}")
-    is_float = jnp.issubdtype(found.dtype, jnp.floating)
-    if not is_float or (dtype is not None and found.dtype != dtype):
+    if not hasattr(output, "shape"):
+        raise TypeError(f"{name} must return {wanted}, got {told(output)}")
+    fits = len(output.shape) == 1 and output.shape[0] > 0 if shape is None else output.shape == shape
+    require(fits, f"{name} must return {wanted}, got shape {output.shape}")
+    is_float = jnp.issubdtype(output.dtype, jnp.floating)
+    if not is_float or (dtype is not None and output.dtype != dtype):
         kind = "floating-point numbers" if dtype is None else f"{dtype}, as its state is"
-        raise TypeError(f"{name} must return {kind}, but it returns {found.dtype}")
+        raise TypeError(f"{name} must return {kind}, but it returns {output.dtype}")

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type
-from fisherjax._errors import as_path, check_scalar, check_share, require, told, warn
+from fisherjax._errors import as_path, check_kind, check_optional, check_scalar, check_share, require, told, warn
 from fisherjax._records import META
 from fisherjax._types import Scalar
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
-from ._assembled import Parts, assembled
+from ._from_cells import Parts, assembled
 from ._gated import GRU, LSTM
 from ._network import State
 from ._recurrent import RecurrentNetwork
@@ -103,7 +103,7 @@ def from_torch(
     RuntimeWarning
         If arrays are left out.
     """
-    _check_name(readout)
+    check_optional(check_kind, "readout", readout, kind=str, what="the name of a linear layer")
     check_scalar("noise_std", noise_std, minimum=0.0)
     arrays, label = _arrays_of(source)
     layout = layout_of(arrays, label)
@@ -111,7 +111,9 @@ def from_torch(
     output = readout_of(arrays, label, layout, readout)
     used = layout.names | {name for name in output or () if name}
     numbers = _numbers(arrays, used, label)
-    _warn_of_rest(arrays, used, label, layout)
+    rest = {name: value for name, value in arrays.items() if name not in used and len(value.shape) > 0}
+    if rest:
+        warn(f"{label} was read as {layout}; left out: {listed(rest)}")
     kind = _KINDS[layout.kind] if leak is None else CurrentRNN
     parts = [_parts(layout.kind, layer, numbers) for layer in layout.layers]
     if output is not None:
@@ -138,14 +140,14 @@ def _settings(layout: Layout, label: str, nonlinearity: NonlinearityLike, leak: 
 
 def _parts(kind: str, layer: Mapping[str, str], numbers: Mapping[str, Array]) -> Parts:
     """The parameters of one layer. Torch has two biases; they add, but for that of a GRU's candidate."""
-    found = {entry: numbers[name] for entry, name in layer.items()}
-    biases = [found[entry] for entry in ("bias_ih", "bias_hh") if entry in found]
+    entries = {entry: numbers[name] for entry, name in layer.items()}
+    biases = [entries[entry] for entry in ("bias_ih", "bias_hh") if entry in entries]
     candidate = None
     if kind == "nn.GRU" and len(biases) == 2:
         rest, candidate = jnp.split(biases[1], [2 * len(biases[1]) // 3])
         biases[1] = jnp.concatenate([rest, jnp.zeros_like(candidate)])
     bias = jnp.sum(jnp.stack(biases), axis=0) if biases else None
-    return Parts(found["weight_hh"], found["weight_ih"], bias, candidate)
+    return Parts(entries["weight_hh"], entries["weight_ih"], bias, candidate)
 
 
 def _arrays_of(source: Any) -> tuple[dict[str, Any], str]:
@@ -190,14 +192,3 @@ def _plain(value: Any) -> Any:
         value = value.detach().cpu()
         value = value.float() if "bfloat16" in str(value.dtype) else value
     return np.asarray(value)
-
-
-def _warn_of_rest(arrays: Mapping[str, Any], used: set[str], label: str, layout: Layout) -> None:
-    rest = {name: value for name, value in arrays.items() if name not in used and len(value.shape) > 0}
-    if rest:
-        warn(f"{label} was read as {layout}; left out: {listed(rest)}")
-
-
-def _check_name(readout: Any) -> None:
-    if readout is not None and not isinstance(readout, str):
-        raise TypeError(f"readout must be the name of a linear layer, got {told(readout)}")

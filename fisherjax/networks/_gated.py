@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._network import State
-from ._recurrent import RecurrentNetwork
+from ._recurrent import Current, RecurrentNetwork
 
 
 class _Gated(RecurrentNetwork):
@@ -55,13 +55,7 @@ class GRU(_Gated):
         """The recurrent bias is two parameters here."""
         return {**super().initial_biases(num_units, dtype), "candidate_bias": jnp.zeros(num_units, dtype)}
 
-    def update(
-        self,
-        state: State,
-        current: Float[Array, "*batch gates"],
-        drive: Float[Array, "*batch gates"],
-        noise: State | None = None,
-    ) -> State:
+    def update(self, state: State, current: Current, drive: Current, noise: State | None = None) -> State:
         """The next state."""
         reset, update, candidate = jnp.split(current, 3, axis=-1)
         drive_reset, drive_update, drive_candidate = jnp.split(drive, 3, axis=-1)
@@ -110,16 +104,10 @@ class LSTM(_Gated):
     @classmethod
     def initial_biases(cls, num_units: int, dtype: Any) -> dict[str, Array]:
         """With the forget gates open."""
-        zero, one = jnp.zeros(num_units, dtype), jnp.ones(num_units, dtype)
-        return {"recurrent_bias": jnp.concatenate([zero, one, zero, zero])}
+        zeros, ones = jnp.zeros(num_units, dtype), jnp.ones(num_units, dtype)
+        return {"recurrent_bias": jnp.concatenate([zeros, ones, zeros, zeros])}
 
-    def update(
-        self,
-        state: State,
-        current: Float[Array, "*batch gates"],
-        drive: Float[Array, "*batch gates"],
-        noise: State | None = None,
-    ) -> State:
+    def update(self, state: State, current: Current, drive: Current, noise: State | None = None) -> State:
         """The next state."""
         _, cell = jnp.split(state, 2, axis=-1)
         enter, keep, proposal, leave = jnp.split(current + drive, 4, axis=-1)

@@ -1,6 +1,6 @@
-"""How a stimulus enters a network: as a pulse, for good, or as any stream of inputs."""
+"""How a stimulus enters a network, as a pulse, for good or as any stream of inputs; what is read of it, and when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import require, suggest, told
+from fisherjax._errors import check_integer, check_kind, require, suggest, told
 from fisherjax._functions import output_of
 from fisherjax._linalg import directions_of, with_slopes
 from fisherjax._types import Stimulus
 
-from ._network import Network
+from ._network import Network, State
 
 Protocol: TypeAlias = Literal["pulse", "sustained"] | Callable[[Array], Any]
 """How a stimulus enters.
@@ -23,6 +23,12 @@ rest; a function θ ↦ inputs (T, I): any stream or movie, from rest.
 """
 
 PROTOCOLS = ("pulse", "sustained")
+
+Reading: TypeAlias = Literal["state", "output"] | Callable[[Array], Any]
+"""What is read of a network: its ``"state"``, its ``"output"`` (`Network.readout`), or a function of the state (S,)
+to numbers (O,). Observation noise σ_obs is added to whatever is read."""
+
+READINGS = ("state", "output")
 
 
 def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_steps: int) -> Array:
@@ -51,11 +57,11 @@ def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_step
     if shape is None:
         raise ValueError(f"protocol has no use here: the step of this {type(network).__name__} takes no input")
     inputs = output_of("protocol", protocol, theta)
-    found = getattr(inputs, "shape", None)
-    if found is None:
+    given = getattr(inputs, "shape", None)
+    if given is None:
         raise TypeError(f"protocol must return one array of inputs {(num_steps, *shape)}, got {told(inputs)}")
     wanted = (num_steps, *shape)
-    require(found == wanted, f"protocol must return inputs of shape {wanted}, one for each step, got {found}")
+    require(given == wanted, f"protocol must return inputs of shape {wanted}, one for each step, got {given}")
     return theta
 
 
@@ -77,3 +83,63 @@ def entered_with_slopes(network: Network, protocol: Protocol, theta: Array, num_
         lambda t: entered(network, protocol, t, num_steps), (theta,), (directions_of(theta),)
     )
     return begun, (slope, None if input_slopes is None else jnp.moveaxis(input_slopes, 1, 0))
+
+
+def check_reading(network: Network, read: Any) -> int:
+    """How many numbers are read; nothing is compiled or run.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a name nor a function, or the function cannot be traced or gives no vector.
+    ValueError
+        If the name is unknown, or the function gives something else than a vector.
+    """
+    if isinstance(read, str):
+        names = " or ".join(map(repr, READINGS))
+        hint = suggest(read, READINGS)
+        require(read in READINGS, f"read must be {names}, or a function of the state, got {told(read)}{hint}")
+        return network.state_size if read == "state" else network.num_outputs
+    if not callable(read):
+        raise TypeError(f"read must be 'state', 'output' or a function of the state, got {told(read)}")
+    output: Any = output_of("read", read, network.resting_state)
+    shape = getattr(output, "shape", None)
+    if shape is None:
+        raise TypeError(f"read must return one vector of numbers, got {told(output)}")
+    require(len(shape) == 1 and shape[0] > 0, f"read must return a vector (O,), got shape {shape}")
+    return shape[0]
+
+
+def check_times(at: Sequence[int] | None, num_steps: int, name: str = "at") -> tuple[int, ...]:
+    """Steps at which to read, counted from 1 in rising order; all if there is no choice.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no list of whole numbers, do not rise, or lie beyond the last step.
+    """
+    if at is None:
+        return tuple(range(1, num_steps + 1))
+    check_kind(name, at, Iterable, "a list of steps", but=(str, bytes))
+    steps = tuple(check_integer(name, step, minimum=1) for step in at)
+    rises = bool(steps) and steps == tuple(sorted(set(steps))) and steps[-1] <= num_steps
+    require(rises, f"{name} must rise within 1…{num_steps}, got {list(at)}")
+    return steps
+
+
+def reading(network: Network, read: Reading) -> Callable[[State], Float[Array, "*trials O"]]:
+    """The function of states (…, S) that is read, without observation noise."""
+    if read == "state":
+        return _state
+    if read == "output":
+        return network.readout
+    return jnp.vectorize(read, signature="(s)->(o)")
+
+
+def populations_read(network: Network, read: Reading, size: int) -> tuple[int, ...]:
+    """Sizes of the groups that are told apart in what is read: the populations of a state, else one."""
+    return network.population_sizes if read == "state" else (size,)
+
+
+def _state(state: State) -> State:
+    return state

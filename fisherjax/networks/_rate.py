@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_choice, check_integer, check_scalar, require, told
+from fisherjax._errors import check_callable, check_choice, check_integer, check_kind, check_scalar, require
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
@@ -229,6 +229,33 @@ class FlowNetwork(_UnitNetwork):
         return runge_kutta(lambda x: self.velocity(x, input) + push, state, self.dt)
 
 
+class Flow(eqx.Module):
+    """A system in continuous time, dx/dt = v(x) or v(x, u), of a function of one state.
+
+    A function alone is a map, x(t+1) = F(x(t), u); wrapped in `Flow` it is a velocity. `dynamics` asks a flow for its
+    equilibria, v = 0, and judges stability by real parts. What iterates (`dynamics.lyapunov_spectrum`,
+    `dynamics.transition_graph`) makes a map of it by `runge_kutta` steps of a length `dt` that is to be said. A
+    `FlowNetwork` is a flow by itself.
+
+    Parameters
+    ----------
+    velocity
+        v(x) or v(x, u), of one state, an array (S,) or a tree of arrays. If it is a pytree, such as an
+        ``equinox.Module`` or a ``jax.tree_util.Partial``, its arrays stay leaves of the flow.
+
+    Raises
+    ------
+    TypeError
+        If `velocity` is no function.
+    """
+
+    velocity: Callable[..., Any]
+
+    def __init__(self, velocity: Callable[..., Any]):
+        """Check that it can be called."""
+        self.velocity = check_callable("velocity", velocity)
+
+
 def runge_kutta(velocity: Callable[[Any], Any], state: Any, dt: Array) -> Any:
     """One step of the classical Runge–Kutta method of order four; the state may be a tree."""
 
@@ -243,8 +270,7 @@ def runge_kutta(velocity: Callable[[Any], Any], state: Any, dt: Array) -> Any:
 
 
 def _sizes(sizes: Sequence[int], units: int) -> tuple[int, ...]:
-    if isinstance(sizes, str) or not isinstance(sizes, Sequence):
-        raise TypeError(f"populations must be whole numbers, one per population, got {told(sizes)}")
+    check_kind("populations", sizes, Sequence, "whole numbers, one per population", but=str)
     numbers = tuple(check_integer("populations", size, minimum=1) for size in sizes)
     require(sum(numbers) == units, f"populations must add up to the {units} units, got {sum(numbers)}")
     return numbers

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypedDict, TypeVar
 
 import equinox as eqx
 import jax
@@ -11,7 +11,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, is_traced, require, told
+from fisherjax._errors import (
+    check_instance,
+    check_integer,
+    check_key,
+    check_kind,
+    check_scalar,
+    is_traced,
+    require,
+    told,
+)
 from fisherjax._types import ArrayLike, Key, Scalar
 
 from ._network import Network, State
@@ -20,12 +29,27 @@ from ._weights import LowRankWeights, WeightMatrix, constrain
 from .initializers import Initializer, InitializerLike, as_initializer
 
 Input = Float[Array, "*batch I"]
+Current = Float[Array, "*batch D"]  # of all gates
 Output = Float[Array, "*batch O"]
 
 N = TypeVar("N", bound="RecurrentNetwork")
 
 # parameters that are stored under another name: as a function of themselves, or where a method has the name
 _FIELDS = {"time_constant": "time_parameter", "initial_state": "rest"}
+
+
+class RecurrentOptions(TypedDict, total=False):
+    """Keyword arguments of every recurrent network, with the defaults of `RecurrentNetwork`."""
+
+    constraints: Constraint | Sequence[Constraint]
+    recurrent_initializer: InitializerLike | None
+    input_initializer: InitializerLike
+    output_initializer: InitializerLike
+    biases: Sequence[str]
+    trainable: Sequence[str] | None
+    initial_state: ArrayLike | None
+    noise_std: Scalar
+    observation_noise_std: Scalar
 
 
 class RecurrentNetwork(Network):
@@ -95,7 +119,9 @@ class RecurrentNetwork(Network):
         for name, bias in inner_biases.items():
             setattr(self, name, bias if "recurrent" in biases else None)
         self.output_bias = jnp.zeros(num_outputs, dtype) if "output" in biases else None
-        self.rest = _state_or_zero(initial_state, self.states_per_unit * num_units, dtype)
+        size = self.states_per_unit * num_units
+        given = jnp.zeros(size, dtype) if initial_state is None else initial_state
+        self.rest = as_real("initial_state", given, f"{size}", dtype=dtype)
         self.noise_std = jnp.asarray(noise_std, dtype)
         self.observation_noise_std = jnp.asarray(observation_noise_std, dtype)
         present = [name for name in (*inner_biases, "output_bias") if getattr(self, name) is not None]
@@ -107,19 +133,13 @@ class RecurrentNetwork(Network):
         """Where the biases of the recurrent part start, by the names of their fields."""
         return {"recurrent_bias": jnp.zeros(cls.gates_per_unit * num_units, dtype)}
 
-    def drive(self, inputs: Input) -> Float[Array, "*batch D"]:
+    def drive(self, inputs: Input) -> Current:
         """W_in u + b: what inputs and biases contribute to a step, of all gates; computed for all times at once."""
         current = inputs @ self.input.value.T
         return current if self.recurrent_bias is None else current + self.recurrent_bias
 
     @abc.abstractmethod
-    def update(
-        self,
-        state: State,
-        current: Float[Array, "*batch D"],
-        drive: Float[Array, "*batch D"],
-        noise: State | None = None,
-    ) -> State:
+    def update(self, state: State, current: Current, drive: Current, noise: State | None = None) -> State:
         """The next state from the state, its recurrent current W r, the drive, and standard normal noise if any."""
 
     @abc.abstractmethod
@@ -243,15 +263,12 @@ def check_names(kind: type[RecurrentNetwork], names: Sequence[str]) -> tuple[str
 
 
 def _names(argument: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
-        raise TypeError(f"{argument} must be a tuple of names, got {told(value)}")
-    return tuple(value)
+    return tuple(check_kind(argument, value, (list, tuple, set, frozenset), "a tuple of names"))
 
 
 def _as_constraints(constraints: Constraint | Sequence[Constraint]) -> tuple[Constraint, ...]:
     rules = (constraints,) if isinstance(constraints, Constraint) else constraints
-    if not isinstance(rules, list | tuple):
-        raise TypeError(f"constraints must be one or several Constraints such as dale(0.8), got {told(constraints)}")
+    check_kind("constraints", rules, (list, tuple), "one or several Constraints such as dale(0.8)")
     for rule in rules:
         if not isinstance(rule, Constraint):
             raise TypeError(f"constraints must hold Constraints such as dale(0.8), got {told(rule)}")
@@ -287,9 +304,3 @@ def _of_radius(weights: LowRankWeights, initializer: Initializer) -> LowRankWeig
         factors.append(wanted / drawn if drawn > 0 else 1.0)
     scale = np.repeat(factors, size)[:, None]
     return eqx.tree_at(lambda tree: tree.left, weights, weights.left * jnp.asarray(scale, weights.left.dtype))
-
-
-def _state_or_zero(value: ArrayLike | None, size: int, dtype: Any) -> Array:
-    if value is None:
-        return jnp.zeros(size, dtype)
-    return as_real("initial_state", value, f"{size}", dtype=dtype)

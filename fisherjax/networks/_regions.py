@@ -7,7 +7,16 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_share, require, told
+from fisherjax._errors import (
+    check_choice,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_kind,
+    check_optional,
+    check_share,
+    require,
+)
 from fisherjax._types import Key
 
 from ._constraints import ratio_signs
@@ -38,8 +47,7 @@ class Region(eqx.Module):
 
     def __check_init__(self) -> None:
         check_integer("num_units", self.num_units, minimum=1)
-        if self.dale is not None:
-            check_share("dale", self.dale)
+        check_optional(check_share, "dale", self.dale)
         check_flag("autapses", self.autapses)
 
     @property
@@ -128,8 +136,7 @@ class MultiRegion(Constraint):
         for name, region in regions.items():
             check_instance("names of regions", name, str)
             check_instance(f"regions[{name!r}]", region, Region, hint)
-        if isinstance(projections, Projection) or not isinstance(projections, list | tuple):
-            raise TypeError(f"projections must be a list of Projections, got {told(projections)}")
+        check_kind("projections", projections, (list, tuple), "a list of Projections")
         self.regions, self.projections = dict(regions), tuple(projections)
         known = ", ".join(self.regions)
         for projection in self.projections:
@@ -148,8 +155,7 @@ class MultiRegion(Constraint):
         for name, numbers in table.items():
             known = ", ".join(self.regions)
             require(name in self.regions, f"{title} names the region {name!r}; known are {known}")
-            if not isinstance(numbers, list | tuple | range | np.ndarray):
-                raise TypeError(f"{title}[{name!r}] must be a list of channel numbers, got {told(numbers)}")
+            check_kind(f"{title}[{name!r}]", numbers, (list, tuple, range, np.ndarray), "a list of channel numbers")
         return {
             name: tuple(check_integer(f"{title}[{name!r}]", number, minimum=0) for number in numbers)
             for name, numbers in table.items()
@@ -197,12 +203,12 @@ class MultiRegion(Constraint):
             mask[place, place] = True if self.regions[name].autapses else ~np.eye(place.stop - place.start, dtype=bool)
         types = np.array([_NAMES[int(sign)] for sign in self.signs])
         uniform = np.asarray(jax.random.uniform(key, mask.shape))
-        for one in self.projections:
-            rows, columns = self.slices[one.target], self.slices[one.source]
+        for projection in self.projections:
+            rows, columns = self.slices[projection.target], self.slices[projection.source]
             probability = np.zeros((rows.stop - rows.start, columns.stop - columns.start))
             for pair in _PAIRS:
                 chosen = np.outer(types[rows] == pair[-1], types[columns] == pair[0])
-                probability[chosen] = one.between(pair)
+                probability[chosen] = projection.between(pair)
             mask[rows, columns] |= uniform[rows, columns] < probability
         return mask
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_optional, require
 from fisherjax._linalg import standard_normal
 from fisherjax._types import Key
 
@@ -80,7 +80,7 @@ def run(
         require(fits, f"initial_state must have shape ({size},) or {(*batch, size)}, got {initial_state.shape}")
     unroll = check_integer("unroll", unroll, minimum=1)
     reverse_mode = check_flag("reverse_mode", reverse_mode)
-    key = None if key is None else check_key("key", key)
+    key = check_optional(check_key, "key", key)
     states, outputs = _run(network, inputs, initial_state, key, unroll, reverse_mode)
     return (jnp.swapaxes(states, 0, 1), jnp.swapaxes(outputs, 0, 1)) if batch_first else (states, outputs)
 
@@ -102,7 +102,10 @@ def _run(
     keys = None if process_key is None else jax.random.split(process_key, len(inputs))
     if reverse_mode:
         others = eqx.tree_at(
-            lambda tree: (tree.recurrent, tree.input, tree.recurrent_bias), network, (None,) * 3, is_leaf=_none
+            lambda tree: (tree.recurrent, tree.input, tree.recurrent_bias),
+            network,
+            (None,) * 3,
+            is_leaf=lambda leaf: leaf is None,
         )
         joint = (network.recurrent.value, network.input.value, network.recurrent_bias)
         states: Any = _states_hoisted(unroll, joint, others, start, inputs, keys)
@@ -157,11 +160,11 @@ def _backward(unroll: int, residuals: Any, slope: Array) -> tuple[Any, ...]:  # 
     network, start, drives, current = backward(slope)
     ones = [] if bias is None else [jnp.ones((*inputs.shape[:-1], 1), inputs.dtype)]
     if current is None:
-        found = _outer(drives, [rates, inputs, *ones])
+        slopes = _outer(drives, [rates, inputs, *ones])
     else:
-        found = jnp.concatenate([_outer(current, [rates]), _outer(drives, [inputs, *ones])], axis=1)
+        slopes = jnp.concatenate([_outer(current, [rates]), _outer(drives, [inputs, *ones])], axis=1)
     size, width = weights.shape[1], inner.shape[1]
-    joint = (found[:, :size], found[:, size : size + width], None if bias is None else found[:, -1])
+    joint = (slopes[:, :size], slopes[:, size : size + width], None if bias is None else slopes[:, -1])
     return joint, network, start, drives @ inner, None
 
 
@@ -177,7 +180,3 @@ def _outer(slopes: Array, factors: list[Array]) -> Array:
     """Σ over times and trials of slope ⊗ factors: one product."""
     joined = jnp.concatenate(factors, axis=-1)
     return slopes.reshape(-1, slopes.shape[-1]).T @ joined.reshape(-1, joined.shape[-1])
-
-
-def _none(leaf: Any) -> bool:
-    return leaf is None

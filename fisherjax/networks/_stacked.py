@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, check_scalar, is_traced, require, told
+from fisherjax._errors import check_instance, check_kind, check_scalar, is_traced, require
 from fisherjax._types import ArrayLike, Scalar
 
 from ._network import Network, State
@@ -45,10 +45,7 @@ class StackedNetwork(Network):
     observation_noise_std: Float[Array, ""]
 
     def __init__(
-        self,
-        layers: Sequence[RecurrentNetwork],
-        noise_std: ArrayLike = 0.0,
-        observation_noise_std: Scalar = 0.0,
+        self, layers: Sequence[RecurrentNetwork], noise_std: ArrayLike = 0.0, observation_noise_std: Scalar = 0.0
     ):
         """Check that the layers fit on one another."""
         self.layers = _checked(layers)
@@ -106,8 +103,7 @@ class StackedNetwork(Network):
 
 
 def _checked(layers: Sequence[RecurrentNetwork]) -> tuple[RecurrentNetwork, ...]:
-    if not isinstance(layers, list | tuple):
-        raise TypeError(f"layers must be a sequence of recurrent networks, got {told(layers)}")
+    check_kind("layers", layers, (list, tuple), "a sequence of recurrent networks")
     require(len(layers) > 0, "layers must be at least one recurrent network, got none")
     for layer in layers:
         check_instance("layers", layer, RecurrentNetwork, "such as networks.GRU(2, 64, 1, key=key)")

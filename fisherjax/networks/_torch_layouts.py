@@ -57,24 +57,24 @@ def layout_of(arrays: Shaped, label: str) -> Layout:
             match["entry"] != "weight_hr", f"{label} holds an nn.LSTM with projections ({name}), which is not supported"
         )
         groups.setdefault(match["prefix"], {}).setdefault(int(match["layer"] or 0), {})[match["entry"]] = name
-    found = [
+    layouts = [
         _stock(arrays, label, prefix, layers)
         for prefix, layers in groups.items()
         if {"weight_ih", "weight_hh"} <= layers.get(0, {}).keys()
     ]
-    found += [
+    layouts += [
         _pyrnn(arrays, label, name.removesuffix("w_rec.weight"))
         for name in arrays
         if re.fullmatch(r"(.*\.)?w_rec\.weight", name)
     ]
-    require(bool(found), f"{label} holds no recurrent network of torch or pyrnn; it holds {listed(arrays)}")
-    several = " and ".join(map(str, found))
+    require(bool(layouts), f"{label} holds no recurrent network of torch or pyrnn; it holds {listed(arrays)}")
+    several = " and ".join(map(str, layouts))
     require(
-        len(found) == 1,
+        len(layouts) == 1,
         f"{label} holds several recurrent networks: {several}; give the entries of one of them, "
         "{name: value for name, value in … if name.startswith(…)}",
     )
-    return found[0]
+    return layouts[0]
 
 
 def readout_of(arrays: Shaped, label: str, layout: Layout, readout: str | None) -> tuple[str, str | None] | None:
@@ -85,7 +85,7 @@ def readout_of(arrays: Shaped, label: str, layout: Layout, readout: str | None) 
     ValueError
         If there are several and none was chosen, or the chosen one is not there.
     """
-    found = {
+    layers = {
         name.removesuffix("weight").removesuffix("."): name
         for name, value in arrays.items()
         if name not in layout.names
@@ -95,22 +95,22 @@ def readout_of(arrays: Shaped, label: str, layout: Layout, readout: str | None) 
         and (readout is not None or not _is_entrance(name))
     }
     if readout is not None:
-        chosen = [module for module in found if module == readout or module.endswith(f".{readout}")]
-        known = ", ".join(map(repr, found)) or "none"
+        chosen = [module for module in layers if module == readout or module.endswith(f".{readout}")]
+        known = ", ".join(map(repr, layers)) or "none"
         require(
             len(chosen) == 1,
             f"readout must be one of the linear layers of {layout.num_units} inputs in {label} ({known}), got "
-            f"{told(readout)}{suggest(readout, found)}",
+            f"{told(readout)}{suggest(readout, layers)}",
         )
-        found = {chosen[0]: found[chosen[0]]}
-    named = ", ".join(map(repr, found))
+        layers = {chosen[0]: layers[chosen[0]]}
+    named = ", ".join(map(repr, layers))
     require(
-        len(found) <= 1,
+        len(layers) <= 1,
         f"{label} has several linear layers that could read out {layout}: {named}; choose with readout=",
     )
-    if not found:
+    if not layers:
         return None
-    weight = next(iter(found.values()))
+    weight = next(iter(layers.values()))
     bias = f"{weight.removesuffix('weight')}bias"
     rows = arrays[weight].shape[0]
     has_bias = bias in arrays

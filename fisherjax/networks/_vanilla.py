@@ -1,7 +1,6 @@
 """Rate networks in discrete and in continuous time."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import equinox as eqx
 import jax
@@ -11,17 +10,22 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_choice, check_scalar, require
-from fisherjax._types import ArrayLike, Key, Scalar
+from fisherjax._types import ArrayLike, Key
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._network import State
-from ._pattern import Constraint
 from ._rate import RateNetwork
-from ._recurrent import RecurrentNetwork
-from .initializers import InitializerLike
+from ._recurrent import Current, RecurrentNetwork, RecurrentOptions
 
 Activation = Literal["outside", "inside"]
+
+
+class RateOptions(RecurrentOptions, total=False):
+    """Keyword arguments of the networks of one nonlinearity."""
+
+    nonlinearity: NonlinearityLike
+    activation: Activation
 
 
 class _RateDynamics(RecurrentNetwork):
@@ -41,32 +45,10 @@ class _RateDynamics(RecurrentNetwork):
         key: Key,
         nonlinearity: NonlinearityLike = "tanh",
         activation: Activation = "outside",
-        constraints: Constraint | Sequence[Constraint] = (),
-        recurrent_initializer: InitializerLike | None = None,
-        input_initializer: InitializerLike = "uniform",
-        output_initializer: InitializerLike = "uniform",
-        biases: Sequence[str] = ("recurrent", "output"),
-        trainable: Sequence[str] | None = None,
-        initial_state: ArrayLike | None = None,
-        noise_std: Scalar = 0.0,
-        observation_noise_std: Scalar = 0.0,
+        **options: Unpack[RecurrentOptions],
     ):
         """Draw the weights and validate."""
-        super().__init__(
-            num_inputs,
-            num_units,
-            num_outputs,
-            key=key,
-            constraints=constraints,
-            recurrent_initializer=recurrent_initializer,
-            input_initializer=input_initializer,
-            output_initializer=output_initializer,
-            biases=biases,
-            trainable=trainable,
-            initial_state=initial_state,
-            noise_std=noise_std,
-            observation_noise_std=observation_noise_std,
-        )
+        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
         self.nonlinearity = as_nonlinearity(nonlinearity)
         check_choice("activation", activation, ("outside", "inside"))
         self.activation = activation
@@ -122,13 +104,7 @@ class RNN(_RateDynamics):
 
     __init__ = _RateDynamics.__init__
 
-    def update(
-        self,
-        state: State,  # noqa: ARG002
-        current: Float[Array, "*batch N"],
-        drive: Float[Array, "*batch N"],
-        noise: State | None = None,
-    ) -> State:
+    def update(self, state: State, current: Current, drive: Current, noise: State | None = None) -> State:  # noqa: ARG002
         """The next state."""
         return self._target(current + drive + self._scaled(noise))
 
@@ -178,36 +154,10 @@ class ContinuousRNN(_RateDynamics):
         key: Key,
         time_constant: ArrayLike = 100.0,
         dt: float | int = 10.0,
-        nonlinearity: NonlinearityLike = "tanh",
-        activation: Activation = "outside",
-        constraints: Constraint | Sequence[Constraint] = (),
-        recurrent_initializer: InitializerLike | None = None,
-        input_initializer: InitializerLike = "uniform",
-        output_initializer: InitializerLike = "uniform",
-        biases: Sequence[str] = ("recurrent", "output"),
-        trainable: Sequence[str] | None = None,
-        initial_state: ArrayLike | None = None,
-        noise_std: Scalar = 0.0,
-        observation_noise_std: Scalar = 0.0,
+        **options: Unpack[RateOptions],
     ):
         """Draw the weights and validate."""
-        super().__init__(
-            num_inputs,
-            num_units,
-            num_outputs,
-            key=key,
-            nonlinearity=nonlinearity,
-            activation=activation,
-            constraints=constraints,
-            recurrent_initializer=recurrent_initializer,
-            input_initializer=input_initializer,
-            output_initializer=output_initializer,
-            biases=biases,
-            trainable=trainable,
-            initial_state=initial_state,
-            noise_std=noise_std,
-            observation_noise_std=observation_noise_std,
-        )
+        super().__init__(num_inputs, num_units, num_outputs, key=key, **options)
         check_scalar("dt", dt, minimum=0.0, strict=True)
         self.dt = float(dt)
         self.time_parameter = _time_parameter(time_constant, num_units, self.dt, self.rest.dtype)
@@ -222,13 +172,7 @@ class ContinuousRNN(_RateDynamics):
         """τ of every unit."""
         return self.dt * (1 + jnp.exp(self.time_parameter))
 
-    def update(
-        self,
-        state: State,
-        current: Float[Array, "*batch N"],
-        drive: Float[Array, "*batch N"],
-        noise: State | None = None,
-    ) -> State:
+    def update(self, state: State, current: Current, drive: Current, noise: State | None = None) -> State:
         """The next state, dt later."""
         leak = self.leak
         moved = state + leak * (self._target(current + drive) - state)

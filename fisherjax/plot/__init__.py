@@ -15,7 +15,7 @@ from ._convolutional import (
     transient_growth,
 )
 from ._dynamics import branches, phase_plane, state_space, transition_graph
-from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, weight_spectrum
+from ._figures import distance_correlation, fisher_curve, gain_matrix, history, shepard, sweep, weight_spectrum
 from ._information import (
     covariance_ellipses,
     cramer_rao,
@@ -26,7 +26,6 @@ from ._information import (
 )
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
 from ._style import COLORS, style
-from ._sweep import sweep
 from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, unit_trajectories
 
 __all__ = [

@@ -1,8 +1,11 @@
 """What pictures ask of their arguments, and how they say that something could not be drawn."""
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import networkx as nx
 import numpy as np
@@ -35,6 +38,7 @@ from fisherjax.vision._descent import StageHistory
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _MADE_BY: dict[type, str] = {
     connectivity.GainMatrix: "connectivity.homogeneous or GainMatrix(gains, fractions)",
@@ -76,6 +80,37 @@ _MADE_BY: dict[type, str] = {
 }
 
 
+def checked(draw: F) -> F:
+    """Check arguments by their annotations before anything is drawn: results, dictionaries of results, and paths."""
+    names = list(inspect.signature(draw).parameters)
+    checks = {name: _check_of(kind) for name, kind in get_type_hints(draw).items() if name in names}
+
+    @functools.wraps(draw)
+    def drawn(*args: Any, **options: Any) -> Any:
+        for name, value in {**dict(zip(names, args, strict=False)), **options}.items():
+            if (check := checks.get(name)) is not None:
+                check(name, value)
+        return draw(*args, **options)
+
+    return drawn  # pyright: ignore[reportReturnType]
+
+
+def _check_of(annotation: Any) -> Callable[[str, Any], Any] | None:
+    """The check that an annotation asks for, if it is of a path, of results or of a dictionary of them."""
+    options = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    kinds = [kind for kind in options if kind is not NoneType]
+    is_dictionary = len(kinds) == 1 and get_origin(kinds[0]) in {Mapping, dict}
+    if Path in kinds:
+        return _check_path
+    if kinds and all(isinstance(kind, type) and kind in _MADE_BY for kind in kinds):
+        check: Callable[[str, Any], Any] = lambda name, value: check_result(name, value, *kinds)  # noqa: E731
+    elif is_dictionary and get_args(kinds[0])[1] in _MADE_BY:
+        check = functools.partial(check_results, kind=get_args(kinds[0])[1])
+    else:
+        return None
+    return check if len(kinds) == len(options) else lambda name, value: None if value is None else check(name, value)
+
+
 def check_result(name: str, value: T, *kinds: type) -> T:
     """Return `value` if it is of one of these types; otherwise TypeError that says what makes one."""
     return check_instance(name, value, kinds, f"{' or '.join(_MADE_BY[kind] for kind in kinds)} makes one")
@@ -110,11 +145,10 @@ def check_axes(axes: Any, count: int) -> Any:
     return axes
 
 
-def check_path(path: Any) -> Path:
-    """Return the path of a picture."""
+def _check_path(name: str, path: Any) -> None:
+    """Refuse what is no path of a picture."""
     if not isinstance(path, str | Path):
-        raise TypeError(f"path must be the name of a file, got {told(path)}")
-    return Path(path)
+        raise TypeError(f"{name} must be the name of a file, got {told(path)}")
 
 
 def drawable(ax: Axes, values: Any, *, positive: bool = False) -> np.ndarray:

@@ -16,10 +16,11 @@ from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 from fisherjax.vision._descent import StageHistory
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
-from ._checks import check_axes, check_result, check_results, drawable
+from ._checks import check_axes, checked, drawable
 from ._style import COLORS, axes_or_new
 
 
+@checked
 def stages(
     histories: Mapping[str, StageHistory], ax: Axes | None = None, *, color: str | None = None, label: str = ""
 ) -> Axes:
@@ -27,7 +28,6 @@ def stages(
 
     Stages in which nothing is classified leave a gap. With a label, all are drawn in one color as one course.
     """
-    check_results("histories", histories, StageHistory)
     ax = axes_or_new(ax)
     done = 0
     for index, (name, history) in enumerate(histories.items()):
@@ -39,33 +39,33 @@ def stages(
         if not label:
             ax.axvspan(done, done + len(history.loss), color=shade, alpha=0.07, linewidth=0)
         done += len(history.loss)
-    ax.set_xlabel("updates")
-    ax.set_ylabel("validation accuracy")
-    ax.set_ylim(top=1.02)
+    ax.set(xlabel="updates", ylabel="validation accuracy", ylim=(None, 1.02))
     ax.legend(loc="lower right")
     return ax
 
 
+@checked
 def certificate(found: StabilityCertificate, ax: Axes | None = None) -> Axes:
     """Bounds per area: of the largest singular value and of the symmetric part; below the line is certified."""
-    check_result("found", found, StabilityCertificate)
     ax = axes_or_new(ax)
     areas = np.arange(len(found.singular))
     ax.axhline(1, color="black", linewidth=1)
     ax.plot(areas, found.singular, "o", color=COLORS[0], label="σ: one fixed point for every image below 1")
     ax.plot(areas, found.jacobian_radius, "s", color=COLORS[1], label="Jacobian's radius: local stability below 1")
     ax.plot(areas, found.symmetric, "^", color=COLORS[2], label="ω of the symmetric part")
-    ax.set_xticks(areas)
-    ax.set_xlabel("area")
-    ax.set_ylabel("certified upper bound")
-    ax.set_ylim(top=1.35 * max(1.0, float(found.singular.max()), float(found.symmetric.max())))
+    ax.set(
+        xticks=areas,
+        xlabel="area",
+        ylabel="certified upper bound",
+        ylim=(None, 1.35 * max(1.0, float(found.singular.max()), float(found.symmetric.max()))),
+    )
     ax.legend(loc="upper left")
     return ax
 
 
+@checked
 def trajectory_spectrum(found: TrajectorySpectrum, ax: Axes | None = None) -> Axes:
     """|λ| of the leading eigenvalues of the Jacobian over time; unconverged ones are hollow."""
-    check_result("found", found, TrajectorySpectrum)
     ax = axes_or_new(ax)
     sizes = drawable(ax, np.abs(found.eigenvalues))
     times = np.broadcast_to(found.steps[:, None], sizes.shape)
@@ -76,17 +76,16 @@ def trajectory_spectrum(found: TrajectorySpectrum, ax: Axes | None = None) -> Ax
     if unsure.any():
         ax.plot(times[unsure], sizes[unsure], "o", color=COLORS[0], markerfacecolor="none", label="not converged")
         ax.legend()
-    ax.set_xlabel("time (steps)")
-    ax.set_ylabel("|λ| of the Jacobian")
+    ax.set(xlabel="time (steps)", ylabel="|λ| of the Jacobian")
     return ax
 
 
+@checked
 def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = None) -> Axes:
     """Accuracy, with a band of one standard error over images, and mean confidence at every step.
 
     Ticks below are the reaction times of images that are decided.
     """
-    check_result("found", found, Decisions)
     ax = axes_or_new(ax)
     times = np.arange(1, len(found.accuracy) + 1)
     accuracy = drawable(ax, found.accuracy)
@@ -100,65 +99,56 @@ def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = N
     if len(known):
         share = f" ({len(known)} of {len(found.reaction_time)} images)"
         ax.plot(known, np.full(len(known), -0.04), "|", color=COLORS[2], alpha=0.4, label=f"reaction times{share}")
-    ax.set_xlabel("time (steps)")
-    ax.set_ylabel("share, probability")
-    ax.set_ylim(-0.08, 1.03)
+    ax.set(xlabel="time (steps)", ylabel="share, probability", ylim=(-0.08, 1.03))
     ax.legend()
     return ax
 
 
+@checked
 def robustness(found: Robustness, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]) -> Axes:
     """Accuracy against the level of noise, with standard errors."""
-    check_result("found", found, Robustness)
     ax = axes_or_new(ax)
     accuracy = drawable(ax, found.accuracy)
     ax.errorbar(found.noise_std, accuracy, found.standard_error, fmt="o-", color=color, capsize=2, label=label or None)
-    ax.set_xlabel("standard deviation of the noise")
-    ax.set_ylabel("accuracy")
-    ax.set_ylim(0, 1.03)
+    ax.set(xlabel="standard deviation of the noise", ylabel="accuracy", ylim=(0, 1.03))
     if label:
         ax.legend()
     return ax
 
 
+@checked
 def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     """Distance to the state before the image after its offset, one line per image."""
-    check_result("found", found, Relaxation)
     ax = axes_or_new(ax)
     distance = drawable(ax, found.distance, positive=True)
     ax.plot(np.arange(len(distance)), distance, color=COLORS[0], alpha=min(1, 5 / found.distance.shape[1]))
-    ax.set_yscale("log")
-    ax.set_xlabel("steps since the image vanished")
-    ax.set_ylabel("r.m.s. distance to baseline")
+    ax.set(yscale="log", xlabel="steps since the image vanished", ylabel="r.m.s. distance to baseline")
     return ax
 
 
+@checked
 def information_in_time(
     theory: FisherCurve, ax: Axes | None = None, *, measured: FisherCurve | None = None, onset: int | None = None
 ) -> Axes:
     """Fisher information through time: theory as a line, a measured curve as points with error bars."""
-    check_result("theory", theory, FisherCurve)
     ax = axes_or_new(ax)
     ax.plot(theory.times, drawable(ax, theory.total), color=COLORS[0], label="linearized noise")
     if measured is not None:
-        check_result("measured", measured, FisherCurve)
         value, error = drawable(ax, measured.total), measured.standard_error
         ax.errorbar(measured.times, value, error, fmt="o", color=COLORS[0], capsize=2, label="simulation")
     if onset is not None:
         ax.axvline(onset, color="0.6", linewidth=1, linestyle=":")
-    ax.set_xlabel("time (steps)")
-    ax.set_ylabel("Fisher information")
+    ax.set(xlabel="time (steps)", ylabel="Fisher information")
     ax.legend()
     return ax
 
 
+@checked
 def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, axes: Any = None) -> Any:
     """An image, and the changes of it that a response shows most and least.
 
     Changes of color are drawn about gray, those of gray images in red and blue about zero.
     """
-    check_result("most", most, Eigendistortion)
-    check_result("least", least, Eigendistortion)
     picture = host_real("image", image, "height width channels")
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
@@ -178,11 +168,11 @@ def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, 
             ax.imshow(change.mean(-1), cmap="RdBu_r", vmin=-top, vmax=top)
         ax.set_title(f"{word} noticeable, I = {found.information:.3g}")
     for ax in axes:
-        ax.set_xticks([])
-        ax.set_yticks([])
+        ax.set(xticks=[], yticks=[])
     return axes
 
 
+@checked
 def class_probabilities(
     response: Response, names: Sequence[str], ax: Axes | None = None, *, top: int = 5, image: int | None = None
 ) -> Axes:
@@ -190,7 +180,6 @@ def class_probabilities(
 
     `image` is the place in the batch; None for a response to one image without batch.
     """
-    check_result("response", response, Response)
     ax = axes_or_new(ax)
     found = np.asarray(response.probabilities)
     found = found if image is None else found[:, image]
@@ -199,16 +188,14 @@ def class_probabilities(
     for color, index in zip(COLORS * 3, np.argsort(-last)[:top], strict=False):
         ax.plot(times, found[:, index], color=color, label=names[index])
     _mark_phases(response, ax)
-    ax.set_xlabel("time (steps)")
-    ax.set_ylabel("probability")
-    ax.set_ylim(-0.03, 1.03)
+    ax.set(xlabel="time (steps)", ylabel="probability", ylim=(-0.03, 1.03))
     ax.legend(loc="upper left")
     return ax
 
 
+@checked
 def area_activity(response: Response, ax: Axes | None = None, *, image: int | None = None) -> Axes:
     """Mean of ρ(r) over every recorded area through time, relative to its largest."""
-    check_result("response", response, Response)
     ax = axes_or_new(ax)
     shades = colormaps["viridis"](np.linspace(0, 0.9, max(len(response.areas), 2)))
     for shade, area, maps in zip(shades, response.areas, response.activity, strict=False):
@@ -216,8 +203,7 @@ def area_activity(response: Response, ax: Axes | None = None, *, image: int | No
         mean = np.maximum(np.asarray(values), 0).mean(axis=(1, 2, 3))
         ax.plot(response.recorded, mean / (mean.max() or 1), color=shade, label=f"area {area}")
     _mark_phases(response, ax)
-    ax.set_xlabel("time (steps)")
-    ax.set_ylabel("mean activity / its largest")
+    ax.set(xlabel="time (steps)", ylabel="mean activity / its largest")
     ax.legend(fontsize="small", ncols=2)
     return ax
 
@@ -233,24 +219,18 @@ def spectra(found: Sequence[Any], alpha: Sequence[float], ax: Axes | None = None
         ax.plot(values.real, values.imag, "o", markersize=4, color=shade, label=f"area {index}")
     every = np.concatenate([1 - step + step * np.asarray(one) for one, step in zip(found, alpha, strict=False)])
     reach = 1.15 * max(1 - every.real.min(), every.real.max() - 1, np.abs(every.imag).max(), 0.05)
-    ax.set_xlim(1 - 1.6 * reach, 1 + 0.4 * reach)
-    ax.set_ylim(-reach, reach)
-    ax.set_aspect("equal")
-    ax.set_xlabel("Re λ")
-    ax.set_ylabel("Im λ")
+    ax.set(xlim=(1 - 1.6 * reach, 1 + 0.4 * reach), ylim=(-reach, reach), aspect="equal", xlabel="Re λ", ylabel="Im λ")
     ax.legend(fontsize="small")
     return ax
 
 
+@checked
 def transient_growth(found: TransientGrowth, ax: Axes | None = None) -> Axes:
     """Largest factor by which a perturbation has grown, against the steps since."""
-    check_result("found", found, TransientGrowth)
     ax = axes_or_new(ax)
     ax.axhline(1, color="black", linewidth=1)
     ax.plot(found.steps, drawable(ax, found.growth), "o-", color=COLORS[0])
-    ax.set_xlabel("steps since the perturbation")
-    ax.set_ylabel("largest growth (σ_max)")
-    ax.set_ylim(bottom=0)
+    ax.set(xlabel="steps since the perturbation", ylabel="largest growth (σ_max)", ylim=(0, None))
     return ax
 
 

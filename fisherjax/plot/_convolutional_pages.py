@@ -15,41 +15,37 @@ from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from . import _convolutional as panel
-from ._checks import check_path, check_result, check_results
-from ._files import new_figure, write_figure
-from ._style import COLORS, style
+from ._checks import checked
+from ._style import COLORS, page
 
 
+@checked
 def save_convolutional_training(
     path: Path, trained: ConvolutionalTraining, decided: Decisions, bounds: StabilityCertificate, *, onset: int
 ) -> Path:
     """Course of all stages, decisions through time on test images, and stability bounds of every area."""
-    path = check_path(path)
-    check_result("trained", trained, ConvolutionalTraining)
-    check_result("decided", decided, Decisions)
-    check_result("bounds", bounds, StabilityCertificate)
-    with style():
-        figure, ((course, time, stability),) = new_figure(1, 3, (15, 4.2))
+    with page(path, (15, 4.2)) as figure:
+        course, time, stability = figure.subplots(1, 3)
         panel.stages(trained.histories, course)
         panel.decisions(decided, time, onset=onset)
         time.set_title("test images")
         panel.certificate(bounds, stability)
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_response(path: Path, picture: Any, response: Response, names: Sequence[str], *, top: int = 5) -> Path:
     """A picture as the network sees it, its most probable classes and the activity of all areas through time."""
-    path = check_path(path)
-    check_result("response", response, Response)
-    with style():
-        figure, ((seen, classes, areas),) = new_figure(1, 3, (14, 4.2))
+    with page(path, (14, 4.2)) as figure:
+        seen, classes, areas = figure.subplots(1, 3)
         _show(picture, seen)
         seen.set_title("what the network sees")
         panel.class_probabilities(response, names, classes, top=top)
         panel.area_activity(response, areas)
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_stability(
     path: Path,
     bounds: StabilityCertificate | None,
@@ -61,14 +57,8 @@ def save_stability(
     onset: int,
 ) -> Path:
     """Certified bounds, eigenvalues of every area, those along a response, and transient growth, where there are."""
-    path = check_path(path)
-    if bounds is not None:
-        check_result("bounds", bounds, StabilityCertificate)
-    check_result("along", along, TrajectorySpectrum)
-    if growth is not None:
-        check_result("growth", growth, TransientGrowth)
-    with style():
-        figure, ((bounded, plane), (time, grown)) = new_figure(2, 2, (11, 8))
+    with page(path, (11, 8)) as figure:
+        ((bounded, plane), (time, grown)) = figure.subplots(2, 2)
         if bounds is None:
             _say(bounded, "feedback: nothing is certified")
         else:
@@ -83,9 +73,10 @@ def save_stability(
         else:
             panel.transient_growth(growth, grown)
             grown.set_title("perturbed when the image appears")
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_decisions(
     path: Path,
     decided: Decisions | None,
@@ -95,16 +86,10 @@ def save_decisions(
     onset: int,
 ) -> Path:
     """Decisions through time, accuracy under noise, and the way back to the baseline, where there are."""
-    path = check_path(path)
-    if decided is not None:
-        check_result("decided", decided, Decisions)
-    check_results("noisy", noisy, Robustness)
-    if back is not None:
-        check_result("back", back, Relaxation)
     require(decided is not None or bool(noisy) or back is not None, "one of decided, noisy and back must be given")
     panels = [decided is not None, bool(noisy), back is not None]
-    with style():
-        figure, (axes,) = new_figure(1, sum(panels), (5 * sum(panels), 4.2))
+    with page(path, (5 * sum(panels), 4.2)) as figure:
+        (axes,) = figure.subplots(1, sum(panels), squeeze=False)
         free = iter(axes)
         if decided is not None:
             panel.decisions(decided, next(free), onset=onset)
@@ -114,9 +99,10 @@ def save_decisions(
                 panel.robustness(found, ax, label=where, color=color)
         if back is not None:
             panel.relaxation(back, next(free))
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_information_in_time(
     path: Path,
     theory: Mapping[str, FisherCurve],
@@ -126,35 +112,30 @@ def save_information_in_time(
     onset: int,
 ) -> Path:
     """Fisher information about every parameter through time, predicted and measured."""
-    path = check_path(path)
-    check_results("theory", theory, FisherCurve)
-    check_results("measured", measured, FisherCurve)
     for name in theory:
         require(name in measured, f"measured has no estimates for {name!r}")
         require(name in units, f"units has none for {name!r}")
-    with style():
-        figure, (axes,) = new_figure(1, len(theory), (5 * len(theory), 4.2))
+    with page(path, (5 * len(theory), 4.2)) as figure:
+        (axes,) = figure.subplots(1, len(theory), squeeze=False)
         for ax, (name, found) in zip(axes, theory.items(), strict=True):
             panel.information_in_time(found, ax, measured=measured[name], onset=onset)
-            ax.set_ylabel(f"{ax.get_ylabel()} ({units[name]})")
-            ax.set_title(name)
-        return write_figure(figure, path)
+            ax.set(ylabel=f"{ax.get_ylabel()} ({units[name]})", title=name)
+    return path
 
 
+@checked
 def save_eigendistortions(path: Path, image: Any, most: Eigendistortion, least: Eigendistortion) -> Path:
     """An image and its most and least noticeable distortions."""
-    path = check_path(path)
-    with style():
-        figure, (axes,) = new_figure(1, 3, (10, 3.6))
+    with page(path, (10, 3.6)) as figure:
+        axes = figure.subplots(1, 3)
         panel.eigendistortions(image, most, least, axes)
-        return write_figure(figure, path)
+    return path
 
 
 def _show(picture: Any, ax: Any) -> None:
     shown = np.asarray(picture)
     ax.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
 
 
 def _say(ax: Any, text: str) -> None:

@@ -15,11 +15,11 @@ from fisherjax._errors import check_integer
 from fisherjax.dynamics import Branch, FixedPoints, PeriodicOrbits, PrincipalComponents, linearize
 from fisherjax.dynamics._phase_plane import PhasePlane
 
-from ._checks import check_path, check_result, check_sequence
-from ._files import new_figure, write_figure
-from ._style import COLORS, axes_or_new, style
+from ._checks import check_sequence, checked
+from ._style import COLORS, axes_or_new
 
 
+@checked
 def state_space(
     components: PrincipalComponents,
     states: Any = None,
@@ -36,9 +36,6 @@ def state_space(
     Attractors are filled (gray where a mode is marginal), points with growing modes open, in a color for each
     number of such modes. With the `step` function, short lines show the directions in which saddles are left.
     """
-    check_result("components", components, PrincipalComponents)
-    if fixed_points is not None:
-        check_result("fixed_points", fixed_points, FixedPoints)
     check_integer("dimensions", dimensions, minimum=2, maximum=3)
     check_integer("max_trajectories", max_trajectories, minimum=0)
     if states is not None:
@@ -87,12 +84,12 @@ def ways_out(
     return segments
 
 
+@checked
 def transition_graph(graph: nx.DiGraph, ax: Axes | None = None, *, positions: Any = None) -> Axes:
     """Fixed points as nodes and the probabilities that noise takes the state from one to another as edges.
 
     `positions` (K, 2), for instance principal coordinates, place the nodes; a spring layout otherwise.
     """
-    check_result("graph", graph, nx.DiGraph)
     ax = axes_or_new(ax)
     if positions is None:
         places = nx.spring_layout(graph, seed=0, weight="probability")
@@ -117,12 +114,12 @@ def transition_graph(graph: nx.DiGraph, ax: Axes | None = None, *, positions: An
         edge_color=[(0.0, 0.0, 0.0, 0.25 + 0.6 * share) for share in shares], node_size=220, arrowsize=8,
         connectionstyle="arc3,rad=0.08",
     )  # fmt: skip
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return ax
 
 
+@checked
 def write_state_space_html(
     path: str | Path,
     components: PrincipalComponents,
@@ -139,10 +136,6 @@ def write_state_space_html(
     ImportError
         If plotly is not installed.
     """
-    target = check_path(path)
-    check_result("components", components, PrincipalComponents)
-    if fixed_points is not None:
-        check_result("fixed_points", fixed_points, FixedPoints)
     try:
         import plotly.graph_objects as go  # noqa: PLC0415
     except ImportError as error:
@@ -173,15 +166,13 @@ def write_state_space_html(
     ]
     axes = dict(zip(("xaxis_title", "yaxis_title", "zaxis_title"), titles, strict=False))
     figure.update_layout(scene=axes, margin={"l": 0, "r": 0, "t": 0, "b": 0})
-    figure.write_html(target, include_plotlyjs=True)
-    return target
+    figure.write_html(path, include_plotlyjs=True)
+    return Path(path)
 
 
+@checked
 def phase_plane(plane: PhasePlane, ax: Axes | None = None, *, orbits: PeriodicOrbits | None = None) -> Axes:
     """The velocity in a plane (arrows of one length), nullclines, trajectories, fixed points, and periodic orbits."""
-    check_result("plane", plane, PhasePlane)
-    if orbits is not None:
-        check_result("orbits", orbits, PeriodicOrbits)
     ax = axes_or_new(ax)
     thin = tuple(slice(None, None, max(1, len(side) // 20)) for side in (plane.first, plane.second))
     arrows = plane.velocity[thin]
@@ -202,22 +193,14 @@ def phase_plane(plane: PhasePlane, ax: Axes | None = None, *, orbits: PeriodicOr
         color = _kind_color(kind, int(plane.num_unstable[rows][0]))
         face = color if kind in {"attractor", "marginal"} else "white"
         ax.scatter(*plane.points[rows].T, s=42, facecolors=face, edgecolors=color, linewidths=1.4, zorder=5, label=kind)
-    ax.set_xlim(plane.first[0], plane.first[-1])
-    ax.set_ylim(plane.second[0], plane.second[-1])
-    ax.set_xlabel("first coordinate")
-    ax.set_ylabel("second coordinate")
+    ax.set(
+        xlim=(plane.first[0], plane.first[-1]),
+        ylim=(plane.second[0], plane.second[-1]),
+        xlabel="first coordinate",
+        ylabel="second coordinate",
+    )
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
-
-
-def save_phase_plane(path: str | Path, plane: PhasePlane, *, orbits: PeriodicOrbits | None = None) -> Path:
-    """A picture of a phase plane as a file."""
-    target = check_path(path)
-    check_result("plane", plane, PhasePlane)
-    with style():
-        figure, axes = new_figure(1, 1, (7, 5))
-        phase_plane(plane, axes[0, 0], orbits=orbits)
-        return write_figure(figure, target)
 
 
 def branches(found: Branch | Sequence[Branch], ax: Axes | None = None, *, coordinate: int = 0) -> Axes:
@@ -237,8 +220,7 @@ def branches(found: Branch | Sequence[Branch], ax: Axes | None = None, *, coordi
         chosen = [place[1:] for place in places if place[0] == kind]
         if chosen:
             ax.scatter(*np.transpose(chosen), s=36, color=color, zorder=3, label=kind)
-    ax.set_xlabel("parameter")
-    ax.set_ylabel(f"fixed point, coordinate {coordinate + 1}")
+    ax.set(xlabel="parameter", ylabel=f"fixed point, coordinate {coordinate + 1}")
     if places:
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax

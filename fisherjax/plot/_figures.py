@@ -1,5 +1,7 @@
 """Pictures of results: each takes a result and optionally axes, and returns the axes."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,21 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from fisherjax._arrays import host_real
+from fisherjax._errors import check_choice, check_instance
 from fisherjax.connectivity import GainMatrix, spectral_radius
 from fisherjax.fisher import FisherCurve
 from fisherjax.geometry import DistanceCorrelation, ShepardDiagram
 from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.optimize import History
 
-from ._checks import check_axes, check_result, drawable
-from ._style import COLORS, axes_or_new, population_color
+from ._checks import check_axes, checked, drawable
+from ._style import COLORS, axes_or_new, page, population_color
 
 _DECADES = 1e-5  # of the total that the logarithmic axis reaches down to
 
 
+@checked
 def gain_matrix(matrix: GainMatrix, ax: Axes | None = None) -> Axes:
     """Gains as a heat map: rows receive, columns send; the fractions of the populations on the axes."""
-    check_result("matrix", matrix, GainMatrix)
     ax = axes_or_new(ax)
     gains, fractions = np.asarray(matrix.gains), np.asarray(matrix.fractions)
     top = float(gains.max()) or 1.0
@@ -33,13 +36,13 @@ def gain_matrix(matrix: GainMatrix, ax: Axes | None = None) -> Axes:
     labels = [f"{index}\n({share:.2g})" for index, share in enumerate(fractions)]
     ax.set_xticks(range(len(gains)), labels)
     ax.set_yticks(range(len(gains)), [f"{index}" for index in range(len(gains))])
-    ax.set_xlabel("from population (fraction of units)")
-    ax.set_ylabel("to population")
+    ax.set(xlabel="from population (fraction of units)", ylabel="to population")
     ax.figure.colorbar(image, ax=ax, label="gain $g_{pq}$", shrink=0.8)
     ax.set_title(f"gains, mean synaptic budget {float(matrix.mean_synaptic_budget):.3g}")
     return ax
 
 
+@checked
 def weight_spectrum(
     weights: Any, matrix: GainMatrix | None = None, ax: Axes | None = None, *, continuous: bool = False
 ) -> Axes:
@@ -47,8 +50,6 @@ def weight_spectrum(
 
     That is the unit circle in discrete time, and the line Re λ = 1 in continuous time.
     """
-    if matrix is not None:
-        check_result("matrix", matrix, GainMatrix)
     values = np.linalg.eigvals(host_real("weights", weights, "units units"))
     ax = axes_or_new(ax)
     ax.scatter(values.real, values.imag, s=3, color=COLORS[0], alpha=0.5, linewidths=0, label="eigenvalues of J")
@@ -66,15 +67,18 @@ def weight_spectrum(
             radius * np.cos(angle), radius * np.sin(angle), "--", color=COLORS[1], linewidth=1.2,
             label=f"theory, √ρ(G) = {radius:.3f}",
         )  # fmt: skip
-    ax.set_aspect("equal")
-    ax.set_xlim(-1.1 * reach, 1.1 * reach)
-    ax.set_ylim(-1.1 * reach, 1.45 * reach)
-    ax.set_xlabel("Re λ")
-    ax.set_ylabel("Im λ")
+    ax.set(
+        aspect="equal",
+        xlim=(-1.1 * reach, 1.1 * reach),
+        ylim=(-1.1 * reach, 1.45 * reach),
+        xlabel="Re λ",
+        ylabel="Im λ",
+    )
     ax.legend(loc="upper center", ncols=2)
     return ax
 
 
+@checked
 def fisher_curve(
     curve: FisherCurve,
     ax: Axes | None = None,
@@ -89,7 +93,6 @@ def fisher_curve(
     Populations keep their colors; the total is black, or `color`. Values that are not positive cannot be
     shown on the logarithmic axis; they are gaps, and counted in a corner.
     """
-    check_result("curve", curve, FisherCurve)
     ax = axes_or_new(ax)
     times, prefix = np.asarray(curve.times), f"{label} " if label else ""
     measured = curve.standard_error is not None
@@ -119,16 +122,15 @@ def fisher_curve(
     if top > 0 and ax.get_ylim()[0] < _DECADES * top:
         ax.set_ylim(bottom=_DECADES * top)
     counts_steps = bool(np.all(times == np.round(times)))
-    ax.set_xlabel("time (steps)" if counts_steps else "time (time constants)")
-    ax.set_ylabel("Fisher information (1/θ²)")
+    ax.set(xlabel="time (steps)" if counts_steps else "time (time constants)", ylabel="Fisher information (1/θ²)")
     if counts_steps:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
+@checked
 def history(record: History, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
     """How a search got there: the objective, and the spectral radii and the alignment, at every step."""
-    check_result("record", record, History)
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
@@ -156,17 +158,14 @@ def history(record: History, axes: tuple[Axes, Axes] | None = None) -> tuple[Axe
     return axes
 
 
+@checked
 def shepard(diagram: ShepardDiagram, ax: Axes | None = None) -> Axes:
     """Shepard diagram: latent against original distance of every pair, and the monotone fit."""
-    check_result("diagram", diagram, ShepardDiagram)
     ax = axes_or_new(ax)
     order = np.argsort(diagram.original)
     ax.scatter(diagram.original, diagram.latent, s=3, color=COLORS[0], alpha=0.3, linewidths=0, rasterized=True)
     ax.plot(diagram.original[order], diagram.fitted[order], color=COLORS[1], label="monotone fit")
-    ax.set_xlabel("original distance")
-    ax.set_ylabel("latent distance")
-    ax.set_xlim(left=0)
-    ax.set_ylim(bottom=0)
+    ax.set(xlabel="original distance", ylabel="latent distance", xlim=(0, None), ylim=(0, None))
     resolved = np.isfinite(diagram.pearson)
     ax.set_title(
         f"r = {diagram.pearson:.2f}, stress {diagram.stress:.2f}" if resolved else "all latent distances equal"
@@ -174,6 +173,7 @@ def shepard(diagram: ShepardDiagram, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@checked
 def distance_correlation(
     curve: DistanceCorrelation | GeometryCurve,
     ax: Axes | None = None,
@@ -186,7 +186,6 @@ def distance_correlation(
 
     Points whose interval is not known, since no resamples were asked for, are hollow.
     """
-    check_result("curve", curve, DistanceCorrelation, GeometryCurve)
     ax = axes_or_new(ax)
     values = drawable(ax, curve.pearson)
     style = {"color": color or COLORS[0], "markersize": 4, "label": label}
@@ -197,10 +196,61 @@ def distance_correlation(
     else:
         ax.plot(curve.times, values, "o" if measured else "-", markerfacecolor="none", **style)
     ax.axhline(0, color="0.6", linewidth=0.8)
-    ax.set_ylim(top=1.03)
-    ax.set_xlabel("time (steps)")
-    ax.set_ylabel("Pearson correlation of distances")
+    ax.set(ylim=(None, 1.03), xlabel="time (steps)", ylabel="Pearson correlation of distances")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if label:
         ax.legend()
     return ax
+
+
+def sweep(
+    columns: Mapping[str, Sequence[Any]], *, x: str, y: str, color: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Mean and standard error of column `y` over the rows that agree in `x` and `color`.
+
+    Parameters
+    ----------
+    columns
+        Columns of a table by name, equally long; rows whose `y` is not a finite number are left out, and counted in a
+        corner. A mean of one row has no error and is hollow.
+    x, y
+        Names of the columns to draw.
+    color
+        Column whose values become lines of their own.
+    ax
+        Where to draw.
+    """
+    check_instance("columns", columns, Mapping, "names of columns and their values")
+    for name, column in {"x": x, "y": y, **({} if color is None else {"color": color})}.items():
+        check_choice(name, column, columns)
+    axes = axes_or_new(ax)
+    groups = list(dict.fromkeys(columns[color])) if color else [None]
+    for index, group in enumerate(groups):
+        rows = [i for i in range(len(columns[x])) if color is None or columns[color][i] == group]
+        values = drawable(axes, [_number(columns[y][i]) for i in rows])
+        rows = [i for i, value in zip(rows, values, strict=True) if np.isfinite(value)]
+        places = sorted({float(columns[x][i]) for i in rows})
+        samples = [np.array([columns[y][i] for i in rows if float(columns[x][i]) == place]) for place in places]
+        means = [sample.mean() for sample in samples]
+        errors = [sample.std(ddof=1) / np.sqrt(len(sample)) if len(sample) > 1 else np.nan for sample in samples]
+        label = None if group is None else f"{color} = {group}"
+        shade = population_color(index)
+        axes.errorbar(places, means, errors, color=shade, marker="o", capsize=2, label=label)
+        alone = np.isnan(errors)
+        axes.plot(np.array(places)[alone], np.array(means)[alone], "o", color=shade, markerfacecolor="white", zorder=3)
+    axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
+    if color:
+        axes.legend(frameon=False)
+    return axes
+
+
+@checked
+def save_sweep(path: Path, columns: Mapping[str, Sequence[Any]], *, x: str, y: str, color: str | None = None) -> Path:
+    """`sweep` as a file."""
+    with page(path, (6.0, 4.2)) as figure:
+        sweep(columns, x=x, y=y, color=color, ax=figure.subplots())
+    return path
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float | np.number) else np.nan

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from fisherjax import geometry
@@ -11,21 +10,19 @@ from fisherjax._errors import check_integer
 from fisherjax.geometry._measured import GeometryCurve
 
 from . import _figures as panel
-from ._checks import check_path, check_result, drawable
-from ._files import new_figure, write_figure
-from ._style import COLORS, style
+from ._checks import checked, drawable
+from ._style import COLORS, page
 
 Geometry: TypeAlias = geometry.GeometryComparison | geometry.NetworkGeometry
 
 
+@checked
 def save_geometry(path: Path, found: Geometry) -> Path:
     """Shepard diagrams at the kept times, then the correlation of distances over time, with theory if there is one."""
-    path = check_path(path)
-    check_result("found", found, geometry.GeometryComparison, geometry.NetworkGeometry)
     pairs = np.triu_indices(len(found.original), 1)
     order = np.argsort(found.original[pairs])
-    with style():
-        figure, (axes,) = new_figure(1, len(found.kept_times) + 1, (3.6 * (len(found.kept_times) + 1), 3.6))
+    with page(path, (3.6 * (len(found.kept_times) + 1), 3.6)) as figure:
+        (axes,) = figure.subplots(1, len(found.kept_times) + 1, squeeze=False)
         compared = isinstance(found, geometry.GeometryComparison)
         for index, (ax, time) in enumerate(zip(axes, found.kept_times, strict=False)):
             simulated = found.simulated[index] if compared else found.distances[index]
@@ -40,13 +37,12 @@ def save_geometry(path: Path, found: Geometry) -> Path:
         if compared:
             panel.distance_correlation(found.theory, axes[-1], label="theory")
         panel.distance_correlation(found.measured, axes[-1], label="simulation", measured=True, color=COLORS[1])
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: Any, count: int = 5) -> Path:
     """The pairs of images that were stretched and shrunk most at the last kept time, and where they lie."""
-    path = check_path(path)
-    check_result("found", found, geometry.GeometryComparison)
     count = check_integer("count", count, minimum=1)
     rows, columns = np.triu_indices(len(found.original), 1)
     before, after = (np.asarray(part)[rows, columns] for part in (found.original, found.simulated[-1]))
@@ -55,10 +51,8 @@ def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: A
     order = np.argsort(stretch)[: np.count_nonzero(before > 0)]
     count = min(count, len(order) // 2)
     chosen = {"stretched most": order[::-1][:count], "shrunk most": order[:count]}
-    with style():
-        figure = plt.figure(figsize=(5 + 1.3 * count, 5))
-        halves: Any = figure.subfigures(1, 2, width_ratios=(5, 1.3 * count))
-        left, right = halves
+    with page(path, (5 + 1.3 * count, 5)) as figure:
+        left, right = figure.subfigures(1, 2, width_ratios=(5, 1.3 * count))
         ax = left.subplots()
         panel.shepard(geometry.shepard(found.original, found.simulated[-1]), ax)
         ax.set_title(f"t = {found.kept_times[-1]}: {ax.get_title()}")
@@ -72,22 +66,20 @@ def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: A
                     cell.imshow(
                         np.clip(np.asarray(images[image]), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
                     )
-                    cell.set_xticks([])
-                    cell.set_yticks([])
+                    cell.set(xticks=[], yticks=[])
                     cell.spines[:].set(visible=True, color=color)
                 cells[2 * place, column].set_title(f"× {stretch[pair]:.2f}", fontsize=8, color=color)
         ax.legend()
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_geometry_measures(path: Path, found: Geometry) -> Path:
     """Rank correlations, extremes of the stretch, neighbors, and dimension or classes over time.
 
     Simulation as points with one standard error over networks, or with the interval of its bootstrap; hollow where
     one network only was simulated and there is none.
     """
-    path = check_path(path)
-    check_result("found", found, geometry.GeometryComparison, geometry.NetworkGeometry)
     measured = found.measured
     theory = found.theory if isinstance(found, geometry.GeometryComparison) else None
     panels: list[tuple[str, dict[str, str]]] = [
@@ -98,8 +90,8 @@ def save_geometry_measures(path: Path, found: Geometry) -> Path:
     ]
     if measured.class_neighbors is not None:
         panels.append(("labels", {"neighbors of the same class": "class_neighbors", "linear probe": "probe_accuracy"}))
-    with style():
-        figure, (axes,) = new_figure(1, len(panels), (3.3 * len(panels), 3.2))
+    with page(path, (3.3 * len(panels), 3.2)) as figure:
+        (axes,) = figure.subplots(1, len(panels), squeeze=False)
         for ax, (title, curves) in zip(axes, panels, strict=True):
             stretched = title.startswith("stretch")
             for index, (name, field) in enumerate(curves.items()):
@@ -111,11 +103,10 @@ def save_geometry_measures(path: Path, found: Geometry) -> Path:
                 ax.set_yscale("log")
             elif not title.startswith("rank"):  # a correlation may be below zero
                 ax.set_ylim(bottom=0)
-            ax.set_title(title)
-            ax.set_xlabel("time (steps)")
+            ax.set(title=title, xlabel="time (steps)")
             if len(curves) > 1:
                 ax.legend()
-        return write_figure(figure, path)
+    return path
 
 
 def _points(ax: Any, measured: GeometryCurve, field: str, values: np.ndarray, color: str, name: str) -> None:

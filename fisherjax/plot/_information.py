@@ -14,17 +14,17 @@ from fisherjax.fisher._cramer_rao import CramerRao
 from fisherjax.fisher._profile import InformationProfile
 from fisherjax.fisher._scaling import InformationScaling
 
-from ._checks import check_result, check_results, drawable
+from ._checks import checked, drawable
 from ._style import COLORS, axes_or_new
 
 _ERROR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
+@checked
 def information_profile(
     profile: InformationProfile, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]
 ) -> Axes:
     """Information over the stimulus with one standard error; on polar axes, as an orientation (period π)."""
-    check_result("profile", profile, InformationProfile)
     ax = axes_or_new(ax)
     stimuli, value, error = (np.asarray(x) for x in (profile.stimuli, profile.value, profile.standard_error))
     if ax.name == "polar":
@@ -34,16 +34,15 @@ def information_profile(
         )
         ax.set_ylim(0, 1.1 * float(np.nanmax(value + np.nan_to_num(error))))
     else:
-        ax.set_xlabel("stimulus θ")
-        ax.set_ylabel("Fisher information (1/θ²)")
+        ax.set(xlabel="stimulus θ", ylabel="Fisher information (1/θ²)")
     ax.plot(stimuli, drawable(ax, value), color=color, label=label)
     ax.fill_between(stimuli, value - error, value + error, color=color, alpha=0.3, linewidth=0)
     return ax
 
 
+@checked
 def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, reference: float | None = None) -> Axes:
     """Several estimates of the same information: points with one standard error, lines for the interval."""
-    check_results("found", found, FisherEstimate)
     ax = axes_or_new(ax)
     for index, (name, one) in enumerate(found.items()):
         value, error = float(drawable(ax, one.value)), float(one.standard_error)
@@ -90,8 +89,7 @@ def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | N
         ax.annotate(f"{np.degrees(angle):.0f}°", mean, textcoords="offset points", xytext=(4, 4), fontsize=7)
     ax.set_aspect("equal", adjustable="datalim")
     ax.autoscale_view()
-    ax.set_xlabel("output 1")
-    ax.set_ylabel("output 2")
+    ax.set(xlabel="output 1", ylabel="output 2")
     return ax
 
 
@@ -133,8 +131,7 @@ def estimator_errors(
     if every.size:
         ax.set_ylim(0.8 * float(every.min()), 1.25 * float(every.max()))
     log_ticks(ax, list(settings))
-    ax.set_xlabel(axis_label)
-    ax.set_ylabel("relative error")
+    ax.set(xlabel=axis_label, ylabel="relative error")
     ax.legend()
     return ax
 
@@ -154,15 +151,14 @@ def biases(
         ax.errorbar(places, shown, error, fmt="o-", markersize=4, capsize=2, color=COLORS[index % 6], label=name)
     ax.axhline(0, color="0.6", linewidth=0.8)
     log_ticks(ax, values)
-    ax.set_xlabel(axis_label)
-    ax.set_ylabel("relative bias ± 1 s.e.")
+    ax.set(xlabel=axis_label, ylabel="relative bias ± 1 s.e.")
     ax.legend()
     return ax
 
 
+@checked
 def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Axes:
     """Information against the number of units, with the fitted saturation."""
-    check_result("found", found, InformationScaling)
     ax = axes_or_new(ax)
     ax.errorbar(
         found.num_units, found.value, found.standard_error, fmt="o", color=COLORS[0], capsize=2, label="subsets"
@@ -175,16 +171,14 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
         label=f"limiting noise ε = {float(found.limiting_noise):.2g} ± {float(found.limiting_noise_error):.1g}",
     )
     ax.plot(sizes, float(found.information_per_unit) * sizes, ":", color="0.5", label="no saturation")
-    ax.set_ylim(0, 1.6 * float(np.nanmax(found.value)))
-    ax.set_xlabel("units read out")
-    ax.set_ylabel("Fisher information (1/θ²)")
+    ax.set(ylim=(0, 1.6 * float(np.nanmax(found.value))), xlabel="units read out", ylabel="Fisher information (1/θ²)")
     ax.legend()
     return ax
 
 
+@checked
 def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
     """A decoder's variance with its error, and the least that its bias allows."""
-    check_result("found", found, CramerRao)
     ax = axes_or_new(ax)
     ax.errorbar(
         found.stimuli,
@@ -196,8 +190,6 @@ def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
         label="variance of the decoder",
     )
     ax.plot(found.stimuli, drawable(ax, found.bound), color=COLORS[1], label="bound (1 + b′)²/I")
-    ax.set_ylim(0, 1.3 * float(np.nanmax(found.variance)))
-    ax.set_xlabel("stimulus θ")
-    ax.set_ylabel("variance (θ²)")
+    ax.set(ylim=(0, 1.3 * float(np.nanmax(found.variance))), xlabel="stimulus θ", ylabel="variance (θ²)")
     ax.legend()
     return ax

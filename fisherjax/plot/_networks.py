@@ -1,21 +1,25 @@
-"""Pictures of trained networks: weights, eigenvalues, a trial, the course of training."""
+"""Pictures of trained networks and pages of them: weights, eigenvalues, a trial, the course of training, dynamics."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import scipy.special
 from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_flag, check_integer
+from fisherjax.dynamics import FixedPoints, PrincipalComponents
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.tasks import TaskBatch
 from fisherjax.tasks._batch import has_labels
-from fisherjax.training import TrainingHistory
+from fisherjax.training import Training, TrainingHistory
 
-from ._checks import check_axes, check_result, drawable
-from ._style import COLORS, axes_or_new
+from ._checks import check_axes, checked, drawable
+from ._dynamics import state_space, transition_graph
+from ._style import COLORS, axes_or_new, page
 
 
 def weight_matrix(
@@ -39,8 +43,7 @@ def weight_matrix(
             color = {1: COLORS[1], -1: COLORS[0], 0: "0.8"}[int(sign)]
             ax.plot([column - 0.5, column + 0.5], [-1.5, -1.5], color=color, linewidth=3, solid_capstyle="butt")
         ax.set_ylim(len(matrix) - 0.5, -2.5)
-    ax.set_xlabel("from unit")
-    ax.set_ylabel("to unit")
+    ax.set(xlabel="from unit", ylabel="to unit")
     for name, place in (regions or {}).items():
         for line in (ax.axhline, ax.axvline):
             line(place.stop - 0.5, color="black", linewidth=0.8)
@@ -73,15 +76,14 @@ def eigenvalues(values: Any, ax: Axes | None = None, *, is_flow: bool = False, l
         angle = np.linspace(0, 2 * np.pi, 400)
         ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1)
         ax.set_aspect("equal", adjustable="datalim")
-    ax.set_xlabel("Re λ")
-    ax.set_ylabel("Im λ")
+    ax.set(xlabel="Re λ", ylabel="Im λ")
     ax.legend()
     return ax
 
 
+@checked
 def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
     """Loss and, where targets are classes, accuracy of every training step; both on held-out trials."""
-    check_result("history", history, TrainingHistory)
     if axes is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
@@ -91,26 +93,24 @@ def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = 
     steps = np.arange(1, len(loss) + 1)
     left.plot(steps, loss, color="0.7", linewidth=0.8, label="training batch")
     left.plot(history.evaluated, held_out, color=COLORS[0], label="held out")
-    left.set_yscale("log")
-    left.set_ylabel("loss")
+    left.set(yscale="log", ylabel="loss")
     left.legend()
     if np.isfinite(history.accuracy).any():
         right.plot(steps, drawable(right, history.accuracy), color="0.7", linewidth=0.8, label="training batch")
     right.plot(history.evaluated, drawable(right, history.held_out_accuracy), color=COLORS[2], label="held out")
-    right.set_ylabel("accuracy")
-    right.set_ylim(top=1.03)
+    right.set(ylabel="accuracy", ylim=(None, 1.03))
     right.legend()
     for ax in axes:
         ax.set_xlabel("training step")
     return axes
 
 
+@checked
 def task_trial(batch: TaskBatch, outputs: Any = None, axes: Any = None, *, trial: int = 0) -> Any:
     """One trial: inputs above, targets (thick, pale; only where they count) and outputs below.
 
     Where targets are classes, outputs are drawn as the probabilities that they give to each class, softmax(outputs).
     """
-    check_result("batch", batch, TaskBatch)
     steps, trials = np.shape(batch.inputs)[:2]
     trial = check_integer("trial", trial, minimum=0, maximum=trials - 1)
     classes = has_labels(batch)
@@ -138,13 +138,71 @@ def task_trial(batch: TaskBatch, outputs: Any = None, axes: Any = None, *, trial
             lower.plot(times, outputs[:, channel], color=color, linewidth=1.2)
     upper.set_ylabel("inputs")
     words = ("probabilities", "class") if classes else ("outputs", "targets")
-    lower.set_ylabel(words[1] if outputs is None else f"{words[0]} (target pale)")
-    lower.set_xlabel("time (steps)")
+    lower.set(ylabel=words[1] if outputs is None else f"{words[0]} (target pale)", xlabel="time (steps)")
     return axes
 
 
+@checked
 def network_trial(network: RecurrentNetwork, batch: TaskBatch, axes: Any = None, *, trial: int = 0) -> Any:
     """One trial of a task with the outputs of a network."""
-    check_result("network", network, RecurrentNetwork)
-    check_result("batch", batch, TaskBatch)
     return task_trial(batch, run(network, batch.inputs)[1], axes, trial=trial)
+
+
+@checked
+def save_training(path: Path, trained: Training) -> Path:
+    """Loss and accuracy over training, recurrent weights and their eigenvalues."""
+    with page(path, (11, 8)) as figure:
+        ((loss, accuracy), (weights, spectrum)) = figure.subplots(2, 2)
+        training_history(trained.history, (loss, accuracy))
+        weight_matrix(trained.network, weights)
+        weights.set_title("recurrent weights")
+        matrix = np.asarray(trained.network.recurrent_weights)
+        if matrix.shape[0] == matrix.shape[1]:
+            eigenvalues(np.linalg.eigvals(matrix), spectrum)
+            spectrum.set_title("their eigenvalues")
+        else:
+            spectrum.hist(matrix.ravel(), bins=60, color="0.6")
+            spectrum.set_xlabel("weight (all gates)")
+    return path
+
+
+@checked
+def save_trials(path: Path, network: RecurrentNetwork, batch: TaskBatch, *, probabilities: bool = False) -> Path:
+    """Three trials of a task with the outputs of a network; as probabilities for classes or where that is asked."""
+    _, outputs = run(network, batch.inputs)
+    shown = np.asarray(outputs)
+    if probabilities and not has_labels(batch):
+        shown = scipy.special.softmax(shown, axis=-1)
+    with page(path, (14, 4.6)) as figure:
+        axes = figure.subplots(2, 3)
+        for trial in range(min(3, shown.shape[1])):
+            task_trial(batch, shown, (axes[0, trial], axes[1, trial]), trial=trial)
+    return path
+
+
+@checked
+def save_fixed_points(
+    path: Path, found: FixedPoints, components: PrincipalComponents, states: Any, graph: nx.DiGraph, step: Any
+) -> Path:
+    """State space in two and three dimensions, the graph between fixed points, eigenvalues at each kind."""
+    with page(path, (11, 9)) as figure:
+        flat, space = figure.add_subplot(2, 2, 1), figure.add_subplot(2, 2, 2, projection="3d")
+        state_space(components, states, found, flat, step=step)
+        if flat.get_legend() is not None:
+            flat.get_legend().remove()  # pyright: ignore[reportOptionalMemberAccess]
+        if len(components.components) >= 3:
+            state_space(components, states, found, space, step=step, dimensions=3)
+        between, spectrum = figure.add_subplot(2, 2, 3), figure.add_subplot(2, 2, 4)
+        if len(found):
+            transition_graph(graph, between, positions=_oblique(np.asarray(components.project(found.points))))
+            eigenvalues(found.eigenvalues, spectrum, is_flow=found.is_flow)
+        between.set_title("where noise leads")
+        spectrum.set_title("eigenvalues at all fixed points")
+    return path
+
+
+def _oblique(places: np.ndarray) -> np.ndarray:
+    """Two coordinates in which points that differ in the third are apart, as in a drawing of a cube."""
+    if places.shape[1] < 3:
+        return np.column_stack([places, np.zeros(len(places))])[:, :2]
+    return places[:, :2] + places[:, 2:3] * np.array([0.4, 0.25])

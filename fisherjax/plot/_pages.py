@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from fisherjax._errors import check_instance
@@ -17,22 +16,21 @@ from fisherjax.optimize import History
 
 from . import _figures as panel
 from . import _information as sampled
-from ._checks import check_path, check_result, check_results
-from ._files import new_figure, write_figure
-from ._style import style
+from ._checks import check_results, checked
+from ._style import page
 
 
+@checked
 def save_network(path: Path, gain_matrix: GainMatrix, weights: Any) -> Path:
     """Gains beside the eigenvalues of one network."""
-    path = check_path(path)
-    check_result("gain_matrix", gain_matrix, GainMatrix)
-    with style():
-        figure, ((left, right),) = new_figure(1, 2, (10, 4.4))
+    with page(path, (10, 4.4)) as figure:
+        left, right = figure.subplots(1, 2)
         panel.gain_matrix(gain_matrix, left)
         panel.weight_spectrum(weights, gain_matrix, right)
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_curves(
     path: Path,
     theory: FisherCurve,
@@ -42,14 +40,9 @@ def save_curves(
     linear: tuple[FisherCurve, FisherCurve] | None = None,
 ) -> Path:
     """Fisher information over time: by population, totals, and in the linear form beside a reference if given."""
-    path = check_path(path)
-    curves = {"theory": theory, "bare": bare, "measured": measured, "reference": reference}
-    for name, curve in curves.items():
-        if curve is not None or name in {"theory", "bare"}:
-            check_result(name, curve, FisherCurve)
-    with style():
-        columns = 2 if linear is None else 3
-        figure, (axes,) = new_figure(1, columns, (5.5 * columns, 4.4))
+    columns = 2 if linear is None else 3
+    with page(path, (5.5 * columns, 4.4)) as figure:
+        axes = figure.subplots(1, columns)
         left, right = axes[:2]
         panel.fisher_curve(theory, left)
         if measured is not None:
@@ -69,23 +62,23 @@ def save_curves(
             panel.fisher_curve(linear[1], axes[2], label="homogeneous g = 1,", by_population=False, color="0.55")
             axes[2].set_title("with noise correlations (closure of smaller networks)")
             axes[2].legend()
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_network_curves(path: Path, panels: Mapping[str, Mapping[str, FisherCurve]]) -> Path:
     """Fisher information of one network over time, for each panel (a parameter of the stimulus) curves by their name.
 
     Where there is one panel, and the network has populations, the first curve and what was measured are shown by
     population as well.
     """
-    path = check_path(path)
     for curves in check_instance("panels", panels, Mapping, "titles and their curves").values():
         check_results("panels", curves, FisherCurve)
     only = list(next(iter(panels.values())).values()) if len(panels) == 1 else []
     by_population = bool(only) and only[0].by_population.shape[1] > 1
-    with style():
-        columns = len(panels) + by_population
-        figure, (axes,) = new_figure(1, columns, (5.5 * columns, 4.4))
+    columns = len(panels) + by_population
+    with page(path, (5.5 * columns, 4.4)) as figure:
+        (axes,) = figure.subplots(1, columns, squeeze=False)
         if by_population:
             panel.fisher_curve(only[0], axes[0])
             for curve in only[1:]:
@@ -98,28 +91,24 @@ def save_network_curves(path: Path, panels: Mapping[str, Mapping[str, FisherCurv
                 panel.fisher_curve(curve, ax, label=f"{name},", by_population=False, dashed=index > 0)
             ax.set_title(title)
             ax.legend()
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_history(path: Path, record: History) -> Path:
     """The search."""
-    path = check_path(path)
-    check_result("record", record, History)
-    with style():
-        figure, (axes,) = new_figure(1, 2, (10, 3.6))
+    with page(path, (10, 3.6)) as figure:
+        axes = figure.subplots(1, 2)
         panel.history(record, tuple(axes))
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_angle_study(
     path: Path, profile: InformationProfile, means: Any, covariances: Any, bound: CramerRao, share: float
 ) -> Path:
     """Information about orientation as a polar curve, the responses it comes from, and the decoder's error."""
-    path = check_path(path)
-    check_result("profile", profile, InformationProfile)
-    check_result("bound", bound, CramerRao)
-    with style():
-        figure = plt.figure(figsize=(14, 4.8))
+    with page(path, (14, 4.8)) as figure:
         left = figure.add_subplot(1, 3, 1, projection="polar")
         sampled.information_profile(profile, left, label="network output")
         left.set_title("Fisher information about orientation (1/rad²)", pad=16)
@@ -129,12 +118,15 @@ def save_angle_study(
         sampled.covariance_ellipses(angles, np.asarray(means)[::every], np.asarray(covariances)[::every], middle)
         middle.set_title("responses: mean and one s.d. at each angle")
         sampled.cramer_rao(bound, right)
-        right.set_xlabel("orientation (rad)")
-        right.set_ylabel("variance of ½ atan2 (rad²)")
-        right.set_title(f"the output holds {100 * share:.0f} % of the image's information")
-        return write_figure(figure, path)
+        right.set(
+            xlabel="orientation (rad)",
+            ylabel="variance of ½ atan2 (rad²)",
+            title=f"the output holds {100 * share:.0f} % of the image's information",
+        )
+    return path
 
 
+@checked
 def save_variance_study(
     path: Path,
     separations: Sequence[float | int],
@@ -147,19 +139,19 @@ def save_variance_study(
 
     Deviations and biases by the name of the method, each as (values, standard errors).
     """
-    path = check_path(path)
     floor = np.sqrt(2 / (2 * np.asarray(trials) - 2.0))
-    with style():
-        figure, ((left, middle, right),) = new_figure(1, 3, (14, 4.2))
+    with page(path, (14, 4.2)) as figure:
+        left, middle, right = figure.subplots(1, 3)
         sampled.biases(separations, biases, "separation Δθ", left)
         left.set_title("bias of the step")
         _deviations(separations, by_separation, "separation Δθ", middle, floor[len(trials) // 2])
         middle.set_title(f"standard deviation, {trials[len(trials) // 2]} trials")
         _deviations(trials, by_trials, "trials T", right, floor)
         right.set_title(f"standard deviation, Δθ = {separations[len(separations) // 2]:g}")
-        return write_figure(figure, path)
+    return path
 
 
+@checked
 def save_estimates(
     path: Path,
     found: Mapping[str, FisherEstimate],
@@ -167,19 +159,15 @@ def save_estimates(
     reference: float | None = None,
 ) -> Path:
     """Estimates side by side, and how information grows with the units if that was asked."""
-    path = check_path(path)
-    check_results("found", found, FisherEstimate)
-    if scaling is not None:
-        check_result("scaling", scaling, InformationScaling)
     columns = 1 if scaling is None else 2
-    with style():
-        figure, (axes,) = new_figure(1, columns, (7.0 * columns, 0.5 * len(found) + 2))
+    with page(path, (7.0 * columns, 0.5 * len(found) + 2)) as figure:
+        (axes,) = figure.subplots(1, columns, squeeze=False)
         sampled.estimates(found, axes[0], reference=reference)
         if reference is not None:
             axes[0].legend(*(part[-1:] for part in axes[0].get_legend_handles_labels()))
         if scaling is not None:
             sampled.information_scaling(scaling, axes[1])
-        return write_figure(figure, path)
+    return path
 
 
 def _deviations(

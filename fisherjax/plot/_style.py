@@ -1,13 +1,17 @@
-"""Axes, colors and an opt-in style that every figure shares."""
+"""Axes, colors and an opt-in style that every figure shares, and pages: figures as files."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from fisherjax._errors import told
+from fisherjax._errors import require, told
+from fisherjax._types import write_atomically
 
 # Okabe & Ito's palette without its yellow, which is too faint for lines: safe for color-blind readers
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -42,3 +46,25 @@ def axes_or_new(ax: Axes | None) -> Axes:
     if ax is not None and not isinstance(ax, Axes):
         raise TypeError(f"ax must be Axes of matplotlib, got {told(ax)}; plt.subplots()[1] makes one")
     return plt.subplots()[1] if ax is None else ax
+
+
+@contextmanager
+def page(path: Path, size: tuple[float | int, float | int]) -> Iterator[Any]:
+    """A figure in our style, to draw panels on; it is written at the end, and closed whatever happens."""
+    with style():
+        figure = plt.figure(figsize=size)
+        try:
+            yield figure
+            write_figure(figure, Path(path))
+        finally:
+            plt.close(figure)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Save a figure; a reader sees the old file or the whole new one."""
+    known = sorted(figure.canvas.get_supported_filetypes())
+    suffix = path.suffix.removeprefix(".") or "png"
+    require(suffix in known, f"path must end in one of {', '.join(known)}, got {path.name}")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix)
+    write_atomically(path, buffer.getvalue())

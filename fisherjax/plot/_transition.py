@@ -15,10 +15,9 @@ from fisherjax.dmft import Autocorrelation, PhaseDiagram
 from fisherjax.dynamics._flow import MeasuredExponent
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 
-from ._checks import check_path, check_result, check_results, drawable
+from ._checks import checked, drawable
 from ._figures import weight_spectrum
-from ._files import new_figure, write_figure
-from ._style import COLORS, axes_or_new, population_color, style
+from ._style import COLORS, axes_or_new, page, population_color
 
 _MOST_POINTS = 21
 
@@ -31,19 +30,15 @@ def unit_trajectories(times: Any, states: Any, ax: Axes | None = None, *, num_un
     ax = axes_or_new(ax)
     for index in range(min(num_units, states.shape[1])):
         ax.plot(places, drawable(ax, states[:, index]), color=population_color(index), linewidth=1)
-    ax.set_xlabel("time (time constants)")
-    ax.set_ylabel("state of a unit")
+    ax.set(xlabel="time (time constants)", ylabel="state of a unit")
     return ax
 
 
+@checked
 def autocorrelation(
     theory: Autocorrelation | None, measured: MeasuredAutocorrelation | None = None, ax: Axes | None = None
 ) -> Axes:
     """Δ(τ): theory as a line, simulation as points with one standard error over networks."""
-    if theory is not None:
-        check_result("theory", theory, Autocorrelation)
-    if measured is not None:
-        check_result("measured", measured, MeasuredAutocorrelation)
     ax = axes_or_new(ax)
     if theory is not None:
         columns = np.asarray(theory.values).reshape(len(theory.lags), -1).T
@@ -60,13 +55,12 @@ def autocorrelation(
                 measured.lags[::every], column, error, fmt="o", markersize=3.5, capsize=2,
                 color=population_color(index), label=name,
             )  # fmt: skip
-    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
-    ax.set_xlabel("lag τ (time constants)")
-    ax.set_ylabel("autocorrelation Δ(τ)")
+    ax.set(ylim=(min(0.0, ax.get_ylim()[0]), None), xlabel="lag τ (time constants)", ylabel="autocorrelation Δ(τ)")
     ax.legend()
     return ax
 
 
+@checked
 def lyapunov_exponents(
     gains: Any,
     exponents: Any,
@@ -80,8 +74,6 @@ def lyapunov_exponents(
     values = host_real("exponents", exponents, axes, finite=False)
     if local_growth is not None:
         local_growth = host_real("local_growth", local_growth, axes, finite=False)
-    if measured is not None:
-        check_results("measured", measured, MeasuredExponent)
     ax = axes_or_new(ax)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.plot(places, drawable(ax, values), color=COLORS[0], label="largest exponent λ, theory")
@@ -92,15 +84,14 @@ def lyapunov_exponents(
             list(measured), [m.value for m in measured.values()], [m.standard_error for m in measured.values()],
             fmt="o", markersize=4, capsize=2, color=COLORS[0], label="λ, simulation",
         )  # fmt: skip
-    ax.set_xlabel("gain")
-    ax.set_ylabel("growth per time constant")
+    ax.set(xlabel="gain", ylabel="growth per time constant")
     ax.legend()
     return ax
 
 
+@checked
 def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[float, float] | None = None) -> Axes:
     """Memory ρ(M) as a color over gain and noise, with the lines of chaos and of local expansion; `mark` a point."""
-    check_result("diagram", diagram, PhaseDiagram)
     ax = axes_or_new(ax)
     gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_stds)
     image = ax.pcolormesh(gains, noise, np.asarray(diagram.memory), cmap="cividis", vmin=0, vmax=1, shading="nearest")
@@ -119,14 +110,13 @@ def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[
         ax.plot(*mark, "*", color=COLORS[1], markersize=13, markeredgecolor="white", clip_on=False)
         lines.append(Line2D([], [], color=COLORS[1], marker="*", linestyle="", markersize=10, label="this network"))
     present = sorted({int(k) for k in np.unique(np.asarray(diagram.regime)) if k >= 0})
-    ax.set_title(", ".join(REGIMES[k] for k in present))
-    ax.set_xlabel("gain")
-    ax.set_ylabel("noise σ")
+    ax.set(title=", ".join(REGIMES[k] for k in present), xlabel="gain", ylabel="noise σ")
     if lines:
         ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(lines))
     return ax
 
 
+@checked
 def save_dmft(
     path: Path,
     *,
@@ -140,9 +130,8 @@ def save_dmft(
     matrix: GainMatrix,
 ) -> Path:
     """Two trajectories (title, times, states), autocorrelation, exponents, phase diagram, eigenvalues of J."""
-    path = check_path(path)
-    with style():
-        figure, axes = new_figure(2, 3, (15, 8.6))
+    with page(path, (15, 8.6)) as figure:
+        axes = figure.subplots(2, 3)
         for ax, (title, times, states) in zip(axes[0], trajectories, strict=False):
             unit_trajectories(times, states, ax)
             ax.set_title(title)
@@ -150,4 +139,4 @@ def save_dmft(
         lyapunov_exponents(*exponents[:3], measured=exponents[3], ax=axes[1, 0])
         phase_diagram(diagram, axes[1, 1], mark=mark)
         weight_spectrum(weights, matrix, axes[1, 2], continuous=True)
-        return write_figure(figure, path)
+    return path

@@ -16,8 +16,15 @@ from fisherjax._runtime import Devices, full_precision, on_devices, progress_bar
 from fisherjax._runtime._memory import check_allocation, chunk_length, row_shards
 from fisherjax._types import Key, Record, Stimulus
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import Protocol, check_protocol, entered_with_slopes
-from fisherjax.networks._reading import Reading, check_reading, check_times, reading
+from fisherjax.networks._protocol import (
+    Protocol,
+    Reading,
+    check_protocol,
+    check_reading,
+    check_times,
+    entered_with_slopes,
+    reading,
+)
 
 from ._draw import check_network
 from ._trajectories import ready, weight_bytes

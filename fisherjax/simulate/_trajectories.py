@@ -12,8 +12,7 @@ from fisherjax._runtime import Devices, on_devices, spread
 from fisherjax._runtime._memory import check_allocation, row_shards
 from fisherjax._types import ArrayLike, Key, Stimulus
 from fisherjax.networks import Network, RecurrentNetwork
-from fisherjax.networks._protocol import Protocol, check_protocol, entered
-from fisherjax.networks._reading import Reading, check_reading, reading
+from fisherjax.networks._protocol import Protocol, Reading, check_protocol, check_reading, entered, reading
 from fisherjax.networks._weights import resolved
 
 from ._draw import check_network

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from fisherjax import _linalg, dynamics, fisher, networks
-from fisherjax.dynamics._modes import flow_modes, map_modes
-from fisherjax.dynamics._stability import classify_flow, classify_map
+from fisherjax.dynamics._modes import effective_marginal, modes_of, stability_of
 from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN
 
 
@@ -41,26 +40,28 @@ def test_modes_of_a_linear_system_with_given_eigenvalues():
     block[0, 0], block[1, 1] = 1.02, 0.5
     block[2:, 2:] = 0.9 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = basis @ block @ np.linalg.inv(basis)
-    found = map_modes(matrix, dt=2.0)
+    found = modes_of(matrix, 2.0, is_flow=False)
     np.testing.assert_allclose(np.abs(found.eigenvalues), [1.02, 0.9, 0.9, 0.5], rtol=1e-10)
     np.testing.assert_allclose(matrix @ found.right, found.right * found.eigenvalues, atol=1e-10)
     np.testing.assert_allclose(found.left @ matrix, found.eigenvalues[:, None] * found.left, atol=1e-9)
     np.testing.assert_allclose(found.left @ found.right, np.eye(4), atol=1e-10)
     np.testing.assert_allclose(found.time_constants, -2 / np.log([1.02, 0.9, 0.9, 0.5]), rtol=1e-8)
     np.testing.assert_allclose(np.abs(found.frequencies), [0, angle / (4 * np.pi), angle / (4 * np.pi), 0], atol=1e-10)
-    flow = flow_modes(np.diag([-0.5, 0.1, -2.0]))
+    flow = modes_of(np.diag([-0.5, 0.1, -2.0]), 1.0, is_flow=True)
     np.testing.assert_allclose(flow.eigenvalues, [0.1, -0.5, -2.0])
     np.testing.assert_allclose(flow.time_constants, [-10, 2, 0.5])
 
 
 def test_classification_has_a_stated_tolerance():
     values = np.array([[0.5, 1.0005], [0.5, 1.1], [1.2, -1.3], [0.2, -0.99]])
-    strict, loose = classify_map(values), classify_map(values, marginal=1e-3)
+    strict, loose = (stability_of(values + 0j, marginal, is_flow=False) for marginal in (1e-6, 1e-3))
     assert strict.kind == ("1-saddle", "1-saddle", "repeller", "attractor")
     assert loose.kind == ("marginal", "1-saddle", "repeller", "attractor")
     assert loose.num_marginal.tolist() == [1, 0, 0, 0]
     assert loose.is_stable.tolist() == [False, False, False, True]
-    flow = classify_flow([-1.0, 1e-9, 2j])
+    assert stability_of(np.array([[np.nan, 0.5 + 0j]]), 1e-6, is_flow=False).kind == ("marginal",)
+    assert effective_marginal(0.0, np.float32) == np.finfo(np.float32).eps ** 0.5
+    flow = stability_of(np.array([[-1.0, 1e-9, 2j]]), 1e-6, is_flow=True)
     assert flow.kind == ("marginal",)
     assert flow.num_marginal.tolist() == [2]
 
@@ -208,7 +209,7 @@ def test_directions_that_are_lost_have_minus_infinity(key):
 
 def test_repeated_eigenvalues_keep_biorthogonal_vectors():
     basis = np.random.default_rng(1).standard_normal((5, 5))
-    found = map_modes(basis @ np.diag([0.9, 0.9, 0.5, 0.2, 0.2]) @ np.linalg.inv(basis))
+    found = modes_of(basis @ np.diag([0.9, 0.9, 0.5, 0.2, 0.2]) @ np.linalg.inv(basis), 1.0, is_flow=False)
     np.testing.assert_allclose(found.left @ found.right, np.eye(5), atol=1e-10)
 
 
@@ -237,9 +238,8 @@ def test_candidates_lie_near_and_between_visited_states(key):
     ("call", "message"),
     [
         (lambda key: dynamics.jacobian(jnp.tanh, np.ones(2), wrt="input"), "inputs must be given"),
-        (lambda key: map_modes(np.ones((2, 3))), "one square matrix"),
-        (lambda key: classify_map([0.5], marginal=-1.0), "marginal must be at least 0"),
-        (lambda key: classify_map([np.nan, 0.5]), "eigenvalues must be finite"),
+        (lambda key: modes_of(np.ones((2, 3)), 1.0, is_flow=False), "one square matrix"),
+        (lambda key: dynamics.find_fixed_points(jnp.tanh, np.ones(2), marginal=-1.0), "marginal must be at least 0"),
         (lambda key: dynamics.linearize(jnp.tanh, np.ones((4, 2))), "one state"),
         (lambda key: dynamics.attractor_manifold(jnp.tanh, np.ones((3, 2))), "at least 5 states"),
         (lambda key: dynamics.principal_components(np.ones((1, 3))), "at least two samples"),

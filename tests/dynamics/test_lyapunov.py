@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fisherjax import dynamics
-from fisherjax.dynamics._exact_rank import product_ranks
+from fisherjax.dynamics._tangents import product_ranks
 from fisherjax.networks import FlowNetwork
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from fisherjax import dynamics, networks
-from fisherjax.dynamics._modes import map_modes
-from fisherjax.dynamics._stability import classify_map
+from fisherjax.dynamics._modes import effective_marginal, modes_of, stability_of
 
 CALLS = {
     "find_fixed_points": lambda step, key: dynamics.find_fixed_points(step, np.ones((2, 2))),
@@ -121,5 +120,5 @@ def test_a_centre_is_marginal_in_every_float_type():
         found = dynamics.find_fixed_points(lambda x, turn=turn: turn @ x, np.ones((1, 2), dtype), marginal=0.0)
         assert found.kind == ("marginal",)
         values = np.linalg.eigvals(np.asarray(turn))
-        assert classify_map(values, marginal=0.0).kind == ("marginal",)
-        assert np.isinf(map_modes(turn).time_constants).all()
+        assert stability_of(values[None], effective_marginal(0.0, dtype), is_flow=False).kind == ("marginal",)
+        assert np.isinf(modes_of(turn, 1.0, is_flow=False).time_constants).all()

@@ -7,7 +7,7 @@ import pytest
 from questions import HOLES, MEMBERS, PAGE, QUESTIONS, page
 
 from fisherjax import networks
-from fisherjax.networks._reading import READINGS
+from fisherjax.networks._protocol import READINGS
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 CELLS = [(question, member) for member in MEMBERS for question in QUESTIONS if (question, member) not in HOLES]

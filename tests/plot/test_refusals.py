@@ -14,9 +14,9 @@ from fisherjax.plot._convolutional_pages import (
     save_information_in_time,
     save_response,
 )
-from fisherjax.plot._dynamics import save_phase_plane
+from fisherjax.plot._figures import save_sweep
 from fisherjax.plot._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
-from fisherjax.plot._network_pages import save_fixed_points, save_training, save_trials
+from fisherjax.plot._networks import save_fixed_points, save_training, save_trials
 from fisherjax.plot._pages import (
     save_angle_study,
     save_curves,
@@ -25,7 +25,6 @@ from fisherjax.plot._pages import (
     save_network,
     save_variance_study,
 )
-from fisherjax.plot._sweep import save_sweep
 from fisherjax.vision._decisions import Relaxation
 
 mpl.use("Agg")
@@ -66,7 +65,6 @@ REFUSED = [
     (plot.phase_diagram, "diagram"),
     (plot.phase_plane, "plane"),
     (plot.branches, "found"),
-    (lambda x: save_phase_plane("a.png", x), "plane"),
     (plot.relaxation, "found"),
     (plot.robustness, "found"),
     (plot.shepard, "diagram"),
@@ -180,7 +178,7 @@ def test_a_mean_of_one_row_has_no_error():
 
 def test_every_measured_point_of_the_geometry_has_an_error(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("fisherjax.plot._geometry.write_figure", lambda figure, path: figures.append(figure) or path)
+    monkeypatch.setattr("fisherjax.plot._style.write_figure", lambda figure, path: figures.append(figure) or path)
     patterns = np.random.default_rng(0).normal(size=(12, 20))
     found = geometry.compare_geometry(
         cn.homogeneous(1.0), patterns, noise_std=0.1, num_steps=2, num_trials=1, num_draws=3, key=KEY, num_resamples=20,
@@ -199,7 +197,7 @@ def test_every_measured_point_of_the_geometry_has_an_error(tmp_path, monkeypatch
 
 def test_the_variance_study_has_errors(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("fisherjax.plot._pages.write_figure", lambda figure, path: figures.append(figure) or path)
+    monkeypatch.setattr("fisherjax.plot._style.write_figure", lambda figure, path: figures.append(figure) or path)
     pair = {"direct": (np.array([-0.13, 0.1]), np.array([0.1, 0.1])), "pathwise": (np.full(2, 0.02), np.full(2, 0.1))}
     spread = {name: (np.abs(value), error) for name, (value, error) in pair.items()}
     save_variance_study(tmp_path / "a.png", [0.1, 0.2], spread, pair, [100, 200], spread)

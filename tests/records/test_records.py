@@ -189,6 +189,9 @@ def test_fields_that_a_file_lacks(tmp_path, key):
     loaded = networks.RNN.load(written(tmp_path / "older.npz", meta, arrays))
     assert loaded.observation_noise_std.dtype == loaded.noise_std.dtype
     assert float(loaded.observation_noise_std) == 0
+    continuous, own = parts(networks.ContinuousRNN(1, 2, 1, key=key), tmp_path / "continuous")
+    del continuous["fields"]["noise_std"]
+    assert float(networks.ContinuousRNN.load(written(tmp_path / "continuous.npz", continuous, own)).noise_std) == 0
     del meta["fields"]["rest"]
     with pytest.raises(ValueError, match=r"older\.npz: rest is missing in the file, and RNN has no def"):
         networks.RNN.load(written(tmp_path / "older.npz", meta, arrays))

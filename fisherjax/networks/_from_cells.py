@@ -1,9 +1,10 @@
-"""Cells of Flax, of both its interfaces, as networks of ours."""
+"""Cells of Equinox and of Flax as networks of ours, and how one is put together of given weights."""
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -13,15 +14,107 @@ from fisherjax._errors import require, told
 from fisherjax._types import Scalar
 from fisherjax.nonlinearities import as_nonlinearity
 
-from ._assembled import Parts, assembled
 from ._from_step import StepNetwork, from_step
 from ._gated import GRU, LSTM
+from ._recurrent import RecurrentNetwork
 from ._vanilla import RNN
+from ._weights import FreeWeights, in_precision
 
+N = TypeVar("N", bound=RecurrentNetwork)
+
+_OF_EQUINOX = {eqx.nn.GRUCell: GRU, eqx.nn.LSTMCell: LSTM}
 _KINDS = {"SimpleCell": RNN, "GRUCell": GRU, "LSTMCell": LSTM, "OptimizedLSTMCell": LSTM}
 _GATES = {RNN: ("",), GRU: ("r", "z", "n"), LSTM: ("i", "f", "g", "o")}  # in our order, by the letters of Flax
 _LOGISTIC = (jax.nn.sigmoid, jax.lax.logistic)
 _TANH = (jnp.tanh, jax.nn.tanh, jax.lax.tanh)
+
+
+class Parts(NamedTuple):
+    """The parameters of one recurrent network, gates below one another, (to, from)."""
+
+    recurrent: Array
+    input: Array
+    recurrent_bias: Array | None = None
+    candidate_bias: Array | None = None
+    output: Array | None = None
+    output_bias: Array | None = None
+
+
+def assembled(
+    kind: type[N],
+    parts: Parts,
+    *,
+    noise_std: Scalar = 0.0,
+    observation_noise_std: Scalar = 0.0,
+    num_outputs: int | None = None,
+    **settings: Any,
+) -> N:
+    """A network of one of our kinds with these parameters, in their float type; they may be traced.
+
+    Those that it has are trainable. Without a read-out its output is h itself, read by an identity that is not trained;
+    or nothing, if `num_outputs` is 0.
+    """
+    units, dtype = parts.recurrent.shape[1], parts.recurrent.dtype
+    given = {name: value for name, value in parts._asdict().items() if value is not None}
+    network = kind(
+        parts.input.shape[1],
+        units,
+        1,
+        key=jax.random.key(0),  # of no weight that stays
+        recurrent_initializer=jax.nn.initializers.zeros,
+        input_initializer=jax.nn.initializers.zeros,
+        output_initializer=jax.nn.initializers.zeros,
+        trainable=tuple(name for name in kind.parameter_names if name in given),
+        noise_std=noise_std,
+        observation_noise_std=observation_noise_std,
+        **settings,
+    )
+    if "output" not in given:
+        given["output"] = jnp.eye(units if num_outputs is None else num_outputs, units, dtype=dtype)
+    fields = {name: None for name in ("recurrent_bias", "candidate_bias", "output_bias") if hasattr(network, name)}
+    fields |= {name: FreeWeights(value) if value.ndim == 2 else value for name, value in given.items()}
+    return eqx.tree_at(
+        lambda tree: [getattr(tree, name) for name in fields],
+        in_precision(network, dtype),
+        list(fields.values()),
+        is_leaf=lambda leaf: leaf is None,
+    )
+
+
+def from_equinox(
+    cell: eqx.nn.GRUCell | eqx.nn.LSTMCell, *, noise_std: Scalar = 0.0, observation_noise_std: Scalar = 0.0
+) -> GRU | LSTM:
+    """A cell of Equinox as a `GRU` or an `LSTM`, equal to rounding.
+
+    Parameters
+    ----------
+    cell
+        An ``equinox.nn.GRUCell`` or ``LSTMCell``, in whose weights the network can be differentiated. Of an LSTM the
+        state is (h, c), one after the other.
+    noise_std, observation_noise_std
+        σ of the noise added to the state, and of what is read out.
+
+    Returns
+    -------
+    The network, from a resting state of zero. Its output is h.
+
+    Raises
+    ------
+    TypeError
+        If it is another module; `from_step` takes any.
+    ValueError
+        If a noise level is negative, or a weight is not finite.
+    """
+    kind = next((ours for theirs, ours in _OF_EQUINOX.items() if type(cell) is theirs), None)
+    if kind is None:
+        raise TypeError(
+            f"cell must be an equinox.nn.GRUCell or LSTMCell, got {told(cell)}; networks.from_step takes any step"
+        )
+    dtype = float_type(cell.weight_hh)
+    named = {"recurrent": "weight_hh", "input": "weight_ih", "recurrent_bias": "bias", "candidate_bias": "bias_n"}
+    values = {ours: (f"cell.{theirs}", getattr(cell, theirs, None)) for ours, theirs in named.items()}
+    parts = Parts(**{ours: as_real(name, v, dtype=dtype) for ours, (name, v) in values.items() if v is not None})
+    return assembled(kind, parts, noise_std=noise_std, observation_noise_std=observation_noise_std)
 
 
 def from_flax(
@@ -63,7 +156,9 @@ def from_flax(
     if interface == "flax.nnx":
         if variables is not None:
             raise TypeError("variables must be None, because a cell of flax.nnx carries its own")
-        parameters = _carried(cell)
+        from flax import nnx  # noqa: PLC0415
+
+        parameters = nnx.to_pure_dict(nnx.state(cell, nnx.Param))
     elif isinstance(variables, Mapping):
         parameters = variables.get("params", variables)
     else:
@@ -92,13 +187,6 @@ def _identified(cell: Any) -> tuple[type[RNN | GRU | LSTM], str]:
     return _KINDS[name], interface
 
 
-def _carried(cell: Any) -> Mapping[str, Any]:
-    """The parameters that a cell of flax.nnx carries, by name."""
-    from flax import nnx  # noqa: PLC0415
-
-    return nnx.to_pure_dict(nnx.state(cell, nnx.Param))
-
-
 def _parts(parameters: Mapping[str, Any], kind: type[RNN | GRU | LSTM]) -> Parts:
     """The parameters of a cell, gates below one another: Flax has one layer for each, or one for all of them."""
     # "if" cannot be an attribute, and is "if_" in flax.nnx
@@ -113,8 +201,8 @@ def _parts(parameters: Mapping[str, Any], kind: type[RNN | GRU | LSTM]) -> Parts
 
     def joined(names: Sequence[str], entry: str, axes: str) -> list[Array]:
         """An entry of all gates end to end, (to, from) or (to,), where there is one."""
-        found = {name: layers[name][entry] for name in names if layers[name].get(entry) is not None}
-        parts = [as_real(f"variables: {entry} of {name}", value, axes, dtype=dtype) for name, value in found.items()]
+        entries = {name: layers[name][entry] for name in names if layers[name].get(entry) is not None}
+        parts = [as_real(f"variables: {entry} of {name}", value, axes, dtype=dtype) for name, value in entries.items()]
         return [jnp.concatenate(parts, axis=-1).T] if parts else []
 
     (weights,) = joined(recurrent, "kernel", "from to")
