@@ -2,10 +2,9 @@
 
 from ._dimension import centered_gram, dimension_of_gram, less_first, magnitude, participation_ratio
 from ._krylov import Spectrum, Target, arnoldi, largest_symmetric
-from ._lyapunov import solve_discrete_lyapunov
+from ._matrices import numerical_abscissa, perron_vectors, solve_discrete_lyapunov, spectral_radius
 from ._normal import standard_normal, threefry_words
 from ._slopes import directions_of, with_slopes
-from ._spectral import numerical_abscissa, perron_vectors, spectral_radius
 
 __all__ = [
     "Spectrum",

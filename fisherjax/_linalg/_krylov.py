@@ -114,8 +114,7 @@ def arnoldi(
     kept = _subspace(subspace, count, size)
     start = np.asarray(jax.random.normal(key, (size,)), np.float64)
     if size <= _DENSE or kept >= size - 1:
-        found: Any = np.linalg.eig(np.stack([apply(column) for column in np.eye(size)], axis=1))
-        values, vectors = found
+        values, vectors = np.linalg.eig(apply.matrix())
     else:
         values, vectors = _restarted(apply, start, count + 1, _CODES[which], kept, accuracy, restarts)
     calls = apply.calls
@@ -147,17 +146,21 @@ class _Product:
         check_product(product, jax.ShapeDtypeStruct((size,), self.dtype))
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
-        found = np.asarray(_applied(self.product, jnp.asarray(vector.reshape(-1), self.dtype)), np.float64)
+        image = np.asarray(_applied(self.product, jnp.asarray(vector.reshape(-1), self.dtype)), np.float64)
         self.calls += 1
-        require(bool(np.isfinite(found).all()), "product returned numbers that are not finite")
-        return found
+        require(bool(np.isfinite(image).all()), "product returned numbers that are not finite")
+        return image
+
+    def matrix(self) -> np.ndarray:
+        """A itself, for a small one."""
+        return np.stack([self(column) for column in np.eye(self.size)], axis=1)
 
 
 def check_product(product: Product, vector: Any) -> None:
     """Refuse a product that does not map vectors to vectors of their length."""
-    found: Any = output_of("product", product, vector)
-    shape = getattr(found, "shape", None)
-    require(shape == vector.shape, f"product must return {vector.shape}, got {told(found) if shape is None else shape}")
+    image: Any = output_of("product", product, vector)
+    shape = getattr(image, "shape", None)
+    require(shape == vector.shape, f"product must return {vector.shape}, got {told(image) if shape is None else shape}")
 
 
 def _operator(apply: _Product) -> Any:
@@ -172,8 +175,8 @@ def _restarted(
         return np.zeros(count, complex), np.eye(len(start), count, dtype=complex)
     options: Any = {"k": count, "which": code, "v0": start, "ncv": kept, "maxiter": restarts, "tol": tolerance / 10}
     try:
-        found: Any = scipy.sparse.linalg.eigs(_operator(apply), **options)
-        return found
+        pairs: Any = scipy.sparse.linalg.eigs(_operator(apply), **options)
+        return pairs
     except scipy.sparse.linalg.ArpackNoConvergence as stopped:
         return stopped.eigenvalues, stopped.eigenvectors
 
@@ -213,7 +216,7 @@ def largest_symmetric(product: Product, start: np.ndarray) -> tuple[float, np.nd
     """
     apply = _Product(product, len(start))
     if len(start) <= _DENSE:
-        values, vectors = np.linalg.eigh(np.stack([apply(column) for column in np.eye(len(start))], axis=1))
+        values, vectors = np.linalg.eigh(apply.matrix())
         return float(values[-1]), vectors[:, -1]
     first = start.astype(np.float64)
     if not np.any(apply(first)):

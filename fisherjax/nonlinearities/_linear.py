@@ -198,13 +198,17 @@ def _ramp_overlap(threshold: float, variance_a: Moments, variance_b: Moments, co
 
 @_ramp_overlap.defjvp
 def _ramp_overlap_jvp(threshold, primals, tangents):
+    return _ramp_overlap(threshold, *primals), _price_tangent(_step_overlap, _kink_ramp, threshold, primals, tangents)
+
+
+def _price_tangent(by_covariance, by_variance, threshold, primals, tangents):
+    """Price's theorem: ∂_C by moments of both slopes, ∂_{Δ_a} and ∂_{Δ_b} by half of those of one curvature."""
     variance_a, variance_b, covariance = primals
-    tangent = (
-        _step_overlap(threshold, *primals) * tangents[2]
-        + 0.5 * _kink_ramp(threshold, variance_a, variance_b, covariance) * tangents[0]
-        + 0.5 * _kink_ramp(threshold, variance_b, variance_a, covariance) * tangents[1]
+    return (
+        by_covariance(threshold, *primals) * tangents[2]
+        + 0.5 * by_variance(threshold, variance_a, variance_b, covariance) * tangents[0]
+        + 0.5 * by_variance(threshold, variance_b, variance_a, covariance) * tangents[1]
     )
-    return _ramp_overlap(threshold, *primals), tangent
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -217,13 +221,9 @@ def _step_overlap(threshold: float, variance_a: Moments, variance_b: Moments, co
 
 @_step_overlap.defjvp
 def _step_overlap_jvp(threshold, primals, tangents):
-    variance_a, variance_b, covariance = primals
-    tangent = (
-        _kink_kink(threshold, *primals) * tangents[2]
-        + 0.5 * _kink_slope_step(threshold, variance_a, variance_b, covariance) * tangents[0]
-        + 0.5 * _kink_slope_step(threshold, variance_b, variance_a, covariance) * tangents[1]
+    return _step_overlap(threshold, *primals), _price_tangent(
+        _kink_kink, _kink_slope_step, threshold, primals, tangents
     )
-    return _step_overlap(threshold, *primals), tangent
 
 
 def _conditional(

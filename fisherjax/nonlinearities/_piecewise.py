@@ -12,7 +12,6 @@ Derivatives in the variances follow by Price's theorem, as for `SmoothFunction`,
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,9 +22,8 @@ from jax.scipy.stats import norm
 from fisherjax._errors import check_callable
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
-from ._regularity import NODES, REACH
-from ._shifted import derivative
-from ._smooth import split_pair
+from ._regularity import NODES, REACH, derivative, graded_rule
+from ._smooth import Split, split_equal, split_pair
 
 _OUTER = 64  # nodes on either side of a break over what a pair shares
 
@@ -111,26 +109,6 @@ def _deviation(variance: Moments) -> Moments:
     return jnp.sqrt(jnp.maximum(variance, jnp.finfo(variance.dtype).eps ** 2))
 
 
-def _graded(breaks: Moments, widths: Moments, low: Moments, high: Moments, count: int) -> tuple[Moments, Moments]:
-    """Nodes and weights (…, 2K · count) of ∫ dx from `low` to `high` (…), graded towards breaks (…, K) in order."""
-    dtype = low.dtype
-    breaks, widths = (jnp.broadcast_to(part, (*low.shape, part.shape[-1])) for part in (breaks, widths))
-    low, high = low[..., None], high[..., None]
-    middle = (breaks[..., 1:] + breaks[..., :-1]) / 2
-    left = jnp.concatenate([jnp.full_like(low, -jnp.inf), middle, breaks], axis=-1)
-    right = jnp.concatenate([breaks, middle, jnp.full_like(low, jnp.inf)], axis=-1)
-    anchor = jnp.concatenate([breaks, breaks], axis=-1)
-    width = jnp.concatenate([widths, widths], axis=-1)
-    begin, end = (jnp.arcsinh((jnp.clip(edge, low, high) - anchor) / width) for edge in (left, right))
-    unit, weight = np.polynomial.legendre.leggauss(count)
-    half = (end - begin)[..., None] / 2
-    place = (end + begin)[..., None] / 2 + half * jnp.asarray(unit, dtype)
-    nodes = anchor[..., None] + width[..., None] * jnp.sinh(place)
-    weights = half * jnp.asarray(weight, dtype) * width[..., None] * jnp.cosh(place)
-    shape = (*low.shape[:-1], -1)
-    return nodes.reshape(shape), weights.reshape(shape)
-
-
 def _seen_from(breaks: Moments, widths: Moments, mean: Moments, deviation: Moments) -> Moments:
     """Widths of the grading: what varies beside a break, the density at most; wider where the break is far out."""
     far = (jnp.abs(breaks - mean) - 5 * deviation) / 2
@@ -141,7 +119,7 @@ def _rule(phi: PiecewiseSmooth, mean: Moments, deviation: Moments) -> tuple[Mome
     """Nodes (…, n) and weights of E over N(mean, deviation²)."""
     breaks, widths = jnp.asarray(np.array(phi.breaks).T, mean.dtype)
     widths = _seen_from(breaks, widths, mean[..., None], deviation[..., None])
-    nodes, weights = _graded(breaks, widths, mean - REACH * deviation, mean + REACH * deviation, NODES)
+    nodes, weights = graded_rule(jnp, breaks, widths, mean - REACH * deviation, mean + REACH * deviation, NODES)
     standard = (nodes - mean[..., None]) / deviation[..., None]
     return nodes, weights * norm.pdf(standard) / deviation[..., None]
 
@@ -248,17 +226,7 @@ def _central_moment(phi: PiecewiseSmooth, power: int, mean: Moments, variance: M
     return jnp.where(variance > 0, jnp.sum(weights * centered**power, axis=-1), 0)
 
 
-class _Split(NamedTuple):
-    """Standard deviations of the parts that a pair shares and has to itself, and the sign of its correlation."""
-
-    common_a: jax.Array
-    common_b: jax.Array
-    sign: jax.Array
-    private_a: jax.Array
-    private_b: jax.Array
-
-
-def _shared_means(phi: PiecewiseSmooth, pairs: Pairs, split: _Split) -> tuple[Moments, ...]:
+def _shared_means(phi: PiecewiseSmooth, pairs: Pairs, split: Split) -> tuple[Moments, ...]:
     """E_z[E[φ^(i)(a) | z] E[φ^(j)(b) | z]] for several (i, j), over the part z ~ N(0, 1) that a and b share."""
     z, weights = _outer(phi, split)
     sides = []
@@ -272,7 +240,7 @@ def _shared_means(phi: PiecewiseSmooth, pairs: Pairs, split: _Split) -> tuple[Mo
     return tuple(jnp.sum(weights * sides[0][i] * sides[1][j], axis=-1) for i, j in pairs)
 
 
-def _outer(phi: PiecewiseSmooth, split: _Split) -> tuple[Moments, Moments]:
+def _outer(phi: PiecewiseSmooth, split: Split) -> tuple[Moments, Moments]:
     """Nodes z and weights of E over N(0, 1), graded towards where either of the pair meets a break."""
     breaks, widths = jnp.asarray(np.array(phi.breaks).T, split.sign.dtype)
     places, grades = [], []
@@ -287,7 +255,7 @@ def _outer(phi: PiecewiseSmooth, split: _Split) -> tuple[Moments, Moments]:
     place, grade = (jnp.take_along_axis(part, order, axis=-1) for part in (place, grade))
     one = jnp.ones_like(split.sign)
     widths = _seen_from(place, grade, jnp.zeros_like(place), jnp.ones_like(place))
-    nodes, weights = _graded(place, widths, -REACH * one, REACH * one, _OUTER)
+    nodes, weights = graded_rule(jnp, place, widths, -REACH * one, REACH * one, _OUTER)
     return nodes, weights * norm.pdf(nodes)
 
 
@@ -296,10 +264,7 @@ def _pair(
     phi: PiecewiseSmooth, pairs: Pairs, variance_a: Moments, variance_b: Moments, covariance: Moments
 ) -> tuple[Moments, ...]:
     """E[φ^(i)(a) φ^(j)(b)] for a pair of any variances."""
-    common_a, common_b, sign, private_a, private_b = split_pair(variance_a, variance_b, covariance)
-    return _shared_means(
-        phi, pairs, _Split(common_a, common_b, sign, _kept(private_a, common_a), _kept(private_b, common_b))
-    )
+    return _shared_means(phi, pairs, _kept(split_pair(variance_a, variance_b, covariance)))
 
 
 @_pair.defjvp
@@ -316,7 +281,7 @@ def _pair_jvp(phi, pairs, primals, tangents):
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _equal_pair(phi: PiecewiseSmooth, pairs: Pairs, variance: Moments, noise_variance: Moments) -> tuple[Moments, ...]:
     """E[φ^(i)(a) φ^(j)(b)] for variances Δ and covariance Δ − V, which does not round a small V away."""
-    return _shared_means(phi, pairs, _equal_split(variance, noise_variance))
+    return _shared_means(phi, pairs, _kept(split_equal(variance, noise_variance)))
 
 
 @_equal_pair.defjvp
@@ -331,23 +296,21 @@ def _equal_pair_jvp(phi, pairs, primals, tangents):
     return _equal_pair(phi, pairs, *primals), tuple(changes)
 
 
-def _equal_split(variance: Moments, noise_variance: Moments) -> _Split:
-    covariance = variance - noise_variance
-    sign = jnp.where(covariance < 0, -1, 1).astype(covariance.dtype)
-    common = jnp.sqrt(jnp.abs(covariance))
-    private = _kept(jnp.sqrt(jnp.maximum(jnp.where(covariance < 0, variance + covariance, noise_variance), 0)), common)
-    return _Split(common, common, sign, private, private)
+def _kept(split: Split) -> Split:
+    """With private parts that nodes still resolve beside a kink: less of them than this changes nothing."""
 
+    def resolved(private: Moments, common: Moments) -> Moments:
+        return jnp.maximum(private, float(jnp.finfo(private.dtype).eps) ** 0.6 * jnp.maximum(common, 1))
 
-def _kept(deviation: Moments, common: Moments) -> Moments:
-    """A private part that nodes still resolve beside a kink: less of it than this changes nothing that is seen."""
-    return jnp.maximum(deviation, float(jnp.finfo(deviation.dtype).eps) ** 0.6 * jnp.maximum(common, 1))
+    return split._replace(
+        private_a=resolved(split.private_a, split.common_a), private_b=resolved(split.private_b, split.common_b)
+    )
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _spread(phi: PiecewiseSmooth, variance: Moments, noise_variance: Moments) -> Moments:
     """E[φ(x)²] − E[φ(a) φ(b)] at covariance Δ − V: the mean variance of φ given what the pair shares."""
-    split = _equal_split(variance, noise_variance)
+    split = _kept(split_equal(variance, noise_variance))
     z, weights = _outer(phi, split)
     center, private = split.common_a[..., None] * z, jnp.broadcast_to(split.private_a[..., None], z.shape)
     mean = _derivative_means(phi, (0,), center, private)[0]

@@ -18,8 +18,6 @@ from jax.interpreters.partial_eval import DynamicJaxprTracer
 
 from fisherjax._errors import require
 
-from ._shifted import derivative
-
 REACH = 9.0  # standard deviations; the tail beyond holds 1e-19 of the mass
 NODES = 48  # on either side of a break
 
@@ -45,6 +43,15 @@ class Regularity(NamedTuple):
     def smooth(self) -> bool:
         """Whether it has neither kinks nor steep places."""
         return not self.kinks and all(width >= _STEEP for _, width in self.breaks)
+
+
+@functools.cache
+def derivative(function: Callable[[jax.Array], jax.Array], order: int) -> Callable[[jax.Array], jax.Array]:
+    """The derivative of the given order of an elementwise function, itself elementwise."""
+    if order == 0:
+        return function
+    lower = derivative(function, order - 1)
+    return lambda x: jax.jvp(lower, (x,), (jnp.ones_like(x),))[1]
 
 
 def regularity(function: Callable[[jax.Array], Any]) -> Regularity | None:
@@ -83,7 +90,9 @@ def _regularity(function: Callable[[jax.Array], Any]) -> Regularity | None:
             middles = intervals.mean(axis=1)
             steepest = float(middles[np.argmax(np.abs(evaluate(middles)[1]) * (np.abs(middles) < 20))])
             moved = tuple(sorted({*breaks, (steepest, 1.0)}))
-            breaks, largest = max((breaks, largest), (moved, _largest_variance(evaluate, moved)), key=_second)
+            breaks, largest = max(
+                (breaks, largest), (moved, _largest_variance(evaluate, moved)), key=lambda choice: choice[1]
+            )
     require(
         bool(largest >= 1), f"nonlinearity varies too quickly for its Gaussian moments to be integrated; {_WAY_OUT}"
     )
@@ -279,17 +288,14 @@ def _rounded(width: float) -> float:
     return float(f"{width:.2g}")
 
 
-def _second(pair: tuple[Any, float]) -> float:
-    return pair[1]
-
-
 def _largest_variance(evaluate: Callable[[np.ndarray], np.ndarray], breaks: tuple[tuple[float, float], ...]) -> float:
     """Up to which variance, at most 10⁴, as many nodes as are used and twice as many agree; 0 if nowhere."""
-    largest = 0.0
+    largest, (places, widths) = 0.0, np.array(breaks).T
     for variance in 10.0 ** np.arange(-2, np.log10(_LARGEST) + 0.1, 0.5):
         moments = []
         for count in (NODES, 2 * NODES):
-            nodes, weights = graded_rule(np.array(breaks), -REACH * variance**0.5, REACH * variance**0.5, count)
+            reach = np.array(REACH * variance**0.5)
+            nodes, weights = graded_rule(np, places, widths, -reach, reach, count)
             weights = weights * np.exp(-(nodes**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
             moments.append(evaluate(nodes)[:2] ** 2 @ weights)
         if not (np.isfinite(moments).all() and np.allclose(*moments, rtol=1e-8, atol=0)):
@@ -298,15 +304,24 @@ def _largest_variance(evaluate: Callable[[np.ndarray], np.ndarray], breaks: tupl
     return largest
 
 
-def graded_rule(breaks: np.ndarray, low: float, high: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of ∫ dx from `low` to `high`, `count` on either side of every break and graded towards it."""
-    place, width = breaks.T
-    middle = (place[1:] + place[:-1]) / 2
-    left, right = np.concatenate([[low], middle, place]), np.concatenate([place, middle, [high]])
-    anchor, width = np.tile(place, 2), np.tile(width, 2)
-    begin, end = (np.arcsinh((np.clip(edge, low, high) - anchor) / width) for edge in (left, right))
+def graded_rule(xp: Any, breaks: Any, widths: Any, low: Any, high: Any, count: int) -> tuple[Any, Any]:
+    """Nodes and weights (…, 2K · count) of ∫ dx from `low` to `high` (…), graded towards breaks (…, K) in order.
+
+    `xp` is NumPy or JAX, as are the arrays. `count` nodes lie on either side of every break.
+    """
+    dtype = low.dtype
+    breaks, widths = (xp.broadcast_to(part, (*low.shape, part.shape[-1])) for part in (breaks, widths))
+    low, high = low[..., None], high[..., None]
+    middle = (breaks[..., 1:] + breaks[..., :-1]) / 2
+    left = xp.concatenate([xp.full_like(low, -xp.inf), middle, breaks], axis=-1)
+    right = xp.concatenate([breaks, middle, xp.full_like(low, xp.inf)], axis=-1)
+    anchor = xp.concatenate([breaks, breaks], axis=-1)
+    width = xp.concatenate([widths, widths], axis=-1)
+    begin, end = (xp.arcsinh((xp.clip(edge, low, high) - anchor) / width) for edge in (left, right))
     unit, weight = np.polynomial.legendre.leggauss(count)
-    half = (end - begin)[:, None] / 2
-    at = (end + begin)[:, None] / 2 + half * unit
-    nodes = anchor[:, None] + width[:, None] * np.sinh(at)
-    return nodes.ravel(), (half * weight * width[:, None] * np.cosh(at)).ravel()
+    half = (end - begin)[..., None] / 2
+    place = (end + begin)[..., None] / 2 + half * xp.asarray(unit, dtype)
+    nodes = anchor[..., None] + width[..., None] * xp.sinh(place)
+    weights = half * xp.asarray(weight, dtype) * width[..., None] * xp.cosh(place)
+    shape = (*low.shape[:-1], -1)
+    return nodes.reshape(shape), weights.reshape(shape)

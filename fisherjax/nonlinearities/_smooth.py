@@ -8,6 +8,7 @@ function, which the same quadrature computes. So they are exact wherever the mom
 import functools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,10 +18,8 @@ import numpy as np
 from fisherjax._errors import check_callable, check_integer
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
-from ._regularity import regularity
-from ._shifted import derivative, shifted_cumulant, shifted_mean
+from ._regularity import REACH, derivative, regularity
 
-_REACH = 9.0  # standard deviations; the tail beyond holds 1e-19 of the mass
 _GRADED_NODES = 241
 
 
@@ -48,7 +47,7 @@ class SmoothFunction(Nonlinearity):
         check_integer("num_nodes", self.num_nodes, minimum=9)
         seen = regularity(self.function)
         if seen is not None and not seen.smooth:
-            steepest = min(seen.breaks, key=_width)[0]
+            steepest = min(seen.breaks, key=lambda placed: placed[1])[0]
             what = f"has a kink at {seen.kinks[0]:.6g}" if seen.kinks else f"is steep at {steepest:.6g}"
             raise ValueError(
                 f"nonlinearity must be smooth for SmoothFunction, but it {what}; give the function itself for the "
@@ -108,23 +107,19 @@ class SmoothFunction(Nonlinearity):
         return shifted_cumulant(self.function, _GRADED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
 
 
-def _width(place_and_width: tuple[float, float]) -> float:
-    return place_and_width[1]
-
-
 def _graded_nodes(scale: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Nodes z and weights (..., n) of E over N(0, 1), spaced so that scale · z is dense at the origin."""
     scale = jnp.maximum(scale, 1e-3)[..., None]
     unit = jnp.asarray(np.linspace(-1, 1, _GRADED_NODES), scale.dtype)
-    top = jnp.arcsinh(_REACH * scale)
+    top = jnp.arcsinh(REACH * scale)
     nodes = jnp.sinh(top * unit) / scale
     jacobian = top * jnp.cosh(top * unit) / scale * (2 / (_GRADED_NODES - 1))
     return nodes, jacobian * jnp.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def _uniform_nodes(num_nodes: int, dtype: jnp.dtype) -> tuple[jax.Array, jax.Array]:
-    nodes = np.linspace(-_REACH, _REACH, num_nodes)
-    weights = np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi) * (2 * _REACH / (num_nodes - 1))
+    nodes = np.linspace(-REACH, REACH, num_nodes)
+    weights = np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi) * (2 * REACH / (num_nodes - 1))
     return jnp.asarray(nodes, dtype), jnp.asarray(weights, dtype)
 
 
@@ -152,13 +147,7 @@ def _one_point_jvp(function, orders, primals, tangents):
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
 def _pair(
-    function: Callable,
-    num_nodes: int,
-    i: int,
-    j: int,
-    variance_a: Moments,
-    variance_b: Moments,
-    covariance: Moments,
+    function: Callable, num_nodes: int, i: int, j: int, variance_a: Moments, variance_b: Moments, covariance: Moments
 ) -> Moments:
     """E[φ^(i)(a) φ^(j)(b)], conditional on the part common to a and b."""
     common_a, common_b, sign, private_a, private_b = split_pair(variance_a, variance_b, covariance)
@@ -187,11 +176,7 @@ def _pair_jvp(function, num_nodes, i, j, primals, tangents):
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
 def _spread(function: Callable, num_nodes: int, i: int, j: int, variance: Moments, noise_variance: Moments) -> Moments:
     """E[f(x) h(x)] − E[f(a) h(b)] at covariance Δ − V, as the mean of a conditional covariance."""
-    covariance = variance - noise_variance
-    sign = jnp.where(covariance < 0, -1, 1).astype(covariance.dtype)
-    common = jnp.sqrt(jnp.abs(covariance))
-    # the private variance is V itself, which a difference of Δ and |C| would round away
-    private = jnp.sqrt(jnp.where(covariance < 0, variance + covariance, noise_variance))
+    common, _, sign, private, _ = split_equal(variance, noise_variance)
     outer, outer_weights = _graded_nodes(common)
     inner, inner_weights = _uniform_nodes(num_nodes, outer.dtype)
     center = (common[..., None] * outer)[..., None]
@@ -215,14 +200,71 @@ def _spread_jvp(function, num_nodes, i, j, primals, tangents):
     return moment(i, j, *primals), by_variance * tangents[0] + by_noise * tangents[1]
 
 
-def split_pair(
-    variance_a: Moments, variance_b: Moments, covariance: Moments
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Standard deviations of the common and the private parts of a pair, and the sign of its correlation."""
+class Split(NamedTuple):
+    """Standard deviations of the parts that a pair shares and has to itself, and the sign of its correlation."""
+
+    common_a: jax.Array
+    common_b: jax.Array
+    sign: jax.Array
+    private_a: jax.Array
+    private_b: jax.Array
+
+
+def split_pair(variance_a: Moments, variance_b: Moments, covariance: Moments) -> Split:
+    """The parts of a pair of any variances."""
     product = jnp.sqrt(variance_a * variance_b)
     correlation = jnp.clip(covariance / jnp.where(product > 0, product, 1), -1, 1)
     shared = jnp.sqrt(jnp.abs(correlation))
     private = jnp.sqrt(1 - jnp.abs(correlation))
     deviation_a, deviation_b = jnp.sqrt(variance_a), jnp.sqrt(variance_b)
     sign = jnp.where(correlation < 0, -1, 1).astype(shared.dtype)
-    return deviation_a * shared, deviation_b * shared, sign, deviation_a * private, deviation_b * private
+    return Split(deviation_a * shared, deviation_b * shared, sign, deviation_a * private, deviation_b * private)
+
+
+def split_equal(variance: Moments, noise_variance: Moments) -> Split:
+    """The parts of a pair of variances Δ and covariance Δ − V: the private variance is V, to its own rounding."""
+    covariance = variance - noise_variance
+    sign = jnp.where(covariance < 0, -1, 1).astype(covariance.dtype)
+    common = jnp.sqrt(jnp.abs(covariance))
+    private = jnp.sqrt(jnp.maximum(jnp.where(covariance < 0, variance + covariance, noise_variance), 0))
+    return Split(common, common, sign, private, private)
+
+
+_SMALLEST = 1e-3  # standard deviation below which nodes stay where they are, to divide by it safely
+
+
+def shifted_mean(function: Callable, num_nodes: int, order: int, mean: Moments, variance: Moments) -> Moments:
+    """E[φ^(order)(x)] for x ~ N(mean, variance)."""
+    points, weights = _points(num_nodes, mean, variance)
+    return jnp.sum(weights * derivative(function, order)(points), axis=-1)
+
+
+def shifted_cumulant(function: Callable, num_nodes: int, order: int, mean: Moments, variance: Moments) -> Moments:
+    """Central moment E[(φ(x) − Eφ)^order] for x ~ N(mean, variance): the cumulant of order 2 or 3."""
+    points, weights = _points(num_nodes, mean, variance)
+    values = function(points)
+    centered = values - jnp.sum(weights * values, axis=-1, keepdims=True)
+    return jnp.sum(weights * centered**order, axis=-1)
+
+
+def _points(num_nodes: int, mean: Moments, variance: Moments) -> tuple[jax.Array, jax.Array]:
+    """Points x = mean + √variance z (…, n) and weights of E over them, by a trapezoid rule graded towards the origin.
+
+    Derivatives are taken at fixed z, which is exact for any positive variance; that in a variance of 0 is given as 0.
+    """
+    z, weights = _nodes(num_nodes, *(jax.lax.stop_gradient(part) for part in (mean, variance)))
+    positive = variance > 0
+    deviation = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0)
+    return mean[..., None] + deviation[..., None] * z, weights
+
+
+def _nodes(num_nodes: int, mean: Moments, variance: Moments) -> tuple[jax.Array, jax.Array]:
+    """Nodes z (…, n) and weights of E over N(0, 1), dense where mean + √variance z is near the origin."""
+    mean, scale = mean[..., None], jnp.maximum(jnp.sqrt(variance), _SMALLEST)[..., None]
+    low, high = jnp.arcsinh(mean - REACH * scale), jnp.arcsinh(mean + REACH * scale)
+    unit = jnp.asarray(np.linspace(0, 1, num_nodes), scale.dtype)
+    place = low + (high - low) * unit
+    z = (jnp.sinh(place) - mean) / scale
+    weights = jnp.cosh(place) * jnp.exp(-(z**2) / 2)
+    # normalized: exact for constants, so that the mean of a saturated function is right to the last digit
+    return z, weights / jnp.sum(weights, axis=-1, keepdims=True)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fisherjax.nonlinearities._arctan import arctan
+from fisherjax.nonlinearities._erf_mixture import arctan
 
 SIZES = np.concatenate([np.linspace(0, 5, 20_001), np.logspace(-30, 18, 4001)])
 
