@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from fisherjax._arrays import host_real
 from fisherjax.fisher import FisherCurve
 from fisherjax.fisher._eigendistortions import Eigendistortion
+from fisherjax.training import TrainingHistory
 from fisherjax.vision import Response
 from fisherjax.vision._certificate import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
-from fisherjax.vision._descent import StageHistory
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from ._checks import check_axes, check_result, check_results, drawable
@@ -21,21 +21,21 @@ from ._style import COLORS, axes_or_new
 
 
 def stages(
-    histories: Mapping[str, StageHistory], ax: Axes | None = None, *, color: str | None = None, label: str = ""
+    histories: Mapping[str, TrainingHistory], ax: Axes | None = None, *, color: str | None = None, label: str = ""
 ) -> Axes:
     """Validation accuracy over the updates of all stages of training, one after another, as a line.
 
     Stages in which nothing is classified leave a gap. With a label, all are drawn in one color as one course.
     """
-    check_results("histories", histories, StageHistory)
+    check_results("histories", histories, TrainingHistory)
     ax = axes_or_new(ax)
     done = 0
     for index, (name, history) in enumerate(histories.items()):
         shade = color or COLORS[index % len(COLORS)]
-        known = np.isfinite(history.validation_accuracy)
+        known = np.isfinite(history.held_out_accuracy)
         if known.any():
             text = (label if index == 0 else None) if label else name
-            ax.plot(done + history.evaluated[known], history.validation_accuracy[known], "-", color=shade, label=text)
+            ax.plot(done + history.evaluated[known], history.held_out_accuracy[known], "-", color=shade, label=text)
         if not label:
             ax.axvspan(done, done + len(history.loss), color=shade, alpha=0.07, linewidth=0)
         done += len(history.loss)

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from processes import ended, signaled
 
-from fisherjax._runtime import read_checkpoint
+from fisherjax._runtime import Checkpoint, read_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint
-from fisherjax.training._checkpoint import Checkpoint
 
 SCRIPT = Path(__file__).parent / "killed.py"
 KILLS = 4  # of each of three kinds
