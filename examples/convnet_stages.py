@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     mean, spread = images.mean(), images.std()
     images, tested = (images - mean) / spread, (tested - mean) / spread
     plan = vision.architecture("R4-8", num_classes=10, blank_steps=8, image_steps=20)
-    settings: dict[str, Any] = {**OPTIONS, "validation": (images[:HELD], labels[:HELD]), "progress": True}
+    settings: dict[str, Any] = {**OPTIONS, "held_out": (images[:HELD], labels[:HELD]), "progress": True}
     shown = (images[HELD:], labels[HELD:])
     found: dict[str, list[tuple[vision.ConvolutionalTraining, float, float]]] = {"in steps": [], "directly": []}
     for seed in seeds:
@@ -67,7 +67,7 @@ def write(found: dict[str, Any], steps: vision.StageSteps, tested: Any, answers:
             "test_accuracy": [round(accuracy, 4) for _, accuracy, _ in runs],
             "seconds": [round(seconds) for *_, seconds in runs],
             "validation_accuracy": [
-                {name: np.round(one.validation_accuracy, 4).tolist() for name, one in trained.histories.items()}
+                {name: np.round(one.held_out_accuracy, 4).tolist() for name, one in trained.histories.items()}
                 for trained, _, _ in runs
             ],
             "evaluated": {name: one.evaluated.tolist() for name, one in runs[0][0].histories.items()},

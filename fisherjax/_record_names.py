@@ -15,6 +15,7 @@ from fisherjax._errors import suggest
 
 _HOMES = {
     "_linalg._krylov": "Spectrum",
+    "_runtime._course": "Checkpoint TrainingHistory",
     "_theory._records": "PhaseDiagram TwoTimeCorrelation",
     "connectivity._families": (
         "BlockFamily CirculantFamily FeedforwardChainFamily FreeFamily "
@@ -76,16 +77,14 @@ _HOMES = {
     "tasks._decisions": "ContextIntegration PerceptualDecision",
     "tasks._integration": "Integrator SineWave",
     "tasks._memory": "Adding CopyMemory DelayedMatch FlipFlop",
-    "training._checkpoint": "Checkpoint",
+    "training._fit": "Training",
     "training._psychometric": "PsychometricCurve",
-    "training._result": "Training TrainingHistory",
     "training._statistics": "TrialStatistics",
     "vision._architecture": "Architecture",
     "vision._certificate": "StabilityCertificate",
     "vision._convolution": "Convolution Readout",
     "vision._convolution_spectrum": "ConvolutionSpectrum",
     "vision._decisions": "Decisions Relaxation Robustness",
-    "vision._descent": "StageCheckpoint StageHistory",
     "vision._feedforward": "BatchNorm FeedforwardCNN",
     "vision._network": "ConvolutionalRNN",
     "vision._objectives": "RecurrenceFit",

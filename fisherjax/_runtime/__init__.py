@@ -1,28 +1,45 @@
 """How programs run: devices, memory, precision, progress, stopping, checkpoints."""
 
 from ._checkpoint import check_settings, description, digest, read_checkpoint, remove_checkpoint, write_checkpoint
+from ._course import Checkpoint, TrainingHistory, TrainingProgress, load_checkpoint
+from ._descent import Descent, Interrupted, Options, Stream, descend
 from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
 from ._fit import Fit, fit_parameters
 from ._memory import available_bytes, check_allocation, chunk_length, map_length, row_shards
+from ._optimizers import OptimizerLike, Rate
 from ._precision import full_precision
 from ._progress import progress_bar
 from ._recording import recorded_scan
+from ._steps import Objective, Outcome
 from ._stop import forget_stop, request_stop, stop_if_requested, stop_requested
 
 __all__ = [
     "AXES",
+    "Checkpoint",
+    "Descent",
     "Devices",
     "Fit",
+    "Interrupted",
+    "Objective",
+    "OptimizerLike",
+    "Options",
+    "Outcome",
+    "Rate",
+    "Stream",
+    "TrainingHistory",
+    "TrainingProgress",
     "available_bytes",
     "check_allocation",
     "check_settings",
     "chunk_length",
+    "descend",
     "description",
     "device_mesh",
     "digest",
     "fit_parameters",
     "forget_stop",
     "full_precision",
+    "load_checkpoint",
     "map_length",
     "on_devices",
     "progress_bar",

@@ -1,17 +1,15 @@
-"""Stochastic gradient descent in one compiled call, for the small fits that are part of other computations."""
+"""Small fits that are part of other computations: an expected loss, drawn anew at every step."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import optax
+import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._types import Scalar
-
-T = TypeVar("T")
+from ._descent import Options, descend
+from ._optimizers import OptimizerLike, Rate
+from ._steps import Objective, Outcome
 
 
 class Fit(NamedTuple):
@@ -19,59 +17,57 @@ class Fit(NamedTuple):
 
     last: Any
     best: Any
-    loss: Float[Array, " steps"]
+    loss: Float[np.ndarray, " steps"]
 
 
-@eqx.filter_jit
+class _Expected(Objective):
+    """A function loss(parameters, key), whose arrays, if it is a `Partial`, are arguments."""
+
+    function: Callable[[Any, Array], Array]
+
+    def loss(self, model: Any, item: Any, memory: Any, key: Any, step: Array) -> tuple[Array, Outcome]:  # noqa: ARG002
+        return self.function(model, key), Outcome(model)
+
+
 def fit_parameters(
     parameters: Any,
     loss: Callable[[Any, Array], Array],
     key: Array,
     *,
-    optimizer: Callable[[Any], optax.GradientTransformation],
-    learning_rate: Scalar,
     num_steps: int,
+    learning_rate: Rate | None = None,
+    optimizer: OptimizerLike = "adam",
     held_out: Callable[[Any], Array] | None = None,
+    evaluate_every: int = 100,
+    title: str = "fitting",
 ) -> Fit:
-    """Minimize an expected loss by `num_steps` steps of an optimizer, keeping the best by a held-out loss.
+    """Minimize an expected loss, keeping the best by a held-out loss.
 
     Parameters
     ----------
     parameters
         Pytree; its inexact arrays are fitted, all else is kept.
     loss
-        ``loss(parameters, key)``, an unbiased draw of the loss (a random batch).
+        ``loss(parameters, key)``, an unbiased draw of the loss (a random batch). The program is compiled once per
+        function: give one that lasts, and what varies as arrays of a `Partial`.
     key
         JAX random key.
-    optimizer
-        Makes an optax transformation of a learning rate, such as `optax.adam`. It is called within the program, which
-        is compiled once per function: give one that lasts, and what varies as arrays of a `Partial`.
-    learning_rate
-        For it; as an array, another one compiles nothing.
-    num_steps
-        Number of steps.
+    num_steps, learning_rate, optimizer
+        As in `training.fit`, without a limit of the gradient.
     held_out
-        ``held_out(parameters)`` evaluated after every step to choose `best`; without it `best` is `last`.
+        ``held_out(parameters)`` evaluated every `evaluate_every` steps to choose `best`; without it `best` is `last`.
+    title
+        What is fitted, for messages.
     """
-    moving, fixed = eqx.partition(parameters, eqx.is_inexact_array)
-    transform = optimizer(learning_rate)
+    options = Options(
+        num_steps, learning_rate=learning_rate, optimizer=optimizer, max_gradient_norm=np.inf,
+        evaluate_every=min(evaluate_every, num_steps),
+    )  # fmt: skip
+    evaluate = None if held_out is None else lambda model: (float(_value(held_out, model)), float("nan"))
+    descent = descend(title, parameters, _Expected(loss), options, key=key, evaluate=evaluate)
+    return Fit(descent.last, descent.model, descent.history.loss)
 
-    def whole(moving: Any) -> Any:
-        return eqx.combine(moving, fixed)
 
-    def step(carry: tuple[Any, Any, Any, Array], step_key: Array) -> tuple[tuple[Any, Any, Any, Array], Array]:
-        moving, state, best, lowest = carry
-        value, slope = jax.value_and_grad(lambda part: loss(whole(part), step_key))(moving)
-        with jax.numpy_dtype_promotion("standard"):
-            updates, state = transform.update(slope, state, moving)
-        moving = jax.tree.map(lambda old, new: old + new.astype(old.dtype), moving, updates)
-        score = value if held_out is None else held_out(whole(moving))
-        better = score < lowest
-        best = moving if held_out is None else jax.tree.map(lambda a, b: jnp.where(better, a, b), moving, best)
-        return (moving, state, best, jnp.minimum(score, lowest)), value
-
-    with jax.numpy_dtype_promotion("standard"):
-        start = transform.init(moving)
-    infinite = jnp.full_like(loss(parameters, key), jnp.inf)
-    (last, _, best, _), losses = jax.lax.scan(step, (moving, start, moving, infinite), jax.random.split(key, num_steps))
-    return Fit(whole(last), whole(best), losses)
+@eqx.filter_jit
+def _value(function: Callable[[Any], Array], model: Any) -> Array:
+    return function(model)

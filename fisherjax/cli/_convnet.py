@@ -46,7 +46,7 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
             "batch_size": command.batch_size,
             "learning_rate": command.learning_rate,
             "augmentation": vision.Augmentation(command.flip, command.crop, command.mixup),
-            "validation": validation,
+            "held_out": validation,
             "folder": session.folder,
             "progress": session.progress,
             "noise_std": command.noise_std,
@@ -71,7 +71,7 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> None:
                 session.folder / "training.png", trained, decided, bounds, onset=plan.blank_steps
             )
     rows = [
-        [name, len(one.loss), float(one.loss[-1]), float(np.round(one.validation_accuracy[-1], 4))]
+        [name, len(one.loss), float(one.loss[-1]), float(np.round(one.held_out_accuracy[-1], 4))]
         for name, one in trained.histories.items()
     ]
     session.write_table(HEADER, rows)

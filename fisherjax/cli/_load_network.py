@@ -16,8 +16,8 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_regular
 from fisherjax._npy import read_npy
 from fisherjax._records import META
+from fisherjax._runtime import Checkpoint
 from fisherjax.networks._protocol import Protocol, check_protocol, check_reading
-from fisherjax.training._checkpoint import Checkpoint
 
 from ._arguments import Asked
 from ._files import load_record
@@ -74,9 +74,8 @@ def load_network(
         if nonlinearity is not None:
             raise UsageError(f"--nonlinearity belongs to a file of torch; --network {path} says its own")
         saved = load_record(path, "--network")
-        is_checkpoint = isinstance(saved, Checkpoint)
-        network = saved.best_network if is_checkpoint else getattr(saved, "network", saved)
-        task = str(saved.settings.get("task")) if is_checkpoint else None
+        network = getattr(saved, "network", saved)
+        task = str(saved.settings.get("task")) if isinstance(saved, Checkpoint) else None
         if not isinstance(network, networks.Network):
             raise UsageError(f"--network {path} holds a {type(saved).__name__}, which has no recurrent network")
     else:

@@ -15,7 +15,6 @@ from ._arguments import Train
 from ._limits import UsageError
 from ._session import Session
 from ._shared import check_memory, say_where, write_report
-from ._terminate import stop_if_terminated
 
 KINDS = {"rnn": networks.RNN, "continuous": networks.ContinuousRNN, "gru": networks.GRU, "lstm": networks.LSTM}
 HEADER = ("step", "held-out loss", "held-out accuracy")
@@ -53,7 +52,6 @@ def run_train(command: Train, session: Session) -> None:
             checkpoint_every=command.checkpoint_every,
             progress=session.progress,
         )
-        stop_if_terminated()
         trained.save(session.folder / "training.npz")
     with session.stage("testing and drawing"), jax.enable_x64(False):
         batch = task.batch(keys[2], _TEST_TRIALS, command.trial_steps or None)
@@ -91,8 +89,6 @@ def run_train(command: Train, session: Session) -> None:
     ]
     write_report(session, f"Training on {command.task}", [Section("Training", text, items)])
     print(f"{trained.stopped} after {trained.num_steps} steps: accuracy {accuracy:.4f} on {_TEST_TRIALS} fresh trials")
-    if trained.stopped == "interrupted":
-        session.say_how_to_go_on()
     print(f"its fixed points: fisherjax fixed-points --network {path} --out {session.folder}-fixed-points")
     say_where(session)
 

@@ -1,5 +1,6 @@
 """Information that decoders reach on trials they were not trained on: lower bounds that need no inverse bias."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from ._outliers import set_aside
 METHODS = ("held-out", "diagonal", "early-stopped", "neural")
 _DESCENT_STEPS = 400
 _NETWORK_STEPS = 600
+_EVALUATE_EVERY = 10
 _WIDTH = 32
 
 
@@ -197,10 +199,11 @@ def _discriminator(minus: Array, plus: Array, key: Key) -> Callable[[Array], Arr
         network,
         jax.tree_util.Partial(_batch_loss, train),
         fit_key,
-        optimizer=_decayed,
-        learning_rate=3e-3,
+        optimizer=_decayed(),
         num_steps=_NETWORK_STEPS,
         held_out=jax.tree_util.Partial(_log_loss, check),
+        evaluate_every=_EVALUATE_EVERY,
+        title="the neural decoder",
     )
     return lambda responses: jax.vmap(fit.best)((responses - center) * gain)
 
@@ -217,5 +220,7 @@ def _batch_loss(train: list[Array], network: eqx.nn.MLP, batch_key: Array) -> Ar
     return _log_loss(batch, network)
 
 
-def _decayed(learning_rate: float) -> optax.GradientTransformation:
-    return optax.adamw(optax.cosine_decay_schedule(learning_rate, _NETWORK_STEPS), weight_decay=1e-3)
+@functools.cache
+def _decayed() -> optax.GradientTransformation:
+    """One instance, so that a second decoder finds the first one's compiled program."""
+    return optax.adamw(optax.cosine_decay_schedule(3e-3, _NETWORK_STEPS), weight_decay=1e-3)

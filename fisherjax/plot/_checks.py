@@ -34,7 +34,6 @@ from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._certificate import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
-from fisherjax.vision._descent import StageHistory
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 T = TypeVar("T")
@@ -74,9 +73,8 @@ _MADE_BY: dict[type, str] = {
     MeasuredAutocorrelation: "simulate.measure_autocorrelation",
     tasks.TaskBatch: "tasks.flip_flop(num_bits=1).batch(key, num_trials, num_steps)",
     vision.ConvolutionalTraining: "vision.train",
-    StageHistory: ".histories of vision.train",
     training.Training: "training.fit",
-    training.TrainingHistory: ".history of training.fit",
+    training.TrainingHistory: ".history of training.fit, or .histories of vision.train",
 }
 
 

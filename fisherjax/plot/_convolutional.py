@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from fisherjax._arrays import host_real
 from fisherjax.fisher import FisherCurve
 from fisherjax.fisher._eigendistortions import Eigendistortion
+from fisherjax.training import TrainingHistory
 from fisherjax.vision import Response
 from fisherjax.vision._certificate import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
-from fisherjax.vision._descent import StageHistory
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from ._checks import check_axes, checked, drawable
@@ -22,7 +22,7 @@ from ._style import COLORS, axes_or_new
 
 @checked
 def stages(
-    histories: Mapping[str, StageHistory], ax: Axes | None = None, *, color: str | None = None, label: str = ""
+    histories: Mapping[str, TrainingHistory], ax: Axes | None = None, *, color: str | None = None, label: str = ""
 ) -> Axes:
     """Validation accuracy over the updates of all stages of training, one after another, as a line.
 
@@ -32,10 +32,10 @@ def stages(
     done = 0
     for index, (name, history) in enumerate(histories.items()):
         shade = color or COLORS[index % len(COLORS)]
-        known = np.isfinite(history.validation_accuracy)
+        known = np.isfinite(history.held_out_accuracy)
         if known.any():
             text = (label if index == 0 else None) if label else name
-            ax.plot(done + history.evaluated[known], history.validation_accuracy[known], "-", color=shade, label=text)
+            ax.plot(done + history.evaluated[known], history.held_out_accuracy[known], "-", color=shade, label=text)
         if not label:
             ax.axvspan(done, done + len(history.loss), color=shade, alpha=0.07, linewidth=0)
         done += len(history.loss)

@@ -1,9 +1,9 @@
 """Training of networks on tasks."""
 
-from ._checkpoint import load_checkpoint
-from ._fit import fit
+from fisherjax._runtime import TrainingHistory, TrainingProgress, load_checkpoint
+
+from ._fit import Training, fit
 from ._psychometric import psychometric
-from ._result import Training, TrainingHistory, TrainingProgress
 from ._statistics import trial_statistics
 
 __all__ = [

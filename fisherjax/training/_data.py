@@ -1,20 +1,23 @@
 """The data of a training run: a stream of batches and held-out trials, checked against the network."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 
 from fisherjax._errors import require, told
-from fisherjax._types import Key
+from fisherjax._types import ArrayLike, Key
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.tasks import Task, TaskBatch
 from fisherjax.tasks._batch import has_labels
 
-from ._batches import Layout, as_batch
+from ._batches import Layout, as_batch, as_trials, is_trial
 from ._iterables import IterableStream
-from ._streams import ArrayStream, Stream, TaskStream, given_trials
+from ._streams import ArrayStream, TaskStream, TrialStream
+
+Trials: TypeAlias = tuple[ArrayLike, ...] | Mapping[str, ArrayLike] | Sequence[Any]
+"""Arrays (inputs, targets[, mask]), the same by name, or a list of such trials."""
 
 _HELD_OUT_TRIALS = 256
 
@@ -28,7 +31,7 @@ def as_stream(
     layout: Layout,
     *,
     carries: bool = False,
-) -> Stream:
+) -> TrialStream:
     """A stream of batches from what the user gave; `carries` says that batches go on from one another.
 
     Raises
@@ -42,7 +45,7 @@ def as_stream(
     if isinstance(task, Task):
         _check_widths("the task", network, task.num_inputs, task.num_outputs)
         task_trials(task, key, 2, trial_steps, layout)
-        stream: Stream = TaskStream(task, key, batch_size, trial_steps, layout)
+        stream: TrialStream = TaskStream(task, key, batch_size, trial_steps, layout)
     elif trials is not None:
         _check_widths_of("the data", network, trials)
         stream = ArrayStream(trials, key, batch_size)
@@ -68,6 +71,28 @@ def held_out_trials(
         )
     _check_widths_of("held_out", network, trials)
     return trials
+
+
+def given_trials(data: Any, name: str, layout: Layout) -> TaskBatch | None:
+    """Arrays of trials, or trials of their own lengths, as one batch; None if it is neither."""
+    if isinstance(data, tuple | Mapping):
+        trials = as_batch(data, name, layout)
+    elif _holds_trials(data):
+        trials = as_trials([data[number] for number in range(len(data))], name, layout)
+    else:
+        return None
+    require(bool(np.any(trials.mask > 0)), f"the mask of {name} is zero everywhere: nothing counts")
+    return trials
+
+
+def _holds_trials(data: Any) -> bool:
+    """Whether something has a length and numbered items, of which the first is one trial."""
+    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__") or len(data) == 0:
+        return False
+    try:
+        return is_trial(data[0])
+    except (KeyError, IndexError, TypeError):  # items that are not numbered
+        return False
 
 
 def task_trials(task: Task, key: Key, count: int, trial_steps: int | None, layout: Layout) -> TaskBatch:

@@ -1,50 +1,92 @@
-"""Training of a recurrent network on a task: compiled chunks of steps inside a loop that can be watched and stopped."""
+"""Training of a recurrent network on a task: what it minimizes on which trials, given to the one loop of descent."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from fisherjax._errors import as_path, check_callable, check_flag, check_instance, check_integer, check_key
-from fisherjax._runtime import Devices, description, device_mesh, digest, on_devices
-from fisherjax._types import ArrayLike, Key, Scalar, npz_path
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require
+from fisherjax._runtime import (
+    Devices,
+    Objective,
+    OptimizerLike,
+    Options,
+    Outcome,
+    Rate,
+    TrainingHistory,
+    descend,
+    description,
+    device_mesh,
+    digest,
+    on_devices,
+)
+from fisherjax._runtime._descent import Callback
+from fisherjax._types import Key, Record, Scalar
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.networks._recurrent import trainable_filter
 from fisherjax.tasks import Task
+from fisherjax.tasks._batch import has_labels
 
 from ._batches import Layout
-from ._chunks import Callback, Saver, train_until
-from ._data import as_stream, held_out_trials
-from ._loop import LoopSettings
-from ._losses import LossLike, PenaltyLike
-from ._optimizers import OptimizerLike
-from ._result import Training
-from ._run import Run
-from ._setup import (
-    Penalized,
-    as_transformation,
-    check_same_targets,
-    checked_rates,
-    loss_settings,
-    training_goal,
-    usual_loss,
-)
+from ._data import Trials, as_stream, held_out_trials
+from ._loss import LossSettings, evaluate_network, loss_and_states, loss_settings
+from ._losses import LossLike, PenaltyLike, usual_loss
+from ._streams import Rule
 
-Trials: TypeAlias = tuple[ArrayLike, ...] | Mapping[str, ArrayLike] | Sequence[Any]
-"""Arrays (inputs, targets[, mask]), the same by name, or a list of such trials."""
+N = TypeVar("N", bound=RecurrentNetwork)
+
+
+class Training(Record, Generic[N]):
+    """A trained network and how it came about.
+
+    Parameters
+    ----------
+    network
+        The network with the lowest held-out loss, or the last one where that was asked or nothing is held out.
+    last_network
+        The network after the last good step.
+    history
+        Losses and accuracies on the way.
+    num_steps
+        Steps done, those before a resume included.
+    best_step
+        Step of `network`.
+    stopped
+        Why it ended: "finished", "target reached", "no improvement", "callback", "data exhausted", "non-finite loss at
+        step k", or what went wrong in the data, a callback or elsewhere after some steps.
+    data
+        Sizes as they were read, "64 steps × 20 trials": of given arrays all trials, else of one batch.
+    """
+
+    network: N
+    last_network: N
+    history: TrainingHistory
+    num_steps: int
+    best_step: int
+    stopped: str
+    data: str = ""
+
+    def __repr__(self) -> str:
+        losses = self.history.held_out_loss
+        held_out = f", held-out loss {losses.min():.4g}" if len(losses) else ""
+        data = f", trained on {self.data}" if self.data else ""
+        return f"Training({self.stopped} after {self.num_steps} steps{held_out}{data}, network={self.network!r})"
 
 
 def fit(
-    network: RecurrentNetwork,
+    network: N,
     task: Task | Trials | Iterable[Any],
     *,
     key: Key,
     num_steps: int = 1000,
     batch_size: int = 64,
     trial_steps: int | None = None,
-    learning_rate: Scalar | Callable[[Any], Any] | None = None,
+    learning_rate: Rate | None = None,
     optimizer: OptimizerLike | None = None,
     max_gradient_norm: Scalar = 1.0,
     loss: LossLike | None = None,
@@ -68,7 +110,7 @@ def fit(
     unroll: int = 1,
     progress: bool = False,
     devices: Devices = None,
-) -> Training:
+) -> Training[N]:
     """Train a network by stochastic gradient descent through time.
 
     Minimizes Σ mask · ℓ(output, target) / Σ mask + penalties over fresh batches; what the mask leaves out may be
@@ -164,13 +206,15 @@ def fit(
 
     Returns
     -------
-    `Training`. A run that is interrupted (Ctrl-C) returns what is trained. So does one in which something goes wrong
-    after a step was made: an iterable that raises or yields what cannot be trained on, a callback that raises, a loss
-    that stops being finite (then the last good state). It warns, and `stopped` says what happened and where. A
-    checkpoint that cannot be written is told in a warning, and training goes on.
+    `Training`. A run in which something goes wrong after a step was made returns what is trained: an iterable that
+    raises or yields what cannot be trained on, a callback that raises, a loss that stops being finite (then the last
+    good state). It warns, and `stopped` says what happened and where. A checkpoint that cannot be written is told in a
+    warning, and training goes on.
 
     Raises
     ------
+    KeyboardInterrupt
+        If Ctrl-C came, once a checkpoint holds the last whole chunk; what is trained is its ``.result.model``.
     ValueError
         If a number is out of range, data are not finite where they count, widths of network and task differ, the loss
         does not fit the targets, a loss or penalty gives no number, or the checkpoint is of another run or broken.
@@ -179,81 +223,87 @@ def fit(
     """
     check_instance("network", network, RecurrentNetwork, "such as networks.RNN(2, 64, 1, key=key)")
     key = check_key("key", key)
-    data_key, trial_key, noise_key, evaluation_key = jax.random.split(key, 4)
     trainable_filter(network, trainable)  # refuses names that it does not know
-    num_steps, batch_size, evaluate_every, checkpoint_every, accumulate = (
-        check_integer(name, value, minimum=1)
-        for name, value in (
-            ("num_steps", num_steps),
-            ("batch_size", batch_size),
-            ("evaluate_every", evaluate_every),
-            ("checkpoint_every", checkpoint_every),
-            ("accumulate", accumulate),
-        )
-    )
+    options = Options(
+        num_steps=num_steps, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
+        max_gradient_norm=max_gradient_norm, accumulate=accumulate, evaluate_every=evaluate_every, keep_best=keep_best,
+        patience=patience, target_accuracy=target_accuracy, target_loss=target_loss, callback=callback,
+        checkpoint=checkpoint, checkpoint_every=checkpoint_every, progress=progress,
+    )  # fmt: skip
     trial_steps = None if trial_steps is None else check_integer("trial_steps", trial_steps, minimum=1)
-    transformation, scales = as_transformation(optimizer, learning_rate, max_gradient_norm)
-    rate = 1e-3 if learning_rate is None else learning_rate
-    checked_rates(rate, num_steps, network.dtype)
-    keep_best, progress = check_flag("keep_best", keep_best), check_flag("progress", progress)
     carries = check_flag("carry_state", carry_state)
-    place = None if checkpoint is None else npz_path(as_path("checkpoint", checkpoint))
     batch_first = None if batch_first is None else check_flag("batch_first", batch_first)
-    layout = Layout(network.num_outputs, batch_first, usual_loss(task, loss))
-    stream = as_stream(task, data_key, batch_size, trial_steps, network, layout, carries=carries)
-    trials = held_out_trials(task, held_out, trial_key, trial_steps, network, layout)
-    of_loss = loss_settings(
-        network,
-        stream.shapes,
-        layout.loss,
-        Penalized(rate_penalty, weight_penalty, penalties),
-        truncate=truncate,
-        unroll=unroll,
-        own_accuracy=isinstance(task, Task),
-    )
-    check_same_targets(of_loss, stream.shapes, trials)
-    goal = training_goal(
-        num_steps,
-        trials,
-        patience,
-        target_accuracy,
-        target_loss,
-        has_accuracy=isinstance(task, Task) or of_loss.classes,
-    )
     device_mesh(devices)  # refuses what are no devices
-    if callback is not None:
-        check_callable("callback", callback)
-    run = Run(
-        network,
-        stream,
-        trials,
-        task if isinstance(task, Task) else None,
-        LoopSettings(of_loss, transformation, scales, accumulate),
-        trainable=trainable,
-        keys=(noise_key, evaluation_key),
-        learning_rate=rate,
-    )
-    saver = None
-    if place is not None:
-        described = {
-            "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
-            "task": repr(task) if isinstance(task, Task) else type(task).__name__,
-            "trial_steps": trial_steps,
-            "batch_size": batch_size,
-            "learning_rate": "schedule" if callable(learning_rate) else float(learning_rate or 0.0),
-            "optimizer": optimizer or "adam" if scales else run.optimizer_fingerprint(),
-            "max_gradient_norm": str(float(max_gradient_norm)),
-            "loss": description(of_loss.kind),
-            "penalties": (of_loss.rate_penalty, of_loss.weight_penalty, description(of_loss.penalties)),
-            "accumulate": accumulate,
-            "truncate": of_loss.truncate,
-            "carry_state": carries,
-            "evaluate_every": evaluate_every,
-            "trainable": tuple(network.trainable if trainable is None else trainable),
-            "held_out": "" if trials is None else digest(trials),
-        }
-        saver = Saver(place, described, checkpoint_every)
-        saver.begin(run)
+    data_key, trial_key, noise_key, evaluation_key = jax.random.split(key, 4)
+    layout = Layout(network.num_outputs, batch_first, usual_loss(task, loss))
+    stream = as_stream(task, data_key, options.batch_size, trial_steps, network, layout, carries=carries)
+    trials = held_out_trials(task, held_out, trial_key, trial_steps, network, layout)
+    known = task if isinstance(task, Task) else None
+    of_loss = loss_settings(
+        network, stream.shapes, layout.loss, penalties, rate_penalty=rate_penalty, weight_penalty=weight_penalty,
+        truncate=truncate, unroll=unroll, own_accuracy=known is not None,
+    )  # fmt: skip
+    same = trials is None or of_loss.kind == "cross_entropy" or has_labels(trials) == has_labels(stream.shapes)
+    require(same, "held_out must have classes as targets where task has, and numbers where it has numbers")
+    _check_targets(options, held_out=trials is not None, has_accuracy=known is not None or of_loss.classes)
+
+    def evaluate(network: N) -> tuple[float, float]:
+        loss, accuracy = evaluate_network(network, trials, evaluation_key, known, settings=of_loss)
+        return float(loss), float(accuracy)
+
+    settings = {
+        "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
+        "task": type(task).__name__ if known is None else repr(task),
+        "trial_steps": trial_steps,
+        "loss": description(of_loss.kind),
+        "penalties": (of_loss.rate_penalty, of_loss.weight_penalty, description(of_loss.penalties)),
+        "truncate": of_loss.truncate,
+        "carry_state": carries,
+        "trainable": tuple(network.trainable if trainable is None else trainable),
+        "held_out": "" if trials is None or options.checkpoint is None else digest(trials),
+    }
     with on_devices(devices):
-        stopped = train_until(run, goal, evaluate_every, callback, saver, show=progress)
-    return run.result(stopped, keep_best=keep_best)
+        descent = descend(
+            "training", jax.tree.map(jnp.asarray, network), _TaskObjective(stream.rule, of_loss, trainable), options,
+            key=noise_key, stream=stream, evaluate=None if trials is None else evaluate, settings=settings,
+        )  # fmt: skip
+    return Training(*descent, stream.sizes)
+
+
+class _TaskObjective(Objective):
+    """The loss of a network on the batches of a stream, whose trials start at rest or where those before ended."""
+
+    rule: Rule
+    settings: LossSettings  # a loss that holds arrays brings them as arguments
+    names: tuple[str, ...] | None = eqx.field(static=True)
+
+    def loss(
+        self,
+        model: RecurrentNetwork,
+        item: Any,
+        memory: Array | None,
+        key: Key,
+        step: Array,  # noqa: ARG002
+    ) -> tuple[Array, Outcome]:
+        start = self.rule.start(item, memory, model)
+        value, states, accuracy = loss_and_states(model, self.rule.batch(item), key, self.settings, start)
+        return value, Outcome(model, self.rule.end(item, states), accuracy)
+
+    def trainable(self, model: RecurrentNetwork) -> Any:
+        return trainable_filter(model, self.names)
+
+    def memory(self, model: RecurrentNetwork, memory: Array | None, items: Any) -> Array | None:
+        """States to go on from, those of new trials at rest; None where nothing is carried."""
+        return self.rule.widened(items, memory, model)
+
+
+def _check_targets(options: Options, *, held_out: bool, has_accuracy: bool) -> None:
+    """Refuse what can never end the training."""
+    require(
+        options.target_accuracy is None or has_accuracy,
+        "target_accuracy needs a Task, which says what is accurate, or classes as targets; for data use target_loss",
+    )
+    require(
+        held_out or all(goal is None for goal in (options.patience, options.target_loss, options.target_accuracy)),
+        "patience, target_loss and target_accuracy need held-out trials: give held_out=(inputs, targets)",
+    )

@@ -15,7 +15,7 @@ from fisherjax.tasks import TaskBatch
 from fisherjax.tasks._batch import filled_up, has_labels
 
 from ._batches import Layout, as_batch, is_trial, sizes
-from ._streams import Rule, Stream, shapes_of
+from ._streams import Rule, TrialStream, shapes_of
 
 _EMPTY = "task is an iterable without a batch: it is empty, or a generator that has been used already"
 
@@ -43,8 +43,14 @@ class _GoingOn(_Ready):
         """The last states that are not of the filling."""
         return states[item.length - 1]
 
+    def widened(self, items: Item, carried: Array | None, network: RecurrentNetwork) -> Array:
+        """New trials, which larger batches bring, are at rest."""
+        rest, before = network.resting_state, () if carried is None else (carried,)
+        missing = items.batch.inputs.shape[3] - (0 if carried is None else len(carried))
+        return jnp.concatenate([*before, jnp.broadcast_to(rest, (missing, *rest.shape))])
 
-class IterableStream(Stream):
+
+class IterableStream(TrialStream):
     """Batches of an iterable, in its order. To resume, those already used are drawn again and dropped.
 
     An iterable that can be begun again is, whenever it ends; an iterator ends the data. A batch of fewer trials or
@@ -54,7 +60,7 @@ class IterableStream(Stream):
     """
 
     def __init__(self, batches: Iterable[Any], widths: tuple[int, int], layout: Layout, *, carries: bool):
-        self.rule, self.carries = (_GoingOn() if carries else _Ready()), carries
+        self.rule = _GoingOn() if carries else _Ready()
         self.source, self.iterator = batches, iter(batches)
         self.widths, self.layout = widths, layout
         self.digests: list[str] = []

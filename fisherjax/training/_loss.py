@@ -1,20 +1,22 @@
 """What training minimizes: the loss of a network's outputs on a batch, and penalties."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fisherjax._errors import check_integer, check_scalar
 from fisherjax._runtime import spread
-from fisherjax._types import Key
+from fisherjax._types import Key, Scalar
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.networks._weights import resolved
 from fisherjax.tasks import Task, TaskBatch, choice_accuracy
-from fisherjax.tasks._batch import moments
+from fisherjax.tasks._batch import has_labels, moments
 from fisherjax.tasks._task import weighted_mean
 
-from ._losses import LossLike, Penalties, output_loss, penalty
+from ._losses import LossLike, Penalties, PenaltyLike, as_penalties, check_losses, output_loss, penalty
 
 
 class LossSettings(NamedTuple):
@@ -30,11 +32,37 @@ class LossSettings(NamedTuple):
     classes: bool = False  # whether targets are classes, of which outputs can name the right one
 
 
-class Outcome(NamedTuple):
-    """What a batch gives: accuracy (NaN where targets are no classes) and the states."""
+def loss_settings(
+    network: RecurrentNetwork,
+    shapes: TaskBatch,
+    loss: LossLike | None,
+    penalties: Sequence[tuple[PenaltyLike, Scalar]],
+    *,
+    rate_penalty: Scalar,
+    weight_penalty: Scalar,
+    truncate: int | None,
+    unroll: int,
+    own_accuracy: bool,
+) -> LossSettings:
+    """Loss, penalties and truncation, checked against the shapes of a batch.
 
-    accuracy: Float[Array, ""]
-    states: Float[Array, "T batch S"]
+    `own_accuracy` says that a task measures accuracy in its own way.
+    """
+    for name, weight in (("rate_penalty", rate_penalty), ("weight_penalty", weight_penalty)):
+        check_scalar(name, weight, minimum=0.0)
+    numbered, own = has_labels(shapes), as_penalties(penalties)
+    kind = loss or ("cross_entropy" if numbered else "mse")
+    check_losses(kind, own, network, shapes)
+    return LossSettings(
+        kind,
+        float(rate_penalty),
+        float(weight_penalty),
+        float(network.noise_std) > 0 or float(network.observation_noise_std) > 0,
+        check_integer("unroll", unroll, minimum=1),
+        own,
+        None if truncate is None else check_integer("truncate", truncate, minimum=1),
+        not own_accuracy and (numbered or kind == "cross_entropy"),
+    )
 
 
 def batch_loss(
@@ -46,17 +74,17 @@ def batch_loss(
     plus `rate_penalty` times Σ mask · r² / Σ mask, r² being the mean over units, so that steps that pad a trial do not
     count; plus `weight_penalty` times Σ W² over recurrent, input and read-out weights; plus the user's own.
     """
-    return loss_and_outcome(network, batch, key, settings)[0]
+    return loss_and_states(network, batch, key, settings)[0]
 
 
-def loss_and_outcome(
+def loss_and_states(
     network: RecurrentNetwork,
     batch: TaskBatch,
     key: Key | None,
     settings: LossSettings,
     start: Float[Array, "batch S"] | None = None,
-) -> tuple[Float[Array, ""], Outcome]:
-    """Loss of a batch with its penalties, from given states or from rest, and what came of the batch."""
+) -> tuple[Float[Array, ""], Float[Array, "T batch S"], Float[Array, ""]]:
+    """Loss of a batch with its penalties, from given states or from rest; states; accuracy, NaN without classes."""
     network = resolved(network)
     batch = spread(batch, None, "batch")
     states, outputs = _through_time(network, batch, key if settings.noisy else None, settings, start)
@@ -69,23 +97,17 @@ def loss_and_outcome(
         loss = loss + settings.weight_penalty * sum(jnp.sum(matrix**2) for matrix in matrices)
     for function, weight in settings.penalties:
         loss = loss + weight * penalty(function, network, states, outputs, batch)
-    return loss, Outcome(_accuracy(outputs, batch, settings), states)
+    return loss, states, _accuracy(outputs, batch, settings)
 
 
-class Evaluation(NamedTuple):
-    """Loss without penalties, and accuracy (NaN where neither a task nor classes say what it is)."""
-
-    loss: Float[Array, ""]
-    accuracy: Float[Array, ""]
-
-
-def evaluate_batch(
-    network: RecurrentNetwork, batch: TaskBatch, key: Key | None, settings: LossSettings, task: Task | None
-) -> Evaluation:
-    """How well a network does on a batch."""
+@jax.jit(static_argnames=("settings",))
+def evaluate_network(
+    network: RecurrentNetwork, batch: TaskBatch, key: Key, task: Task | None, *, settings: LossSettings
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Held-out loss without penalties, and accuracy (NaN where neither a task nor classes say what it is)."""
     _, outputs = run(network, batch.inputs, key=key if settings.noisy else None, unroll=settings.unroll)
     accuracy = _accuracy(outputs, batch, settings) if task is None else task.accuracy(outputs, batch)
-    return Evaluation(output_loss(outputs, batch, settings.kind), accuracy)
+    return output_loss(outputs, batch, settings.kind), accuracy
 
 
 def _accuracy(outputs: Array, batch: TaskBatch, settings: LossSettings) -> Float[Array, ""]:
@@ -108,8 +130,10 @@ def _through_time(
     @jax.checkpoint
     def piece(state: Array, inputs: Array, number: Array) -> tuple[Array, tuple[Array, Array]]:
         own_key = None if key is None else jax.random.fold_in(key, number)
-        found = run(network, inputs, key=own_key, initial_state=state, unroll=settings.unroll, reverse_mode=True)
-        return jax.lax.stop_gradient(found[0][-1]), found
+        states, outputs = run(
+            network, inputs, key=own_key, initial_state=state, unroll=settings.unroll, reverse_mode=True
+        )
+        return jax.lax.stop_gradient(states[-1]), (states, outputs)
 
     if start is None:
         start = jnp.broadcast_to(network.resting_state, (inputs.shape[1], network.state_size))

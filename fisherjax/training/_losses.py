@@ -14,7 +14,7 @@ from fisherjax._errors import check_callable, check_choice, check_scalar, requir
 from fisherjax._functions import output_of
 from fisherjax._types import Scalar
 from fisherjax.networks import RecurrentNetwork
-from fisherjax.tasks import TaskBatch
+from fisherjax.tasks import Task, TaskBatch
 from fisherjax.tasks._batch import entrywise, has_labels
 from fisherjax.tasks._task import weighted_mean
 
@@ -62,6 +62,13 @@ def as_loss(loss: LossLike) -> LossLike:
                 f"{also!r}?")  # fmt: skip
         return check_choice("loss", name, LOSSES)
     return hashable(check_callable("loss", loss))
+
+
+def usual_loss(task: Any, loss: LossLike | None) -> LossLike | None:
+    """The loss that is asked for, or a task's own; None where the targets decide."""
+    if loss is not None:
+        return as_loss(loss)
+    return as_loss(task.loss) if isinstance(task, Task) else None
 
 
 def as_penalties(penalties: Sequence[tuple[PenaltyLike, Scalar]]) -> Penalties:

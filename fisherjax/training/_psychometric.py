@@ -13,7 +13,7 @@ from fisherjax.networks import RecurrentNetwork
 from fisherjax.tasks import Task
 from fisherjax.tasks._neurogym import NeurogymTrials
 
-from ._fit import Trials
+from ._data import Trials
 from ._statistics import trial_statistics
 
 _LEAST_STEEPNESS = 1e-3  # per standard deviation of the condition: less is none

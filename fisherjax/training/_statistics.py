@@ -18,8 +18,7 @@ from fisherjax.tasks._batch import has_labels, moments
 from fisherjax.tasks._neurogym import NeurogymTrials
 
 from ._batches import Layout
-from ._fit import Trials
-from ._streams import given_trials
+from ._data import Trials, given_trials
 
 
 class TrialStatistics(Record):

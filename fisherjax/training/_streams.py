@@ -2,7 +2,6 @@
 
 import abc
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -12,13 +11,13 @@ import numpy as np
 from jaxtyping import Array
 
 from fisherjax._errors import require
-from fisherjax._runtime import digest
+from fisherjax._runtime import Stream, digest
 from fisherjax._types import Key
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.tasks import Task, TaskBatch
 from fisherjax.tasks._batch import without_masked
 
-from ._batches import Layout, as_batch, as_trials, batch_problem, is_trial, sizes
+from ._batches import Layout, batch_problem, sizes
 
 
 class Rule(eqx.Module):
@@ -36,27 +35,16 @@ class Rule(eqx.Module):
         """States (batch, S) in which the next item may start; None where it starts anew."""
         return None
 
+    def widened(self, items: Any, carried: Array | None, network: RecurrentNetwork) -> Array | None:  # noqa: ARG002
+        """What is carried, with room for all trials of some items (steps, batches, …); None where nothing is."""
+        return None
 
-class Stream(abc.ABC):
-    """Items for the compiled loop, and the rule that turns each into a batch."""
+
+class TrialStream(Stream):
+    """Items for the compiled loop, the rule that turns each into a batch, and what a batch looks like."""
 
     rule: Rule
-    sizes: str  # "64 steps × 20 trials"
-    problem: str = ""  # why the data ended before their time
-    carries: bool = False  # whether batches go on from one another
-    shapes: TaskBatch  # and types, of a batch
-
-    def problem_at(self, position: int) -> str:  # noqa: ARG002
-        """What is wrong with an item that has been used; empty where all were checked before."""
-        return ""
-
-    def fingerprint(self, position: int) -> str:  # noqa: ARG002
-        """Of the data that are used before a position; empty where they follow from the task and the key."""
-        return ""
-
-    @abc.abstractmethod
-    def take(self, start: int, count: int) -> Any:
-        """Items `start` to `start + count` with a leading axis; fewer than `count` where there are no more."""
+    shapes: TaskBatch  # and types
 
 
 class _Generated(Rule):
@@ -69,7 +57,7 @@ class _Generated(Rule):
         return without_masked(self.task.batch(jax.random.fold_in(self.key, item), self.batch_size, self.trial_steps))
 
 
-class TaskStream(Stream):
+class TaskStream(TrialStream):
     """Fresh trials of a task: item k is drawn from the k-th fold of the key."""
 
     def __init__(self, task: Task, key: Key, batch_size: int, trial_steps: int | None, layout: Layout):
@@ -93,7 +81,7 @@ class _Chosen(Rule):
         return TaskBatch(*(part[:, item] for part in self.trials))
 
 
-class ArrayStream(Stream):
+class ArrayStream(TrialStream):
     """Trials of given arrays, in a new random order every epoch; the rest of an epoch that fills no batch is left."""
 
     def __init__(self, trials: TaskBatch, key: Key, batch_size: int):
@@ -136,25 +124,3 @@ def shapes_of(batch: TaskBatch, num_trials: int) -> TaskBatch:
         jax.ShapeDtypeStruct((part.shape[0], num_trials, *part.shape[2:]), part.dtype) for part in batch
     ]
     return TaskBatch(*parts)
-
-
-def given_trials(data: Any, name: str, layout: Layout) -> TaskBatch | None:
-    """Arrays of trials, or trials of their own lengths, as one batch; None if it is neither."""
-    if isinstance(data, tuple | Mapping):
-        trials = as_batch(data, name, layout)
-    elif _holds_trials(data):
-        trials = as_trials([data[number] for number in range(len(data))], name, layout)
-    else:
-        return None
-    require(bool(np.any(trials.mask > 0)), f"the mask of {name} is zero everywhere: nothing counts")
-    return trials
-
-
-def _holds_trials(data: Any) -> bool:
-    """Whether something has a length and numbered items, of which the first is one trial."""
-    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__") or len(data) == 0:
-        return False
-    try:
-        return is_trial(data[0])
-    except (KeyError, IndexError, TypeError):  # items that are not numbered
-        return False

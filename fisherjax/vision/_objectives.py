@@ -35,7 +35,7 @@ class FeedforwardObjective(NamedTuple):
         logits, moved = model.evaluate(images, training=True)
         return jnp.mean(optax.softmax_cross_entropy(logits, targets)), moved
 
-    def measure(self, model: FeedforwardCNN, images: Array, targets: Array, step: Array) -> tuple[Array, Array]:  # noqa: ARG002
+    def measure(self, model: FeedforwardCNN, images: Array, targets: Array) -> tuple[Array, Array]:
         """By the running averages."""
         logits = model(images)
         return optax.softmax_cross_entropy(logits, targets), _correct(logits, targets)
@@ -69,12 +69,12 @@ class RecurrenceObjective(NamedTuple):
         images: Array,
         targets: Array,
         key: Key,  # noqa: ARG002
-        step: Array,
+        step: Array,  # noqa: ARG002
     ) -> tuple[Array, RecurrenceFit]:
         """Mean over the batch."""
-        return jnp.mean(self.measure(model, images, targets, step)[0]), model
+        return jnp.mean(self.measure(model, images, targets)[0]), model
 
-    def measure(self, model: RecurrenceFit, images: Array, targets: Array, step: Array) -> tuple[Array, Array]:  # noqa: ARG002
+    def measure(self, model: RecurrenceFit, images: Array, targets: Array) -> tuple[Array, Array]:
         """Nothing is classified: correctness is NaN."""
         wanted = feedforward_pass(jax.lax.stop_gradient(model.target), images)
         total = jnp.zeros(len(images), targets.dtype)
@@ -129,7 +129,7 @@ class RecurrentObjective(NamedTuple):
         total, _ = self._losses(moved, images, targets, key if self.noisy else None)
         return jnp.mean(total), moved
 
-    def measure(self, model: ConvolutionalRNN, images: Array, targets: Array, step: Array) -> tuple[Array, Array]:  # noqa: ARG002
+    def measure(self, model: ConvolutionalRNN, images: Array, targets: Array) -> tuple[Array, Array]:
         """Without noise, by the leak that the model has."""
         return self._losses(model, images, targets, None)
 

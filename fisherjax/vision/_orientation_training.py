@@ -61,11 +61,11 @@ def train_angle_network(
     check_scalar("concentration", concentration, minimum=0.0)
     check_scalar("location", location)
     start_key, fit_key = jax.random.split(check_key("key", key))
-    kappa, mode, rate = (jnp.asarray(x, float) for x in (concentration, location, learning_rate))  # pyright: ignore[reportArgumentType]
+    kappa, mode = (jnp.asarray(x, float) for x in (concentration, location))  # pyright: ignore[reportArgumentType]
     network = angle_network(key=start_key, size=size)
     loss = jax.tree_util.Partial(_loss, batch_size, size, kappa, mode)
-    fit = fit_parameters(network, loss, fit_key, optimizer=optax.adam, learning_rate=rate, num_steps=num_steps)
-    return AngleTraining(fit.last, fit.loss)
+    fit = fit_parameters(network, loss, fit_key, learning_rate=learning_rate, num_steps=num_steps, title="gratings")
+    return AngleTraining(fit.last, jnp.asarray(fit.loss))
 
 
 def _loss(

@@ -1,6 +1,7 @@
 """All steps of training a convolutional recurrent network, one after another."""
 
 import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,13 +9,15 @@ import jax
 import jax.numpy as jnp
 
 from fisherjax._errors import as_path, check_instance, check_integer, check_key, check_scalar
+from fisherjax._runtime import TrainingHistory
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 
 from ._architecture import Architecture
-from ._descent import StageHistory
+from ._augment import Augmentation
 from ._feedforward import FeedforwardCNN, fold_batch_norm
+from ._images import Pair, labeled
 from ._network import ConvolutionalRNN
-from ._stages import LEVELS, anneal, fine_tune, fit_recurrence, labeled, stage_file, train_feedforward, train_linear
+from ._stages import LEVELS, anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 
 
 class StageSteps(NamedTuple):
@@ -47,7 +50,7 @@ class ConvolutionalTraining(Record):
 
     network: ConvolutionalRNN
     cnn: FeedforwardCNN | None
-    histories: dict[str, StageHistory]
+    histories: dict[str, TrainingHistory]
 
 
 def train(
@@ -59,9 +62,17 @@ def train(
     steps: StageSteps | None = None,
     noise_std: Scalar = 0.0,
     folder: str | os.PathLike[str] | None = None,
-    **options: Any,
+    batch_size: int = 64,
+    learning_rate: Scalar = 3e-3,
+    max_gradient_norm: Scalar = 1.0,
+    augmentation: Augmentation | None = None,
+    held_out: Pair | None = None,
+    evaluate_every: int | None = None,
+    progress: bool = False,
 ) -> ConvolutionalTraining:
     """Train in the steps of CordsNet: feed-forward, folded, recurrence, linear, annealed, fine-tuned.
+
+    A stage whose loss stops being finite warns, and the next one goes on from its last good state.
 
     Parameters
     ----------
@@ -78,13 +89,15 @@ def train(
     folder
         Where every stage keeps its checkpoint, ``stage-NAME.npz``. What is there already is gone on from, to the
         same bits as if it had never stopped.
-    **options
-        Those of `train_feedforward`, for all stages.
+    batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, progress
+        Of every stage, as in `train_feedforward`.
 
     Raises
     ------
+    KeyboardInterrupt
+        If Ctrl-C came, once a checkpoint holds the last whole chunk.
     ValueError
-        If images, labels or a number do not fit, a loss stops being finite, or a checkpoint is of another run.
+        If images, labels or a number do not fit, or a checkpoint is of another run or broken.
     TypeError
         If `key` is not a JAX key.
 
@@ -100,23 +113,26 @@ def train(
     keys = jax.random.split(check_key("key", key), 5)
     place = None if folder is None else as_path("folder", folder)
 
-    def settings(name: str) -> dict[str, Any]:
-        return {**options, "checkpoint": stage_file(place, name)}
+    def shared(name: str) -> dict[str, Any]:
+        return {
+            "batch_size": batch_size, "learning_rate": learning_rate, "max_gradient_norm": max_gradient_norm,
+            "augmentation": augmentation, "held_out": held_out, "evaluate_every": evaluate_every,
+            "progress": progress, "checkpoint": _stage_file(place, name),
+        }  # fmt: skip
 
     pair = (images, labels)
     cnn, first = train_feedforward(
-        architecture, *pair, key=keys[0], num_steps=counts.feedforward, **settings("feed-forward")
+        architecture, *pair, key=keys[0], num_steps=counts.feedforward, **shared("feed-forward")
     )
     network, second = fit_recurrence(
-        eqx.filter_jit(fold_batch_norm)(cnn), images, key=keys[1], num_steps=counts.recurrence, **settings("recurrence")
+        eqx.filter_jit(fold_batch_norm)(cnn), images, key=keys[1], num_steps=counts.recurrence, **shared("recurrence")
     )
     network = eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(noise_std, network.noise_std.dtype))
-    network, third = train_linear(network, *pair, key=keys[2], num_steps=counts.linear, **settings("linear"))
-    network, fourth = anneal(network, *pair, key=keys[3], steps_per_level=counts.anneal, **settings("anneal"))
-    network, fifth = fine_tune(network, *pair, key=keys[4], num_steps=counts.fine_tune, **settings("fine-tune"))
+    network, third = train_linear(network, *pair, key=keys[2], num_steps=counts.linear, **shared("linear"))
+    network, fourth = anneal(network, *pair, key=keys[3], steps_per_level=counts.anneal, **shared("anneal"))
+    network, fifth = fine_tune(network, *pair, key=keys[4], num_steps=counts.fine_tune, **shared("fine-tune"))
     names = ("feed-forward", "recurrence", "linear", "anneal", "fine-tune")
-    histories: dict[str, StageHistory] = dict(zip(names, (first, second, third, fourth, fifth), strict=True))
-    return ConvolutionalTraining(network, cnn, histories)
+    return ConvolutionalTraining(network, cnn, dict(zip(names, (first, second, third, fourth, fifth), strict=True)))
 
 
 def train_directly(
@@ -128,9 +144,18 @@ def train_directly(
     num_steps: int,
     noise_std: Scalar = 0.0,
     folder: str | os.PathLike[str] | None = None,
-    **options: Any,
+    offset_steps: int | None = None,
+    return_penalty: Scalar = 1e-3,
+    remat_every: int | None = None,
+    batch_size: int = 64,
+    learning_rate: Scalar = 3e-3,
+    max_gradient_norm: Scalar = 1.0,
+    augmentation: Augmentation | None = None,
+    held_out: Pair | None = None,
+    evaluate_every: int | None = None,
+    progress: bool = False,
 ) -> ConvolutionalTraining:
-    """Train the rectified recurrent network from random weights; parameters as in `train`."""
+    """Train the rectified recurrent network from random weights; parameters as in `train` and `fine_tune`."""
     check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     place = None if folder is None else as_path("folder", folder)
     check_integer("num_steps", num_steps, minimum=1)
@@ -138,6 +163,15 @@ def train_directly(
     weight_key, loop_key = jax.random.split(check_key("key", key))
     labeled(architecture, images, labels)
     start = ConvolutionalRNN(architecture, key=weight_key, noise_std=noise_std)
-    settings = {**options, "checkpoint": stage_file(place, "direct")}
-    network, history = fine_tune(start, images, labels, key=loop_key, num_steps=num_steps, **settings)
+    network, history = fine_tune(
+        start, images, labels, key=loop_key, num_steps=num_steps, offset_steps=offset_steps,
+        return_penalty=return_penalty, remat_every=remat_every, batch_size=batch_size, learning_rate=learning_rate,
+        max_gradient_norm=max_gradient_norm, augmentation=augmentation, held_out=held_out,
+        evaluate_every=evaluate_every, checkpoint=_stage_file(place, "direct"), progress=progress,
+    )  # fmt: skip
     return ConvolutionalTraining(network, None, {"direct": history})
+
+
+def _stage_file(folder: Path | None, name: str) -> Path | None:
+    """Where the checkpoint of a stage lies."""
+    return None if folder is None else folder / f"stage-{name}.npz"

@@ -8,9 +8,9 @@ import pytest
 
 from fisherjax import fisher, plot
 from fisherjax.fisher._eigendistortions import Eigendistortion
+from fisherjax.training import TrainingHistory
 from fisherjax.vision._certificate import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
-from fisherjax.vision._descent import StageHistory
 from fisherjax.vision._spectra import TrajectorySpectrum
 
 mpl.use("Agg")
@@ -25,7 +25,7 @@ def _close():
 def history(steps, accuracy):
     count = len(accuracy)
     evaluated = np.linspace(steps / count, steps, count).astype(int)
-    return StageHistory(np.ones(steps), evaluated, np.ones(count), np.array(accuracy))
+    return TrainingHistory(*np.ones((4, steps)), evaluated, np.ones(count), np.array(accuracy))
 
 
 def test_stages_follow_one_another():

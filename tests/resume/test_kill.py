@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from processes import PATIENCE
 
-from fisherjax._runtime import read_checkpoint
+from fisherjax._runtime import Checkpoint, read_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint
-from fisherjax.training._checkpoint import Checkpoint
 
 KILLS = 4  # of each of three kinds
 WRITTEN = {"optimize": "checkpoint.npz", "train": "checkpoint.npz", "sweep": "sweep/points/*/done.json"}

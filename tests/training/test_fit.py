@@ -12,9 +12,10 @@ import optax
 import pytest
 
 from fisherjax import networks, tasks, training
+from fisherjax._runtime import Interrupted
+from fisherjax._runtime._steps import run_steps
 from fisherjax.networks import GRU, RNN, ContinuousRNN, dale, no_autapses
 from fisherjax.networks._recurrent import trainable_filter
-from fisherjax.training._loop import run_chunk
 from fisherjax.training._loss import LossSettings, batch_loss
 
 TASK = tasks.flip_flop(num_bits=1, pulse_probability=0.2)
@@ -226,7 +227,7 @@ def test_early_stop_and_callback(key):
     assert (trained.stopped, steps) == ("callback", [10, 20, 30])
 
 
-def test_interrupt_returns_what_is_trained(key):
+def test_interrupt_keeps_what_is_trained(key, tmp_path):
     """A real Ctrl-C signal in the middle."""
 
     def interrupt(progress):
@@ -235,12 +236,20 @@ def test_interrupt_returns_what_is_trained(key):
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     try:
-        trained = training.fit(small(key), TASK, key=key, num_steps=10_000, callback=interrupt, **SMALL)
+        with pytest.raises(
+            KeyboardInterrupt, match=r"training was interrupted after step \d+; go on with .*run\.npz"
+        ) as told:
+            training.fit(
+                small(key), TASK, key=key, num_steps=10_000, callback=interrupt, checkpoint=tmp_path / "run", **SMALL
+            )
     finally:
         signal.signal(signal.SIGINT, handler)
+    assert isinstance(told.value, Interrupted)
+    trained = told.value.result
     assert trained.stopped == "interrupted"
     assert 20 <= trained.num_steps < 10_000
-    assert np.any(weights_of(trained.network) != weights_of(small(key)))
+    assert np.any(weights_of(trained.model) != weights_of(small(key)))
+    assert training.load_checkpoint(tmp_path / "run").step == trained.num_steps
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step(key):
@@ -380,15 +389,16 @@ def test_wrong_arguments_say_what_is_wrong(change, error, message, key):
 
 def test_another_run_compiles_nothing(key):
     """New keys, learning rates and lengths use the program that is there; so does the second chunk of a run."""
-    run_chunk.clear_cache()
+    programs = run_steps._cached
+    programs.clear_cache()
     training.fit(small(key), TASK, key=key, num_steps=10, **SMALL)
-    compiled = run_chunk._cache_size()
+    compiled = programs._cache_size()
     assert compiled == 1
     other = small(jax.random.key(3))
     training.fit(other, TASK, key=jax.random.key(4), num_steps=37, learning_rate=0.02, **SMALL)
-    assert run_chunk._cache_size() == compiled
+    assert programs._cache_size() == compiled
     training.fit(other, TASK, key=key, num_steps=10, max_gradient_norm=math.inf, **SMALL)
-    assert run_chunk._cache_size() == compiled + 1
+    assert programs._cache_size() == compiled + 1
 
 
 def test_results_can_be_saved(key, tmp_path):

@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from fisherjax import networks, tasks, training
+from fisherjax._runtime._optimizers import clipped
 from fisherjax.networks import RNN
 from fisherjax.training._loss import LossSettings, batch_loss
 from fisherjax.training._losses import output_loss
-from fisherjax.training._optimizers import clipped
 
 STEPS, TRIALS, CLASSES = 5, 8, 3
 QUICK = {"num_steps": 3, "evaluate_every": 3, "batch_size": 4}

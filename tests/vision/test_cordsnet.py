@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fisherjax import datasets, vision
+from fisherjax._runtime import _descent
 from fisherjax.datasets._labeled import SHAPES
 from fisherjax.vision import (
     Architecture,
@@ -140,20 +141,20 @@ def bars():
 
 def test_all_steps_in_order_and_on_again(bars, key, tmp_path):
     images, labels = bars
-    validation = (images[40:], labels[40:])
+    held_out = (images[40:], labels[40:])
     options = {
-        "steps": StageSteps(30, 20, 20, 1, 20), "batch_size": 16, "validation": validation, "learning_rate": 1e-2,
+        "steps": StageSteps(30, 20, 20, 1, 20), "batch_size": 16, "held_out": held_out, "learning_rate": 1e-2,
     }  # fmt: skip
     found = vision.train(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
     assert list(found.histories) == ["feed-forward", "recurrence", "linear", "anneal", "fine-tune"]
     assert [len(one.loss) for one in found.histories.values()] == [30, 20, 20, 20, 20]
     assert StageSteps(30, 20, 20, 1, 20).total == 110
-    assert found.histories["feed-forward"].validation_accuracy[-1] > 0.8
+    assert found.histories["feed-forward"].held_out_accuracy[-1] > 0.8
     assert found.histories["recurrence"].loss[-1] < found.histories["recurrence"].loss[0] * 0.8
-    assert found.histories["fine-tune"].validation_accuracy[-1] > 0.9
+    assert found.histories["fine-tune"].held_out_accuracy[-1] > 0.9
     assert found.histories["fine-tune"].evaluated.tolist() == list(range(2, 21, 2))
     assert float(found.network.leak) == 0
-    assert vision.accuracy(found.network, *validation) == found.histories["fine-tune"].validation_accuracy[-1]
+    assert vision.accuracy(found.network, *held_out) == found.histories["fine-tune"].held_out_accuracy[-1]
     # what is there is not trained again; a stage that is missing is, to the same bits
     (tmp_path / "stage-fine-tune.npz").unlink()
     again = vision.train(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
@@ -169,24 +170,23 @@ def test_a_stage_goes_on_to_the_same_bits(bars, key, tmp_path, monkeypatch):
     images, labels = bars
     network = ConvolutionalRNN(TINY, key=key, noise_std=0.1)
     options = {"key": key, "num_steps": 9, "batch_size": 16, "evaluate_every": 4}
-    options["augmentation"] = Augmentation(flip=True, crop=1, mixup=0.2)
+    options |= {"augmentation": Augmentation(flip=True, crop=1, mixup=0.2), "held_out": (images, labels)}
     whole, history = vision.fine_tune(network, images, labels, **options)
     path = tmp_path / "stage.npz"
-    from fisherjax.vision import _descent
-
     saves = []
     save = _descent.write_checkpoint
 
     def stop_after_one(found, target):
         save(found, target)
-        saves.append(target)
-        raise KeyboardInterrupt
+        saves.append(found.step)
+        if found.step:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(_descent, "write_checkpoint", stop_after_one)
     with pytest.raises(KeyboardInterrupt):
         vision.fine_tune(network, images, labels, checkpoint=path, **options)
     monkeypatch.undo()
-    assert len(saves) == 1
+    assert set(saves) == {0, 4}
     resumed, course = vision.fine_tune(network, images, labels, checkpoint=path, **options)
     np.testing.assert_array_equal(course.loss, history.loss)
     assert course.evaluated.tolist() == [4, 8, 9]
@@ -267,10 +267,13 @@ def test_a_loss_that_is_not_finite(as_user, bars, key):
     broken[3] = np.nan
     with pytest.raises(ValueError, match="images must be finite, but 16 of its 960 entries are NaN"):
         vision.train_feedforward(TINY, broken, labels, key=key, num_steps=4, batch_size=16)
-    with pytest.raises(ValueError, match=r"validation.*images must be finite"):
-        vision.train_feedforward(TINY, images, labels, key=key, num_steps=4, batch_size=16, validation=(broken, labels))
-    with pytest.raises(ValueError, match="fine-tune: the loss is not finite at step"):
-        vision.fine_tune(ConvolutionalRNN(TINY, key=key), 1e200 * images, labels, key=key, num_steps=2)
+    with pytest.raises(ValueError, match=r"held_out.*images must be finite"):
+        vision.train_feedforward(TINY, images, labels, key=key, num_steps=4, batch_size=16, held_out=(broken, labels))
+    start = ConvolutionalRNN(TINY, key=key)
+    with pytest.warns(RuntimeWarning, match="fine-tune stopped after 0 steps: non-finite loss at step 0"):
+        stopped, history = vision.fine_tune(start, 1e200 * images, labels, key=key, num_steps=2)
+    assert len(history.loss) == 0
+    assert eqx.tree_equal(stopped, start)
     with pytest.raises(TypeError, match="network must be a ConvolutionalRNN"):
         vision.fine_tune(None, images, labels, key=key, num_steps=1)
     with pytest.raises(ValueError, match="has no feedback"):

@@ -1,0 +1,189 @@
+"""Labeled images to train on: what the user gives, batches of it, and the loop of descent on them."""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from fisherjax._errors import check_instance, check_integer, check_scalar, require, told
+from fisherjax._runtime import Objective, Options, Outcome, Stream, TrainingHistory, descend, digest, spread
+from fisherjax._types import ArrayLike, Key, Scalar
+
+from ._architecture import Architecture
+from ._augment import Augmentation, augment, check_augmentation, class_probabilities
+
+_EVALUATED_AT_ONCE = 256
+
+Pair = tuple[ArrayLike, ArrayLike]
+"""Images and their labels."""
+
+
+class Labeled(NamedTuple):
+    """Images (n, height, width, colors) and the probabilities of their classes (n, K)."""
+
+    images: Array
+    targets: Array
+
+
+@runtime_checkable
+class ImageLoss(Protocol):
+    """What a stage minimizes; hashable, so that equal ones share a compiled loop."""
+
+    def loss(self, model: Any, images: Array, targets: Array, key: Key, step: Array) -> tuple[Array, Any]:
+        """Loss of a batch, and the model with what it keeps track of in training moved on."""
+        ...
+
+    def measure(self, model: Any, images: Array, targets: Array) -> tuple[Array, Array]:
+        """Loss and correctness (NaN where there is none) of every image."""
+        ...
+
+    def trainable(self, model: Any) -> Any:
+        """The model with True for every array that is trained, False for all others."""
+        ...
+
+
+class StageOptions(NamedTuple):
+    """What all stages share, as the user says it; `train_feedforward` explains it."""
+
+    num_steps: int
+    batch_size: int = 64
+    learning_rate: Scalar = 3e-3
+    max_gradient_norm: Scalar = 1.0
+    augmentation: Augmentation | None = None
+    held_out: Pair | None = None
+    evaluate_every: int | None = None
+    checkpoint: str | os.PathLike[str] | None = None
+    progress: bool = False
+
+    def checked(self) -> Options:
+        """Those of every descent: Adam with a learning rate that falls to zero along a cosine."""
+        steps = check_integer("num_steps", self.num_steps, minimum=1)
+        check_scalar("learning_rate", self.learning_rate, minimum=0.0, strict=True)
+        check_augmentation(Augmentation() if self.augmentation is None else self.augmentation)
+        return Options(
+            steps, self.batch_size, optax.cosine_decay_schedule(float(self.learning_rate), steps),
+            max_gradient_norm=self.max_gradient_norm, keep_best=False, checkpoint=self.checkpoint,
+            evaluate_every=-(-steps // 10) if self.evaluate_every is None else self.evaluate_every,
+            progress=self.progress,
+        )  # fmt: skip
+
+
+def labeled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) -> Labeled:
+    """Images and labels as training takes them, checked against the architecture.
+
+    Raises
+    ------
+    ValueError
+        If images are not (n, height, width, colors) of its sizes or not floats, or labels do not fit.
+    """
+    check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
+    array = architecture.check_images(images)
+    require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colors), got {array.shape}")
+    targets = class_probabilities(labels, architecture.num_classes, len(array))
+    return Labeled(array.astype(targets.dtype), targets)
+
+
+def descend_on_images(
+    title: str,
+    model: Any,
+    minimized: ImageLoss,
+    architecture: Architecture,
+    pair: Pair,
+    key: Key,
+    chosen: StageOptions,
+) -> tuple[Any, TrainingHistory]:
+    """A stage of training: the model after its last good step, and its course."""
+    options, augmentation = chosen.checked(), chosen.augmentation or Augmentation()
+    held_out = None if chosen.held_out is None else _held_out(architecture, chosen.held_out)
+    data = labeled(architecture, *pair)
+    stream = _Epochs(key, data, options.batch_size)
+
+    def evaluate(model: Any) -> tuple[float, float]:
+        assert held_out is not None  # noqa: S101
+        parts = in_batches(lambda *batch: _measure(minimized, model, *batch), *held_out)
+        loss, correct = np.concatenate([np.asarray(part) for part in parts], axis=1).mean(axis=1)
+        return float(loss), float(correct)
+
+    settings = {
+        "title": title,
+        "num_steps": options.num_steps,  # the cosine's length
+        "learning_rate": float(chosen.learning_rate),
+        "augmentation": tuple(augmentation),
+        "objective": repr(minimized),
+        "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
+        "held_out": "" if held_out is None or options.checkpoint is None else digest(held_out),
+    }
+    descent = descend(
+        title, model, _OfImages(minimized, data, augmentation), options, key=key, stream=stream,
+        evaluate=None if held_out is None else evaluate, settings=settings,
+    )  # fmt: skip
+    return descent.last, descent.history
+
+
+def in_batches(function: Callable[..., Array], *arrays: Array) -> list[Array]:
+    """What a function gives of the same rows of some arrays, few enough at once for any memory."""
+    starts = range(0, len(arrays[0]), _EVALUATED_AT_ONCE)
+    return [function(*(array[begin : begin + _EVALUATED_AT_ONCE] for array in arrays)) for begin in starts]
+
+
+class _OfImages(Objective):
+    """The loss of a stage on images that are chosen by number and changed at random."""
+
+    minimized: ImageLoss = eqx.field(static=True)
+    data: Labeled
+    augmentation: Augmentation = eqx.field(static=True)
+
+    def loss(self, model: Any, item: Array, memory: None, key: Key, step: Array) -> tuple[Array, Outcome]:  # noqa: ARG002
+        change_key, noise_key = jax.random.split(key)
+        images, targets = self.data.images[item], self.data.targets[item]
+        images, targets = augment(images, targets, key=change_key, augmentation=self.augmentation)
+        images, targets = spread((images, targets), "batch")
+        value, moved = self.minimized.loss(model, images, targets, noise_key, step)
+        return value, Outcome(moved)
+
+    def trainable(self, model: Any) -> Any:
+        return self.minimized.trainable(model)
+
+
+class _Epochs(Stream):
+    """Numbers of images: all of them in random order before any comes again."""
+
+    def __init__(self, key: Key, data: Labeled, batch_size: int):
+        self.key, self.data, self.batch_size = jax.random.fold_in(key, 2**31 - 1), data, batch_size
+
+    def take(self, start: int, count: int) -> np.ndarray:
+        """Numbers (count, batch) of the images; epochs are random orders, one after another."""
+        begin, end, size = start * self.batch_size, (start + count) * self.batch_size, len(self.data.images)
+        epochs = range(begin // size, -(-end // size))
+        orders = [jax.random.permutation(jax.random.fold_in(self.key, epoch), size) for epoch in epochs]
+        offset = epochs[0] * size
+        return np.concatenate(orders)[begin - offset : end - offset].reshape(count, self.batch_size)
+
+    def fingerprint(self, position: int) -> str:  # noqa: ARG002
+        """Of all images."""
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        return digest(self.data)
+
+
+@eqx.filter_jit
+def _measure(minimized: ImageLoss, model: Any, images: Array, targets: Array) -> Array:
+    return spread(jnp.stack(minimized.measure(model, images, targets)))
+
+
+def _held_out(architecture: Architecture, pair: Any) -> Labeled:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(f"held_out must be a pair of images and labels, got {told(pair)}")
+    try:
+        return labeled(architecture, *pair)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"held_out: {error}") from error
