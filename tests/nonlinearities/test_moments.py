@@ -156,21 +156,29 @@ def test_moments_match_monte_carlo_free_quadrature_of_the_function_itself(phi, v
     np.testing.assert_allclose(phi.second_moment(array(variance)), w @ direct**2, atol=1e-5)
 
 
+@functools.cache
+def moments_and_overlaps(phi):
+    """One program for all examples."""
+    return jax.jit(lambda variance, noise, at: (phi.two_point(variance, noise), phi.overlap(*at.T)))
+
+
 @pytest.mark.parametrize("phi", [*NONLINEARITIES, SmoothFunction(jnp.tanh)], ids=name_of)
 @given(variance=st.floats(0.02, 20.0), ratio=st.floats(-0.98, 0.98))
 def test_prices_theorem(phi, variance, ratio):
     """∂_C E[φφ] = E[φ′φ′] and ∂_Δa E[φφ] = ½E[φ″φ], against central differences of the overlap."""
     covariance, step = ratio * variance, 1e-5 * variance
-    overlap = lambda a, b, c: phi.overlap(array(a), array(b), array(c))  # noqa: E731
-    moments = phi.two_point(array(variance), array(variance - covariance))
-    scale = float(jnp.abs(overlap(variance, variance, variance))) / variance + 1e-3
-    by_covariance = (
-        overlap(variance, variance, covariance + step) - overlap(variance, variance, covariance - step)
-    ) / (2 * step)
+    asked = [
+        (variance, variance, variance),
+        (variance, variance, covariance + step),
+        (variance, variance, covariance - step),
+        (variance + step, variance, covariance),
+        (variance - step, variance, covariance),
+    ]
+    moments, overlaps = moments_and_overlaps(phi)(array(variance), array(variance - covariance), array(asked))
+    whole, *ends = np.asarray(overlaps)
+    scale = abs(whole) / variance + 1e-3
+    by_covariance, by_variance = (ends[0] - ends[1]) / (2 * step), (ends[2] - ends[3]) / (2 * step)
     np.testing.assert_allclose(moments.slope_overlap, by_covariance, rtol=2e-6, atol=2e-6 * scale)
-    by_variance = (overlap(variance + step, variance, covariance) - overlap(variance - step, variance, covariance)) / (
-        2 * step
-    )
     np.testing.assert_allclose(moments.curvature_value, 2 * by_variance, rtol=2e-6, atol=2e-6 * scale)
 
 
@@ -195,13 +203,18 @@ def test_derivatives_of_moments_are_the_higher_moments(phi, variance, ratio):
     np.testing.assert_allclose(spread, moments.slope_overlap, rtol=1e-9)
 
 
+@functools.cache
+def hessian_and_curvature_overlap(phi):
+    """One program for all edges."""
+    return jax.jit(lambda p: (jax.hessian(lambda q: phi.spread(q[0], q[1]))(p), phi.two_point(*p).curvature_overlap))
+
+
 @pytest.mark.parametrize("phi", [Tanh(), Erf(), SmoothFunction(jnp.tanh)], ids=name_of)
 @pytest.mark.parametrize(("variance", "noise"), [(0.0, 0.0), (1.0, 0.0), (1.0, 2.0), (1e4, 0.0)])
 def test_second_derivatives_are_finite_at_the_edges(phi, variance, noise):
-    hessian = jax.hessian(lambda p: phi.spread(p[0], p[1]))(array([variance, noise]))
-    assert bool(jnp.all(jnp.isfinite(hessian)))
-    moments = phi.two_point(array(variance), array(noise))
-    np.testing.assert_allclose(hessian[1, 1], -moments.curvature_overlap, rtol=1e-9, atol=1e-12)
+    hessian, curvature_overlap = hessian_and_curvature_overlap(phi)(array([variance, noise]))
+    assert bool(np.all(np.isfinite(hessian)))
+    np.testing.assert_allclose(hessian[1, 1], -curvature_overlap, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("phi", [Tanh(), SmoothFunction(jnp.tanh), Erf()], ids=name_of)

@@ -28,7 +28,7 @@ def search(folder: Path) -> str:
     limits = (optimize.Budget(1.0), optimize.WeightRadius(0.95))
     optimum = optimize.maximize(
         connectivity.ToeplitzFamily(2), optimize.LogFisher(3), key=jax.random.key(5), constraints=limits,
-        population_size=8, num_generations=1500, num_restarts=1, refine_steps=100,
+        population_size=8, num_generations=1500, num_restarts=1, refine_steps=30,
         checkpoint=folder / "checkpoint.npz",
     )  # fmt: skip
     return digest((optimum.gain_matrix, optimum.value, optimum.history))
