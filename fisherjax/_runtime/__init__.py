@@ -2,19 +2,21 @@
 
 from ._checkpoint import check_settings, description, digest, read_checkpoint, remove_checkpoint, write_checkpoint
 from ._course import Checkpoint, TrainingHistory, TrainingProgress, load_checkpoint
-from ._descent import Descent, Interrupted, Options, Stream, descend
+from ._descent import Descent, Interrupted, descend
 from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
 from ._fit import Fit, fit_parameters
 from ._memory import available_bytes, check_allocation, chunk_length, map_length, row_shards
-from ._optimizers import OptimizerLike, Rate
+from ._options import Callback, OptimizerLike, Options, Rate
 from ._precision import full_precision
 from ._progress import progress_bar
 from ._recording import recorded_scan
+from ._run import Stream
 from ._steps import Objective, Outcome
 from ._stop import forget_stop, request_stop, stop_if_requested, stop_requested
 
 __all__ = [
     "AXES",
+    "Callback",
     "Checkpoint",
     "Descent",
     "Devices",

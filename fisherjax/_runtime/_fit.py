@@ -7,8 +7,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._descent import Options, descend
-from ._optimizers import OptimizerLike, Rate
+from ._descent import descend
+from ._options import OptimizerLike, Options, Rate
 from ._steps import Objective, Outcome
 
 

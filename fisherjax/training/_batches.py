@@ -28,44 +28,19 @@ _PROBABILITY_ERROR = 1e-3
 
 
 class Layout(NamedTuple):
-    """How arrays are read, and what their targets must be.
+    """How arrays are read, and what their targets must be."""
 
-    Parameters
-    ----------
-    num_outputs
-        Outputs of the network, which classes must be among.
-    batch_first
-        Whether trials come first, (n, T, ·). None: time does, and a mask that pads only the other axis is asked about.
-    loss
-        What targets are for; None where they decide.
-    """
-
-    num_outputs: int
-    batch_first: bool | None = None
-    loss: LossLike | None = None
+    num_outputs: int  # of the network, which classes must be among
+    batch_first: bool | None = None  # None: time does, and a mask that pads only the other axis is asked about
+    loss: LossLike | None = None  # what targets are for; None where they decide
 
 
 def as_batch(data: Any, name: str, layout: Layout) -> TaskBatch:
     """(inputs, targets[, mask]) as a checked `TaskBatch` on the host, time first; the mask is one where absent.
 
     Targets are numbers (T, n, O), or classes as whole numbers (T, n) or (n,). One class for a whole trial is wanted
-    where the mask counts, and without a mask at the last step.
-
-    Parameters
-    ----------
-    data
-        A tuple, list or mapping of two or three arrays.
-    name
-        What they are, for messages.
-    layout
-        How they are read.
-
-    Raises
-    ------
-    TypeError
-        If they are not two or three arrays of numbers.
-    ValueError
-        If shapes do not match, the mask is negative, or a value that the mask counts is not finite or no class.
+    where the mask counts, and without a mask at the last step. TypeError or ValueError, with `name`, if they are not
+    two or three arrays of numbers that fit one another, or a value that the mask counts is not finite or no class.
     """
     parts = _arrays(data, name)
     _check_shapes(name, parts, batch_first=bool(layout.batch_first))
@@ -186,13 +161,13 @@ def _widths(batch: TaskBatch) -> tuple[int, tuple[int, ...]]:
 
 
 def _check_shapes(name: str, parts: list[Any], *, batch_first: bool) -> None:
-    inputs, targets, mask = parts
-    _check_layout(name, inputs.shape, targets.shape, batch_first=batch_first)
+    inputs, targets, mask = (None if part is None else part.shape for part in parts)
+    _check_layout(name, inputs, targets, batch_first=batch_first)
     if mask is not None:
-        _check_mask_shape(name, mask.shape, inputs.shape, targets.shape, batch_first=batch_first)
+        _check_mask_shape(name, mask, inputs, targets, batch_first=batch_first)
 
 
-def _check_layout(name: str, inputs: tuple[int, ...], targets: tuple[int, ...], *, batch_first: bool) -> None:
+def _check_layout(name: str, inputs: Any, targets: Any, *, batch_first: bool) -> None:
     wanted = "(trials, T, I)" if batch_first else _TIME_FIRST
     require(
         len(inputs) == 3 and 1 <= len(targets) <= 3,
@@ -216,9 +191,7 @@ def _check_layout(name: str, inputs: tuple[int, ...], targets: tuple[int, ...], 
     )
 
 
-def _check_mask_shape(
-    name: str, mask: tuple[int, ...], inputs: tuple[int, ...], targets: tuple[int, ...], *, batch_first: bool
-) -> None:
+def _check_mask_shape(name: str, mask: Any, inputs: Any, targets: Any, *, batch_first: bool) -> None:
     if mask == inputs[:2] or (len(mask) == 3 and mask == targets):
         return
     a, b = inputs[:2]

@@ -32,15 +32,7 @@ def as_stream(
     *,
     carries: bool = False,
 ) -> TrialStream:
-    """A stream of batches from what the user gave; `carries` says that batches go on from one another.
-
-    Raises
-    ------
-    TypeError
-        If it is neither a task, nor arrays (inputs, targets[, mask]), nor a list of trials, nor an iterable of batches.
-    ValueError
-        If its numbers, sizes or widths cannot be trained on.
-    """
+    """A stream of batches from what the user gave; `carries` says that batches go on from one another."""
     trials = None if isinstance(task, Task) else given_trials(task, "task", layout)
     if isinstance(task, Task):
         _check_widths("the task", network, task.num_inputs, task.num_outputs)
@@ -61,7 +53,7 @@ def as_stream(
 def held_out_trials(
     task: Any, given: Any, key: Key, trial_steps: int | None, network: RecurrentNetwork, layout: Layout
 ) -> TaskBatch | None:
-    """The trials that are given, fresh ones of a task, or none; raises as `as_stream`."""
+    """The trials that are given, fresh ones of a task, or none."""
     if given is None:
         return task_trials(task, key, _HELD_OUT_TRIALS, trial_steps, layout) if isinstance(task, Task) else None
     trials = given_trials(given, "held_out", layout)
@@ -96,13 +88,7 @@ def _holds_trials(data: Any) -> bool:
 
 
 def task_trials(task: Task, key: Key, count: int, trial_steps: int | None, layout: Layout) -> TaskBatch:
-    """Trials of a task, checked: a task that a user wrote may draw anything.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are no trials, not as wide as the task says, or not finite where they count.
-    """
+    """Trials of a task, checked: a task that a user wrote may draw anything."""
     kind = type(task).__name__
     drawn = task.batch(key, count, trial_steps)
     trials = as_batch(drawn, f"what task {kind} draws", layout._replace(batch_first=False))

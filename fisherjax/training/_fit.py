@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, require
 from fisherjax._runtime import (
+    Callback,
     Devices,
     Objective,
     OptimizerLike,
@@ -25,7 +26,6 @@ from fisherjax._runtime import (
     digest,
     on_devices,
 )
-from fisherjax._runtime._descent import Callback
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.networks._recurrent import trainable_filter

@@ -46,15 +46,7 @@ _ALSO_CALLED = {
 
 
 def as_loss(loss: LossLike) -> LossLike:
-    """The name of a loss as `LOSSES` has it, in which hyphens are underscores, or the function itself, hashable.
-
-    Raises
-    ------
-    ValueError
-        If the name is not known.
-    TypeError
-        If it is neither a name nor a function.
-    """
+    """The name of a loss as `LOSSES` has it, in which hyphens are underscores, or the function itself, hashable."""
     if isinstance(loss, str):
         name = loss.lower().replace("-", "_").replace(" ", "_")
         also = _ALSO_CALLED.get(name)
@@ -72,13 +64,7 @@ def usual_loss(task: Any, loss: LossLike | None) -> LossLike | None:
 
 
 def as_penalties(penalties: Sequence[tuple[PenaltyLike, Scalar]]) -> Penalties:
-    """Pairs of a function and its weight, checked.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are no pairs, a function is none, or a weight is not a number of at least zero.
-    """
+    """Pairs of a function and its weight, checked."""
     if not isinstance(penalties, list | tuple):
         raise TypeError(f"penalties must be pairs (function, weight), got {told(penalties)}")
     pairs = []
@@ -147,18 +133,7 @@ def penalty(
 
 
 def check_losses(loss: LossLike, penalties: Penalties, network: RecurrentNetwork, batch: TaskBatch) -> None:
-    """Refuse a loss that does not fit the targets, and functions that give no number; nothing is computed.
-
-    Parameters
-    ----------
-    batch
-        Shapes and types of one batch.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If something does not fit, with its name.
-    """
+    """Refuse a loss that does not fit the targets, and functions that give no number, from shapes alone."""
     numbered, steps = has_labels(batch), batch.inputs.shape[:2]
     if isinstance(loss, str):
         require(
@@ -174,21 +149,15 @@ def check_losses(loss: LossLike, penalties: Penalties, network: RecurrentNetwork
     states, outputs = (
         jax.ShapeDtypeStruct((*steps, width), network.dtype) for width in (network.state_size, network.num_outputs)
     )
+    values = {}
     if not isinstance(loss, str):
         own = functools.partial(_own_loss, loss)
-        found = output_of("loss", own, outputs, *batch[1:], hint="loss(outputs, targets, mask)")
-        _check_number("loss", found)
+        values["loss"] = output_of("loss", own, outputs, *batch[1:], hint="loss(outputs, targets, mask)")
     for number, (function, _) in enumerate(penalties):
-        name = f"penalties[{number}]"
-        found = output_of(
-            name, lambda *parts, function=function: penalty(function, *parts), network, states, outputs, batch,
-            hint="penalty(network, states, outputs)",
-        )  # fmt: skip
-        _check_number(name, found)
-
-
-def _check_number(name: str, found: Any) -> None:
-    require(found.shape == (), f"{name} must give one number, got shape {found.shape}")
+        name, own = f"penalties[{number}]", functools.partial(penalty, function)
+        values[name] = output_of(name, own, network, states, outputs, batch, hint="penalty(network, states, outputs)")
+    for name, value in values.items():
+        require(value.shape == (), f"{name} must give one number, got shape {value.shape}")
 
 
 def _takes_mask(function: PenaltyLike) -> bool:

@@ -41,13 +41,7 @@ def augment(
     key: Key,
     augmentation: Augmentation,
 ) -> tuple[Float[Array, "n height width colors"], Float[Array, "n K"]]:
-    """Augmented images and their class probabilities, each image by its own draw; possible inside jit.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `augmentation` is none, the crop is negative or the mixup is, or images and targets do not fit.
-    """
+    """Augmented images and their class probabilities, each image by its own draw; possible inside jit."""
     check_augmentation(augmentation)
     images, targets = as_real("images", images, "n height width colors"), as_real("targets", targets, "n classes")
     require(len(images) == len(targets), f"there are {len(images)} images but {len(targets)} targets")
@@ -65,8 +59,9 @@ def augment(
     if augmentation.mixup:
         share = jax.random.beta(share_key, augmentation.mixup, augmentation.mixup, (len(images),), images.dtype)
         partner = jax.random.permutation(partner_key, len(images))
-        images = _mixed(images, images[partner], share[:, None, None, None])
-        targets = _mixed(targets, targets[partner], share[:, None].astype(targets.dtype))
+        of_class, of_image = share[:, None].astype(targets.dtype), share[:, None, None, None]
+        images = of_image * images + (1 - of_image) * images[partner]
+        targets = of_class * targets + (1 - of_class) * targets[partner]
     return images, targets
 
 
@@ -78,21 +73,8 @@ def check_augmentation(augmentation: Augmentation) -> None:
     check_scalar("augmentation: mixup", augmentation.mixup, minimum=0.0)
 
 
-def _mixed(one: Array, other: Array, share: Array) -> Array:
-    return share * one + (1 - share) * other
-
-
 def class_probabilities(labels: ArrayLike, num_classes: int, num_images: int) -> Float[Array, "n K"]:
-    """Labels as probabilities: class numbers as ones in their class, probabilities (n, K) as they are.
-
-    Raises
-    ------
-    TypeError
-        If labels are neither class numbers nor probabilities.
-    ValueError
-        If a label is out of range, there are not as many as images, or probabilities are negative or sum to another
-        number than one.
-    """
+    """Labels as probabilities: class numbers as ones in their class, probabilities (n, K) as they are."""
     rows = isinstance(labels, list | tuple) and any(isinstance(row, list | tuple) or np.ndim(row) for row in labels)
     if not rows and getattr(labels, "ndim", 1) != 2:
         return jax.nn.one_hot(as_class_numbers("labels", labels, num_images, num_classes), num_classes)

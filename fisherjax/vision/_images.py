@@ -36,7 +36,7 @@ class Labeled(NamedTuple):
 class ImageLoss(Protocol):
     """What a stage minimizes; hashable, so that equal ones share a compiled loop."""
 
-    def loss(self, model: Any, images: Array, targets: Array, key: Key, step: Array) -> tuple[Array, Any]:
+    def loss(self, model: Any, images: Array, targets: Array, key: Key, step: Array, /) -> tuple[Array, Any]:
         """Loss of a batch, and the model with what it keeps track of in training moved on."""
         ...
 
@@ -76,13 +76,7 @@ class StageOptions(NamedTuple):
 
 
 def labeled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) -> Labeled:
-    """Images and labels as training takes them, checked against the architecture.
-
-    Raises
-    ------
-    ValueError
-        If images are not (n, height, width, colors) of its sizes or not floats, or labels do not fit.
-    """
+    """Images and labels as training takes them, checked against the architecture."""
     check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     array = architecture.check_images(images)
     require(array.ndim == 4 and len(array) > 0, f"images must be (n, height, width, colors), got {array.shape}")

@@ -24,12 +24,7 @@ class FeedforwardObjective(NamedTuple):
     """Step 1: cross-entropy of the feed-forward network; batch normalization follows along."""
 
     def loss(
-        self,
-        model: FeedforwardCNN,
-        images: Array,
-        targets: Array,
-        key: Key,  # noqa: ARG002
-        step: Array,  # noqa: ARG002
+        self, model: FeedforwardCNN, images: Array, targets: Array, _key: Key, _step: Array
     ) -> tuple[Array, FeedforwardCNN]:
         """Mean over the batch, by its own averages."""
         logits, moved = model.evaluate(images, training=True)
@@ -64,12 +59,7 @@ class RecurrenceObjective(NamedTuple):
     penalty: float = 10.0
 
     def loss(
-        self,
-        model: RecurrenceFit,
-        images: Array,
-        targets: Array,
-        key: Key,  # noqa: ARG002
-        step: Array,  # noqa: ARG002
+        self, model: RecurrenceFit, images: Array, targets: Array, _key: Key, _step: Array
     ) -> tuple[Array, RecurrenceFit]:
         """Mean over the batch."""
         return jnp.mean(self.measure(model, images, targets)[0]), model

@@ -158,7 +158,6 @@ def train_directly(
     """Train the rectified recurrent network from random weights; parameters as in `train` and `fine_tune`."""
     check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
     place = None if folder is None else as_path("folder", folder)
-    check_integer("num_steps", num_steps, minimum=1)
     check_scalar("noise_std", noise_std, minimum=0.0)
     weight_key, loop_key = jax.random.split(check_key("key", key))
     labeled(architecture, images, labels)

@@ -125,9 +125,8 @@ def fit_recurrence(
         As in `train_feedforward`; labels are not needed.
     penalty
         Factor of the last term.
-    key, num_steps, batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, checkpoint, \
-progress
-        As in `train_feedforward`; `held_out` is a pair too, its labels are not used.
+    held_out
+        A pair too, its labels are not used. All other parameters are those of `train_feedforward`.
     """
     check_instance("folded", folded, ConvolutionalRNN, "vision.fold_batch_norm makes one")
     check_scalar("penalty", penalty, minimum=0.0)

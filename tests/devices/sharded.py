@@ -124,7 +124,7 @@ def cases(key):
 def resumable(key):
     """Functions of a checkpoint's path, on all devices, and the module that writes it."""
     yield "optimize", "optimize._checkpoint", lambda path: searched(key, 75, 12, devices="all", checkpoint=path)
-    yield "training", "_runtime._descent", lambda path: fitted(key, devices="all", checkpoint=path)
+    yield "training", "_runtime._run", lambda path: fitted(key, devices="all", checkpoint=path)
 
 
 def goes_on_to_the_same_bits(run, writer, folder):

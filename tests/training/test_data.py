@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fisherjax import networks, tasks, training
-from fisherjax._runtime import _descent
+from fisherjax._runtime import _run
 from fisherjax.networks import RNN
 from fisherjax.tasks._memory import FlipFlop
 from fisherjax.tasks._task import weighted_mean
@@ -299,7 +299,7 @@ def test_a_callback_that_raises_loses_nothing(key):
 
 
 def test_a_full_disk_does_not_end_a_run(key, tmp_path, monkeypatch):
-    write, calls = _descent.write_checkpoint, []
+    write, calls = _run.write_checkpoint, []
 
     def full_for_once(record, path):
         calls.append(path)
@@ -307,7 +307,7 @@ def test_a_full_disk_does_not_end_a_run(key, tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(record, path)
 
-    monkeypatch.setattr(_descent, "write_checkpoint", full_for_once)
+    monkeypatch.setattr(_run, "write_checkpoint", full_for_once)
     settings = {"trial_steps": 6, "checkpoint_every": 4}
     with pytest.warns(RuntimeWarning, match=r"checkpoint of step 4 could not be written .*No space left"):
         trained = fit(key, TASK, checkpoint=tmp_path / "run", **settings)
@@ -317,7 +317,7 @@ def test_a_full_disk_does_not_end_a_run(key, tmp_path, monkeypatch):
 
 
 def test_an_error_after_some_steps_returns_what_is_trained(key, monkeypatch):
-    chunks, run_steps = [], _descent.run_steps
+    chunks, run_steps = [], _run.run_steps
 
     def out_of_memory(*arguments, **options):
         chunks.append(1)
@@ -325,7 +325,7 @@ def test_an_error_after_some_steps_returns_what_is_trained(key, monkeypatch):
             raise RuntimeError("RESOURCE_EXHAUSTED")
         return run_steps(*arguments, **options)
 
-    monkeypatch.setattr(_descent, "run_steps", out_of_memory)
+    monkeypatch.setattr(_run, "run_steps", out_of_memory)
     with pytest.warns(RuntimeWarning, match="failed after step 8: RuntimeError: RESOURCE_EXHAUSTED"):
         trained = fit(key, TASK, trial_steps=6)
     assert trained.num_steps == 8

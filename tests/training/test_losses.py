@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from fisherjax import networks, tasks, training
-from fisherjax._runtime._optimizers import clipped
+from fisherjax._runtime._options import clipped
 from fisherjax.networks import RNN
 from fisherjax.training._loss import LossSettings, batch_loss
 from fisherjax.training._losses import output_loss

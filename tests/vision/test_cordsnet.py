@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fisherjax import datasets, vision
-from fisherjax._runtime import _descent
+from fisherjax._runtime import _run
 from fisherjax.datasets._labeled import SHAPES
 from fisherjax.vision import (
     Architecture,
@@ -174,7 +174,7 @@ def test_a_stage_goes_on_to_the_same_bits(bars, key, tmp_path, monkeypatch):
     whole, history = vision.fine_tune(network, images, labels, **options)
     path = tmp_path / "stage.npz"
     saves = []
-    save = _descent.write_checkpoint
+    save = _run.write_checkpoint
 
     def stop_after_one(found, target):
         save(found, target)
@@ -182,7 +182,7 @@ def test_a_stage_goes_on_to_the_same_bits(bars, key, tmp_path, monkeypatch):
         if found.step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_descent, "write_checkpoint", stop_after_one)
+    monkeypatch.setattr(_run, "write_checkpoint", stop_after_one)
     with pytest.raises(KeyboardInterrupt):
         vision.fine_tune(network, images, labels, checkpoint=path, **options)
     monkeypatch.undo()
