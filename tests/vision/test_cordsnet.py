@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fisherjax import datasets, vision
-from fisherjax.datasets._labeled import SHAPES
+from fisherjax.datasets._offline import SHAPES
 from fisherjax.vision import (
     Architecture,
     Augmentation,
