@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax import _linalg, datasets, fisher, networks, vision
-from fisherjax.datasets._natural import PHOTOGRAPHS
+from fisherjax.datasets._offline import PHOTOGRAPHS
 from fisherjax.plot._convolutional_pages import (
     save_decisions,
     save_eigendistortions,

@@ -12,7 +12,7 @@ import numpy as np
 from fisherjax import datasets, vision
 from fisherjax._archive import read_npz
 from fisherjax._types import write_atomically
-from fisherjax.datasets._labeled import SHAPES
+from fisherjax.datasets._offline import SHAPES
 
 from ._convnet_arguments import ConvnetAnalyze, ConvnetRun
 from ._files import load_record, read_json

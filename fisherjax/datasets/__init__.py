@@ -3,8 +3,7 @@
 from ._cifar import cifar10, cifar100
 from ._gratings import grating_moments, gratings
 from ._images import read_images
-from ._labeled import digits, oriented_gratings, shapes
-from ._natural import natural_patches, photograph
+from ._offline import digits, natural_patches, oriented_gratings, photograph, shapes
 from ._pictures import Preprocessing, gabor
 from ._preprocess import fit_whitening, gray, intensities, normalize_contrast, whiten
 from ._recorded import read_responses

@@ -154,14 +154,9 @@ def _checked(
     return theta
 
 
-def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    axis = np.linspace(-np.pi, np.pi, size)
-    return axis[None, :], axis[:, None]
-
-
 def _disc(size: int) -> np.ndarray:
-    x, y = _grid(size)
-    return x**2 + y**2 < _DISC
+    axis = np.linspace(-np.pi, np.pi, size)
+    return axis[None, :] ** 2 + axis[:, None] ** 2 < _DISC
 
 
 def _wave(theta: Array, size: int, frequency: Array) -> Float[Array, "*angles size size"]:

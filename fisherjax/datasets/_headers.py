@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from fisherjax._errors import require
+from fisherjax._errors import listed, require
 
 HEADERS = ("auto", "yes", "no")
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "missing", "-", ".", "?", "<na>"}
@@ -67,11 +67,15 @@ def _is_header(path: Path, first: Row, rest: list[Row], point: str) -> tuple[boo
     cells, labels = first.cells, [row.cells[0] for row in rest]
     # a column of words says nothing of the row above it
     start = 1 if len(cells) > 1 else 0
-    numeric = [index for index in range(start, len(cells)) if not rest or _any_number(rest, index, point)]
+    numeric = [
+        index
+        for index in range(start, len(cells))
+        if not rest or any(as_number(row.cells[index], point) is not None for row in rest)
+    ]
     tail = [cells[index] for index in numeric]
     values = [value for value in (as_number(cell, point) for cell in tail) if value is not None]
     words = [cell for cell in tail if as_number(cell, point) is None and not is_missing(cell)]
-    shown = ", ".join(cells[:_LISTED]) + (", …" if len(cells) > _LISTED else "")
+    shown = listed(cells, _LISTED)
     where = f"{path}: line {first.line} ({shown})"
     if words and values:
         # a table that numbers its units and names its conditions
@@ -96,10 +100,6 @@ def _is_header(path: Path, first: Row, rest: list[Row], point: str) -> tuple[boo
     bare = len(tail) > 1 and whole_cells(tail) and not whole_below and cells[0] not in labels
     require(not (steady or bare or named), f"{where} may be a header of numbers or a trial; {_DECIDE}")
     return False, []
-
-
-def _any_number(rows: list[Row], column: int, point: str) -> bool:
-    return any(as_number(row.cells[column], point) is not None for row in rows)
 
 
 def _progresses(values: list[float], step: float) -> bool:

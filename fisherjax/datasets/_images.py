@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Num, Shaped
 
 from fisherjax._arrays import as_labels, host_real
-from fisherjax._errors import as_path, check_integer, require
+from fisherjax._errors import as_path, check_integer, check_optional, listed, require
 
 from ._cifar import SPLITS, cifar10
 from ._formats import kind_of_file, read_arrays
@@ -46,7 +46,7 @@ def read_images(
         finite, or not one label for each.
     """
     place = as_path("path", path).expanduser()
-    count = None if num_images is None else check_integer("num_images", num_images, minimum=1)
+    count = check_optional(check_integer, "num_images", num_images, minimum=1)
     require(split in SPLITS, f"split must be one of {', '.join(map(repr, SPLITS))}; got {split!r}")
     if place.is_dir():
         _check_folder(place)
@@ -65,8 +65,7 @@ def _check_folder(folder: Path) -> None:
     require(len(names) > 0, f"{folder} is an empty folder")
     pictures = [name for name in names if Path(name).suffix.lower() in _PICTURES]
     if 2 * len(pictures) > len(names):
-        shown = ", ".join(pictures[:_LISTED]) + (", …" if len(pictures) > _LISTED else "")
-        raise ValueError(f"{folder} holds pictures ({shown}); {_HOW}")
+        raise ValueError(f"{folder} holds pictures ({listed(pictures, _LISTED)}); {_HOW}")
 
 
 def _from_arrays(path: Path, held: dict[str, np.ndarray], count: int | None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -56,7 +56,7 @@ def read_matlab(path: Path) -> dict[str, np.ndarray]:
     )
     data = memoryview(path.read_bytes())
     order = {b"IM": "<", b"MI": ">"}.get(bytes(data[126:_HEADER]))
-    found: dict[str, np.ndarray] = {}
+    variables: dict[str, np.ndarray] = {}
     others: list[str] = []
     room = max(_FREE_SIZE, _MOST_EXPANSION * size)
     try:
@@ -70,11 +70,11 @@ def read_matlab(path: Path) -> dict[str, np.ndarray]:
             if isinstance(array, str):
                 others.append(f"{name} ({array})")
             else:
-                found[name] = array
+                variables[name] = array
     except (_DamagedError, zlib.error, struct.error) as error:
         raise ValueError(f"{path} is a MATLAB file that is truncated or damaged") from error
-    require(len(found) > 0, f"{path} holds no numeric arrays, only {', '.join(others) or 'nothing'}")
-    return found
+    require(len(variables) > 0, f"{path} holds no numeric arrays, only {', '.join(others) or 'nothing'}")
+    return variables
 
 
 def _elements(data: memoryview, order: str) -> Iterator[_Element]:

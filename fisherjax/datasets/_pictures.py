@@ -248,7 +248,7 @@ def gabor(
     for name, value in (("angle", angle), ("contrast", contrast), ("position", position), ("cycles", cycles)):
         check_scalar(name, value)
     check_scalar("width", width, minimum=0.0, strict=True)
-    theta, c, shift, k, w = (jnp.asarray(one, float) for one in (angle, contrast, position, cycles, width))
+    theta, c, shift, k, w = (jnp.asarray(value, float) for value in (angle, contrast, position, cycles, width))
     side = min(height, across)
     x = (jnp.arange(across, dtype=theta.dtype)[None, :] - (across - 1) / 2 - shift) / side
     y = (jnp.arange(height, dtype=theta.dtype)[:, None] - (height - 1) / 2) / side

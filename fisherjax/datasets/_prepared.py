@@ -114,7 +114,8 @@ def download(variant: Variant, folder: Path, *, url_infos: dict[str, Any] | None
     by_hand = (manual / variant.archive).is_file()
     if not by_hand:
         _check_reachable(variant, manual)
-    made = _missing_folders(downloads)
+    # the innermost first
+    made = [path for path in (downloads, *downloads.parents) if not path.exists()]
     # what others download at the same time is theirs: this process writes into a folder of its own and renames
     own = downloads / f".fisherjax-{uuid.uuid4().hex[:12]}"
     try:
@@ -127,8 +128,8 @@ def download(variant: Variant, folder: Path, *, url_infos: dict[str, Any] | None
             url_infos=url_infos,
             force_checksums_validation=True,
         )
-        found = Path(os.fspath(manager.download(variant.url)))
-        return found if by_hand else _kept(found, downloads / variant.name / name)
+        written = Path(os.fspath(manager.download(variant.url)))
+        return written if by_hand else _kept(written, downloads / variant.name / name)
     except Exception as error:
         raise _told(error, variant, downloads, manual, expected.size) from error
     finally:
@@ -138,16 +139,11 @@ def download(variant: Variant, folder: Path, *, url_infos: dict[str, Any] | None
                 path.rmdir()  # only if it is empty
 
 
-def _missing_folders(folder: Path) -> list[Path]:
-    """Those of a folder and the folders above it that are not there yet, the innermost first."""
-    return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def _kept(found: Path, target: Path) -> Path:
+def _kept(written: Path, target: Path) -> Path:
     """Rename a download to its place in the cache, its description first: both must be there to count."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for ending in (".INFO", ""):
-        found.with_name(found.name + ending).replace(target.with_name(target.name + ending))
+        written.with_name(written.name + ending).replace(target.with_name(target.name + ending))
     return target
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import as_path, check_scalar, require, told
+from fisherjax._errors import as_path, check_kind, check_optional, check_scalar, listed, require, told
 from fisherjax._types import Scalar
 
 from ._formats import file_kind, read_arrays
@@ -91,8 +91,7 @@ def read_responses(
     """
     files = [as_path("paths", path).expanduser() for path in paths]
     require(len(files) in {1, 2}, f"paths must be one file or two, one per condition, got {len(files)}")
-    if separation is not None:
-        check_scalar("separation", separation, minimum=0.0, strict=True)
+    check_optional(check_scalar, "separation", separation, minimum=0.0, strict=True)
     circle = as_period(period)
     wanted = _wanted(conditions)
     options = {"header": header, "separator": separator, "decimal": decimal}
@@ -121,8 +120,7 @@ def _wanted(conditions: Any) -> tuple[Label, Label] | None:
     require(len(conditions) == 2, f"conditions must be two names or numbers, got {len(conditions)}")
     items = [item.item() if isinstance(item, np.generic) else item for item in conditions]
     for item in items:
-        if isinstance(item, bool) or not isinstance(item, str | int | float):
-            raise TypeError(f"conditions must be two names or numbers, got {told(item)}")
+        check_kind("conditions", item, (str, int, float), "two names or numbers", but=bool)
     first, second = ((item.strip() if isinstance(item, str) else float(item)) for item in items)
     return first, second
 
@@ -274,8 +272,7 @@ def _without_index(table: Table) -> Table:
 
 def _chosen(labeled: _Labeled, wanted: tuple[Label, Label] | None) -> tuple[Label, Label]:
     counts = Counter(labeled.labels)
-    listed = [f"{told_label(label)} ({count} trials)" for label, count in counts.most_common()]
-    shown = ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
+    shown = listed((f"{told_label(label)} ({count} trials)" for label, count in counts.most_common()), _LISTED)
     if wanted is None:
         if len(counts) == 2:
             first, second = counts
@@ -301,5 +298,4 @@ def _as_label(item: Label, *, numeric: bool) -> Label:
 
 
 def _contents(held: dict[str, np.ndarray]) -> str:
-    listed = [f"{name or 'one array'} {array.shape}" for name, array in held.items()]
-    return ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "") if listed else "nothing"
+    return listed((f"{name or 'one array'} {array.shape}" for name, array in held.items()), _LISTED) or "nothing"

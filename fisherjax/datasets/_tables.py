@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from fisherjax._errors import as_path, check_choice, require
+from fisherjax._errors import as_path, check_choice, listed, require
 
 from ._formats import read_text
 from ._headers import HEADERS, Row, as_number, is_missing, split_header
@@ -133,11 +133,9 @@ def numbers(table: Table) -> np.ndarray:
                 raise ValueError(f"{table.path}: line {line} holds {cell[:40]!r}, which is not finite")
             values[index, column] = value
     if missing:
-        shown = ", ".join(map(str, missing[:_LISTED])) + (", …" if len(missing) > _LISTED else "")
-        raise ValueError(
-            f"{table.path}: {len(missing)} of {len(table.rows)} rows have missing values (line {shown}); "
-            "leave those rows out, or fill the values in"
-        )
+        share, lines = f"{len(missing)} of {len(table.rows)} rows", listed(missing, _LISTED)
+        what = "leave those rows out, or fill the values in"
+        raise ValueError(f"{table.path}: {share} have missing values (line {lines}); {what}")
     return values
 
 

@@ -1,12 +1,12 @@
-"""What the CIFAR data sets look like on disk."""
+"""What the CIFAR data sets look like on disk; pickles are read without running anything that they ask for."""
 
-from typing import NamedTuple
+import io
+import pickle
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fisherjax._errors import require
-
-from ._pickles import load_pickled_arrays
 
 _PIXELS = 3 * 32 * 32
 _COARSE = """
@@ -104,16 +104,15 @@ def parse_binary(variant: Variant, name: str, data: bytes) -> tuple[np.ndarray, 
 def parse_python(variant: Variant, name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of one pickled batch."""
     try:
-        batch = load_pickled_arrays(data)
+        batch = _load_pickled_arrays(data)
     except ValueError as error:
         raise ValueError(f"{name} is {error}") from error
     missing = [key for key in ("data", variant.labels.key) if key not in batch]
     require(not missing, f"{name} has no entry {', '.join(map(repr, missing))}; is it a batch of {variant.name}?")
     pixels, labels = batch["data"], batch[variant.labels.key]
-    require(
-        isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (_PIXELS,),
-        f"{name}: data must be bytes of shape (images, {_PIXELS}), got {_shape(pixels)}",
-    )
+    shape = getattr(pixels, "shape", type(pixels).__name__)
+    fits = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (_PIXELS,)
+    require(fits, f"{name}: data must be bytes of shape (images, {_PIXELS}), got {shape}")
     whole = isinstance(labels, np.ndarray) or (
         isinstance(labels, list) and all(isinstance(label, int) for label in labels)
     )
@@ -135,5 +134,101 @@ def _checked(variant: Variant, name: str, pixels: np.ndarray, labels: np.ndarray
     return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels.astype(np.int32)
 
 
-def _shape(value: object) -> object:
-    return value.shape if isinstance(value, np.ndarray) else type(value).__name__
+class _Refused(Exception):  # noqa: N818
+    """Something that a pickle of arrays has no need of; the message says what."""
+
+
+class _Dtype:
+    """What a pickle says of an element type."""
+
+    def __init__(self, code: Any):
+        self.code, self.order = _text(code), "|"
+
+    def __setstate__(self, state: Any) -> None:
+        self.order = _text(state[1])
+
+    def numpy(self) -> np.dtype:
+        dtype = np.dtype(self.order + self.code)
+        if dtype.kind not in "iu":
+            raise _Refused(f"an array of {dtype}; only integers are expected")
+        return dtype
+
+
+class _Array:
+    """What a pickle says of an array."""
+
+    def __init__(self) -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, column_major, data = state
+        self.state = shape, dtype, data, "F" if column_major else "C"
+
+    def numpy(self) -> np.ndarray:
+        shape, dtype, data, order = self.state
+        data = data.encode("latin1") if isinstance(data, str) else bytes(data)
+        return np.frombuffer(data, dtype.numpy()).reshape(shape, order=order)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Rebuilds arrays from what the pickle says of them; every other class is refused.
+
+    The pickle gets stand-ins, never NumPy's own constructors, so that a forged state cannot reach them.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = {
+            ("numpy.core.multiarray", "_reconstruct"): self._reconstruct,
+            ("numpy.core.numeric", "_frombuffer"): self._from_buffer,
+            ("numpy", "ndarray"): "ndarray",
+            ("numpy", "dtype"): self._dtype,
+            ("_codecs", "encode"): self._encode,
+        }
+        asked = (module.replace("numpy._core", "numpy.core"), name)
+        if asked not in allowed:
+            raise _Refused(f"it asks for {module}.{name}; only NumPy arrays are allowed")
+        return allowed[asked]
+
+    def _reconstruct(self, *_: Any) -> _Array:
+        return _Array()
+
+    def _from_buffer(self, data: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+        array = _Array()
+        array.state = shape, dtype, data, _text(order)
+        return array
+
+    def _dtype(self, code: Any, *_: Any) -> _Dtype:
+        return _Dtype(code)
+
+    def _encode(self, text: str, encoding: str = "latin1") -> bytes:
+        if _text(encoding) != "latin1":
+            raise _Refused(f"bytes in the encoding {encoding!r}; expected latin1")
+        return text.encode("latin1")
+
+
+def _load_pickled_arrays(data: bytes) -> dict[str, Any]:
+    """A pickled dictionary of lists, strings and integer arrays, in any protocol, of Python 2 or 3.
+
+    Raises
+    ------
+    ValueError
+        If the pickle is damaged, asks for any class but NumPy arrays, or holds something else.
+    """
+    try:
+        held = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        if not isinstance(held, dict):
+            raise _Refused(f"it holds a {type(held).__name__}, not a dictionary")
+        return {_text(name): value.numpy() if isinstance(value, _Array) else value for name, value in held.items()}
+    except _Refused as error:
+        raise ValueError(f"not a readable pickle: {error}") from error
+    except Exception as error:
+        # a damaged pickle can fail in any way that its opcodes can
+        raise ValueError("not a readable pickle: it is truncated or damaged") from error
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin1")
+    if isinstance(value, str):
+        return value
+    raise _Refused(f"a {type(value).__name__} where a name is expected")

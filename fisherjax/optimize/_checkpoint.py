@@ -53,17 +53,9 @@ class Saver:
         self.search = None if stored is None else stored.search
         self.ascent = None if stored is None else stored.ascent
 
-    def keep_search(self, state: SearchState) -> None:
-        """Stage 1 moved on."""
-        self.search = state
-        self._write()
-
-    def keep_ascent(self, state: AscentState) -> None:
-        """Stage 2 moved on."""
-        self.ascent = state
-        self._write()
-
-    def _write(self) -> None:
+    def keep(self, state: SearchState | AscentState) -> None:
+        """One of the stages moved on."""
+        setattr(self, "search" if isinstance(state, SearchState) else "ascent", state)
         if self.path is not None:
             write_checkpoint(OptimizationCheckpoint(self.search, self.ascent, self.settings), self.path)
 

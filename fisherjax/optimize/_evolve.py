@@ -65,12 +65,12 @@ def evolve(
     settings.check()
     problem = make_problem(family, objective, constraints)
     with on_devices(devices):
-        found = search(problem, settings, key=key, progress=progress)
-    best_restart(found)
-    return found
+        searched = search(problem, settings, key=key, progress=progress)
+    best_restart(searched)
+    return searched
 
 
-def best_restart(found: Search) -> int:
+def best_restart(searched: Search) -> int:
     """Index of the best restart.
 
     Raises
@@ -80,11 +80,11 @@ def best_restart(found: Search) -> int:
     KeyboardInterrupt
         If the search was interrupted before it had one.
     """
-    winner = int(jnp.argmin(found.fitness))
-    best = float(found.fitness[winner])
+    winner = int(jnp.argmin(searched.fitness))
+    best = float(searched.fitness[winner])
     if best < 1:
         return winner
-    if found.interrupted:
+    if searched.interrupted:
         raise KeyboardInterrupt
     reason = "the objective was finite" if np.isinf(best) else "all constraints held"
     raise ValueError(f"no point was found where {reason}; widen the family's bounds or loosen the constraints")
@@ -124,9 +124,9 @@ def search(
     # evosax mixes float types; strict promotion is for our own code
     with jax.numpy_dtype_promotion("standard"):
         if state is None:
-            found, paths = _start(*start), []
+            strategy, paths = _start(*start), []
         else:
-            found, paths = with_leaves(eqx.filter_eval_shape(_start, *start), state.leaves), [state.path]
+            strategy, paths = with_leaves(eqx.filter_eval_shape(_start, *start), state.leaves), [state.path]
         done, interrupted = sum(map(len, paths)), False
         with progress_bar("evolving", num_generations, enabled=progress) as advance:
             advance(done)
@@ -135,17 +135,17 @@ def search(
                     stop_if_requested()
                     length = min(_CHUNK, num_generations - done)
                     keys = _generation_keys(run_key, done, length, num_restarts)
-                    found, path = _generations(problem, algorithm, population_size, found, keys)
+                    strategy, path = _generations(problem, algorithm, population_size, strategy, keys)
                     paths.append(path)
                     done += length
                     if save is not None:
-                        save(SearchState(leaves_of(found), jnp.concatenate(paths)))
-                    advance(length, note=f"best {_value(found.best_fitness):.4f}")
+                        save(SearchState(leaves_of(strategy), jnp.concatenate(paths)))
+                    advance(length, note=f"best {_value(strategy.best_fitness):.4f}")
             except KeyboardInterrupt:
                 interrupted = True
-    path = jnp.concatenate(paths) if paths else found.best_solution[None]
+    path = jnp.concatenate(paths) if paths else strategy.best_solution[None]
     evaluations = (done + 1) * population_size * num_restarts
-    return Search(found.best_solution, found.best_fitness, path, evaluations, interrupted)
+    return Search(strategy.best_solution, strategy.best_fitness, path, evaluations, interrupted)
 
 
 def _value(fitness: Array) -> float:
@@ -192,13 +192,13 @@ def _start(problem: Problem, name: str, population_size: int, keys: Key) -> Any:
     strategy = _algorithm(name, population_size, num_dims)
     parameters = _parameters(name, strategy)
 
-    def one(key: Key) -> Any:
+    def begun(key: Key) -> Any:
         if name == "cma-es":
             return strategy.init(key, jax.random.uniform(key, (num_dims,), minval=0.2, maxval=0.8), parameters)
         population = jax.random.uniform(key, (population_size, num_dims))
         return strategy.init(key, population, jax.vmap(problem.fitness)(population), parameters)
 
-    return jax.vmap(one)(keys)
+    return jax.vmap(begun)(keys)
 
 
 @eqx.filter_jit

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_flag, check_instance, check_integer, check_key
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_optional
 from fisherjax._runtime import Devices, description, digest, on_devices
 from fisherjax._types import Key, Record, npz_path
 from fisherjax.connectivity import Family, GainMatrix
@@ -105,8 +105,7 @@ def maximize(
     settings.check()
     refine_steps = check_integer("refine_steps", refine_steps, minimum=0)
     check_optimizer(optimizer)
-    if checkpoint is not None:
-        check_instance("checkpoint", checkpoint, (str, os.PathLike), "the path of a file")
+    check_optional(check_instance, "checkpoint", checkpoint, kind=(str, os.PathLike), hint="the path of a file")
     problem = make_problem(family, objective, constraints)
     described = {
         "problem": f"{description(problem)} {digest(eqx.filter(problem, eqx.is_array))}",
@@ -121,38 +120,34 @@ def maximize(
         described["objective"] = digest([assess(problem, middle * share)[1:] for share in (1.0, 0.6)])
     with on_devices(devices):
         saver = Saver(None if checkpoint is None else npz_path(checkpoint), described)
-        found = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep_search)
-        winner = best_restart(found)
+        searched = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep)
+        winner = best_restart(searched)
         ascent = ascend(
             problem,
-            found.best[winner],
-            num_steps=0 if found.interrupted else refine_steps,
+            searched.best[winner],
+            num_steps=0 if searched.interrupted else refine_steps,
             optimizer=optimizer,
             progress=progress,
             state=saver.ascent,
-            save=None if found.interrupted else saver.keep_ascent,
+            save=None if searched.interrupted else saver.keep,
         )
-        return _optimum(problem, found, winner, ascent)
+        return _optimum(problem, searched, winner, ascent)
 
 
 def _optimum(problem: Problem, search: Search, winner: int, ascent: Ascent) -> Optimum:
     best = ascent.best
     gain_matrix, value, excesses = assess(problem, best)
     low, high = (jnp.asarray(bound, best.dtype) for bound in problem.family.bounds)
+    path = jnp.concatenate([search.path[:, winner], ascent.path[1:]])
+    values, radius, *others = trace_history(problem, path)
+    operator_radius, alignment = others or (None, None)
     return Optimum(
         gain_matrix=gain_matrix,
         value=value,
         parameters=low + (high - low) * best,
-        history=_history(problem, search.path[:, winner], ascent.path),
+        history=History(values, radius, operator_radius, alignment, search.path.shape[0]),
         feasible=problem.holds(excesses),
         excesses=excesses,
         num_evaluations=search.num_evaluations,
         interrupted=search.interrupted or ascent.interrupted,
     )
-
-
-def _history(problem: Problem, generations: Array, ascent: Array) -> History:
-    traced = trace_history(problem, jnp.concatenate([generations, ascent[1:]]))
-    value, radius, *rest = traced
-    operator_radius, alignment = rest if rest else (None, None)
-    return History(value, radius, operator_radius, alignment, generations.shape[0])

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, require, told
+from fisherjax._errors import check_integer, check_kind, check_scalar, require
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, meanfield_curve
@@ -31,15 +32,10 @@ def _pattern(value: ArrayLike | None) -> Array | None:
     return None if value is None else as_real("input_pattern", value, "populations", dtype=jnp.result_type(float))
 
 
-def _step(value: int) -> int:
-    return check_integer("step", value, minimum=1)
-
-
 def _populations(value: Iterable[int] | None) -> tuple[int, ...] | None:
     if value is None:
         return None
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise TypeError(f"readout must be indices of populations such as (0, 2), got {told(value)}")
+    check_kind("readout", value, Iterable, "indices of populations such as (0, 2)", but=(str, bytes))
     chosen = tuple(check_integer("readout", index, minimum=0) for index in value)
     require(bool(chosen), "readout must name at least one population")
     require(len(set(chosen)) == len(chosen), f"readout must name each population once, got {chosen}")
@@ -64,7 +60,7 @@ class MemoryObjective(eqx.Module):
     """
 
     # converters, not an __init__ of its own: type checkers do not see that subclasses inherit one
-    step: int = eqx.field(default=10, static=True, converter=_step)
+    step: int = eqx.field(default=10, static=True, converter=functools.partial(check_integer, "step", minimum=1))
     stimulus: Float[Array, ""] = eqx.field(default=0.1, kw_only=True, converter=_stimulus)
     noise_std: Float[Array, ""] = eqx.field(default=0.1, kw_only=True, converter=_noise_std)
     nonlinearity: Nonlinearity = eqx.field(default="tanh", kw_only=True, static=True, converter=as_nonlinearity)

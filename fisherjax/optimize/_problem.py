@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_callable, check_instance, require, told
+from fisherjax._errors import check_callable, check_instance, check_kind, require, told
 from fisherjax._types import Record
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
@@ -89,8 +89,7 @@ def make_problem(family: Family, objective: Objective, constraints: tuple[Constr
     """
     check_instance("family", family, Family, "for instance connectivity.ToeplitzFamily(5)")
     check_callable("objective", objective)
-    if not isinstance(constraints, tuple | list):
-        raise TypeError(f"constraints must be a tuple of constraints such as (Budget(1.0),), got {told(constraints)}")
+    check_kind("constraints", constraints, (tuple, list), "a tuple of constraints such as (Budget(1.0),)")
     for constraint in constraints:
         check_instance("constraints", constraint, Constraint, "each one, such as optimize.Budget(1.0)")
     _check_objective(family, objective)
@@ -152,7 +151,7 @@ class History(Record):
 def trace_history(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
     """Value, spectral radius of the weights, of the operator, and alignment along a path of points."""
 
-    def one(unit: Float[Array, " d"]) -> tuple[Array, ...]:
+    def traced(unit: Float[Array, " d"]) -> tuple[Array, ...]:
         gain_matrix = problem.gain_matrix(unit)
         basic = (problem.objective(gain_matrix), weight_spectral_radius(gain_matrix))
         objective = problem.objective
@@ -162,4 +161,4 @@ def trace_history(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, 
         alignment = operator.alignment(objective.input_pattern)
         return (*basic, alignment.spectral_radius, alignment.input_overlap)
 
-    return jax.lax.map(one, units)
+    return jax.lax.map(traced, units)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_flag, check_instance, check_integer, is_traced, require
+from fisherjax._errors import check_flag, check_instance, check_integer, check_optional, is_traced, require
 from fisherjax._runtime import digest, progress_bar, stop_if_requested
 from fisherjax.connectivity import Family, GainMatrix
 
@@ -73,8 +73,8 @@ def refine(
 
 def check_optimizer(optimizer: optax.GradientTransformation | None) -> None:
     """Refuse anything but an optax transformation, or None for the default."""
-    if optimizer is not None:
-        check_instance("optimizer", optimizer, optax.GradientTransformation, "for instance optax.adam(0.05)")
+    hint = "for instance optax.adam(0.05)"
+    check_optional(check_instance, "optimizer", optimizer, kind=optax.GradientTransformation, hint=hint)
 
 
 def _unit_of(family: Family, initial: GainMatrix) -> Float[Array, " d"]:

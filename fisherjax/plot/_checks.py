@@ -7,22 +7,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
 
-from fisherjax import (
-    connectivity,
-    dmft,
-    dynamics,
-    fisher,
-    geometry,
-    networks,
-    optimize,
-    tasks,
-    training,
-    vision,
-)
+from fisherjax import connectivity, dmft, dynamics, fisher, geometry, networks, optimize, tasks, training, vision
 from fisherjax._errors import check_instance, require, told
 from fisherjax.dynamics._flow import MeasuredExponent
 from fisherjax.dynamics._phase_plane import PhasePlane
@@ -132,8 +122,11 @@ def check_sequence(name: str, values: Any, kind: type) -> Sequence[Any]:
     return values
 
 
-def check_axes(axes: Any, count: int) -> Any:
-    """Return axes, as many as a picture takes."""
+def axes_of(axes: Any, rows: int, columns: int, size: tuple[float | int, float | int]) -> Any:
+    """Return the axes given, as many as a picture takes, or those of a new figure."""
+    if axes is None:
+        return tuple(plt.subplots(rows, columns, figsize=size, sharex=rows > 1)[1])
+    count = rows * columns
     chosen = list(np.ravel(np.asarray(axes, dtype=object)))
     if not all(isinstance(ax, Axes) for ax in chosen):
         raise TypeError(

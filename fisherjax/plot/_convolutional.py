@@ -16,8 +16,8 @@ from fisherjax.vision._certificate import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
-from ._checks import check_axes, checked, drawable
-from ._style import COLORS, axes_or_new
+from ._checks import axes_of, checked, drawable
+from ._style import COLORS, axes_or_new, draw_circle
 
 
 @checked
@@ -150,11 +150,7 @@ def eigendistortions(image: Any, most: Eigendistortion, least: Eigendistortion, 
     Changes of color are drawn about gray, those of gray images in red and blue about zero.
     """
     picture = host_real("image", image, "height width channels")
-    if axes is None:
-        import matplotlib.pyplot as plt  # noqa: PLC0415
-
-        axes = plt.subplots(1, 3, figsize=(9, 3))[1]
-    check_axes(axes, 3)
+    axes = axes_of(axes, 1, 3, (9, 3))
     low, high = picture.min(), picture.max()
     shown = (picture - low) / ((high - low) or 1)
     axes[0].imshow(shown if shown.shape[-1] == 3 else shown.mean(-1), cmap="gray")
@@ -211,8 +207,7 @@ def area_activity(response: Response, ax: Axes | None = None, *, image: int | No
 def spectra(found: Sequence[Any], alpha: Sequence[float], ax: Axes | None = None) -> Axes:
     """Leading eigenvalues of (1 − α) + αW of every area in the complex plane, from those of its convolution W."""
     ax = axes_or_new(ax)
-    turn = np.linspace(0, 2 * np.pi, 200)
-    ax.plot(np.cos(turn), np.sin(turn), color="0.7", linewidth=1)
+    draw_circle(ax, color="0.7", linewidth=1)
     shades = colormaps["viridis"](np.linspace(0, 0.9, max(len(found), 2)))
     for index, (shade, one, step) in enumerate(zip(shades, found, alpha, strict=False)):
         values = 1 - step + step * np.asarray(one)

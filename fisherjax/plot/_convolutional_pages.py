@@ -38,8 +38,9 @@ def save_response(path: Path, picture: Any, response: Response, names: Sequence[
     """A picture as the network sees it, its most probable classes and the activity of all areas through time."""
     with page(path, (14, 4.2)) as figure:
         seen, classes, areas = figure.subplots(1, 3)
-        _show(picture, seen)
-        seen.set_title("what the network sees")
+        shown = np.asarray(picture)
+        seen.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
+        seen.set(xticks=[], yticks=[], title="what the network sees")
         panel.class_probabilities(response, names, classes, top=top)
         panel.area_activity(response, areas)
     return path
@@ -78,12 +79,7 @@ def save_stability(
 
 @checked
 def save_decisions(
-    path: Path,
-    decided: Decisions | None,
-    noisy: Mapping[str, Robustness],
-    back: Relaxation | None,
-    *,
-    onset: int,
+    path: Path, decided: Decisions | None, noisy: Mapping[str, Robustness], back: Relaxation | None, *, onset: int
 ) -> Path:
     """Decisions through time, accuracy under noise, and the way back to the baseline, where there are."""
     require(decided is not None or bool(noisy) or back is not None, "one of decided, noisy and back must be given")
@@ -130,12 +126,6 @@ def save_eigendistortions(path: Path, image: Any, most: Eigendistortion, least: 
         axes = figure.subplots(1, 3)
         panel.eigendistortions(image, most, least, axes)
     return path
-
-
-def _show(picture: Any, ax: Any) -> None:
-    shown = np.asarray(picture)
-    ax.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
-    ax.set(xticks=[], yticks=[])
 
 
 def _say(ax: Any, text: str) -> None:

@@ -50,7 +50,8 @@ def state_space(
     if fixed_points is not None and len(fixed_points):
         places = np.asarray(components.project(fixed_points.points))[:, chosen]
         if step is not None:
-            _draw_ways_out(components, fixed_points, ax, step, inputs, chosen)
+            for segment in ways_out(components, fixed_points, step, inputs):
+                ax.plot(*segment[:, chosen].T, color=COLORS[1], linewidth=1.6, zorder=3)
         for kind, rows, color in _by_kind(fixed_points):
             face = color if kind in {"attractor", "marginal"} else "white"
             label = f"{rows.sum()} × {kind}"
@@ -257,10 +258,3 @@ def _by_kind(fixed_points: FixedPoints) -> Iterator[tuple[str, np.ndarray, str]]
         rows = kinds == kind
         growing = int(fixed_points.num_unstable[rows][0])
         yield kind, rows, _kind_color(kind, growing)
-
-
-def _draw_ways_out(
-    components: PrincipalComponents, fixed_points: FixedPoints, ax: Any, step: Any, inputs: Any, chosen: slice
-) -> None:
-    for segment in ways_out(components, fixed_points, step, inputs):
-        ax.plot(*segment[:, chosen].T, color=COLORS[1], linewidth=1.6, zorder=3)

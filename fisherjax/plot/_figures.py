@@ -16,8 +16,8 @@ from fisherjax.geometry import DistanceCorrelation, ShepardDiagram
 from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.optimize import History
 
-from ._checks import check_axes, checked, drawable
-from ._style import COLORS, axes_or_new, page, population_color
+from ._checks import axes_of, checked, drawable
+from ._style import COLORS, axes_or_new, draw_circle, page, population_color
 
 _DECADES = 1e-5  # of the total that the logarithmic axis reaches down to
 
@@ -53,20 +53,16 @@ def weight_spectrum(
     values = np.linalg.eigvals(host_real("weights", weights, "units units"))
     ax = axes_or_new(ax)
     ax.scatter(values.real, values.imag, s=3, color=COLORS[0], alpha=0.5, linewidths=0, label="eigenvalues of J")
-    angle = np.linspace(0, 2 * np.pi, 400)
     if continuous:
         reach = 1.05 * float(np.abs(values).max())
         ax.plot([1, 1], [-reach, reach], color="black", linewidth=1, label="silence unstable: Re λ > 1")
     else:
-        ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1, label="unit circle")
+        draw_circle(ax, color="black", linewidth=1, label="unit circle")
     reach = max(1.0, float(np.abs(values).max()))
     if matrix is not None:
         radius = float(spectral_radius(matrix))
         reach = max(reach, radius)
-        ax.plot(
-            radius * np.cos(angle), radius * np.sin(angle), "--", color=COLORS[1], linewidth=1.2,
-            label=f"theory, √ρ(G) = {radius:.3f}",
-        )  # fmt: skip
+        draw_circle(ax, radius, "--", color=COLORS[1], linewidth=1.2, label=f"theory, √ρ(G) = {radius:.3f}")
     ax.set(
         aspect="equal",
         xlim=(-1.1 * reach, 1.1 * reach),
@@ -131,11 +127,7 @@ def fisher_curve(
 @checked
 def history(record: History, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
     """How a search got there: the objective, and the spectral radii and the alignment, at every step."""
-    if axes is None:
-        import matplotlib.pyplot as plt  # noqa: PLC0415
-
-        axes = tuple(plt.subplots(1, 2, figsize=(9, 3.4))[1])
-    value_axes, spectrum_axes = check_axes(axes, 2)
+    both = value_axes, spectrum_axes = axes_of(axes, 1, 2, (9, 3.4))
     steps = np.arange(1, len(record.value) + 1)
     value_axes.plot(steps, drawable(value_axes, record.value), color=COLORS[0])
     value_axes.set_ylabel("objective")
@@ -151,11 +143,11 @@ def history(record: History, axes: tuple[Axes, Axes] | None = None) -> tuple[Axe
     spectrum_axes.axhline(1, color="0.6", linewidth=0.8)
     spectrum_axes.set_ylim(bottom=0)
     spectrum_axes.legend()
-    for ax in axes:
+    for ax in both:
         if record.num_generations < len(steps):
             ax.axvline(record.num_generations + 0.5, color="0.5", linewidth=0.8, linestyle=":")
         ax.set_xlabel("step (dotted: search → gradient)")
-    return axes
+    return both
 
 
 @checked

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
@@ -66,14 +67,12 @@ def log_ticks(ax: Axes, values: Sequence[float | int]) -> None:
 
 def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | None = None) -> Axes:
     """One-standard-deviation ellipses of a two-dimensional response at several stimuli, along their mean curve."""
-    from matplotlib.pyplot import get_cmap  # noqa: PLC0415
-
     angles = host_real("stimuli", stimuli, "stimuli")
     count = len(angles)
     means = host_real("means", means, f"{count} 2")
     covariances = host_real("covariances", covariances, f"{count} 2 2")
     ax = axes_or_new(ax)
-    turn = get_cmap("twilight")
+    turn = colormaps["twilight"]
     closed = np.concatenate([means, means[:1]])
     ax.plot(closed[:, 0], closed[:, 1], color="0.6", linewidth=0.9)
     for angle, mean, covariance in zip(angles, means, covariances, strict=True):
@@ -137,10 +136,7 @@ def estimator_errors(
 
 
 def biases(
-    values: Sequence[float | int],
-    found: Mapping[str, tuple[Any, Any]],
-    axis_label: str,
-    ax: Axes | None = None,
+    values: Sequence[float | int], found: Mapping[str, tuple[Any, Any]], axis_label: str, ax: Axes | None = None
 ) -> Axes:
     """Relative biases of estimators, each with one standard error, against a setting on a logarithmic axis."""
     ax = axes_or_new(ax)

@@ -17,9 +17,9 @@ from fisherjax.tasks import TaskBatch
 from fisherjax.tasks._batch import has_labels
 from fisherjax.training import Training, TrainingHistory
 
-from ._checks import check_axes, checked, drawable
+from ._checks import axes_of, checked, drawable
 from ._dynamics import state_space, transition_graph
-from ._style import COLORS, axes_or_new, page
+from ._style import COLORS, axes_or_new, draw_circle, page
 
 
 def weight_matrix(
@@ -73,8 +73,7 @@ def eigenvalues(values: Any, ax: Axes | None = None, *, is_flow: bool = False, l
     if is_flow:
         ax.axvline(0, color="black", linewidth=1)
     else:
-        angle = np.linspace(0, 2 * np.pi, 400)
-        ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=1)
+        draw_circle(ax, color="black", linewidth=1)
         ax.set_aspect("equal", adjustable="datalim")
     ax.set(xlabel="Re λ", ylabel="Im λ")
     ax.legend()
@@ -84,11 +83,7 @@ def eigenvalues(values: Any, ax: Axes | None = None, *, is_flow: bool = False, l
 @checked
 def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
     """Loss and, where targets are classes, accuracy of every training step; both on held-out trials."""
-    if axes is None:
-        import matplotlib.pyplot as plt  # noqa: PLC0415
-
-        axes = tuple(plt.subplots(1, 2, figsize=(10, 3.6))[1])
-    left, right = check_axes(axes, 2)
+    both = left, right = axes_of(axes, 1, 2, (10, 3.6))
     loss, held_out = (drawable(left, part, positive=True) for part in (history.loss, history.held_out_loss))
     steps = np.arange(1, len(loss) + 1)
     left.plot(steps, loss, color="0.7", linewidth=0.8, label="training batch")
@@ -100,9 +95,9 @@ def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = 
     right.plot(history.evaluated, drawable(right, history.held_out_accuracy), color=COLORS[2], label="held out")
     right.set(ylabel="accuracy", ylim=(None, 1.03))
     right.legend()
-    for ax in axes:
+    for ax in both:
         ax.set_xlabel("training step")
-    return axes
+    return both
 
 
 @checked
@@ -117,11 +112,7 @@ def task_trial(batch: TaskBatch, outputs: Any = None, axes: Any = None, *, trial
     if outputs is not None:
         count = "O" if classes else np.shape(batch.targets)[2]
         outputs = host_real("outputs", outputs, f"{steps} {trials} {count}", finite=False)[:, trial]
-    if axes is None:
-        import matplotlib.pyplot as plt  # noqa: PLC0415
-
-        axes = plt.subplots(2, 1, figsize=(6, 4), sharex=True, squeeze=False)[1][:, 0]
-    upper, lower = check_axes(axes, 2)
+    axes = upper, lower = axes_of(axes, 2, 1, (6, 4))
     inputs, targets, mask = (np.asarray(part)[:, trial] for part in batch)
     if classes and outputs is not None:
         targets = targets[:, None] == np.arange(outputs.shape[1])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -39,6 +40,12 @@ def style() -> Iterator[None]:
     }
     with plt.rc_context(settings):
         yield
+
+
+def draw_circle(ax: Axes, radius: float = 1.0, line: str = "-", **style: Any) -> None:
+    """A circle about zero in the complex plane."""
+    angle = np.linspace(0, 2 * np.pi, 400)
+    ax.plot(radius * np.cos(angle), radius * np.sin(angle), line, **style)
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

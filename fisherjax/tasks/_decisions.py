@@ -1,11 +1,13 @@
 """Tasks that ask to decide: which of two stimuli is stronger, and which one counts in this context."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, require, told
+from fisherjax._errors import check_integer, check_kind, check_scalar, require
 from fisherjax._types import Key
 
 from ._batch import TaskBatch, checked_outputs, moments
@@ -20,8 +22,7 @@ class _Evidence(Task):
     response: eqx.AbstractVar[int]
 
     def __check_init__(self) -> None:
-        if not isinstance(self.coherences, tuple):
-            raise TypeError(f"coherences must be a tuple of numbers, got {told(self.coherences)}")
+        check_kind("coherences", self.coherences, tuple, "a tuple of numbers")
         require(len(self.coherences) > 0, "coherences must hold at least one number")
         for coherence in self.coherences:
             check_scalar("coherences", coherence, minimum=0.0, strict=True)
@@ -56,6 +57,8 @@ class PerceptualDecision(_Evidence):
         Steps of the answer at the end of a trial.
     """
 
+    loss: ClassVar[Loss] = "cross_entropy"
+
     coherences: tuple[float, ...] = eqx.field(static=True, default=(0.2, 0.4, 0.8))
     noise_std: float | int = eqx.field(static=True, default=0.5)
     response: int = eqx.field(static=True, default=5)
@@ -69,11 +72,6 @@ class PerceptualDecision(_Evidence):
     def num_outputs(self) -> int:
         """Fixate, left, right."""
         return 3
-
-    @property
-    def loss(self) -> Loss:
-        """Answers are classes."""
-        return "cross_entropy"
 
     def draw_conditions(self, key: Key, batch_size: int, num_steps: int) -> dict[str, Array]:  # noqa: ARG002
         """The coherence, positive where the evidence is for the right."""

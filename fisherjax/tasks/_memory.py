@@ -1,5 +1,7 @@
 """Tasks that ask to remember: flip-flop, copy memory, adding problem, delayed match to sample."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,15 +11,7 @@ from fisherjax._errors import check_integer, check_scalar, check_share
 from fisherjax._types import Key
 
 from ._batch import TaskBatch, checked_outputs
-from ._task import (
-    Loss,
-    Task,
-    choice_accuracy,
-    one_hot,
-    sign_accuracy,
-    uniform_integers,
-    weighted_mean,
-)
+from ._task import Loss, Task, choice_accuracy, one_hot, sign_accuracy, uniform_integers, weighted_mean
 
 
 class FlipFlop(Task):
@@ -95,6 +89,8 @@ class CopyMemory(Task):
     neural networks, ICML.
     """
 
+    loss: ClassVar[Loss] = "cross_entropy"
+
     num_symbols: int = eqx.field(static=True, default=4)
     length: int = eqx.field(static=True, default=3)
 
@@ -121,11 +117,6 @@ class CopyMemory(Task):
     def shortest(self) -> int:
         """Presentation, cue and recall."""
         return 2 * self.length + 1
-
-    @property
-    def loss(self) -> Loss:
-        """Symbols are classes."""
-        return "cross_entropy"
 
     def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:
         """Symbols, blank steps, the cue, and the symbols again."""
@@ -210,6 +201,8 @@ class DelayedMatch(Task):
         Standard deviation of noise on the inputs.
     """
 
+    loss: ClassVar[Loss] = "cross_entropy"
+
     num_stimuli: int = eqx.field(static=True, default=4)
     shown: int = eqx.field(static=True, default=2)
     min_delay: int = eqx.field(static=True, default=2)
@@ -240,11 +233,6 @@ class DelayedMatch(Task):
     def shortest(self) -> int:
         """Sample, shortest delay, test, one step to answer."""
         return 2 * self.shown + self.min_delay + 1
-
-    @property
-    def loss(self) -> Loss:
-        """Answers are classes."""
-        return "cross_entropy"
 
     def draw_conditions(self, key: Key, batch_size: int, num_steps: int) -> dict[str, Array]:
         """Whether sample and test match (1), and the steps between them."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_instance, check_integer, check_key, require
+from fisherjax._errors import check_instance, check_integer, check_key, check_optional, require
 from fisherjax._types import Key
 
 from ._batch import TaskBatch, filled_up, has_labels, moments, stacked
@@ -48,7 +48,7 @@ class NeurogymTrials:
         """Draw one trial to see what there is."""
         self.env, self.key = env, check_key("key", key)
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
-        self.num_steps = None if num_steps is None else check_integer("num_steps", num_steps, minimum=1)
+        self.num_steps = check_optional(check_integer, "num_steps", num_steps, minimum=1)
         inputs, targets, _ = _drawn(env, 1, self.key)[0][0]
         self.num_inputs = inputs.shape[2]
         self.num_outputs = int(env.action_space.n) if targets.ndim == 2 else targets.shape[2]

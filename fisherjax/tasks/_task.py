@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -32,6 +32,9 @@ class Task(eqx.Module):
     Call a task with other settings to get a variant: ``tasks.flip_flop(num_bits=2)``. Tasks hold no arrays, so
     that they can be arguments of jitted functions.
     """
+
+    loss: ClassVar[Loss] = "mse"
+    """The loss that fits the targets."""
 
     def __check_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -118,11 +121,6 @@ class Task(eqx.Module):
     def shortest(self) -> int:
         """Fewest steps that a trial can have."""
         return 2
-
-    @property
-    def loss(self) -> Loss:
-        """The loss that fits the targets."""
-        return "mse"
 
     @abc.abstractmethod
     def draw(self, key: Key, batch_size: int, num_steps: int) -> TaskBatch:

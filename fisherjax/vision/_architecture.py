@@ -3,18 +3,26 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_choice, check_flag, check_integer, require, suggest, told
+from fisherjax._errors import check_choice, check_flag, check_integer, check_kind, require, suggest
 from fisherjax._types import ArrayLike, Record
 
 ImageShape = tuple[int, int, int]
+
+
+class Phases(NamedTuple):
+    """Steps of a blank screen, with an image, and of a blank screen again."""
+
+    blank_steps: int
+    image_steps: int
+    offset_steps: int
 
 
 class Architecture(Record):
@@ -81,30 +89,25 @@ class Architecture(Record):
         """Fill in what follows from the rest, then check that it fits together."""
         sizes = (("image_shape", image_shape), ("channels", channels), ("strides", () if strides is None else strides))
         for name, value in sizes:
-            if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
-                raise TypeError(f"{name} must be a list of whole numbers, got {told(value)}")
+            check_kind(name, value, (Sequence, np.ndarray), "a list of whole numbers", but=str)
         depth = len(channels)
         require(depth >= 2 and depth % 2 == 0, f"channels must name an even number of areas (they come in pairs that "
                 f"share a map), got {depth}")  # fmt: skip
         require(len(image_shape) == 3, f"image_shape must be (height, width, colors), got {tuple(image_shape)}")
-        self.image_shape = (
-            check_integer("image height", image_shape[0], minimum=1),
-            check_integer("image width", image_shape[1], minimum=1),
-            check_integer("image colors", image_shape[2], minimum=1),
-        )
+        sides = zip(("height", "width", "colors"), image_shape, strict=True)
+        height, width, colors = (check_integer(f"image {name}", size, minimum=1) for name, size in sides)
+        self.image_shape = (height, width, colors)
         self.num_classes = check_integer("num_classes", num_classes, minimum=1)
-        self.channels = tuple(check_integer("channels", one, minimum=1) for one in channels)
+        self.channels = tuple(check_integer("channels", size, minimum=1) for size in channels)
         usual = [2 if area and area % 2 == 0 else 1 for area in range(depth)]
-        self.strides = tuple(
-            check_integer("strides", one, minimum=1) for one in (usual if strides is None else strides)
-        )
+        strides = usual if strides is None else strides
+        self.strides = tuple(check_integer("strides", size, minimum=1) for size in strides)
         require(len(self.strides) == depth, f"strides must name {depth} areas, got {len(self.strides)}")
         self.alpha = _alphas(alpha, depth)
         self.blank_steps = check_integer("blank_steps", blank_steps, minimum=0)
         self.image_steps = check_integer("image_steps", image_steps, minimum=1)
-        self.stem_channels = check_integer(
-            "stem_channels", self.channels[0] if stem_channels is None else stem_channels, minimum=1
-        )
+        stem_channels = self.channels[0] if stem_channels is None else stem_channels
+        self.stem_channels = check_integer("stem_channels", stem_channels, minimum=1)
         self.stem_kernel = check_integer("stem_kernel", stem_kernel, minimum=1)
         require(self.stem_kernel % 2 == 1, f"stem_kernel must be odd, got {stem_kernel}")
         self.stem_stride = check_integer("stem_stride", stem_stride, minimum=1)
@@ -160,6 +163,32 @@ class Architecture(Record):
         )
         return array
 
+    def as_pictures(self, name: str, images: ArrayLike) -> Float[Array, "n height width colors"]:
+        """At least one image of this size (n, height, width, colors); whole numbers become floats."""
+        pictures = as_real(name, images, "n " + " ".join(map(str, self.image_shape)))
+        require(len(pictures) > 0, f"{name} must hold at least one image, got shape {pictures.shape}")
+        return pictures
+
+    def as_picture(self, name: str, image: ArrayLike) -> Float[Array, "height width colors"]:
+        """One image of this size (height, width, colors); whole numbers become floats."""
+        return as_real(name, image, " ".join(map(str, self.image_shape)))
+
+    def phases(self, blank_steps: int | None, image_steps: int | None, offset_steps: int) -> Phases:
+        """Lengths of the phases, those of the architecture where nothing is said.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no whole number or negative, or there is no step at all.
+        """
+        phases = Phases(
+            check_integer("blank_steps", self.blank_steps if blank_steps is None else blank_steps, minimum=0),
+            check_integer("image_steps", self.image_steps if image_steps is None else image_steps, minimum=0),
+            check_integer("offset_steps", offset_steps, minimum=0),
+        )
+        require(sum(phases) > 0, "blank_steps + image_steps + offset_steps must be positive")
+        return phases
+
     def needs_projection(self, area: int) -> bool:
         """Whether the connection that skips area `area − 1` on its way to `area` changes shape, and so has weights.
 
@@ -192,8 +221,8 @@ def _alphas(alpha: float | Sequence[float] | np.ndarray, depth: int) -> tuple[fl
     values = host_real("alpha", alpha)
     require(values.shape in {(), (depth,)}, f"alpha must be one number or {depth}, one per area, got {values.size}")
     given = tuple(np.broadcast_to(values, (depth,)).tolist())
-    for one in given:
-        require(0 < one <= 1, f"alpha = dt/τ must be in (0, 1], got {one:g}")
+    for share in given:
+        require(0 < share <= 1, f"alpha = dt/τ must be in (0, 1], got {share:g}")
     return given
 
 

@@ -5,13 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_instance, check_scalar, require
+from fisherjax._errors import check_scalar, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record, Scalar
 
 from ._convolution_spectrum import certified_bounds, convolution_bounds
-from ._network import ConvolutionalRNN
-from ._pictures import NETWORK
+from ._network import ConvolutionalRNN, check_network
 
 
 class StabilityCertificate(Record):
@@ -57,8 +56,10 @@ def stability_certificate(network: ConvolutionalRNN) -> StabilityCertificate:
     ValueError
         If the network has feedback, or a leak above one.
     """
-    _check_network(network)
-    bounds = [certified_bounds(one.weights, shape[:2]) for one, shape in _areas(network)]
+    check_network(network)
+    require(not network.architecture.feedback, "a network with feedback is no chain of areas: nothing is certified")
+    require(float(network.leak) <= 1, f"leak must be at most 1, got {float(network.leak):g}")
+    bounds = [certified_bounds(recurrent.weights, shape[:2]) for recurrent, shape in _areas(network)]
     singular, symmetric = (np.array(column) for column in zip(*bounds, strict=True))
     alpha = np.array(network.architecture.alpha)
     contraction = 1 - alpha * (1 - singular)
@@ -78,20 +79,11 @@ def spectral_penalty(network: ConvolutionalRNN, *, limit: Scalar = 1.0) -> Float
     ValueError
         If the limit is negative.
     """
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    check_network(network)
     check_scalar("limit", limit, minimum=0.0)
-    terms = [
-        jax.nn.relu(convolution_bounds(one.weights, shape[:2]).singular - jnp.asarray(limit, network.leak.dtype)) ** 2
-        for one, shape in _areas(network)
-    ]
-    return jnp.sum(jnp.stack(terms))
+    bounds = [convolution_bounds(recurrent.weights, shape[:2]).singular for recurrent, shape in _areas(network)]
+    return jnp.sum(jax.nn.relu(jnp.stack(bounds) - jnp.asarray(limit, network.leak.dtype)) ** 2)
 
 
 def _areas(network: ConvolutionalRNN) -> list[tuple]:
     return list(zip(network.recurrent, network.architecture.area_shapes, strict=True))
-
-
-def _check_network(network: ConvolutionalRNN) -> None:
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
-    require(not network.architecture.feedback, "a network with feedback is no chain of areas: nothing is certified")
-    require(float(network.leak) <= 1, f"leak must be at most 1, got {float(network.leak):g}")

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, require, told
+from fisherjax._errors import check_instance, check_optional, require, told
 from fisherjax.networks._weight_files import read_weights, write_weights
 
 from ._architecture import Architecture
-from ._network import ConvolutionalRNN
+from ._network import ConvolutionalRNN, check_network
 
 _SCALE, _DIRECTION = ".parametrizations.weight.original0", ".parametrizations.weight.original1"
 _MOST_NAMED = 4
@@ -46,8 +46,7 @@ def load_checkpoint(path: str | os.PathLike[str], architecture: Architecture | N
     stored = read_weights(path)
     weights = {name.removeprefix("module."): value for name, value in stored.items()}
     require(len(weights) == len(stored), f"{path} has names both with and without 'module.' before them")
-    if architecture is not None:
-        check_instance("architecture", architecture, Architecture)
+    check_optional(check_instance, "architecture", architecture, kind=Architecture)
     leak = np.asarray(weights.pop("prelu.weight", 0.0))
     require(leak.size == 1, f"{path}: prelu.weight must be one slope for all units, got shape {leak.shape}")
     plan = _implied(weights, path) if architecture is None else architecture
@@ -90,7 +89,7 @@ def save_checkpoint(network: ConvolutionalRNN, path: str | os.PathLike[str]) -> 
     ValueError
         If the path ends otherwise.
     """
-    check_instance("network", network, ConvolutionalRNN)
+    check_network(network)
     names, leaves = _named(network)
     tensors = {
         name: np.asarray(leaf).reshape(_published_shape(name, leaf.shape))
@@ -102,12 +101,15 @@ def save_checkpoint(network: ConvolutionalRNN, path: str | os.PathLike[str]) -> 
 def _named(network: ConvolutionalRNN) -> tuple[list[str], list[Any]]:
     """Published names of all parameters, and the parameters."""
     modules: list[tuple[str, Any]] = [("inp_conv", network.stem), ("inp_skip", network.input_skip)]
-    modules += [(f"area_conv.{j}", one) for j, one in enumerate(network.recurrent)]
-    modules += [(f"area_area.{j}", one) for j, one in enumerate(network.feedforward)]
-    modules += [(f"skip_area.{j}", one) for j, one in enumerate(one for one in network.skips if one is not None)]
-    modules += [(f"feedback_area.{j}", one) for j, one in enumerate(network.feedback)]
+    modules += [(f"area_conv.{j}", module) for j, module in enumerate(network.recurrent)]
+    modules += [(f"area_area.{j}", module) for j, module in enumerate(network.feedforward)]
+    projections = [skip for skip in network.skips if skip is not None]
+    modules += [(f"skip_area.{j}", module) for j, module in enumerate(projections)]
+    modules += [(f"feedback_area.{j}", module) for j, module in enumerate(network.feedback)]
     modules += [("out_fc", network.output)]
-    named = [pair for name, one in modules for pair in ((name + _SCALE, one.scale), (name + _DIRECTION, one.direction))]
+    named: list[tuple[str, Any]] = []
+    for name, module in modules:
+        named += [(name + _SCALE, module.scale), (name + _DIRECTION, module.direction)]
     named += [(f"conv_bias.{j}", bias) for j, bias in enumerate(network.biases)]
     named += [("out_fc.bias", network.output.bias)]
     return [name for name, _ in named], [leaf for _, leaf in named]

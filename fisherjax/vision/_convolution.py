@@ -15,6 +15,7 @@ from fisherjax._types import Key, Record
 
 Maps = Float[Array, "*batch height width channels"]
 NewMaps = Float[Array, "*batch new_height new_width new_channels"]
+AreaState = tuple[Float[Array, "..."], ...]  # maps of every area (*batch, height, width, channels)
 
 _BLOCK = 2**18  # numbers that are worked on at once: a megabyte in single precision
 
@@ -102,10 +103,10 @@ def convolve(
 def _plain(maps: Array, kernel: Array, stride: int) -> Array:
     margin = kernel.shape[0] // 2
     batch = maps.reshape(-1, *maps.shape[-3:])
-    found = jax.lax.conv_general_dilated(
+    convolved = jax.lax.conv_general_dilated(
         batch, kernel, (stride, stride), [(margin, margin)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return found.reshape(*maps.shape[:-3], *found.shape[1:])
+    return convolved.reshape(*maps.shape[:-3], *convolved.shape[1:])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -122,7 +123,7 @@ def _backward(stride: int, residuals: tuple[Array, Array], slope: Array) -> tupl
         return jax.vjp(lambda maps, kernel: _plain(maps, kernel, stride), maps, kernel)[1](slope)
 
     def blocked(maps: Array, kernel: Array, slope: Array) -> tuple[Array, Array]:
-        batch, slopes = (one.reshape(-1, *one.shape[-3:]) for one in (maps, slope))
+        batch, slopes = (part.reshape(-1, *part.shape[-3:]) for part in (maps, slope))
         back = _map_slope(slopes, kernel, stride, maps.shape[-3:-1])
         return back.reshape(maps.shape), _kernel_slope(batch, slopes, kernel.shape[0], stride)
 
@@ -154,7 +155,7 @@ def _kernel_slope(batch: Array, slopes: Array, side: int, stride: int) -> Array:
         parts = [shifted[:, a : a + down : stride].reshape(-1, side * channels) for a in range(side)]
         return total + jnp.stack([part.T @ slope.reshape(-1, outputs) for part in parts]), None
 
-    blocks: Any = tuple(one.reshape(-1, block, *one.shape[1:]) for one in (batch, slopes))
+    blocks: Any = tuple(whole.reshape(-1, block, *whole.shape[1:]) for whole in (batch, slopes))
     total, _ = jax.lax.scan(add, jnp.zeros((side, side * channels, outputs), batch.dtype), blocks)
     return total.reshape(side, side, channels, outputs)
 
@@ -162,9 +163,8 @@ def _kernel_slope(batch: Array, slopes: Array, side: int, stride: int) -> Array:
 def mean_pool(maps: Maps) -> NewMaps:
     """Means over 3 × 3 in steps of 2; the zeros of the margin count."""
     batch = maps.reshape(-1, *maps.shape[-3:])
-    zero = np.zeros(
-        (), maps.dtype
-    )  # of NumPy: a traced one would not be recognized as that of a sum, which has gradients
+    # of NumPy: a traced one would not be recognized as that of a sum, which has gradients
+    zero = np.zeros((), maps.dtype)
     total = jax.lax.reduce_window(
         batch, zero, jax.lax.add, (1, 3, 3, 1), (1, 2, 2, 1), [(0, 0), (1, 1), (1, 1), (0, 0)]
     )
@@ -191,11 +191,13 @@ def as_convolution(weights: Float[Array, "out in side side"], stride: int = 1) -
 
 
 def _norm(direction: Array) -> Array:
-    return jnp.sqrt(jnp.sum(direction**2, axis=tuple(range(1, direction.ndim))))
+    """‖v_o‖₂ of every output channel; 0 with slope 0, not NaN, where all of its weights are zero."""
+    square = jnp.sum(direction**2, axis=tuple(range(1, direction.ndim)))
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
 def _normalized(scale: Array, direction: Array) -> Array:
-    # a channel whose weights are all zero stays zero instead of becoming undefined
+    """G v/‖v‖₂; a channel whose weights are all zero stays zero instead of becoming undefined."""
     square = jnp.sum(direction**2, axis=tuple(range(1, direction.ndim)), keepdims=True)
     inverse = jnp.where(square > 0, jax.lax.rsqrt(jnp.where(square > 0, square, 1)), 0)
     return direction * inverse * scale.reshape(-1, *[1] * (direction.ndim - 1))

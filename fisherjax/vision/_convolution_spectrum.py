@@ -1,8 +1,8 @@
 """Eigenvalues and singular values of a convolution as a linear map of maps: exact, or bounded."""
 
-import functools
 from typing import Any, Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,8 +69,7 @@ def convolution_spectrum(
         If the weights are no square convolution, the kernel is larger than a circular map, or a zero-padded map has
         more than 8192 units (use `arnoldi` or `convolution_bounds`).
     """
-    kernel = _checked(weights)
-    height, width = _sides(shape)
+    kernel, height, width = _checked(weights, shape)
     check_choice("padding", padding, ("circular", "zero"))
     if padding == "circular":
         require(min(height, width) >= kernel.shape[2], f"shape {(height, width)} is smaller than the kernel, "
@@ -95,8 +94,7 @@ def convolution_matrix(
     ValueError
         If the weights are no square convolution, or there are more than 8192 units.
     """
-    kernel = _checked(weights)
-    height, width = _sides(shape)
+    kernel, height, width = _checked(weights, shape)
     units = kernel.shape[0] * height * width
     require(
         units <= _LARGEST_DENSE,
@@ -144,12 +142,10 @@ def convolution_bounds(
     ----------
     Sedghi, Gupta & Long (2019), The singular values of convolutional layers, ICLR, for circular padding.
     """
-    kernel = _checked(weights)
-    height, width = _sides(shape)
-    return _bounds(kernel, height, width)
+    return _bounds(*_checked(weights, shape))
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
+@eqx.filter_jit
 def _bounds(kernel: Array, height: int, width: int) -> ConvolutionBounds:
     margin = kernel.shape[2] // 2
     symbols = _symbols(kernel, height + margin, width + margin)
@@ -169,7 +165,7 @@ def _symbols(kernel: Array, height: int, width: int) -> Complex[Array, "height w
     offsets = np.arange(-margin, margin + 1)
     waves = [np.exp(2j * np.pi * np.outer(np.arange(n), offsets) / n) for n in (height, width)]
     dtype = np.result_type(kernel.dtype, np.complex64)
-    down, across = (jnp.asarray(one, dtype) for one in waves)
+    down, across = (jnp.asarray(wave, dtype) for wave in waves)
     return jnp.einsum("ya,xb,oiab->yxoi", down, across, kernel.astype(dtype), precision=jax.lax.Precision.HIGHEST)
 
 
@@ -197,17 +193,13 @@ def certified_bounds(weights: Array, shape: tuple[int, int]) -> tuple[float, flo
     return largest + rounding, symmetric + rounding
 
 
-def _sides(shape: Any) -> tuple[int, int]:
-    if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise TypeError(f"shape must be the height and width of the maps, got {told(shape)}")
-    height, width = (check_integer("shape", side, minimum=1) for side in shape)
-    return height, width
-
-
-def _checked(weights: Array | np.ndarray) -> Array:
+def _checked(weights: Array | np.ndarray, shape: Any) -> tuple[Array, int, int]:
+    """The weights of a square convolution, and height and width of its maps."""
     kernel = as_real("weights", weights, "C C side side")
     require(kernel.size > 0, f"weights must hold at least one channel, got shape {kernel.shape}")
-    require(
-        kernel.shape[2] % 2 == 1, f"weights must have an odd side, so that a kernel has a middle; got {kernel.shape[2]}"
-    )
-    return kernel
+    side = kernel.shape[2]
+    require(side % 2 == 1, f"weights must have an odd side, so that a kernel has a middle; got {side}")
+    if not isinstance(shape, tuple | list) or len(shape) != 2:
+        raise TypeError(f"shape must be the height and width of the maps, got {told(shape)}")
+    height, width = (check_integer("shape", length, minimum=1) for length in shape)
+    return kernel, height, width

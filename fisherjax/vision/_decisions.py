@@ -10,13 +10,12 @@ from jaxtyping import Array, Bool, Float, Int
 from scipy.special import softmax
 
 from fisherjax._arrays import as_class_numbers, as_real, host_real
-from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_share, require, warn
+from fisherjax._errors import check_choice, check_integer, check_key, check_share, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.dynamics._shares import share_error
 
-from ._network import ConvolutionalRNN
-from ._pictures import NETWORK, as_pictures
+from ._network import ConvolutionalRNN, check_network
 from ._respond import respond
 
 _BATCH = 256
@@ -50,11 +49,7 @@ class Decisions(Record):
 
 @full_precision
 def decisions(
-    logits: Float[Array | np.ndarray, "T n K"],
-    labels: ArrayLike,
-    *,
-    threshold: Scalar = 0.8,
-    onset: int = 0,
+    logits: Float[Array | np.ndarray, "T n K"], labels: ArrayLike, *, threshold: Scalar = 0.8, onset: int = 0
 ) -> Decisions:
     """Accuracy, confidence and reaction times from logits at every step, such as those of `vision.respond`.
 
@@ -160,11 +155,11 @@ def robustness(
     TypeError
         If `key` is not a JAX key, or an argument does not hold real numbers.
     """
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    check_network(network)
     check_choice("where", where, ("input", "state"))
     levels = as_real("noise_std", noise_std, "levels", minimum=0.0)
     require(levels.size > 0, "noise_std must hold at least one level")
-    key, pictures = check_key("key", key), as_pictures("images", images, network)
+    key, pictures = check_key("key", key), network.architecture.as_pictures("images", images)
     plan = network.architecture
     classes = np.asarray(as_class_numbers("labels", labels, len(pictures), plan.num_classes))
     counts = []
@@ -214,10 +209,7 @@ class Relaxation(Record):
 
 @full_precision
 def relaxation(
-    network: ConvolutionalRNN,
-    images: Float[Array | np.ndarray, "n height width colors"],
-    *,
-    offset_steps: int = 100,
+    network: ConvolutionalRNN, images: Float[Array | np.ndarray, "n height width colors"], *, offset_steps: int = 100
 ) -> Relaxation:
     """How all areas go back to the state before the image once it is gone.
 
@@ -232,20 +224,20 @@ def relaxation(
         If images are not (n, height, width, colors), there are less than four steps, or there is no blank phase.
     """
     after = check_integer("offset_steps", offset_steps, minimum=4)
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
-    plan, pictures = network.architecture, as_pictures("images", images, network)
+    check_network(network)
+    plan, pictures = network.architecture, network.architecture.as_pictures("images", images)
     onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
     require(onset > 0, "relaxation needs blank_steps > 0: the baseline is the state before the image")
     at = (onset, *range(offset, offset + after + 1))
-    found = respond(network, pictures, offset_steps=after, areas="all", at=at)
-    squares = sum(jnp.sum((area[1:] - area[0]) ** 2, axis=(2, 3, 4)) for area in found.activity)
+    response = respond(network, pictures, offset_steps=after, areas="all", at=at)
+    squares = sum(jnp.sum((area[1:] - area[0]) ** 2, axis=(2, 3, 4)) for area in response.activity)
     distance = np.sqrt(np.asarray(squares, float) / plan.num_units)
     late = distance[-(after // 2) :]
     steps = np.arange(len(late)) - (len(late) - 1) / 2
     baseline = np.sqrt(
-        np.asarray(sum(jnp.sum(area[0] ** 2, axis=(1, 2, 3)) for area in found.activity)) / plan.num_units
+        np.asarray(sum(jnp.sum(area[0] ** 2, axis=(1, 2, 3)) for area in response.activity)) / plan.num_units
     )
-    floor = np.finfo(np.asarray(found.logits).dtype).eps * np.maximum(distance[0], baseline)
+    floor = np.finfo(np.asarray(response.logits).dtype).eps * np.maximum(distance[0], baseline)
     moving = (late > floor).all(axis=0) & np.isfinite(late).all(axis=0)
     slope = steps @ np.log(np.where(moving, late, 1)) / (steps @ steps)
     # over the time that is looked at it must fall by more than the rounding of states

@@ -13,7 +13,7 @@ from fisherjax._types import Key, Record
 
 from ._architecture import Architecture
 from ._convolution import Maps, as_convolution, convolve
-from ._network import ConvolutionalRNN
+from ._network import ConvolutionalRNN, check_network
 
 _EPSILON = 1e-5
 _MOMENTUM = 0.1
@@ -109,8 +109,8 @@ class FeedforwardCNN(Record):
         def normalized(norms: list[BatchNorm], area: int, maps: Array) -> Array:
             if not training:
                 return norms[area](maps)
-            found, norms[area] = norms[area].over_batch(maps)
-            return found
+            maps, norms[area] = norms[area].over_batch(maps)
+            return maps
 
         def through(area: int, source: Array) -> Array:
             weights = self.weights
@@ -161,7 +161,7 @@ class FeedforwardPass(NamedTuple):
 
 def feedforward_pass(network: ConvolutionalRNN, images: Maps) -> FeedforwardPass:
     """One pass of a folded network: x_j = ρ(W_j * V_j * u_j + b_j)."""
-    check_instance("network", network, ConvolutionalRNN)
+    check_network(network)
     drives, currents = [], []
 
     def through(area: int, source: Array) -> Array:

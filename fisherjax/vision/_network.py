@@ -14,15 +14,14 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_instance, check_key, check_scalar
+from fisherjax._errors import check_instance, check_key, check_optional, check_scalar
 from fisherjax._linalg import standard_normal
-from fisherjax._types import ArrayLike, Key, Scalar
+from fisherjax._types import Key, Scalar
 from fisherjax.networks._network import Network, State
 
 from ._architecture import Architecture
-from ._convolution import Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool
-
-AreaState = tuple[Float[Array, "..."], ...]  # maps of every area (*batch, height, width, channels)
+from ._convolution import AreaState, Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool
+from ._loop import Kept, follow, phases_of
 
 
 class Drive(NamedTuple):
@@ -128,7 +127,7 @@ class ConvolutionalRNN(Network):
         self.architecture = plan
         self.stem = draw(plan.image_shape[2], plan.stem_channels, plan.stem_kernel, plan.stem_stride)
         self.input_skip = draw(plan.stem_channels, channels[0], 3, strides[0])
-        self.recurrent = tuple(draw(one, one, 3, gain=recurrent_gain) for one in channels)
+        self.recurrent = tuple(draw(count, count, 3, gain=recurrent_gain) for count in channels)
         self.feedforward = tuple(
             draw(source, target, 3, stride, 2**0.5)
             for source, target, stride in zip((plan.stem_channels, *channels), channels, strides, strict=False)
@@ -202,18 +201,19 @@ class ConvolutionalRNN(Network):
     def kernels(self, *, reverse_mode: bool = False) -> Kernels:
         """All weights as they are applied; compute them once, outside of a loop over time. See `convolve`."""
         return Kernels(
-            tuple(one.kernel for one in self.recurrent),
-            tuple(one.kernel for one in self.feedforward),
-            tuple(None if one is None else one.kernel for one in self.skips),
-            tuple(one.kernel for one in self.feedback),
-            tuple(jnp.transpose(one, (1, 2, 0)) for one in self.biases),
+            tuple(weights.kernel for weights in self.recurrent),
+            tuple(weights.kernel for weights in self.feedforward),
+            tuple(None if weights is None else weights.kernel for weights in self.skips),
+            tuple(weights.kernel for weights in self.feedback),
+            tuple(jnp.transpose(weights, (1, 2, 0)) for weights in self.biases),
             functools.partial(convolve, reverse_mode=reverse_mode),
         )
 
     def project(self, images: Maps, *, reverse_mode: bool = False) -> NewMaps:
         """p, what the chain sees of the images."""
-        found = self.stem(as_images(self, images), reverse_mode=reverse_mode)
-        return mean_pool(found) if self.architecture.stem_pooling else found
+        shown = self.architecture.check_images(images).astype(self.dtype)
+        seen = self.stem(shown, reverse_mode=reverse_mode)
+        return mean_pool(seen) if self.architecture.stem_pooling else seen
 
     def drive(self, images: Maps, *, reverse_mode: bool = False) -> Drive:
         """V_0 * p and V_1 * K * p: all that images contribute, computed once per image."""
@@ -310,9 +310,10 @@ class ConvolutionalRNN(Network):
 
     def __call__(self, images: Maps, *, key: Key | None = None) -> Float[Array, "*batch K"]:
         """Logits after the architecture's blank and image steps."""
-        from ._respond import respond  # noqa: PLC0415
-
-        return respond(self, images, key=key).logits[-1]
+        plan, key = self.architecture, check_optional(check_key, "key", key)
+        phases = phases_of((plan.blank_steps, plan.image_steps))
+        shown = plan.check_images(images).astype(self.dtype)
+        return follow(self, shown, None, key, phases, Kept())[0][-1]
 
 
 class _InReverse(Network):
@@ -343,6 +344,8 @@ class _InReverse(Network):
         return self.network.readout(state)
 
 
-def as_images(network: ConvolutionalRNN, images: ArrayLike) -> Maps:
-    """Images of the network's sizes in its precision; raises as `Architecture.check_images` does."""
-    return network.architecture.check_images(images).astype(network.leak.dtype)
+def check_network(network: ConvolutionalRNN) -> ConvolutionalRNN:
+    """Return a `ConvolutionalRNN`; TypeError that says what makes one otherwise."""
+    return check_instance(
+        "network", network, ConvolutionalRNN, "such as vision.load_checkpoint or vision.ConvolutionalRNN makes one"
+    )

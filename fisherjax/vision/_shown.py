@@ -7,10 +7,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_callable, check_instance, check_integer, require
+from fisherjax._errors import check_callable, check_integer
 
 from ._architecture import Architecture
-from ._network import ConvolutionalRNN
+from ._network import ConvolutionalRNN, check_network
 
 
 class Shown(eqx.Module):
@@ -63,13 +63,9 @@ def shown(
     TypeError
         If `network` is none, or `image_of` is no function.
     """
-    plan = check_instance("network", network, ConvolutionalRNN, "such as vision.load_checkpoint makes one").architecture
+    plan = check_network(network).architecture
     check_callable("image_of", image_of)
-    blank = plan.blank_steps if blank_steps is None else check_integer("blank_steps", blank_steps, minimum=0)
-    image = plan.image_steps if image_steps is None else check_integer("image_steps", image_steps, minimum=0)
-    after = check_integer("offset_steps", offset_steps, minimum=0)
-    require(blank + image + after > 0, "blank_steps + image_steps + offset_steps must be positive")
-    return Shown(image_of, blank, image, after)
+    return Shown(image_of, *plan.phases(blank_steps, image_steps, offset_steps))
 
 
 class ChannelMeans(eqx.Module):
@@ -97,6 +93,6 @@ def channel_means(network: ConvolutionalRNN, area: int = -1) -> ChannelMeans:
     TypeError
         If `network` is none, or the area is no whole number.
     """
-    plan = check_instance("network", network, ConvolutionalRNN, "such as vision.load_checkpoint makes one").architecture
+    plan = check_network(network).architecture
     check_integer("area", area, minimum=-plan.depth, maximum=plan.depth - 1)
     return ChannelMeans(plan, area % plan.depth)

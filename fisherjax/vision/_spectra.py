@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 import jax
@@ -11,14 +11,23 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_scalar, require
+from fisherjax._errors import (
+    check_choice,
+    check_instance,
+    check_integer,
+    check_key,
+    check_kind,
+    check_optional,
+    check_scalar,
+    require,
+)
 from fisherjax._linalg import Spectrum, Target, arnoldi, largest_symmetric
 from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record, Scalar
+from fisherjax.networks._protocol import check_times
 
-from ._convolution import convolve
-from ._network import AreaState, ConvolutionalRNN, Drive, Kernels
-from ._pictures import NETWORK, as_picture, as_times
+from ._convolution import AreaState, convolve
+from ._network import ConvolutionalRNN, Drive, Kernels, check_network
 from ._respond import respond
 
 
@@ -92,24 +101,23 @@ def trajectory_spectrum(
     TypeError
         If `key` is not a JAX key.
     """
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
-    key, picture = check_key("key", key), as_picture("image", image, network)
-    phases = _phases(network, blank_steps, image_steps, offset_steps)
-    times = as_times("at", at, sum(phases.values()))
+    check_network(network)
+    key, picture = check_key("key", key), network.architecture.as_picture("image", image)
+    phases = network.architecture.phases(blank_steps, image_steps, offset_steps)
+    times = check_times(check_kind("at", at, Iterable, "a list of steps"), sum(phases))
     check_choice("which", which, get_args(Target))
     if num_eigenvalues is not None:
         check_integer("num_eigenvalues", num_eigenvalues, minimum=1, maximum=network.architecture.num_units)
-    if tolerance is not None:
-        check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
-    response = respond(network, picture, areas="all", at=times, **phases)
+    check_optional(check_scalar, "tolerance", tolerance, minimum=0.0, strict=True)
+    response = respond(network, picture, areas="all", at=times, **phases._asdict())
     drive, size = network.drive(picture), network.architecture.num_units
-    found = []
+    spectra = []
     for index, step in enumerate(response.recorded):
         state = tuple(area[index] for area in response.activity)
         # the step that was taken next decides whether the image is on
         on = response.onset <= step < response.offset
         product = jacobian_product(network, state, drive if on else None)
-        found.append(
+        spectra.append(
             arnoldi(
                 product,
                 size,
@@ -119,10 +127,10 @@ def trajectory_spectrum(
                 tolerance=tolerance,
             )
         )
-    width = max(len(one.eigenvalues) for one in found)
+    width = max(len(spectrum.eigenvalues) for spectrum in spectra)
 
     def table(name: str, fill: Any) -> np.ndarray:
-        rows = [getattr(one, name) for one in found]
+        rows = [getattr(spectrum, name) for spectrum in spectra]
         return np.array([np.pad(row, (0, width - len(row)), constant_values=fill) for row in rows])
 
     return TrajectorySpectrum(
@@ -137,10 +145,9 @@ def jacobian_product(
     network: ConvolutionalRNN, state: AreaState, drive: Drive | None = None
 ) -> Callable[[Array], Array]:
     """V (N,) ↦ J v, J the Jacobian of one step at a state (maps of every area, flattened area by area)."""
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    check_network(network)
     check_instance("state", state, tuple, "maps of every area, as vision.respond(…).state")
-    if drive is not None:
-        check_instance("drive", drive, Drive, "as network.drive(image) makes one")
+    check_optional(check_instance, "drive", drive, kind=Drive, hint="as network.drive(image) makes one")
     # arrays as arguments, not in a closure: the next state compiles nothing
     return jax.tree_util.Partial(_jacobian_vector, network, state, drive)
 
@@ -167,37 +174,25 @@ def spectrum(
     TypeError
         If `key` is not a JAX key.
     """
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
+    check_network(network)
     key = check_key("key", key)
     check_choice("which", which, get_args(Target))
     wanted = check_integer("num_eigenvalues", num_eigenvalues, minimum=1)
-    found = []
+    spectra = []
     for area, (kernel, shape) in enumerate(
         zip(network.kernels().recurrent, network.architecture.area_shapes, strict=True)
     ):
         product = jax.tree_util.Partial(_convolved, kernel, jnp.zeros(shape, kernel.dtype))
         size = math.prod(shape)
-        found.append(
+        spectra.append(
             arnoldi(product, size, key=jax.random.fold_in(key, area), num_eigenvalues=min(wanted, size), which=which)
         )
-    return tuple(found)
+    return tuple(spectra)
 
 
 def _convolved(kernel: Array, blank: Array, vector: Array) -> Array:
     """W v for a map given as a vector; `blank` tells its shape."""
     return convolve(vector.reshape(blank.shape), kernel).reshape(-1)
-
-
-def _phases(
-    network: ConvolutionalRNN, blank_steps: int | None, image_steps: int | None, offset_steps: int
-) -> dict[str, Any]:
-    """Lengths of the phases, those of the architecture by default."""
-    plan = network.architecture
-    blank = plan.blank_steps if blank_steps is None else check_integer("blank_steps", blank_steps, minimum=0)
-    shown = plan.image_steps if image_steps is None else check_integer("image_steps", image_steps, minimum=0)
-    after = check_integer("offset_steps", offset_steps, minimum=0)
-    require(blank + shown + after > 0, "blank_steps + image_steps + offset_steps must be positive")
-    return {"blank_steps": blank, "image_steps": shown, "offset_steps": after}
 
 
 class TransientGrowth(Record):
@@ -255,19 +250,19 @@ def transient_growth(
     TypeError
         If `key` is not a JAX key.
     """
-    check_instance("network", network, ConvolutionalRNN, NETWORK)
-    key, picture = check_key("key", key), as_picture("image", image, network)
-    phases = _phases(network, blank_steps, image_steps, offset_steps)
-    onset, total = phases["blank_steps"], sum(phases.values())
-    offset = onset + phases["image_steps"]
+    check_network(network)
+    key, picture = check_key("key", key), network.architecture.as_picture("image", image)
+    phases = network.architecture.phases(blank_steps, image_steps, offset_steps)
+    onset, total = phases.blank_steps, sum(phases)
+    offset = onset + phases.image_steps
     begin = onset if start is None else check_integer("start", start, minimum=0, maximum=total - 1)
-    spans = as_times("steps", steps, total)
+    spans = check_times(check_kind("steps", steps, Iterable, "a list of steps"), total, name="steps")
     require(
         begin + spans[-1] <= total,
         f"start + steps must stay within the {total} steps of the response, got {begin} + {list(spans)}",
     )
     if begin:
-        before = respond(network, picture, areas="all", at=(begin,), **phases)
+        before = respond(network, picture, areas="all", at=(begin,), **phases._asdict())
         state = tuple(area[0] for area in before.activity)
     else:
         state = network.silence()

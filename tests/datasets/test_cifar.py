@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fisherjax import datasets
-from fisherjax.datasets import _cifar, _prepared, _tar, _variants
+from fisherjax.datasets import _cifar, _prepared, _variants
 from fisherjax.datasets._variants import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
 
 PER_BATCH = 4
@@ -402,8 +402,8 @@ def test_links_are_refused(tmp_path):
 
 
 def test_archives_that_grow_too_large_are_refused(archive, monkeypatch):
-    assert 186e6 < _tar._LARGEST < 300e6  # the archives unpack to 184 and 186 MB
-    monkeypatch.setattr(_tar, "_LARGEST", 10_000)
+    assert 186e6 < _cifar._LARGEST < 300e6  # the archives unpack to 184 and 186 MB
+    monkeypatch.setattr(_cifar, "_LARGEST", 10_000)
     with pytest.raises(ValueError, match=r"has .* kB, more than 10000 bytes"):
         datasets.cifar10(archive)
     bomb = archive.with_name("bomb.tar.gz")

@@ -11,6 +11,7 @@ import pytest
 from fisherjax import vision
 from fisherjax.vision import Architecture, ConvolutionalRNN, architecture, respond
 from fisherjax.vision._architecture import PRESETS
+from fisherjax.vision._convolution import as_convolution
 
 SMALL = Architecture((8, 8, 2), 3, (2, 2, 3, 3), stem_channels=2, stem_kernel=3, alpha=0.3)
 STRIDED = Architecture(
@@ -164,9 +165,9 @@ def test_nothing_compiles_twice(key):
     respond(draw(plan, key), image, key=key)
     other = draw(plan, jax.random.fold_in(key, 5), noise_std=0.3)
     with jax.log_compiles(False), jax.check_tracer_leaks(False):
-        before = vision._respond._run._cached._cache_size()
+        before = vision._loop.follow._cached._cache_size()
         respond(other, 2 * image, key=jax.random.fold_in(key, 7))
-        assert vision._respond._run._cached._cache_size() == before
+        assert vision._loop.follow._cached._cache_size() == before
 
 
 def test_noise_has_its_stationary_variance(key):
@@ -261,8 +262,8 @@ def test_architectures_that_cannot_be(as_user, build, message):
         (lambda n, x: respond(n, x[0, :, :, 0]), ValueError, r"images must be \(…, 4, 4, 1\).*got \(4, 4\)"),
         (lambda n, x: respond(n, jnp.zeros((2, 4, 4, 3))), ValueError, r"got \(2, 4, 4, 3\)"),
         (lambda n, x: respond(n, jnp.zeros((2, 4, 4, 1), jnp.uint8)), ValueError, "floats, got uint8; standardize"),
-        (lambda n, x: respond(n, x, at=(3, 2), areas="all"), ValueError, "rising order"),
-        (lambda n, x: respond(n, x, at=(999,), areas="all"), ValueError, "within 1…200, got 999"),
+        (lambda n, x: respond(n, x, at=(3, 2), areas="all"), ValueError, r"at must rise within 1…200, got \[3, 2\]"),
+        (lambda n, x: respond(n, x, at=(999,), areas="all"), ValueError, r"at must rise within 1…200, got \[999\]"),
         (lambda n, x: respond(n, x, areas=(2,)), ValueError, "areas must be within 0…1, got 2"),
         (lambda n, x: respond(n, x, areas="some"), ValueError, "areas must be 'all'"),
         (lambda n, x: respond(n, x, blank_steps=-1), ValueError, "blank_steps"),
@@ -278,6 +279,23 @@ def test_wrong_arguments(as_user, key, call, error, message):
     plan = Architecture((4, 4, 1), 3, (2, 2))
     with pytest.raises(error, match=message):
         call(ConvolutionalRNN(plan, key=key), jnp.zeros((2, 4, 4, 1)))
+
+
+def test_a_channel_without_weights_stays_zero_and_has_gradients():
+    """w = g v/‖v‖ has no direction at v = 0: it is zero there, and neither it nor ‖v‖ carries NaN into a gradient."""
+    weights = jnp.asarray(np.random.default_rng(0).normal(size=(2, 1, 3, 3))).at[0].set(0)
+    convolution = as_convolution(weights)
+    np.testing.assert_allclose(convolution.weights, weights, rtol=1e-14)
+    np.testing.assert_array_equal(convolution.scale[0], 0)
+
+    def total(weights):
+        convolution = as_convolution(weights)
+        return jnp.sum(convolution.weights * weights) + jnp.sum(convolution.scale)
+
+    slope = np.asarray(jax.grad(total)(weights))
+    assert np.isfinite(slope).all()
+    # Σ w·w + ‖w‖ of the channel that has weights
+    np.testing.assert_allclose(slope[1], 2 * weights[1] + weights[1] / jnp.linalg.norm(weights[1]), rtol=1e-12)
 
 
 def test_results_are_kept(key, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from fisherjax import datasets, vision
 from fisherjax._runtime import _run
-from fisherjax.datasets._labeled import SHAPES
+from fisherjax.datasets._offline import SHAPES
 from fisherjax.vision import (
     Architecture,
     Augmentation,
