@@ -80,6 +80,7 @@ _HOMES = {
     "training._psychometric": "PsychometricCurve",
     "training._result": "Training TrainingHistory",
     "training._statistics": "TrialStatistics",
+    "vision._analyze": "Analysis",
     "vision._architecture": "Architecture",
     "vision._certificate": "StabilityCertificate",
     "vision._convolution": "Convolution Readout",

@@ -361,7 +361,7 @@ HOST_ONLY = {
     "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance "
     "from_neurogym integrator perceptual_decision sign_accuracy sine_wave",
     "training": "load_checkpoint",
-    "vision": "angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
+    "vision": "analyze angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
     "fold_batch_norm load_checkpoint respond_to_gratings save_checkpoint shown train "
     "train_feedforward train_linear",
 }
@@ -432,6 +432,9 @@ HOST_ENTRIES = {
     ),
     "datasets.shapes": lambda k, x: datasets.shapes(2, key=k, size=8, noise_std=0.1 * x),
     "datasets.whiten": lambda k, x: datasets.whiten(pictures(k, x), datasets.fit_whitening(pictures(k, x))),
+    "vision.analyze": lambda k, x: vision.analyze(
+        convolutional(k, x), pictures(k, x), labels(), key=k, parts=("decisions", "relaxation"), num_eigenvalues=1
+    ),
     "vision.angle_network": lambda k, x: vision.angle_network(key=k, size=9, hidden=3),
     "vision.architecture": lambda k, x: vision.architecture("R2-8", num_classes=3),
     "networks.dale": lambda k, x: networks.dale(0.8 * x),

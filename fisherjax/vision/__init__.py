@@ -2,6 +2,7 @@
 
 from fisherjax._linalg import arnoldi
 
+from ._analyze import analyze
 from ._architecture import Architecture, architecture
 from ._augment import Augmentation
 from ._certificate import spectral_penalty, stability_certificate
@@ -28,6 +29,7 @@ __all__ = [
     "Response",
     "StageSteps",
     "accuracy",
+    "analyze",
     "angle_network",
     "anneal",
     "architecture",
