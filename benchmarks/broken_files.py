@@ -27,8 +27,8 @@ from fisherjax import datasets, vision
 from fisherjax._archive import npz_bytes, read_npz
 from fisherjax._runtime import read_checkpoint, write_checkpoint
 from fisherjax._types import Record
-from fisherjax.cli import _convnet_data, _points
-from fisherjax.cli._limits import UsageError
+from fisherjax.cli import _convnet_data, _sweep_results
+from fisherjax.cli._values import UsageError
 from fisherjax.connectivity import GainMatrix
 from fisherjax.networks._weight_files import read_weights
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint, SearchState
@@ -148,12 +148,12 @@ def _torch_file(folder: Path) -> Path:
 def _write_point(folder: Path) -> Path:
     path = folder / "results.json"
     path.write_text(json.dumps({"theory": [1.0, 2.5, 3.25], "optimum": 0.75}))
-    _points.finish_point(folder, {"seconds": 1.5})
+    _sweep_results.finish_point(folder, {"seconds": 1.5})
     return path
 
 
 def _read_point(path: Path) -> bytes:
-    results = _points.point_results(path.parent)
+    results = _sweep_results.point_results(path.parent)
     if results is None:
         raise ValueError(f"{path.parent} is computed again")
     return json.dumps(results).encode()

@@ -25,12 +25,10 @@ from unittest import mock
 from benchmarks._broken_files import broken_archives, broken_configurations, broken_tables
 from benchmarks._common import RESULTS
 from fisherjax.cli import main as run_command
-from fisherjax.cli._arguments import COMMANDS
-from fisherjax.cli._common_arguments import Common
-from fisherjax.cli._limits import limits_of, option
+from fisherjax.cli._arguments import Common
+from fisherjax.cli._commands import COMMANDS
 from fisherjax.cli._session import Session
-from fisherjax.cli._usage import is_positional
-from fisherjax.cli._values import kinds_of, without_none
+from fisherjax.cli._values import is_positional, kinds_of, limits_of, option, without_none
 
 MOST_MEMORY = 1.0  # GB
 _PROCESSES = 12
@@ -96,8 +94,12 @@ estimate --responses {good} --angles 30
 estimate --responses {good} --trials 100
 estimate --responses {good}
 estimate --responses {good} {good} {good} --separation 0.1
-estimate --budget 100
+estimate
 estimate --trials 10
+orientation --budget 100
+orientation --trials 10
+orientation --loss cosine sqared
+orientation --resume
 dmft --max-lag 60
 dmft --duration 10
 dmft --nonlinearity identity --gain 1.5

@@ -361,8 +361,8 @@ HOST_ONLY = {
     "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance "
     "from_neurogym integrator perceptual_decision sign_accuracy sine_wave",
     "training": "load_checkpoint",
-    "vision": "angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
-    "fold_batch_norm load_checkpoint respond_to_gratings save_checkpoint shown train "
+    "vision": "analyze angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
+    "fold_batch_norm load_checkpoint orientation_study respond_to_gratings save_checkpoint shown train "
     "train_feedforward train_linear",
 }
 
@@ -432,6 +432,9 @@ HOST_ENTRIES = {
     ),
     "datasets.shapes": lambda k, x: datasets.shapes(2, key=k, size=8, noise_std=0.1 * x),
     "datasets.whiten": lambda k, x: datasets.whiten(pictures(k, x), datasets.fit_whitening(pictures(k, x))),
+    "vision.analyze": lambda k, x: vision.analyze(
+        convolutional(k, x), pictures(k, x), labels(), key=k, parts=("decisions", "relaxation"), num_eigenvalues=1
+    ),
     "vision.angle_network": lambda k, x: vision.angle_network(key=k, size=9, hidden=3),
     "vision.architecture": lambda k, x: vision.architecture("R2-8", num_classes=3),
     "networks.dale": lambda k, x: networks.dale(0.8 * x),
@@ -473,6 +476,17 @@ HOST_ENTRIES = {
     ),
     "vision.fit_recurrence": lambda k, x: vision.fit_recurrence(
         convolutional(k, x), pictures(k, x), key=k, num_steps=1, penalty=10.0 * x, batch_size=2
+    ),
+    "vision.orientation_study": lambda k, x: vision.orientation_study(
+        key=k,
+        size=5,
+        num_steps=2,
+        num_angles=3,
+        relative_error=0.9 * x,
+        max_trials=1500,
+        num_trials=20,
+        num_decoded=10,
+        num_replicates=0,
     ),
     "vision.respond_to_gratings": lambda k, x: vision.respond_to_gratings(vision.angle_network(key=k, size=9)),
     "vision.train": lambda k, x: vision.train(

@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from ._common_arguments import Common
-from ._convnet_arguments import ConvnetAnalyze, ConvnetRun, ConvnetTrain
-from ._limits import Amount, Count, Limits, Real, Share, Size, Whole
+from ._values import Amount, Count, Limits, Real, Share, Size, Whole
 
 Nonlinearity = Literal[
     "tanh", "erf", "relu", "threshold-linear", "retanh", "logistic", "sigmoid", "softplus", "identity", "linear"
@@ -17,6 +15,42 @@ Nonlinearity = Literal[
 Structure = Literal[
     "toeplitz", "symmetric-toeplitz", "generalized-toeplitz", "circulant", "chain", "free", "homogeneous"
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Arguments of every command that computes something."""
+
+    out: Path = Path("results")
+    """Folder for everything that is written."""
+    seed: Annotated[int, Limits(0, 2**32 - 1)] = 0
+    """Seed of all randomness."""
+    config: Path | None = None
+    """TOML file whose entries replace the defaults of this command; the command line wins over it."""
+    quick: bool = False
+    """A small version that ends in seconds, to see that everything works; what else is said stays."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to compute."""
+    devices: str = "1"
+    """How many devices share the work, or all; several on a CPU are threads of this machine."""
+    distributed: bool = False
+    """One of several processes that work together; what the scheduler (SLURM, Open MPI) says is found by itself."""
+    coordinator: str = ""
+    """Address host:port of the first process, where no scheduler tells."""
+    num_processes: Whole = 0
+    """How many processes there are, where no scheduler tells."""
+    process_id: Annotated[int, Limits(-1, 10**9)] = -1
+    """Number of this one, from 0, where no scheduler tells."""
+    force: bool = False
+    """Write into a folder that is not empty."""
+
+    def usual(self) -> dict[str, Any]:
+        """Values of what was not said, where they depend on other arguments."""
+        return {}
+
+    def quick_sizes(self) -> dict[str, Any]:
+        """Sizes for a quick look, which replace those that were not said on the command line or in a config."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +206,7 @@ class Geometry(Structured):
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate(Asked):
-    """Estimate Fisher information from samples: of your responses, of a network, or of one that reads orientations."""
+    """Estimate Fisher information from samples: of your responses, or of a network."""
 
     responses: tuple[Path, ...] = ()
     """Your responses: one file that names the condition of each trial, or two, one per condition. A table (.csv, .tsv,
@@ -194,6 +228,24 @@ class Estimate(Asked):
     """Set trials far outside the rest aside before anything is estimated."""
     blocks: Annotated[int, Limits(1, 10**9)] | None = None
     """Length of runs of consecutive trials that may be correlated with one another; they count as fewer."""
+    trials: Count = 2000
+    """Trials of the given network."""
+
+    def quick_sizes(self) -> dict[str, Any]:
+        return {"trials": 500} if self.network else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orientation(Common):
+    """Train networks to read orientations, and estimate what they know: where, and how well it can be told."""
+
+    loss: tuple[Literal["cosine", "squared", "von-mises"], ...] = ("cosine",)
+    """What training minimizes: of the direction alone, of both outputs, or −log p of a von Mises law. Each of several
+    losses, concentrations and frozen parts is trained with each."""
+    concentration: tuple[Amount, ...] = (0.0,)
+    """Concentration κ of the von Mises law of the training angles about 0; 0 for uniform."""
+    frozen: tuple[Literal["none", "first", "hidden"], ...] = ("none",)
+    """What keeps its random weights: none, the first layer, or all hidden ones."""
     size: Annotated[int, Limits(2, 10**4)] = 21
     """Side of the grating images in pixels; 101 in the original study."""
     training_steps: Count = 4000
@@ -203,9 +255,11 @@ class Estimate(Asked):
     relative_error: Size = 0.03
     """Target standard error of the profile."""
     budget: Count = 2_000_000
-    """Trials of the profile, all angles together."""
+    """Trials of one profile, all angles together."""
     trials: Count = 2000
-    """Trials of the methods that are compared, or of the given network."""
+    """Trials of the methods that are compared."""
+    resume: bool = False
+    """Go on with the networks that are in --out."""
 
     def quick_sizes(self) -> dict[str, Any]:
         return {"training_steps": 800, "angles": 24, "relative_error": 0.06, "budget": 100_000, "trials": 500}
@@ -339,35 +393,3 @@ class Info:
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to compute."""
-
-
-Command = (
-    Optimize
-    | Curve
-    | Simulate
-    | Estimate
-    | Geometry
-    | Dmft
-    | Train
-    | FixedPoints
-    | ConvnetTrain
-    | ConvnetRun
-    | ConvnetAnalyze
-    | Sweep
-    | Info
-)
-COMMANDS: dict[str, Command] = {
-    "optimize": Optimize(),
-    "curve": Curve(),
-    "simulate": Simulate(),
-    "estimate": Estimate(),
-    "geometry": Geometry(),
-    "dmft": Dmft(),
-    "train": Train(),
-    "fixed-points": FixedPoints(),
-    "convnet-train": ConvnetTrain(),
-    "convnet-run": ConvnetRun(),
-    "convnet-analyze": ConvnetAnalyze(),
-    "sweep": Sweep(plan=Path("sweep.toml")),
-    "info": Info(),
-}

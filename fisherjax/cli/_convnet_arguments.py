@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from ._common_arguments import Common
-from ._limits import Amount, Count, Limits, Size, Whole
+from ._arguments import Common
+from ._values import Amount, Count, Limits, Size, Whole
 
 Preset = Literal["R2-32", "R4-32", "R6-32", "R2-28", "R4-28", "R6-28", "R2-8", "R4-8"]
 Part = Literal["stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions"]

@@ -4,19 +4,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from fisherjax import datasets, vision
-from fisherjax._archive import read_npz
 from fisherjax._types import write_atomically
 from fisherjax.datasets._offline import SHAPES
 
 from ._convnet_arguments import ConvnetAnalyze, ConvnetRun
-from ._files import load_record, read_json
-from ._limits import UsageError
+from ._files import holds_record, load_record, part_of, read_json, reading
+from ._values import UsageError
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "digits": tuple("0123456789"),
@@ -45,11 +44,8 @@ def labeled_pairs(data: str, count: int, cifar: Path | None, key: jax.Array) -> 
     if data == "digits":
         return datasets.digits(), datasets.digits(split="test")
     if data == "cifar10":
-        try:
-            loaded = [datasets.cifar10(cifar, split=split) for split in ("train", "test")]
-        except (OSError, ImportError) as error:
-            raise UsageError(f"--data cifar10: {error}") from error
-        (a, b), (c, d) = loaded
+        with reading("--data", data):
+            (a, b), (c, d) = [datasets.cifar10(cifar, split=split) for split in ("train", "test")]
         return (np.float32(a) / 255, b), (np.float32(c) / 255, d)  # pyright: ignore[reportReturnType]
     draw = datasets.oriented_gratings if data == "gratings" else datasets.shapes
     keys = jax.random.split(key)
@@ -96,20 +92,22 @@ def load_known(command: ConvnetRun | ConvnetAnalyze) -> Known:
         image_steps=command.image_steps,
         noise_std=command.noise_std,
     )
-    plan = network.architecture
-    beside, named = path.with_name(PREPROCESSING), path.with_name(NAMES)
+    plan, named = network.architecture, path.with_name(NAMES)
     data, names = _class_names(named) if named.exists() else (None, ())
-    if beside.exists():
-        preprocessing = load_record(beside, "preprocessing")
-        if not isinstance(preprocessing, datasets.Preprocessing):
-            raise UsageError(f"{beside} holds no Preprocessing")
-        if preprocessing.image_shape != plan.image_shape:
-            raise UsageError(f"{beside} is for images of {preprocessing.image_shape}, {path} for {plan.image_shape}")
-    elif plan.image_shape[2] == 3:
-        preprocessing = datasets.Preprocessing(plan.image_shape)
-    else:
-        preprocessing = datasets.Preprocessing(plan.image_shape, mean=(0.5,), std=(0.25,))
-    return Known(network, preprocessing, names if len(names) == plan.num_classes else (), data)
+    return Known(network, _preprocessing(path, plan), names if len(names) == plan.num_classes else (), data)
+
+
+def _preprocessing(checkpoint: Path, plan: vision.Architecture) -> datasets.Preprocessing:
+    """That beside the checkpoint, or the usual one."""
+    beside = checkpoint.with_name(PREPROCESSING)
+    if not beside.exists():
+        gray: dict[str, Any] = {} if plan.image_shape[2] == 3 else {"mean": (0.5,), "std": (0.25,)}
+        return datasets.Preprocessing(plan.image_shape, **gray)
+    saved = load_record(beside, "preprocessing")
+    preprocessing = part_of(saved, datasets.Preprocessing, str(beside), "preprocessing")
+    if preprocessing.image_shape != plan.image_shape:
+        raise UsageError(f"{beside} is for images of {preprocessing.image_shape}, {checkpoint} for {plan.image_shape}")
+    return preprocessing
 
 
 def _class_names(path: Path) -> tuple[str | None, tuple[str, ...]]:
@@ -132,23 +130,8 @@ def _checksum(data: str | None, names: Sequence[str]) -> str:
 
 def _network(path: Path) -> vision.ConvolutionalRNN:
     """What fisherjax saved, or a checkpoint under the published names."""
-    if path.suffix == ".npz" and _is_record(path):
+    if holds_record(path, "checkpoint"):
         saved = load_record(path, "checkpoint")
-        network = getattr(saved, "network", saved)
-        if not isinstance(network, vision.ConvolutionalRNN):
-            raise UsageError(f"checkpoint {path} holds a {type(saved).__name__}, which has no network to run")
-        return network
-    try:
+        return part_of(saved, vision.ConvolutionalRNN, f"checkpoint {path}", "network to run")
+    with reading("checkpoint", path):
         return vision.load_checkpoint(path)
-    except ValueError as error:
-        raise UsageError(f"checkpoint {error}") from error
-
-
-def _is_record(path: Path) -> bool:
-    """Whether an archive is a record of fisherjax, and no checkpoint under the published names."""
-    try:
-        return "__fisherjax__" in read_npz(path)
-    except OSError as error:
-        raise UsageError(f"checkpoint {path}: {error.strerror or 'it cannot be read'}") from error
-    except ValueError as error:
-        raise UsageError(f"checkpoint {error}") from error

@@ -6,21 +6,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ._common_arguments import Common
-from ._limits import UsageError
+from ._arguments import Common
+from ._values import UsageError
 
 _OTHER = {"cpu": "gpu", "gpu": "cpu"}
 _MOST_HOST_DEVICES = 64  # that one CPU stands for; beyond its cores they only cost
 
 
 def set_up_device(device: str) -> str:
-    """Choose the platform, switch to float64, keep compiled programs; return a description.
-
-    Raises
-    ------
-    UsageError
-        If there is no such device.
-    """
+    """Choose the platform, switch to float64, keep compiled programs; return a description."""
     import jax  # noqa: PLC0415
 
     before = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
@@ -72,13 +66,7 @@ def _keep_programs() -> None:
 
 
 def set_up_devices(command: Common) -> str:
-    """Join the other processes, choose devices; return a description.
-
-    Raises
-    ------
-    UsageError
-        If there is no such device, or the processes do not find each other.
-    """
+    """Join the other processes, choose devices; return a description."""
     import jax  # noqa: PLC0415
 
     count = device_count(command.devices)

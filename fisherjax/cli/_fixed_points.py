@@ -13,22 +13,21 @@ from fisherjax import _linalg, dynamics, networks, simulate, tasks
 from fisherjax._types import ArrayLike
 from fisherjax.plot._dynamics import write_state_space_html
 from fisherjax.plot._networks import save_fixed_points
-from fisherjax.report import Figure, Section, Table
+from fisherjax.report import Table
+from fisherjax.report._html import Picture
 from fisherjax.tasks._registry import TASKS
 
 from ._arguments import FixedPoints
-from ._limits import UsageError
-from ._load_network import load_network, with_noise
+from ._network import load_network, with_noise
+from ._outcome import Outcome, section
 from ._session import Session
-from ._shared import say_where, write_report
-
-HEADER = ("point", "kind", "growing", "largest λ", "slowest τ (steps)", "q", "candidates", "stays", "elsewhere")
+from ._values import UsageError
 
 _TRIALS = 128
 _STEPS = 50  # of trajectories without a task
 
 
-def run_fixed_points(command: FixedPoints, session: Session) -> None:
+def run_fixed_points(command: FixedPoints, session: Session) -> Outcome:
     """Search from states that the network visits, in float64."""
     network, task = _load(command)
     candidate_key, trial_key, noise_key = jax.random.split(jax.random.key(command.seed), 3)
@@ -39,59 +38,65 @@ def run_fixed_points(command: FixedPoints, session: Session) -> None:
             network, inputs, command.candidates, key=candidate_key, noise_std=command.spread
         )
         states = _visited(network, inputs, candidates, trial_key)
-        found = dynamics.find_fixed_points(network, candidates, held, tolerance=command.tolerance)
-        found.save(session.folder / "fixed_points.npz")
-        if not len(found):
-            raise UsageError(f"no candidate reached q <= {command.tolerance:g}; {len(found.slow_points)} slow points")
-    with session.stage("drawing"):
-        graph = dynamics.transition_graph(network, found, key=noise_key, noise_std=command.noise_std)
+        points = dynamics.find_fixed_points(network, candidates, held, tolerance=command.tolerance)
+        session.save("fixed_points", points)
+        if not len(points):
+            slow = len(points.slow_points)
+            raise UsageError(f"no candidate reached q <= {command.tolerance:g}; {slow} slow points")
+    with session.stage("following noise"):
+        graph = dynamics.transition_graph(network, points, key=noise_key, noise_std=command.noise_std)
         components = dynamics.principal_components(states)
-        figure = save_fixed_points(session.folder / "fixed_points.png", found, components, states, graph, step=network)
-        page = _interactive(session.folder / "state_space.html", components, states, found, network)
-    rows = _rows(found, graph)
-    session.write_table(HEADER, rows)
-    facts = {
-        "kinds": {kind: found.kind.count(kind) for kind in dict.fromkeys(found.kind)},
-        "largest_q": float(found.speed.max()),
-        "converged": int(found.converged.sum()),
-        "slow_points": len(found.slow_points),
-        "participation_ratio": float(_linalg.participation_ratio(states.reshape(-1, network.state_size))),
-        "components_for_90_percent": _components(components),
-        "transitions": [
-            [str(a), str(b), edge["probability"], edge["standard_error"]] for a, b, edge in graph.edges(data=True)
-        ],
-    }
-    session.write_results(facts)
-    session.write_arrays(points=found.points, eigenvalues=found.eigenvalues, speed=found.speed)
-    session.write_manifest()
+        page = _interactive(session.folder / "state_space.html", components, states, points, network)
+    results = _results(points, graph, states, components)
     text = [
-        f"{found!r}".removeprefix("FixedPoints(").removesuffix(")") + f"; input held at {command.inputs or 0}.",
+        f"{points!r}".removeprefix("FixedPoints(").removesuffix(")") + f"; input held at {command.inputs or 0}.",
         (
-            f"The states that it visits have a participation ratio of {facts['participation_ratio']:.2f}; "
-            f"{facts['components_for_90_percent']} components hold 90 % of their variance."
+            f"The states that it visits have a participation ratio of {results['participation_ratio']:.2f}; "
+            f"{results['components_for_90_percent']} components hold 90 % of their variance."
         ),
-        *([f"To turn with the mouse: {page.name}."] if page is not None else []),
+        "" if page is None else f"To turn with the mouse: {page.name}.",
     ]
     caption = (
         "Trajectories and fixed points along principal components (black: stable; lines: directions of growth); "
         f"where one step of noise of {command.noise_std:g} per unit leads (elsewhere: to no stable point of these); "
         "eigenvalues."
     )
-    section = Section("Fixed points", text, [Figure(figure, caption), Table(HEADER, rows)])
-    write_report(session, "Fixed points", [section])
-    print(found)
-    say_where(session)
+    drawn = (points, components, states, graph)
+    picture = Picture("fixed_points.png", caption, save_fixed_points, *drawn, step=network)
+    table = _table(points, graph)
+    return Outcome(
+        title="Fixed points",
+        sections=[section("Fixed points", text, picture, table)],
+        results=results,
+        arrays={"points": points.points, "eigenvalues": points.eigenvalues, "speed": points.speed},
+        table=table,
+        sentences=[f"{points}"],
+    )
+
+
+def _results(points: dynamics.FixedPoints, graph: Any, states: Any, components: Any) -> dict[str, Any]:
+    varies = bool(np.isfinite(np.asarray(components.explained)).all())  # the states may not
+    return {
+        "kinds": {kind: points.kind.count(kind) for kind in dict.fromkeys(points.kind)},
+        "largest_q": float(points.speed.max()),
+        "converged": int(points.converged.sum()),
+        "slow_points": len(points.slow_points),
+        "participation_ratio": float(_linalg.participation_ratio(states.reshape(-1, states.shape[-1]))),
+        "components_for_90_percent": dynamics.components_for_variance(components, 0.9) if varies else 0,
+        "transitions": [
+            [str(a), str(b), edge["probability"], edge["standard_error"]] for a, b, edge in graph.edges(data=True)
+        ],
+    }
 
 
 def _load(command: FixedPoints) -> tuple[networks.Network, tasks.Task | None]:
     """The network in float64, and the task whose trials it is shown, if one is known."""
-    loaded = load_network(command.network, nonlinearity=command.nonlinearity)
-    network, name = networks.in_precision(loaded.network, float), command.task
-    name = name or next((key for key, task in TASKS.items() if repr(task) == loaded.task), None)
+    network, trained_on = load_network(command.network, nonlinearity=command.nonlinearity)
+    name = command.task or next((key for key, task in TASKS.items() if repr(task) == trained_on), None)
     task = None if name is None else TASKS[name]
     if task is not None and network.input_shape != (task.num_inputs,):
         raise UsageError(f"--task: the network has {_num_inputs(network)} inputs, the task {task.num_inputs}")
-    return network, task
+    return networks.in_precision(network, float), task
 
 
 def _num_inputs(network: networks.Network) -> int:
@@ -115,7 +120,7 @@ def _visited(
     if inputs is None:
         asked: dict[str, Any] = {"num_steps": _STEPS, "initial_state": candidates[:_TRIALS]}
         return simulate.trajectories(network, num_trials=1, key=key, **asked)[:, :, 0]
-    quiet, trials = with_noise(network, {"noise_std": 0.0, "observation_noise_std": 0.0}), jnp.asarray(inputs)
+    quiet, trials = with_noise(network, noise_std=0.0, observation_noise_std=0.0), jnp.asarray(inputs)
 
     def follow(given: Array) -> Array:
         asked: dict[str, Any] = {"num_steps": len(trials), "protocol": lambda _: given}
@@ -124,20 +129,14 @@ def _visited(
     return jax.vmap(follow, in_axes=1, out_axes=1)(trials)
 
 
-def _interactive(path: Path, components: Any, states: Any, found: Any, step: Any) -> Path | None:
+def _interactive(path: Path, components: Any, states: Any, points: Any, step: Any) -> Path | None:
     """The page to turn with the mouse, where plotly is installed."""
     if len(components.components) < 3:
         return None
     try:
-        return write_state_space_html(path, components, states, found, step=step)
+        return write_state_space_html(path, components, states, points, step=step)
     except ImportError:
         return None
-
-
-def _components(components: dynamics.PrincipalComponents) -> int:
-    """How many components hold nine tenths of the variance; none where the states do not vary."""
-    varies = bool(np.isfinite(np.asarray(components.explained)).all())
-    return dynamics.components_for_variance(components, 0.9) if varies else 0
 
 
 def _share(graph: Any, source: int, target: ArrayLike) -> str:
@@ -148,19 +147,20 @@ def _share(graph: Any, source: int, target: ArrayLike) -> str:
     return f"{edge['probability']:.3f} ± {edge['standard_error']:.3f}"
 
 
-def _rows(found: dynamics.FixedPoints, graph: Any) -> list[list[object]]:
-    constants = found.time_constants
-    return [
+def _table(points: dynamics.FixedPoints, graph: Any) -> Table:
+    rows = [
         [
             index,
             kind,
-            int(found.num_unstable[index]),
-            float(np.abs(found.eigenvalues[index, 0])),
-            float(np.max(np.abs(constants[index]))),
-            f"{found.speed[index]:.0e}",
-            int(found.basin[index]),
+            int(points.num_unstable[index]),
+            float(np.abs(points.eigenvalues[index, 0])),
+            float(np.max(np.abs(points.time_constants[index]))),
+            f"{points.speed[index]:.0e}",
+            int(points.basin[index]),
             _share(graph, index, index),
             _share(graph, index, "elsewhere"),
         ]
-        for index, kind in enumerate(found.kind)
+        for index, kind in enumerate(points.kind)
     ]
+    header = ("point", "kind", "growing", "largest λ", "slowest τ (steps)", "q", "candidates", "stays", "elsewhere")
+    return Table(header, rows)

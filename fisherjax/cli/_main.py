@@ -1,21 +1,17 @@
 """Entry point: turns every expected failure into one line and an exit code."""
 
-import contextlib
-import io
 import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ._arguments import COMMANDS, Info, Sweep
-from ._common_arguments import Common
-from ._limits import UsageError
-from ._messages import in_options, is_ours, where_raised
+from ._arguments import Info, Sweep
+from ._commands import function_of
+from ._messages import told_reason
 from ._parse import parse
-from ._streams import tolerant_streams
-from ._terminate import is_first_process, several_processes, terminable, terminated
+from ._process import is_first_process, several_processes, terminable, terminated, tolerant_streams
 
 _LINGER = 5.0  # seconds
 _UNEXPECTED, _USAGE, _NOT_WRITTEN, _TERMINATED, _INTERRUPTED = 1, 2, 74, 75, 130
@@ -59,9 +55,8 @@ def _guarded(words: list[str]) -> int:
             command = parse(words)
             _run(command, words)
     except KeyboardInterrupt:
-        if terminated():
-            return _say("terminated; what was finished is in the output folder", _TERMINATED)
-        return _say("interrupted; what was finished is in the output folder", _INTERRUPTED)
+        ended, code = ("terminated", _TERMINATED) if terminated() else ("interrupted", _INTERRUPTED)
+        return _say(f"{ended}; what was finished is in the output folder", code)
     except FileNotFoundError as error:
         return _say(f"{error.filename or 'the current folder'}: {error.strerror}", _USAGE)
     except OSError as error:
@@ -75,81 +70,15 @@ def _guarded(words: list[str]) -> int:
     return 0
 
 
-def told_reason(error: Exception, command: Any) -> str | None:
-    """What is said of an error in a command, on one line; None of one that nobody expects."""
-    if isinstance(error, UsageError):
-        return " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-        return "this needs more memory than there is; ask for fewer units, trials, draws or images"
-    if not isinstance(error, ValueError | TypeError):
-        return None
-    if is_ours(error) and str(error):
-        return in_options(str(error), command)
-    return f"these arguments and files cannot be computed with ({type(error).__name__} in {where_raised(error)})"
-
-
 def _say(message: str, code: int) -> int:
     print(f"fisherjax: {message}", file=sys.stderr)
     return code
 
 
 def _run(command: Any, words: list[str]) -> None:
-    if isinstance(command, Info):
-        _print_info(command)
-    elif isinstance(command, Sweep):
-        from ._sweep import run_sweep  # noqa: PLC0415
+    if isinstance(command, Info | Sweep):
+        function_of(command)(command, words)
+        return
+    from ._outcome import run  # noqa: PLC0415 - JAX, which takes seconds
 
-        run_sweep(command, words)
-    else:
-        run(command, words)
-
-
-def run(command: Common, words: list[str]) -> None:
-    """Run a command that computes something, in a session of its own; `words` are what the user typed."""
-    name = next(key for key, value in COMMANDS.items() if type(value) is type(command))
-    with _drawing_to_files():
-        from ._devices import chosen_devices  # noqa: PLC0415
-        from ._session import Session  # noqa: PLC0415
-
-        session = Session(command, name, words)
-        from fisherjax._runtime import on_devices  # noqa: PLC0415
-
-        from . import _commands as commands  # noqa: PLC0415
-
-        try:
-            # of several processes one speaks
-            quiet = contextlib.nullcontext() if session.first else contextlib.redirect_stdout(io.StringIO())
-            with on_devices(chosen_devices(command)), quiet:
-                getattr(commands, f"run_{name.replace('-', '_')}")(command, session)
-        except KeyboardInterrupt:
-            session.say_how_to_go_on()
-            raise
-        finally:
-            session.leave_no_empty_folder()
-        session.close()
-
-
-@contextlib.contextmanager
-def _drawing_to_files() -> Iterator[None]:
-    """Figures are files: whatever backend the environment names, a notebook's for instance, is not asked for."""
-    import logging  # noqa: PLC0415
-
-    before = os.environ.get("MPLBACKEND")
-    os.environ["MPLBACKEND"] = "agg"
-    # where its cache cannot be written it makes another one, and says so at length
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        os.environ.pop("MPLBACKEND")
-        if before is not None:
-            os.environ["MPLBACKEND"] = before
-
-
-def _print_info(command: Info) -> None:
-    from ._devices import set_up_device  # noqa: PLC0415
-    from ._session import first_line, versions  # noqa: PLC0415
-
-    print(first_line(set_up_device(command.device)))
-    for name, version in versions().items():
-        print(f"  {name:<12} {version}")
+    run(command, words)

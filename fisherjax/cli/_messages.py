@@ -1,12 +1,12 @@
-"""Messages of the library in the words of the command line: its arguments under the names of the options."""
+"""Errors and messages of the library in the words of the command line: its arguments under the names of the options."""
 
 import linecache
 import re
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ._arguments import Estimate, FixedPoints, Optimize, Train
-from ._limits import option
+from ._arguments import FixedPoints, Optimize, Orientation, Train
+from ._values import UsageError, option
 
 _PACKAGE = Path(__file__).parents[1]
 _NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)*\b(=True\b|=)?")
@@ -31,10 +31,30 @@ _OPTIONS = {
 # and what only one command calls so
 _OWN: dict[type, dict[str, str]] = {
     Optimize: {"limit": "budget", "num_images": "images"},
-    Estimate: {"num_steps": "training_steps", "max_trials": "budget", "stimuli": "angles"},
+    Orientation: {
+        "num_steps": "training_steps",
+        "num_angles": "angles",
+        "max_trials": "budget",
+        "stimuli": "angles",
+        "losses": "loss",
+        "concentrations": "concentration",
+    },
     Train: {"ratio": "dale", "shortest": "trial_steps"},
     FixedPoints: {"num_states": "candidates", "fixed_points": "network"},
 }
+
+
+def told_reason(error: Exception, command: Any) -> str | None:
+    """What is said of an error in a command, on one line; None of one that nobody expects."""
+    if isinstance(error, UsageError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return "this needs more memory than there is; ask for fewer units, trials, draws or images"
+    if not isinstance(error, ValueError | TypeError):
+        return None
+    if _is_ours(error) and str(error):
+        return in_options(str(error), command)
+    return f"these arguments and files cannot be computed with ({type(error).__name__} in {_where_raised(error)})"
 
 
 def in_options(text: str, command: Any) -> str:
@@ -42,19 +62,19 @@ def in_options(text: str, command: Any) -> str:
     names = {**_OPTIONS, **_OWN.get(type(command), {})}
     fields = get_type_hints(type(command))
 
-    def translated(found: re.Match[str]) -> str:
-        word = found[0].partition("=")[0]
+    def translated(match: re.Match[str]) -> str:
+        word = match[0].partition("=")[0]
         field = names.get(word, word)
         # a plain word in mid-sentence may be no argument
-        is_argument = "_" in word or found[1] is not None or found.start() == 0
-        if field not in fields or not is_argument or text[max(0, found.start() - 1) : found.start()] in {"-", "/", "."}:
-            return found[0]
-        return option(field) + (" " if found[1] == "=" else "")
+        is_argument = "_" in word or match[1] is not None or match.start() == 0
+        if field not in fields or not is_argument or text[max(0, match.start() - 1) : match.start()] in {"-", "/", "."}:
+            return match[0]
+        return option(field) + (" " if match[1] == "=" else "")
 
     return _NAME.sub(translated, " ".join(text.split()))
 
 
-def is_ours(error: BaseException) -> bool:
+def _is_ours(error: BaseException) -> bool:
     """Whether fisherjax raised an error, with a message for users, and not something that it calls."""
     trace = error.__traceback__
     if trace is None:
@@ -67,7 +87,7 @@ def is_ours(error: BaseException) -> bool:
     return Path(file).is_relative_to(_PACKAGE) and line.startswith("raise")
 
 
-def where_raised(error: BaseException) -> str:
+def _where_raised(error: BaseException) -> str:
     """The package and the line of ours that an error of something else came through."""
     lines, trace, last = [], error.__traceback__, ""
     while trace is not None:

@@ -1,48 +1,50 @@
 """The main job: optimize a structure, predict, simulate, follow images, report."""
 
 import math
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from fisherjax import connectivity, fisher, geometry, meanfield, optimize, simulate
-from fisherjax.plot._geometry import save_geometry
+from fisherjax import connectivity, datasets, fisher, geometry, meanfield, optimize, simulate
 from fisherjax.plot._pages import save_curves, save_history, save_network
-from fisherjax.report import Figure, Section, Table
+from fisherjax.report import Section, Table
+from fisherjax.report._html import Picture
 
 from ._arguments import Optimize
-from ._load import load_constraints, load_family, load_objective
+from ._geometry import distance_arrays, geometry_section
+from ._outcome import Outcome, section
+from ._process import stop_if_terminated
 from ._session import Session
-from ._shared import (
-    CURVE_HEADER,
-    check_networks,
-    curve_rows,
-    curve_settings,
-    follow_images,
-    geometry_section,
-    geometry_table,
-    named_arrays,
-    say_where,
-    write_report,
-)
-from ._terminate import stop_if_terminated
+from ._structure import check_networks, curve_settings, curve_table, dynamics_settings
 
+_FAMILIES = {
+    "toeplitz": connectivity.ToeplitzFamily,
+    "symmetric-toeplitz": connectivity.SymmetricToeplitzFamily,
+    "generalized-toeplitz": connectivity.GeneralizedToeplitzFamily,
+    "circulant": connectivity.CirculantFamily,
+    "chain": connectivity.FeedforwardChainFamily,
+    "free": connectivity.FreeFamily,
+    "homogeneous": connectivity.HomogeneousFamily,
+}
+_OBJECTIVES = {
+    "log-fisher": optimize.LogFisher,
+    "integrated": optimize.IntegratedMemory,
+    "retention": optimize.Retention,
+}
 _CLOSED_UNITS = 500  # of the networks whose noise correlations are followed: cost grows with their cube
 
+Facts = list[tuple[str, str, object]]
 
-class _Found(NamedTuple):
-    """Everything the job computes."""
 
-    optimum: optimize.Optimum
+class _Curves(NamedTuple):
+    """Fisher information of the optimum and of the homogeneous critical network, in every way it is computed."""
+
     theory: fisher.FisherCurve
     bare: fisher.FisherCurve
     reference: fisher.FisherCurve
-    operator: meanfield.DiffusionOperator
     measured: fisher.FisherCurve
     linear: fisher.FisherCurve
     linear_reference: fisher.FisherCurve
-    distances: geometry.GeometryComparison
 
     @property
     def advantage(self) -> float:
@@ -50,54 +52,66 @@ class _Found(NamedTuple):
         return float(self.theory.total[-1] / self.reference.total[-1])
 
     @property
-    def linear_advantage(self) -> tuple[float, float]:
-        """The same in the linear form, noise correlations included, and its standard error over networks."""
+    def linear_words(self) -> str:
+        """The same in the linear form and its standard error over networks, which does not hold the closure's own."""
         ratio = float(self.linear.total[-1] / self.linear_reference.total[-1])
+        if not math.isfinite(ratio):
+            return "not known (the closure ends before T)"
         curves = (self.linear, self.linear_reference)
         errors = [float(c.standard_error[-1] / c.total[-1]) for c in curves if c.standard_error is not None]
-        return ratio, ratio * math.hypot(*errors)
-
-    @property
-    def linear_words(self) -> str:
-        """That ratio in words: of the closure, whose own error is not in the standard error."""
-        ratio, error = self.linear_advantage
-        return f"{ratio:.2f} ± {error:.2f}" if math.isfinite(ratio) else "not known (the closure ends before T)"
+        return f"{ratio:.2f} ± {ratio * math.hypot(*errors):.2f}"
 
 
-def run_optimize(command: Optimize, session: Session) -> None:
-    """Optimize, predict, simulate, follow images, write."""
+def run_optimize(command: Optimize, session: Session) -> Outcome:
+    """Optimize, predict, simulate, follow images."""
     search_key, simulation_key, weight_key, image_key = jax.random.split(jax.random.key(command.seed), 4)
-    correlation_key = jax.random.fold_in(simulation_key, 1)
     check_networks(connectivity.homogeneous(1.0, command.populations), command.units, command.draws)
     optimum = _search(command, session, search_key)
-    found = _examine(command, session, optimum, simulation_key, correlation_key, image_key)
-    with session.stage("drawing"):
-        weights = connectivity.sample_weights(optimum.gain_matrix, command.units, key=weight_key)
-        figures = _draw(session.folder, found, weights)
-    facts = _facts(command, found)
-    _write(session, found, facts)
-    write_report(session, "Optimized structured network", _sections(command, found, facts, figures))
-    print(
-        f"F({command.steps}) = {float(found.theory.total[-1]):.4g}, {found.advantage:.2f} × the homogeneous network's; "
-        f"noise correlations included, by the closure: {found.linear_words} ×"
+    curves = _curves(command, session, optimum.gain_matrix, simulation_key)
+    with session.stage("following natural images"):
+        distances = _follow_images(command, optimum.gain_matrix, image_key)
+    weights = connectivity.sample_weights(optimum.gain_matrix, command.units, key=weight_key)
+    facts = _facts(command, optimum, curves)
+    return Outcome(
+        title="Optimized structured network",
+        sections=[
+            _what_was_found(command, optimum, curves, facts, weights),
+            _information(command, curves),
+            section("How the search went", [], Picture("history.png", _HISTORY, save_history, optimum.history)),
+            geometry_section(distances, f"{command.images} patches of photographs"),
+        ],
+        results=_results(optimum, curves, facts),
+        arrays={**_arrays(optimum, curves), **distance_arrays(distances)},
+        table=curve_table(curves.theory, curves.bare, curves.measured),
+        sentences=[
+            (
+                f"F({command.steps}) = {float(curves.theory.total[-1]):.4g}, {curves.advantage:.2f} × the homogeneous "
+                f"network's; noise correlations included, by the closure: {curves.linear_words} ×"
+            )
+        ],
+        interrupted=optimum.interrupted,
     )
-    if optimum.interrupted:
-        session.say_how_to_go_on()
-    say_where(session)
 
 
 def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Optimum:
-    family, objective, constraints = load_family(command), load_objective(command), load_constraints(command)
-    for constraint in constraints:
-        if isinstance(constraint, optimize.Budget):
-            constraint.check_feasible(family)
+    low, high = command.bounds
+    family = _FAMILIES[command.structure](num_populations=command.populations, low=low, high=high)
+    settings = {"noise_std": command.noise_std, "nonlinearity": command.nonlinearity}
+    objective = _OBJECTIVES[command.objective](command.steps, stimulus=command.stimulus, **settings)
+    constraints: list[optimize.Constraint] = []
+    if command.budget:
+        budget = optimize.Budget(command.budget)
+        budget.check_feasible(family)
+        constraints.append(budget)
+    if command.max_radius:
+        constraints.append(optimize.WeightRadius(command.max_radius))
     path = session.checkpoint("checkpoint.npz")
     with session.stage("optimizing the gains"):
         optimum = optimize.maximize(
             family,
             objective,
             key=key,
-            constraints=constraints,
+            constraints=tuple(constraints),
             algorithm=command.algorithm,
             population_size=command.population_size,
             num_generations=command.generations,
@@ -107,50 +121,30 @@ def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Opt
             progress=session.progress,
         )
         stop_if_terminated()
-        optimum.save(session.folder / "optimum.npz")
-    return optimum
+        return session.save("optimum", optimum)
 
 
-def _examine(
-    command: Optimize,
-    session: Session,
-    optimum: optimize.Optimum,
-    simulation_key: jax.Array,
-    correlation_key: jax.Array,
-    image_key: jax.Array,
-) -> _Found:
-    gains, settings = optimum.gain_matrix, curve_settings(command)
+def _curves(command: Optimize, session: Session, gains: connectivity.GainMatrix, key: jax.Array) -> _Curves:
+    homogeneous, settings = connectivity.homogeneous(1.0, command.populations), curve_settings(command)
     with session.stage("predicting Fisher information"):
-        theory = fisher.meanfield_curve(gains, **settings)
-        bare = fisher.operator_curve(gains, **settings)
-        reference = fisher.meanfield_curve(connectivity.homogeneous(1.0, command.populations), **settings)
-        operator = meanfield.diffusion_operator(gains, noise_std=command.noise_std, nonlinearity=command.nonlinearity)
+        theory, bare = fisher.meanfield_curve(gains, **settings), fisher.operator_curve(gains, **settings)
+        reference = fisher.meanfield_curve(homogeneous, **settings)
     with session.stage("simulating networks"):
-        measured = fisher.ensemble_curve(
-            gains,
-            **settings,
-            num_trials=command.trials,
-            num_draws=command.draws,
-            key=simulation_key,
-            progress=session.progress,
-        )
+        sizes: dict[str, Any] = {"num_trials": command.trials, "num_draws": command.draws}
+        measured = fisher.ensemble_curve(gains, **settings, **sizes, key=key, progress=session.progress)
     with session.stage("noise correlations"):
         linear, linear_reference = (
-            _linear_form(matrix, command, correlation_key)
-            for matrix in (gains, connectivity.homogeneous(1.0, command.populations))
+            _linear_form(matrix, command, jax.random.fold_in(key, 1)) for matrix in (gains, homogeneous)
         )
-    with session.stage("following natural images"):
-        distances = follow_images(gains, command, size=16, trials=20, draws=min(command.draws, 3), key=image_key)
-    return _Found(optimum, theory, bare, reference, operator, measured, linear, linear_reference, distances)
+    return _Curves(theory, bare, reference, measured, linear, linear_reference)
 
 
 def _linear_form(matrix: connectivity.GainMatrix, command: Optimize, key: jax.Array) -> fisher.FisherCurve:
     """Information with noise correlations, by the closure of networks drawn from the structure."""
-    units, count = _closed_units(command), max(2, command.draws)
     draws = simulate.draw_networks(
         matrix,
-        units,
-        num_draws=count,
+        min(command.units, _CLOSED_UNITS),
+        num_draws=max(2, command.draws),
         noise_std=command.noise_std,
         key=key,
         nonlinearity=command.nonlinearity,
@@ -159,41 +153,28 @@ def _linear_form(matrix: connectivity.GainMatrix, command: Optimize, key: jax.Ar
     return fisher.closure_curve(draws, stimulus=command.stimulus, num_steps=command.steps)
 
 
-def _closed_units(command: Optimize) -> int:
-    return min(command.units, _CLOSED_UNITS)
+def _follow_images(command: Optimize, gains: connectivity.GainMatrix, key: jax.Array) -> geometry.GeometryComparison:
+    """Send natural image patches through networks drawn from the structure."""
+    image_key, projection_key, simulation_key = jax.random.split(key, 3)
+    images = datasets.natural_patches(command.images, key=image_key, size=16)
+    patterns = geometry.initial_patterns(images, gains, command.units, key=projection_key)
+    sizes: dict[str, Any] = {"num_trials": 20, "num_draws": min(command.draws, 3)}
+    return geometry.compare_geometry(gains, patterns, **dynamics_settings(command), **sizes, key=simulation_key)
 
 
-def _draw(folder: Path, found: _Found, weights: jax.Array) -> dict[str, Path]:
-    return {
-        "network": save_network(folder / "network.png", found.optimum.gain_matrix, weights),
-        "curve": save_curves(
-            folder / "fisher.png",
-            found.theory,
-            found.bare,
-            found.measured,
-            found.reference,
-            linear=(found.linear, found.linear_reference),
-        ),
-        "history": save_history(folder / "history.png", found.optimum.history),
-        "geometry": save_geometry(folder / "geometry.png", found.distances),
-    }
-
-
-def _facts(command: Optimize, found: _Found) -> list[tuple[str, str, object]]:
-    theory, alignment = found.theory, found.operator.alignment()
-    horizon = found.operator.memory_horizon(0.1)
+def _facts(command: Optimize, optimum: optimize.Optimum, curves: _Curves) -> Facts:
+    gains, end = optimum.gain_matrix, f"T = {command.steps}"
+    operator = meanfield.diffusion_operator(gains, noise_std=command.noise_std, nonlinearity=command.nonlinearity)
+    alignment, horizon = operator.alignment(), operator.memory_horizon(0.1)
+    closed = f"linear form, closure, {min(command.units, _CLOSED_UNITS)} units"
     return [
-        ("objective", command.objective, float(found.optimum.value)),
-        ("Fisher information at T, optimum", f"T = {command.steps}", float(theory.total[-1])),
-        ("Fisher information at T, homogeneous g = 1", f"T = {command.steps}", float(found.reference.total[-1])),
-        ("advantage over the homogeneous network", "ratio", found.advantage),
-        (
-            "advantage with noise correlations",
-            f"linear form, closure, {_closed_units(command)} units",
-            found.linear_words,
-        ),
-        ("retention F(T)/F(1)", "", float(theory.retention[-1])),
-        ("mean synaptic budget", "", float(found.optimum.gain_matrix.mean_synaptic_budget)),
+        ("objective", command.objective, float(optimum.value)),
+        ("Fisher information at T, optimum", end, float(curves.theory.total[-1])),
+        ("Fisher information at T, homogeneous g = 1", end, float(curves.reference.total[-1])),
+        ("advantage over the homogeneous network", "ratio", curves.advantage),
+        ("advantage with noise correlations", closed, curves.linear_words),
+        ("retention F(T)/F(1)", "", float(curves.theory.retention[-1])),
+        ("mean synaptic budget", "", float(gains.mean_synaptic_budget)),
         ("spectral radius of the weights", "√ρ(G)", float(alignment.weight_spectral_radius)),
         ("spectral radius of the diffusion operator", "ρ(A)", float(alignment.spectral_radius)),
         ("alignment of the input", "cos(l, u)", float(alignment.input_overlap)),
@@ -202,94 +183,74 @@ def _facts(command: Optimize, found: _Found) -> list[tuple[str, str, object]]:
     ]
 
 
-def _write(session: Session, found: _Found, facts: list[tuple[str, str, object]]) -> None:
-    optimum, gains = found.optimum, found.optimum.gain_matrix
-    session.write_table(CURVE_HEADER, curve_rows(found.theory, found.bare, found.measured))
-    session.write_results(
-        {
-            "gains": gains.gains,
-            "fractions": gains.fractions,
-            "value": optimum.value,
-            "feasible": optimum.feasible,
-            "interrupted": optimum.interrupted,
-            "num_evaluations": optimum.num_evaluations,
-            "theory": found.theory.total,
-            "simulated": found.measured.total,
-            "standard_error": found.measured.standard_error,
-            "facts": [{"quantity": name, "note": note, "value": value} for name, note, value in facts],
-        }
-    )
-    session.write_arrays(
-        gains=gains.gains,
-        theory=found.theory.by_population,
-        bare=found.bare.by_population,
-        simulated=found.measured.by_population,
-        simulated_error=found.measured.by_population_error,
-        reference=found.reference.by_population,
-        linear=found.linear.total,
-        linear_error=found.linear.standard_error,
-        linear_reference=found.linear_reference.total,
-        history=optimum.history.value,
-        **named_arrays(found.distances),
-    )
-    session.write_manifest()
+def _results(optimum: optimize.Optimum, curves: _Curves, facts: Facts) -> dict[str, object]:
+    return {
+        "gains": optimum.gain_matrix.gains,
+        "fractions": optimum.gain_matrix.fractions,
+        "value": optimum.value,
+        "feasible": optimum.feasible,
+        "interrupted": optimum.interrupted,
+        "num_evaluations": optimum.num_evaluations,
+        "theory": curves.theory.total,
+        "simulated": curves.measured.total,
+        "standard_error": curves.measured.standard_error,
+        "facts": [{"quantity": name, "note": note, "value": value} for name, note, value in facts],
+    }
 
 
-def _sections(
-    command: Optimize, found: _Found, facts: list[tuple[str, str, object]], figures: dict[str, Path]
-) -> list[Section]:
-    interrupted = ["The search was interrupted; this is the best point it had reached."] * found.optimum.interrupted
-    return [
-        Section(
-            "What was found",
-            [
-                _finding(command, found.advantage),
-                (
-                    f"With noise correlations counted (linear form) it keeps {found.linear_words} times as much as the "
-                    "homogeneous network by the closure, which is some 8 % too high on networks that amplify strongly; "
-                    "the ± is over networks and does not hold that."
-                ),
-                *interrupted,
-            ],
-            [
-                Table(("quantity", "", "value"), facts),
-                Figure(figures["network"], "Optimized gains, and the eigenvalues of one network drawn from them."),
-            ],
+def _arrays(optimum: optimize.Optimum, curves: _Curves) -> dict[str, object]:
+    return {
+        "gains": optimum.gain_matrix.gains,
+        "theory": curves.theory.by_population,
+        "bare": curves.bare.by_population,
+        "simulated": curves.measured.by_population,
+        "simulated_error": curves.measured.by_population_error,
+        "reference": curves.reference.by_population,
+        "linear": curves.linear.total,
+        "linear_error": curves.linear.standard_error,
+        "linear_reference": curves.linear_reference.total,
+        "history": optimum.history.value,
+    }
+
+
+_HISTORY = "Best point so far at every step of the search."
+
+
+def _what_was_found(
+    command: Optimize, optimum: optimize.Optimum, curves: _Curves, facts: Facts, weights: jax.Array
+) -> Section:
+    budget = f" on a mean synaptic budget of {command.budget:g}" if command.budget else ""
+    text = [
+        (
+            f"Of the {command.structure} networks of {command.populations} populations{budget}, this one does best by "
+            f"the objective {command.objective}. After {command.steps} steps it keeps {curves.advantage:.2f} times the "
+            "Fisher information of the homogeneous critical network g = 1."
         ),
-        Section(
-            "Fisher information over time",
-            [
-                (
-                    "Theory is exact for large networks and counts units as independent. The bare diffusion operator "
-                    "is its small-stimulus limit."
-                ),
-                (
-                    f"Simulation: {command.draws} networks of {command.units} units, {command.trials} trials each, "
-                    "exact derivatives in the stimulus, bias removed; errors are over networks."
-                ),
-            ],
-            [
-                Figure(figures["curve"], "Fisher information of every population and in total."),
-                Table(CURVE_HEADER, curve_rows(found.theory, found.bare, found.measured)),
-            ],
+        (
+            f"With noise correlations counted (linear form) it keeps {curves.linear_words} times as much as the "
+            "homogeneous network by the closure, which is some 8 % too high on networks that amplify strongly; "
+            "the ± is over networks and does not hold that."
         ),
-        Section(
-            "How the search went",
-            [],
-            [Figure(figures["history"], "Best point so far at every step of the search.")],
+        "The search was interrupted; this is the best point it had reached." if optimum.interrupted else "",
+    ]
+    caption = "Optimized gains, and the eigenvalues of one network drawn from them."
+    picture = Picture("network.png", caption, save_network, optimum.gain_matrix, weights)
+    return section("What was found", text, Table(("quantity", "", "value"), facts), picture)
+
+
+def _information(command: Optimize, curves: _Curves) -> Section:
+    text = [
+        (
+            "Theory is exact for large networks and counts units as independent. The bare diffusion operator is its "
+            "small-stimulus limit."
         ),
-        geometry_section(
-            figures["geometry"],
-            geometry_table(found.distances.measured, found.distances.theory),
-            f"{command.images} patches of photographs",
+        (
+            f"Simulation: {command.draws} networks of {command.units} units, {command.trials} trials each, exact "
+            "derivatives in the stimulus, bias removed; errors are over networks."
         ),
     ]
-
-
-def _finding(command: Optimize, advantage: float) -> str:
-    budget = f" on a mean synaptic budget of {command.budget:g}" if command.budget else ""
-    return (
-        f"Of the {command.structure} networks of {command.populations} populations{budget}, this one does best by the "
-        f"objective {command.objective}. After {command.steps} steps it keeps {advantage:.2f} times the Fisher "
-        "information of the homogeneous critical network g = 1."
-    )
+    shown = (curves.theory, curves.bare, curves.measured, curves.reference)
+    linear = (curves.linear, curves.linear_reference)
+    caption = "Fisher information of every population and in total."
+    picture = Picture("fisher.png", caption, save_curves, *shown, linear=linear)
+    return section("Fisher information over time", text, picture, curve_table(*shown[:3]))

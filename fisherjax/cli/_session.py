@@ -1,12 +1,8 @@
-"""One run of a command: device, output folder, first line, manifest."""
+"""One run of a command: its device, output folder and first line, what it does, and how it ends."""
 
 import contextlib
-import csv
 import dataclasses
 import importlib.metadata
-import io
-import json
-import math
 import platform
 import shlex
 import shutil
@@ -16,18 +12,27 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fisherjax import __version__
-from fisherjax._types import write_atomically
+from fisherjax._types import Record
 
-from ._common_arguments import Common
-from ._devices import agreed, set_up_devices, wait_for_all
-from ._limits import UsageError
-from ._terminate import is_first_process, several_processes
+from ._arguments import Common, Info
+from ._devices import agreed, set_up_device, set_up_devices, wait_for_all
+from ._process import is_first_process, several_processes
+from ._values import UsageError
+
+R = TypeVar("R", bound=Record)
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "diffrax", "optax", "evosax", "numpy", "scipy", "matplotlib")
-_CHECKPOINTS = ("checkpoint.npz", "stage-*.npz")
+CHECKPOINTS = ("checkpoint.npz", "stage-*.npz", "case-*.npz")
+"""Files from which a command goes on."""
+
+
+def print_info(command: Info, _: Sequence[str]) -> None:
+    """Versions and device."""
+    print(first_line(set_up_device(command.device)))
+    print("\n".join(f"  {name:<12} {version}" for name, version in versions().items()))
 
 
 class Session:
@@ -56,7 +61,8 @@ class Session:
         try:
             if folder.exists() and not folder.is_dir():
                 return f"--out {folder} is a file, not a folder"
-            if holds_files(folder) and not welcome:
+            # empty folders stand in nobody's way
+            if folder.is_dir() and not welcome and any(not place.is_dir() for place in folder.rglob("*")):
                 return f"--out {folder} is not empty; choose another folder or add --force"
             there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
             with tempfile.TemporaryFile(dir=there):
@@ -84,14 +90,19 @@ class Session:
         """Where checkpoints go: those that are there with --resume, none with --force."""
         from fisherjax._runtime import remove_checkpoint  # noqa: PLC0415
 
-        found = [path for path in self.folder.glob(pattern) if ".previous" not in path.name]
+        checkpoints = [path for path in self.folder.glob(pattern) if ".previous" not in path.name]
         if not getattr(self.command, "resume", False):
-            for path in found:
+            for path in checkpoints:
                 remove_checkpoint(path)
-        elif agreed("" if found or not self.first else "missing"):
+        elif agreed("" if checkpoints or not self.first else "missing"):
             raise UsageError(f"--resume: there is no {self.command.out / pattern}")
         self.open_folder()
         return self.folder / pattern
+
+    def save(self, name: str, record: R) -> R:
+        """Keep a record as NAME.npz as soon as there is one: what comes after may fail."""
+        record.save(self.folder / f"{name}.npz")
+        return record
 
     def close(self) -> None:
         """Wait for the other processes: when one is done, everything is written."""
@@ -108,39 +119,24 @@ class Session:
             from fisherjax._runtime import stop_if_requested  # noqa: PLC0415
 
             stop_if_requested()
-        if self.first:
-            print(f"{title} …", file=sys.stderr, flush=True)
+        self.tell(title)
         yield
         self.timings[title] = round(time.perf_counter() - start, 3)
 
+    def tell(self, title: str) -> None:
+        """Say what is being done."""
+        if self.first:
+            print(f"{title} …", file=sys.stderr, flush=True)
+
     def say_how_to_go_on(self) -> None:
         """Print the command that goes on from the checkpoints in the folder, if there are any."""
-        if self.arguments[:1] != ["sweep"] and any(True for pattern in _CHECKPOINTS for _ in self.folder.glob(pattern)):
+        if self.arguments[:1] != ["sweep"] and any(True for pattern in CHECKPOINTS for _ in self.folder.glob(pattern)):
             words = [word for word in self.arguments if word not in {"--resume", "--force"}]
             print(f"go on with: fisherjax {shlex.join(words)} --resume", flush=True)
 
-    def write_table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write table.csv."""
-        text = io.StringIO()
-        csv.writer(text).writerows([header, *rows])
-        self.write("table.csv", text.getvalue())
-
-    def write_results(self, results: dict[str, Any]) -> None:
-        """Write results.json; NumPy and JAX values become numbers and lists, what is not finite null."""
-        self.write("results.json", json.dumps(_finite(results), indent=2) + "\n")
-
-    def write_arrays(self, **arrays: Any) -> None:
-        """Write arrays.npz."""
-        import numpy as np  # noqa: PLC0415
-
-        from fisherjax._archive import npz_bytes  # noqa: PLC0415
-
-        data = npz_bytes({name: np.asarray(value) for name, value in arrays.items()})
-        write_atomically(self.folder / "arrays.npz", data)
-
-    def write_manifest(self) -> None:
-        """Write manifest.json: what was asked, what it resolved to, with what, and how long it took."""
-        manifest = {
+    def manifest(self) -> dict[str, Any]:
+        """What was asked, what it resolved to, with what, and how long it took."""
+        return {
             "command": self.name,
             "arguments": self.arguments,
             "configuration": dataclasses.asdict(self.command),
@@ -150,19 +146,6 @@ class Session:
             "precision": "float64 theory, float32 simulation",
             "seconds": self.timings,
         }
-        self.write("manifest.json", json.dumps(manifest, indent=2, default=_plain) + "\n")
-
-    def write(self, name: str, text: str) -> Path:
-        """Write a text file into the folder."""
-        path = self.folder / name
-        # the name of a user's file may hold what is no character
-        write_atomically(path, text.encode(errors="replace"))
-        return path
-
-
-def holds_files(folder: Path) -> bool:
-    """Whether there is anything but empty folders in a folder."""
-    return folder.is_dir() and any(not place.is_dir() for place in folder.rglob("*"))
 
 
 def first_line(device: str, seed: int | None = None) -> str:
@@ -176,25 +159,5 @@ def first_line(device: str, seed: int | None = None) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version(), "fisherjax": __version__}
-    return found | {name: importlib.metadata.version(name) for name in _PACKAGES}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return _finite(_plain(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"cannot write a {type(value).__name__} as JSON")
+    own = {"python": platform.python_version(), "fisherjax": __version__}
+    return own | {name: importlib.metadata.version(name) for name in _PACKAGES}

@@ -15,15 +15,16 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ._arguments import COMMANDS, Sweep
-from ._common_arguments import Common
+from ._arguments import Common, Sweep
+from ._commands import COMMANDS
 from ._files import read_toml
-from ._limits import UsageError, shown
+from ._messages import told_reason
+from ._outcome import run
 from ._parse import finished, with_entries
-from ._points import finish_point, point_results
-from ._sweep_results import merge_points
-from ._terminate import stop_if_terminated
-from ._values import check_word, converted, suggestion
+from ._process import stop_if_terminated
+from ._session import CHECKPOINTS
+from ._sweep_results import finish_point, merge_points, point_results
+from ._values import UsageError, check_word, converted, shown, suggestion
 
 _PARTS = ("command", "out", "fixed", "vary", "show")
 _OWN = ("out", "config", "force", "resume", "quick", "device", "devices", "distributed", "coordinator")
@@ -79,19 +80,13 @@ def run_sweep(sweep: Sweep, words: list[str]) -> None:
 
 
 def read_plan(sweep: Sweep) -> Plan:
-    """All points of a plan.
-
-    Raises
-    ------
-    UsageError
-        If something in it cannot be understood.
-    """
+    """All points of a plan."""
     source = f"sweep {sweep.plan}"
     entries = read_toml(sweep.plan, "sweep")
     for key in entries:
         if key not in _PARTS:
             raise UsageError(f"{source}: unknown key {key!r}{suggestion(key, _PARTS)}")
-    commands = {name: one for name, one in COMMANDS.items() if isinstance(one, Common) and not isinstance(one, Sweep)}
+    commands = {name: c for name, c in COMMANDS.items() if isinstance(c, Common) and not isinstance(c, Sweep)}
     name = entries.get("command", "")
     check_word(f"{source}: command", name, commands)
     fixed, vary, show = _tables(entries, source)
@@ -99,12 +94,8 @@ def read_plan(sweep: Sweep) -> Plan:
     if folder == Path():
         folder = converted(f"{source}: out", entries.get("out", str(Path("results") / sweep.plan.stem)), Path)
     base = with_entries(commands[name], fixed, f"{source}, [fixed]")
-    base = dataclasses.replace(base, device=sweep.device, devices=sweep.devices, quick=sweep.quick)
-    if "seed" not in fixed:
-        base = dataclasses.replace(base, seed=sweep.seed)
-    count = math.prod(len(values) for values in vary.values())
-    if count > _MOST_POINTS:
-        raise UsageError(f"{source}: [vary] makes {count} points, more than {_MOST_POINTS}")
+    own = {"device": sweep.device, "devices": sweep.devices, "quick": sweep.quick}
+    base = dataclasses.replace(base, **own, seed=base.seed if "seed" in fixed else sweep.seed)
     points: dict[Path, Point] = {}
     for values in itertools.product(*vary.values()):
         varied = dict(zip(vary, values, strict=True))
@@ -137,6 +128,9 @@ def _tables(entries: dict[str, Any], source: str) -> tuple[dict[str, Any], dict[
             raise UsageError(f"{source}: {part} must be a table, [{part}], got {shown(entry)}")
     if not isinstance(vary, dict) or not vary or not all(isinstance(v, list) and v for v in vary.values()):
         raise UsageError(f"{source}: [vary] must name at least one argument with a list of values")
+    count = math.prod(len(values) for values in vary.values())
+    if count > _MOST_POINTS:
+        raise UsageError(f"{source}: [vary] makes {count} points, more than {_MOST_POINTS}")
     for role, name in show.items():
         if role not in {"x", "y", "color"} or not isinstance(name, str) or (role != "y" and name not in vary):
             raise UsageError(f"{source}: [show] takes x and color among what varies, and y; got {role} = {shown(name)}")
@@ -159,8 +153,8 @@ def _digest(name: str, command: Common) -> str:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    index, count = (int(part) for part in found.groups()) if found else (0, 0)
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = (int(part) for part in match.groups()) if match else (0, 0)
     if not 1 <= index <= count:
         raise UsageError(f"--shard must be i/n with i from 1 to n, such as 2/8, got {text!r}")
     return index, count
@@ -179,19 +173,9 @@ def _claim(plan: Plan) -> None:
 
 def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list[str]:
     """Run one point; what went wrong, if something did. What it prints goes into log.txt."""
-    from ._main import run, told_reason  # noqa: PLC0415
-
     label = _label(point.varied)
     print(f"{number} {label} …", file=sys.stderr, flush=True)
-    if anew:
-        shutil.rmtree(point.folder, ignore_errors=True)
-    command = dataclasses.replace(point.command, force=True)
-    resumable = any(point.folder.glob("checkpoint.npz")) or any(point.folder.glob("stage-*.npz"))
-    if resumable and hasattr(command, "resume"):
-        command = dataclasses.replace(command, resume=True)
-    point.folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in point.folder.glob(".*.tmp"):
-        unfinished.unlink(missing_ok=True)  # a write that a kill cut short
+    command = _prepared(point, anew=anew)
     start = time.perf_counter()
     with (point.folder / "log.txt").open("w", encoding="utf-8", errors="replace") as log:
         try:
@@ -206,6 +190,17 @@ def _compute(point: Point, number: str, words: list[str], *, anew: bool) -> list
             traceback.print_exc(file=log)
             print(f"  failed: {reason}", file=sys.stderr, flush=True)
             return [reason]
-    record = {"varied": point.varied, "seconds": round(time.perf_counter() - start, 3)}
-    finish_point(point.folder, record)
+    finish_point(point.folder, {"varied": point.varied, "seconds": round(time.perf_counter() - start, 3)})
     return []
+
+
+def _prepared(point: Point, *, anew: bool) -> Common:
+    """The command of a point, which goes on from a checkpoint in its folder."""
+    if anew:
+        shutil.rmtree(point.folder, ignore_errors=True)
+    point.folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in point.folder.glob(".*.tmp"):
+        unfinished.unlink(missing_ok=True)  # a write that a kill cut short
+    resumable = any(any(point.folder.glob(pattern)) for pattern in CHECKPOINTS)
+    resume = {"resume": True} if resumable and hasattr(point.command, "resume") else {}
+    return dataclasses.replace(point.command, force=True, **resume)

@@ -8,41 +8,84 @@ import numpy as np
 from fisherjax import networks, tasks, training
 from fisherjax.networks._pattern import Constraint
 from fisherjax.plot._networks import save_training, save_trials
-from fisherjax.report import Figure, Section, Table
+from fisherjax.report import Table
+from fisherjax.report._html import Picture
 from fisherjax.tasks._registry import TASKS
 
 from ._arguments import Train
-from ._limits import UsageError
+from ._outcome import Outcome, section, thinned
+from ._process import stop_if_terminated
 from ._session import Session
-from ._shared import check_memory, say_where, write_report
+from ._structure import check_memory
+from ._values import UsageError
 
-KINDS = {"rnn": networks.RNN, "continuous": networks.ContinuousRNN, "gru": networks.GRU, "lstm": networks.LSTM}
-HEADER = ("step", "held-out loss", "held-out accuracy")
+_KINDS = {"rnn": networks.RNN, "continuous": networks.ContinuousRNN, "gru": networks.GRU, "lstm": networks.LSTM}
 
 _TEST_TRIALS = 1000
 _MOST_ROWS = 25
 
 
-def run_train(command: Train, session: Session) -> None:
-    """Train, test on fresh trials, draw, and say how to go on."""
+def run_train(command: Train, session: Session) -> Outcome:
+    """Train, test on fresh trials, and say how to go on."""
     task = TASKS[command.task]
-    keys = jax.random.split(jax.random.key(command.seed), 3)
-    shortest = task.shortest
+    network_key, train_key, test_key = jax.random.split(jax.random.key(command.seed), 3)
+    _check_sizes(command, task)
+    with jax.enable_x64(False):  # float32: theory is not at stake
+        network = _network(command, task, network_key)
+        trained = _trained(command, session, network, train_key)
+        with session.stage("testing"):
+            batch = task.batch(test_key, _TEST_TRIALS, command.trial_steps or None)
+            accuracy = float(task.accuracy(networks.run(trained.network, batch.inputs)[1], batch))
+    history, table = trained.history, _table(trained.history)
+    ended = f"{trained.stopped} after {trained.num_steps} steps"
+    measure = " ".join((type(task).accuracy.__doc__ or "").split()).rstrip(".")
+    text = [
+        f"{trained.network!r}",
+        f"{ended} of {trained.data}; best on held-out trials at step {trained.best_step}.",
+        f"Accuracy on {_TEST_TRIALS} fresh trials: {accuracy:.4f} ({measure[:1].lower()}{measure[1:]}).",
+    ]
+    course = "Loss and accuracy over training; recurrent weights and their eigenvalues."
+    trials = "Three trials: inputs above, outputs (lines) and targets (pale) below."
+    as_probabilities = {"probabilities": task.loss == "cross_entropy"}
+    items = [
+        Picture("training.png", course, save_training, trained),
+        Picture("trials.png", trials, save_trials, trained.network, batch, **as_probabilities),
+        thinned(table, _MOST_ROWS),
+    ]
+    results = {"task": command.task, "accuracy": accuracy, "stopped": trained.stopped}
+    named = ("loss", "evaluated", "held_out_loss", "held_out_accuracy")
+    arrays = {name: getattr(history, name) for name in named}
+    path = session.folder / "checkpoint.npz"
+    return Outcome(
+        title=f"Training on {command.task}",
+        sections=[section("Training", text, *items)],
+        results=results | {"steps": trained.num_steps, "best_step": trained.best_step},
+        arrays=arrays | {"recurrent_weights": trained.network.recurrent_weights},
+        table=table,
+        sentences=[
+            f"{ended}: accuracy {accuracy:.4f} on {_TEST_TRIALS} fresh trials",
+            f"its fixed points: fisherjax fixed-points --network {path} --out {session.folder}-fixed-points",
+        ],
+        interrupted=trained.stopped == "interrupted",
+    )
+
+
+def _check_sizes(command: Train, task: tasks.Task) -> None:
+    shortest, units = task.shortest, command.units
     if 0 < command.trial_steps < shortest:
         raise UsageError(f"--trial-steps must be at least {shortest} for {command.task}, got {command.trial_steps}")
-    check_memory(f"the weights of --units {command.units}, their gradients and Adam's moments", 16 * command.units**2)
-    trial_steps = command.trial_steps or task.default_steps
-    check_memory(
-        f"the states of --batch-size {command.batch_size}", 4 * command.batch_size * command.units * trial_steps
-    )
-    with jax.enable_x64(False):  # float32: theory is not at stake
-        network = _network(command, task, keys[0])
+    check_memory(f"the weights of --units {units}, their gradients and Adam's moments", 16 * units**2)
+    states = 4 * command.batch_size * units * (command.trial_steps or task.default_steps)
+    check_memory(f"the states of --batch-size {command.batch_size}", states)
+
+
+def _trained(command: Train, session: Session, network: networks.RecurrentNetwork, key: jax.Array) -> training.Training:
     path = session.checkpoint("checkpoint.npz")
-    with session.stage("training"), jax.enable_x64(False):
+    with session.stage("training"):
         trained = training.fit(
             network,
-            task,
-            key=keys[1],
+            TASKS[command.task],
+            key=key,
             num_steps=command.steps,
             batch_size=command.batch_size,
             trial_steps=command.trial_steps or None,
@@ -52,45 +95,8 @@ def run_train(command: Train, session: Session) -> None:
             checkpoint_every=command.checkpoint_every,
             progress=session.progress,
         )
-        trained.save(session.folder / "training.npz")
-    with session.stage("testing and drawing"), jax.enable_x64(False):
-        batch = task.batch(keys[2], _TEST_TRIALS, command.trial_steps or None)
-        accuracy = float(task.accuracy(networks.run(trained.network, batch.inputs)[1], batch))
-        course = save_training(session.folder / "training.png", trained)
-        trials = save_trials(
-            session.folder / "trials.png", trained.network, batch, probabilities=task.loss == "cross_entropy"
-        )
-    rows = _rows(trained.history)
-    session.write_table(HEADER, rows)
-    facts: dict[str, Any] = {"task": command.task, "accuracy": accuracy, "stopped": trained.stopped}
-    facts |= {"steps": trained.num_steps, "best_step": trained.best_step}
-    session.write_results(facts)
-    session.write_arrays(
-        loss=trained.history.loss,
-        evaluated=trained.history.evaluated,
-        held_out_loss=trained.history.held_out_loss,
-        held_out_accuracy=trained.history.held_out_accuracy,
-        recurrent_weights=trained.network.recurrent_weights,
-    )
-    session.write_manifest()
-    measure = " ".join((type(task).accuracy.__doc__ or "").split()).rstrip(".")
-    text = [
-        f"{trained.network!r}",
-        (
-            f"{trained.stopped} after {trained.num_steps} steps of {trained.data}; best on held-out trials at step "
-            f"{trained.best_step}."
-        ),
-        f"Accuracy on {_TEST_TRIALS} fresh trials: {accuracy:.4f} ({measure[:1].lower()}{measure[1:]}).",
-    ]
-    items = [
-        Figure(course, "Loss and accuracy over training; recurrent weights and their eigenvalues."),
-        Figure(trials, "Three trials: inputs above, outputs (lines) and targets (pale) below."),
-        Table(HEADER, rows[:: max(1, len(rows) // _MOST_ROWS)]),
-    ]
-    write_report(session, f"Training on {command.task}", [Section("Training", text, items)])
-    print(f"{trained.stopped} after {trained.num_steps} steps: accuracy {accuracy:.4f} on {_TEST_TRIALS} fresh trials")
-    print(f"its fixed points: fisherjax fixed-points --network {path} --out {session.folder}-fixed-points")
-    say_where(session)
+        stop_if_terminated()
+        return session.save("training", trained)
 
 
 def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNetwork:
@@ -104,11 +110,12 @@ def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNe
     options: dict[str, Any] = {"constraints": constraints, "noise_std": command.noise_std}
     if command.kind in {"rnn", "continuous"}:
         options["nonlinearity"] = command.nonlinearity
-    return KINDS[command.kind](task.num_inputs, command.units, task.num_outputs, key=key, **options)
+    return _KINDS[command.kind](task.num_inputs, command.units, task.num_outputs, key=key, **options)
 
 
-def _rows(history: training.TrainingHistory) -> list[list[object]]:
+def _table(history: training.TrainingHistory) -> Table:
     columns = (history.evaluated, history.held_out_loss, history.held_out_accuracy)
-    return [
+    rows = [
         [int(step), float(loss), float(np.round(accuracy, 6))] for step, loss, accuracy in zip(*columns, strict=True)
     ]
+    return Table(("step", "held-out loss", "held-out accuracy"), rows)

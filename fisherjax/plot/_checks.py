@@ -22,14 +22,20 @@ from fisherjax.fisher._profile import InformationProfile
 from fisherjax.fisher._scaling import InformationScaling
 from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
+from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._certificate import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MADE_BY: dict[type, str] = {
+    Analysis: "vision.analyze",
+    EstimatorVariance: ".variance of vision.orientation_study",
+    OrientationCase: ".cases of vision.orientation_study",
+    OrientationStudy: "vision.orientation_study",
     connectivity.GainMatrix: "connectivity.homogeneous or GainMatrix(gains, fractions)",
     dmft.Autocorrelation: "dmft.autocorrelation",
     dmft.PhaseDiagram: "dmft.phase_diagram",

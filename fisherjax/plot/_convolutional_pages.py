@@ -10,9 +10,9 @@ from fisherjax._errors import require
 from fisherjax.fisher import FisherCurve
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.vision import ConvolutionalTraining, Response
+from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._certificate import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
-from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from . import _convolutional as panel
 from ._checks import checked
@@ -47,33 +47,31 @@ def save_response(path: Path, picture: Any, response: Response, names: Sequence[
 
 
 @checked
-def save_stability(
-    path: Path,
-    bounds: StabilityCertificate | None,
-    eigenvalues: Sequence[Any],
-    alpha: Sequence[float],
-    along: TrajectorySpectrum,
-    growth: TransientGrowth | None,
-    *,
-    onset: int,
-) -> Path:
+def save_stability(path: Path, analysis: Analysis, alpha: Sequence[float], *, onset: int) -> Path:
     """Certified bounds, eigenvalues of every area, those along a response, and transient growth, where there are."""
+    unasked = "was not asked for"
     with page(path, (11, 8)) as figure:
         ((bounded, plane), (time, grown)) = figure.subplots(2, 2)
-        if bounds is None:
-            _say(bounded, "feedback: nothing is certified")
+        if analysis.certificate is not None:
+            panel.certificate(analysis.certificate, bounded)
         else:
-            panel.certificate(bounds, bounded)
-        panel.spectra(eigenvalues, alpha, plane)
-        plane.set_title("(1 − α) + αW, every unit active")
-        panel.trajectory_spectrum(along, time)
-        time.axvline(onset, color="0.6", linewidth=1, linestyle=":")
-        time.set_title("along a response")
-        if growth is None:
-            _say(grown, "transient growth was not asked for")
+            _say(bounded, f"a certificate {unasked}" if analysis.areas is None else "feedback: nothing is certified")
+        if analysis.areas is not None:
+            panel.spectra([area.eigenvalues for area in analysis.areas], alpha, plane)
+            plane.set_title("(1 − α) + αW, every unit active")
         else:
-            panel.transient_growth(growth, grown)
+            _say(plane, f"stability {unasked}")
+        if analysis.trajectory is not None:
+            panel.trajectory_spectrum(analysis.trajectory, time)
+            time.axvline(onset, color="0.6", linewidth=1, linestyle=":")
+            time.set_title("along a response")
+        else:
+            _say(time, f"stability {unasked}")
+        if analysis.growth is not None:
+            panel.transient_growth(analysis.growth, grown)
             grown.set_title("perturbed when the image appears")
+        else:
+            _say(grown, f"transient growth {unasked}")
     return path
 
 

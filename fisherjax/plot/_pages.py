@@ -9,15 +9,16 @@ import numpy as np
 from fisherjax._errors import check_instance
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, FisherEstimate
-from fisherjax.fisher._cramer_rao import CramerRao
-from fisherjax.fisher._profile import InformationProfile
 from fisherjax.fisher._scaling import InformationScaling
 from fisherjax.optimize import History
+from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 
 from . import _figures as panel
 from . import _information as sampled
 from ._checks import check_results, checked
-from ._style import page
+from ._style import COLORS, page
+
+_SEPARATION = "separation Δθ"
 
 
 @checked
@@ -104,49 +105,57 @@ def save_history(path: Path, record: History) -> Path:
 
 
 @checked
-def save_angle_study(
-    path: Path, profile: InformationProfile, means: Any, covariances: Any, bound: CramerRao, share: float
-) -> Path:
+def save_angle_case(path: Path, case: OrientationCase) -> Path:
     """Information about orientation as a polar curve, the responses it comes from, and the decoder's error."""
     with page(path, (14, 4.8)) as figure:
         left = figure.add_subplot(1, 3, 1, projection="polar")
-        sampled.information_profile(profile, left, label="network output")
+        sampled.information_profile(case.profile, left, label="network output")
         left.set_title("Fisher information about orientation (1/rad²)", pad=16)
         middle, right = figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)
-        every = max(1, len(profile.stimuli) // 12)
-        angles = np.asarray(profile.stimuli)[::every]
-        sampled.covariance_ellipses(angles, np.asarray(means)[::every], np.asarray(covariances)[::every], middle)
+        every = max(1, len(case.profile.stimuli) // 12)
+        parts = (case.profile.stimuli, case.means, case.covariances)
+        sampled.covariance_ellipses(*[np.asarray(part)[::every] for part in parts], ax=middle)
         middle.set_title("responses: mean and one s.d. at each angle")
-        sampled.cramer_rao(bound, right)
+        sampled.cramer_rao(case.bound, right)
         right.set(
             xlabel="orientation (rad)",
             ylabel="variance of ½ atan2 (rad²)",
-            title=f"the output holds {100 * share:.0f} % of the image's information",
+            title=f"the output holds {100 * case.share:.0f} % of the image's information",
         )
     return path
 
 
 @checked
-def save_variance_study(
-    path: Path,
-    separations: Sequence[float | int],
-    by_separation: Mapping[str, Any],
-    biases: Mapping[str, Any],
-    trials: Sequence[int],
-    by_trials: Mapping[str, Any],
-) -> Path:
-    """Where the variance comes from: the step of the differences, and the number of trials.
+def save_angle_study(path: Path, study: OrientationStudy) -> Path:
+    """Information about orientation of networks trained in several ways, and the variance of their decoders."""
+    with page(path, (13, 5.6)) as figure:
+        polar, right = figure.add_subplot(1, 2, 1, projection="polar"), figure.add_subplot(1, 2, 2)
+        highest = []
+        for index, case in enumerate(study.cases):
+            color = COLORS[index % len(COLORS)]
+            sampled.information_profile(case.profile, polar, label=case.label, color=color)
+            highest.append(polar.get_ylim()[1])
+            right.semilogy(case.bound.stimuli, case.bound.variance, color=color, label=case.label)
+            right.semilogy(case.bound.stimuli, case.bound.bound, color=color, linestyle="--")
+        polar.set_ylim(0, max(highest))
+        polar.set_title("Fisher information about orientation (1/rad²)", pad=16)
+        right.set(xlabel="orientation (rad)", ylabel="variance of ½ atan2 (rad²), bound dashed")
+        right.legend(fontsize="small")
+    return path
 
-    Deviations and biases by the name of the method, each as (values, standard errors).
-    """
+
+@checked
+def save_variance_study(path: Path, variance: EstimatorVariance) -> Path:
+    """Where the variance comes from: the step of the differences, and the number of trials."""
+    separations, trials = variance.separations, variance.num_trials
     floor = np.sqrt(2 / (2 * np.asarray(trials) - 2.0))
     with page(path, (14, 4.2)) as figure:
         left, middle, right = figure.subplots(1, 3)
-        sampled.biases(separations, biases, "separation Δθ", left)
+        sampled.biases(separations, {name: tuple(pair) for name, pair in variance.bias.items()}, _SEPARATION, left)
         left.set_title("bias of the step")
-        _deviations(separations, by_separation, "separation Δθ", middle, floor[len(trials) // 2])
+        _deviations(separations, variance.spread, _SEPARATION, middle, floor[len(trials) // 2])
         middle.set_title(f"standard deviation, {trials[len(trials) // 2]} trials")
-        _deviations(trials, by_trials, "trials T", right, floor)
+        _deviations(trials, variance.spread_by_trials, "trials T", right, floor)
         right.set_title(f"standard deviation, Δθ = {separations[len(separations) // 2]:g}")
     return path
 
@@ -170,10 +179,8 @@ def save_estimates(
     return path
 
 
-def _deviations(
-    values: Sequence[float | int], found: Mapping[str, tuple[Any, Any]], axis_label: str, ax: Any, floor: Any
-) -> None:
-    deviations, errors = ({name: pair[place] for name, pair in found.items()} for place in (0, 1))
+def _deviations(values: Sequence[float | int], spread: Mapping[str, Any], axis_label: str, ax: Any, floor: Any) -> None:
+    deviations, errors = ({name: pair[place] for name, pair in spread.items()} for place in (0, 1))
     sampled.estimator_errors(values, deviations, axis_label, ax, uncertainty=errors, floor=floor)
 
 

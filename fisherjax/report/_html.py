@@ -1,10 +1,12 @@
 """One HTML file that holds everything: text, tables and pictures, and opens offline."""
 
 import base64
+import dataclasses
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -33,13 +35,33 @@ class Figure:
     caption: str
 
 
+class Picture:
+    """A figure still to be drawn: ``draw(path, *arguments, **options)`` writes it."""
+
+    def __init__(self, name: str, caption: str, draw: Callable[..., Path], *arguments: Any, **options: Any):
+        self.name, self.caption = name, caption
+        self._draw, self._arguments, self._options = draw, arguments, options
+
+    def drawn(self, folder: Path) -> Figure:
+        """The figure as a file in a folder."""
+        return Figure(self._draw(folder / self.name, *self._arguments, **self._options), self.caption)
+
+
+Item: TypeAlias = Table | Figure | Picture
+
+
 @dataclass(frozen=True)
 class Section:
     """A heading with paragraphs of plain text, then tables and figures in order."""
 
     heading: str
     text: Sequence[str] = ()
-    items: Sequence[Table | Figure] = ()
+    items: Sequence[Item] = ()
+
+    def drawn(self, folder: Path) -> "Section":
+        """The same with all pictures as files in a folder."""
+        items = [item.drawn(folder) if isinstance(item, Picture) else item for item in self.items]
+        return dataclasses.replace(self, items=items)
 
 
 def format_cell(value: object) -> str:
@@ -53,7 +75,7 @@ def html_report(title: str, subtitle: str, sections: Sequence[Section], footer: 
     for section in sections:
         parts.append(f"<h2>{html.escape(section.heading)}</h2>")
         parts.extend(f"<p>{html.escape(paragraph)}</p>" for paragraph in section.text)
-        parts.extend(_table(item) if isinstance(item, Table) else _figure(item) for item in section.items)
+        parts.extend(_ITEMS[type(item)](item) for item in section.items)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
@@ -75,3 +97,6 @@ def _figure(figure: Figure) -> str:
     return (
         f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
     )
+
+
+_ITEMS: dict[type, Callable[[Any], str]] = {Table: _table, Figure: _figure}

@@ -2,6 +2,7 @@
 
 from fisherjax._linalg import arnoldi
 
+from ._analyze import analyze
 from ._architecture import Architecture, architecture
 from ._augment import Augmentation
 from ._certificate import spectral_penalty, stability_certificate
@@ -10,8 +11,8 @@ from ._convolution_spectrum import convolution_bounds, convolution_spectrum
 from ._decisions import decisions, relaxation, robustness
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
 from ._network import ConvolutionalRNN
-from ._orientation import AngleNetwork, angle_network, decode_angle
-from ._orientation_training import respond_to_gratings, train_angle_network
+from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
+from ._orientation_study import orientation_study
 from ._pipeline import ConvolutionalTraining, StageSteps, train, train_directly
 from ._respond import Response, respond
 from ._shown import channel_means, shown
@@ -28,6 +29,7 @@ __all__ = [
     "Response",
     "StageSteps",
     "accuracy",
+    "analyze",
     "angle_network",
     "anneal",
     "architecture",
@@ -42,6 +44,7 @@ __all__ = [
     "fit_recurrence",
     "fold_batch_norm",
     "load_checkpoint",
+    "orientation_study",
     "relaxation",
     "respond",
     "respond_to_gratings",

@@ -1,4 +1,4 @@
-"""`fisherjax estimate`: files of responses, and the orientation study at its smallest."""
+"""`fisherjax estimate`: files of responses."""
 
 import json
 
@@ -126,19 +126,8 @@ def test_archive_without_a_condition(tmp_path, capsys):
     assert "has no array 'plus'" in capsys.readouterr().err
 
 
-# so few trials of so small a network deserve these warnings of the library
-@pytest.mark.filterwarnings("ignore::fisherjax.fisher.AssumptionWarning", "ignore:the target of")
-def test_orientation_study(tmp_path, monkeypatch):
-    from fisherjax.cli import _orientation
-
-    monkeypatch.setattr(_orientation, "_REPLICATES", 4)
-    monkeypatch.setattr(_orientation, "_DECODED", 60)
-    monkeypatch.setattr(_orientation, "_SEPARATIONS", (0.1,))
-    monkeypatch.setattr(_orientation, "_TRIALS", (50,))
-    words = ["--size", 9, "--training-steps", 200, "--angles", 4, "--budget", 4000, "--trials", 100]
-    assert run(tmp_path, *words) == 0
-    result = written(tmp_path)
-    assert 0 < result["share_of_image_information"] < 1
-    assert result["total_trials"] <= 4000
-    for name in ("orientation.png", "methods.png", "variance.png", "report.html", "network.npz", "profile.npz"):
-        assert (tmp_path / "out" / name).stat().st_size > 1000
+def test_something_to_estimate_from_must_be_named(tmp_path, capsys):
+    assert run(tmp_path) == 2
+    assert "name files by --responses or a network by --network" in capsys.readouterr().err
+    assert run(tmp_path, "--angles", 4) == 2
+    assert "there is no option '--angles'" in capsys.readouterr().err

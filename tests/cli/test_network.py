@@ -170,7 +170,7 @@ def test_fixed_points_from_around_rest(files, tmp_path):
         (["curve", "nowhere.npz"], "No such file"),
         (["geometry", "gru.npz", "--data", "natural"], "which images of shape (16, 16) do not fit"),
         (["geometry", "gru.npz", "--size", "3"], "--size belongs to images"),
-        (["estimate", "gru.npz", "--angles", "4"], "--angles belongs to the study of orientations"),
+        (["estimate", "gru.npz", "--robust"], "--robust belongs to --responses"),
         (["curve", "gru.npz", "--noise-std", "1", "--pattern", "nowhere.npy"], "--pattern nowhere.npy: No such file"),
         (["curve", "gru.npz", "--noise-std", "1", "--pattern", "three.npy"], "must have the shape (2,)"),
         (

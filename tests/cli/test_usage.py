@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from fisherjax.cli import main
-from fisherjax.cli._arguments import COMMANDS, Estimate, Optimize, Train
-from fisherjax.cli._common_arguments import Common
-from fisherjax.cli._limits import limits_of
+from fisherjax.cli._arguments import Common, Optimize, Orientation, Train
+from fisherjax.cli._commands import COMMANDS
 from fisherjax.cli._messages import in_options
 from fisherjax.cli._parse import parse, with_entries
-from fisherjax.cli._values import kinds_of, without_none
+from fisherjax.cli._values import kinds_of, limits_of, without_none
 
 pytestmark = pytest.mark.usefixtures("as_user")
 FIELDS = [
@@ -53,10 +52,10 @@ def test_every_option_can_be_set_from_a_config(name, field, hint):
 
 def test_parts_from_a_config_and_what_the_command_line_says_wins(tmp_path):
     (tmp_path / "network.npz").touch()
-    (tmp_path / "a.toml").write_bytes(b'\xef\xbb\xbfparts = ["growth"]\nimages = 9 # \xc3\xa9\n')
+    (tmp_path / "a.toml").write_bytes(b'\xef\xbb\xbfparts = ["stability"]\nimages = 9 # \xc3\xa9\n')
     words = ["convnet", "analyze", str(tmp_path / "network.npz"), f"--config={tmp_path / 'a.toml'}"]
     command = parse([*words, "--eigenvalues", "3"])
-    assert (command.parts, command.images, command.eigenvalues) == (("growth",), 9, 3)
+    assert (command.parts, command.images, command.eigenvalues) == (("stability",), 9, 3)
     assert parse([*words, "--images", "11"]).images == 11
 
 
@@ -71,7 +70,7 @@ def test_parts_from_a_config_and_what_the_command_line_says_wins(tmp_path):
         (["dmft", "--max-lag", "30"], {"max_lag": 30.0, "duration": 60.0, "grid": 10}),
         (["dmft", "--duration", "20"], {"max_lag": 10.0, "duration": 20.0}),
         (["train", "--rank", "50", "--steps=1000"], {"units": 50, "steps": 1000}),
-        (["estimate", "--budget", "2000000"], {"budget": 2_000_000, "angles": 24}),
+        (["orientation", "--budget", "2000000"], {"budget": 2_000_000, "angles": 24}),
     ],
 )
 def test_quick_leaves_what_was_said(words, expected, tmp_path):
@@ -85,19 +84,19 @@ def test_messages_of_the_library_name_options():
     told = in_options("num_units must be at least num_populations, got num_units=3; see noise_std", Optimize())
     assert told == "--units must be at least --populations, got --units 3; see --noise-std"
     assert in_options("limit must be above 0, no limit", Optimize()) == "--budget must be above 0, no limit"
-    assert in_options("max_trials=3 is too small", Estimate()) == "--budget 3 is too small"
+    assert in_options("max_trials=3 is too small", Orientation()) == "--budget 3 is too small"
     assert in_options("ratio must be within [0, 1]", Train()) == "--dale must be within [0, 1]"
     assert in_options("--noise-std must be …; results/noise_std.npz", Train()).endswith("results/noise_std.npz")
 
 
 def test_words_of_other_packages_are_not_repeated(monkeypatch, tmp_path, capsys):
-    from fisherjax.cli import _commands
+    from fisherjax.cli import _curves
 
     for failing in (lambda *_: np.linalg.inv(np.ones(3)), lambda *_: float("x"), lambda *_: {}[[]]):
-        monkeypatch.setattr(_commands, "run_curve", failing)
+        monkeypatch.setattr(_curves, "run_curve", failing)
         assert main(["curve", "--out", str(tmp_path / "out")]) == 2
         assert capsys.readouterr().err.startswith("fisherjax: these arguments and files cannot be computed with")
-    monkeypatch.setattr(_commands, "run_curve", lambda *_: np.empty((2**45, 2**10)))
+    monkeypatch.setattr(_curves, "run_curve", lambda *_: np.empty((2**45, 2**10)))
     assert main(["curve", "--out", str(tmp_path / "out")]) == 2
     assert "more memory than there is" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

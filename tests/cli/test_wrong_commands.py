@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import wrong_commands
-from fisherjax.cli._arguments import COMMANDS
+from fisherjax.cli._commands import COMMANDS
 
 pytestmark = pytest.mark.usefixtures("as_user")
 

@@ -18,6 +18,7 @@ from fisherjax.plot._figures import save_sweep
 from fisherjax.plot._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
 from fisherjax.plot._networks import save_fixed_points, save_training, save_trials
 from fisherjax.plot._pages import (
+    save_angle_case,
     save_angle_study,
     save_curves,
     save_estimates,
@@ -26,6 +27,7 @@ from fisherjax.plot._pages import (
     save_variance_study,
 )
 from fisherjax.vision._decisions import Relaxation
+from fisherjax.vision._orientation_study import EstimatorVariance
 
 mpl.use("Agg")
 
@@ -84,7 +86,8 @@ REFUSED = [
     (plot.weight_spectrum, "weights"),
     (lambda x: plot.covariance_ellipses(x, np.zeros((1, 2)), np.zeros((1, 2, 2))), "stimuli"),
     (lambda x: plot.covariance_ellipses([0.0], x, np.zeros((1, 2, 2))), "means"),
-    (lambda x: save_angle_study("a.png", x, x, x, x, 0.5), "profile"),
+    (lambda x: save_angle_case("a.png", x), "case"),
+    (lambda x: save_angle_study("a.png", x), "study"),
     (lambda x: save_information_in_time("a.png", x, {}, {}, onset=1), "theory"),
     (lambda x: save_convolutional_training("a.png", x, x, x, onset=1), "trained"),
     (lambda x: save_curves("a.png", x, x, None), "theory"),
@@ -198,9 +201,9 @@ def test_every_measured_point_of_the_geometry_has_an_error(tmp_path, monkeypatch
 def test_the_variance_study_has_errors(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr("fisherjax.plot._style.write_figure", lambda figure, path: figures.append(figure) or path)
-    pair = {"direct": (np.array([-0.13, 0.1]), np.array([0.1, 0.1])), "pathwise": (np.full(2, 0.02), np.full(2, 0.1))}
-    spread = {name: (np.abs(value), error) for name, (value, error) in pair.items()}
-    save_variance_study(tmp_path / "a.png", [0.1, 0.2], spread, pair, [100, 200], spread)
+    bias = {"direct": np.array([[-0.13, 0.1], [0.1, 0.1]]), "pathwise": np.array([[0.02, 0.02], [0.1, 0.1]])}
+    spread = {name: np.abs(pair) for name, pair in bias.items()}
+    save_variance_study(tmp_path / "a.png", EstimatorVariance((0.1, 0.2), (100, 200), 9, bias, spread, spread))
     for ax in figures[0].axes:
         assert len(ax.containers) == 2
         assert all(container.has_yerr for container in ax.containers)

@@ -1,0 +1,155 @@
+"""Fisher information through time, predicted and simulated: of a structure, or of one given network."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fisherjax import fisher, networks
+from fisherjax.plot._pages import save_curves, save_network_curves
+from fisherjax.report import Table
+from fisherjax.report._html import Picture
+
+from ._arguments import Curve, Simulate, Structured
+from ._network import Question, check_trials, load_question
+from ._outcome import Outcome, printed, section
+from ._session import Session
+from ._structure import check_networks, curve_settings, curve_table, load_gain_matrix
+
+_CLOSED = (networks.RateNetwork, networks.RNN, networks.FlowNetwork)  # what closure_curve takes
+_FILES = {"small noise": "theory", "closure": "closure", "simulation": "simulated"}
+_FORMS = {
+    "linear": "with noise correlations (linear form)",
+    "independent": "of single units added up (independent form)",
+}
+
+Curves = dict[str, fisher.FisherCurve]
+
+
+def run_curve(command: Curve, session: Session) -> Outcome:
+    """Theory only."""
+    if command.network is None:
+        return _of_structure(command, session, None)
+    question = load_question(command)
+    return _of_network(session, question, _predictions(session, question, "linear"))
+
+
+def run_simulate(command: Simulate, session: Session) -> Outcome:
+    """Theory and simulation."""
+    if command.network is not None:
+        return _simulate_network(command, session)
+    gains = load_gain_matrix(command)
+    check_networks(gains, command.units, command.draws)
+    with session.stage("simulating networks"):
+        measured = fisher.ensemble_curve(
+            gains,
+            **curve_settings(command),
+            num_trials=command.trials,
+            num_draws=command.draws,
+            key=jax.random.key(command.seed),
+            form=command.form,
+            progress=session.progress,
+        )
+        session.save("simulated", measured)
+    return _of_structure(command, session, measured)
+
+
+def _of_structure(command: Structured, session: Session, measured: fisher.FisherCurve | None) -> Outcome:
+    gains, settings = load_gain_matrix(command), curve_settings(command)
+    with session.stage("predicting Fisher information"):
+        theory = session.save("theory", fisher.meanfield_curve(gains, **settings))
+        bare = fisher.operator_curve(gains, **settings)
+    table = curve_table(theory, bare, measured)
+    results = {"gains": gains.gains, "fractions": gains.fractions, "theory": theory.total}
+    if measured is not None:
+        results |= {"simulated": measured.total, "standard_error": measured.standard_error}
+    form = "" if measured is None else f" The simulation is in the {measured.form} form."
+    text = f"Theory is exact for large networks and counts units as independent.{form}"
+    caption = "Fisher information of every population and in total."
+    picture = Picture("fisher.png", caption, save_curves, theory, bare, measured)
+    return Outcome(
+        title="Fisher information over time",
+        sections=[section("Fisher information", [text], picture, table)],
+        results=results,
+        arrays={"theory": theory.by_population, "bare": bare.by_population},
+        table=table,
+        sentences=printed(table),
+    )
+
+
+def _simulate_network(command: Simulate, session: Session) -> Outcome:
+    question = load_question(command)
+    check_trials(command.trials, question.size, linear=command.form == "linear")
+    with session.stage("simulating the network"):
+        measured = fisher.simulated_curve(
+            networks.in_precision(question.network, jnp.float32),
+            **question.settings,
+            num_trials=command.trials,
+            key=jax.random.key(command.seed),
+            form=command.form,
+            progress=session.progress,
+        )
+    return _of_network(session, question, {**_predictions(session, question, command.form), "simulation": measured})
+
+
+def _predictions(session: Session, question: Question, form: str) -> Curves:
+    with session.stage("predicting Fisher information"):
+        curves = {"small noise": fisher.linearized_curve(question.network, **question.settings, form=form)}
+        if isinstance(question.network, _CLOSED):
+            curves["closure"] = fisher.closure_curve(question.network, **question.settings, form=form)
+    return curves
+
+
+def _of_network(session: Session, question: Question, curves: Curves) -> Outcome:
+    for name, curve in curves.items():
+        session.save(_FILES[name], curve)
+    parts = {name: question.by_parameter(curve) for name, curve in curves.items()}
+    panels = {about: {name: part[about] for name, part in parts.items()} for about in question.parameters}
+    panels = panels or {"": curves}
+    table, theory = _table(panels), curves["small noise"]
+    results: dict[str, Any] = {"network": repr(question.network), "noise_std": question.network.noise_std}
+    results |= {"form": theory.form, **{_FILES[name]: curve.total for name, curve in curves.items()}}
+    if "simulation" in curves:
+        results["standard_error"] = curves["simulation"].standard_error
+    caption = "Lines: theory; points: simulation with one standard error, where there is one."
+    picture = Picture("fisher.png", caption, save_network_curves, panels)
+    return Outcome(
+        title="Fisher information of a network over time",
+        sections=[section("Fisher information", _sentences(question, curves), picture, table)],
+        results=results,
+        arrays={"times": theory.times, **{_FILES[name]: curve.by_population for name, curve in curves.items()}},
+        table=table,
+        sentences=printed(table),
+    )
+
+
+def _sentences(question: Question, curves: Curves) -> list[str]:
+    return [
+        f"{question}",
+        f"Information is {_FORMS[curves['small noise'].form]}.",
+        "Small noise: fluctuations linearized around the noiseless trajectory, in the limit of weak noise.",
+        "Closure: its moments closed as a Gaussian's; it ends where it leaves out more than a tenth."
+        if "closure" in curves
+        else "",
+        "Information about each input is that while the others are known; arrays.npz holds the matrices."
+        if question.parameters
+        else "",
+    ]
+
+
+def _table(panels: dict[str, Curves]) -> Table:
+    """One row per time and parameter; a value that there is not is empty."""
+    first = next(iter(panels.values()))
+    about = ("about",) if len(panels) > 1 else ()
+    beside = ("standard error", "simulation / small noise") if "simulation" in first else ()
+    rows: list[list[object]] = []
+    for parameter, curves in panels.items():
+        columns = [np.asarray(curve.total, float) for curve in curves.values()]
+        if "simulation" in curves:
+            columns.append(np.asarray(curves["simulation"].standard_error, float))
+            columns.append(np.asarray(curves["simulation"].total, float) / columns[0])
+        for time, values in zip(first["small noise"].times.tolist(), zip(*columns, strict=True), strict=True):
+            cells = [float(value) if np.isfinite(value) else "" for value in values]
+            rows.append([int(time) if time == round(time) else round(time, 9), *(parameter for _ in about), *cells])
+    return Table(("time", *about, *first, *beside), rows)
