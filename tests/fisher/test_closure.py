@@ -166,8 +166,8 @@ def test_permuting_units_changes_nothing(small_network, key):
 
 def test_moments_and_the_optimal_read_out(small_network):
     network = networks.RateNetwork(small_network, np.ones(30), noise_std=0.3)
-    moments = fisher.closure_moments(network, stimulus=0.5, num_steps=3)
-    curve = closure(small_network, stimulus=0.5, noise_std=0.3, num_steps=3, input_vector=np.ones(30))
+    moments = fisher.closure_moments(network, stimulus=0.5, num_steps=4)
+    curve = closure(small_network, stimulus=0.5, noise_std=0.3, num_steps=4, input_vector=np.ones(30))
     slope, covariance = moments.mean_slope[2, 0], moments.covariance[2]
     weights = fisher.optimal_decoder(slope, covariance)
     np.testing.assert_allclose(weights @ slope, 1, rtol=1e-10)
@@ -177,10 +177,10 @@ def test_moments_and_the_optimal_read_out(small_network):
 def test_second_call_does_not_recompile(small_network):
     from fisherjax.fisher import _closure
 
-    settings = {"num_steps": 3, "input_vector": np.ones(30)}
+    settings = {"num_steps": 4, "input_vector": np.ones(30)}
     closure(small_network, stimulus=0.1, noise_std=0.2, **settings)
     size = _closure._closure_curve._cached._cache_size()
-    closure(2 * small_network, stimulus=0.4, noise_std=0.3, **settings)
+    closure(0.9 * small_network, stimulus=0.4, noise_std=0.3, **settings)
     assert _closure._closure_curve._cached._cache_size() == size
 
 
@@ -243,14 +243,14 @@ def test_moments_end_as_the_curve_does():
 
 def test_a_silent_network_has_moments(small_network):
     network = networks.RateNetwork(small_network, np.ones(30), noise_std=0.0)
-    moments = fisher.closure_moments(network, stimulus=0.5, num_steps=3)
+    moments = fisher.closure_moments(network, stimulus=0.5, num_steps=4)
     assert np.all(np.isfinite(moments.mean))
     assert np.max(np.abs(moments.covariance)) < 1e-30
 
 
 def test_observation_noise_in_closure_and_simulation(small_network):
     """Without process noise too, where it is all there is."""
-    settings = {"stimulus": 0.5, "num_steps": 3, "input_vector": np.ones(30), "observation_noise_std": 0.4}
+    settings = {"stimulus": 0.5, "num_steps": 4, "input_vector": np.ones(30), "observation_noise_std": 0.4}
     for noise_std in (0.2, 0.0):
         predicted = closure(small_network, noise_std=noise_std, **settings)
         measured = simulated(small_network, noise_std=noise_std, num_trials=3000, key=jax.random.key(2), **settings)
