@@ -7,6 +7,7 @@ import pytest
 
 from fisherjax import connectivity as cn
 from fisherjax import meanfield as mf
+from fisherjax._theory import REGIMES
 from fisherjax.nonlinearities import SmoothFunction, Tanh, as_nonlinearity
 
 ONE = cn.homogeneous(1.0)
@@ -234,7 +235,7 @@ def test_bad_input_is_named(call, error, message, as_user):
 def test_phase_diagram_in_discrete_time():
     """Page reference: g_c(σ = 0.1) = 1.19340073, and the table of exponents and memories."""
     diagram = mf.phase_diagram([0.8, 1.19, 1.2, 1.5], [0.0, 0.1])
-    names = [[mf.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
+    names = [[REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
     assert names == [["silent", "chaotic", "chaotic", "chaotic"], ["driven", "driven", "chaotic", "chaotic"]]
     np.testing.assert_allclose(diagram.lyapunov_exponent[0, 3], 0.0652172119, atol=1e-9)
     np.testing.assert_allclose(diagram.memory[0, 3], 0.9430299756, atol=1e-9)
