@@ -15,7 +15,7 @@ from fisherjax._errors import suggest
 
 _HOMES = {
     "_linalg._krylov": "Spectrum",
-    "_theory._records": "PhaseDiagram TwoTimeCorrelation",
+    "_theory": "PhaseDiagram TwoTimeCorrelation",
     "connectivity._families": (
         "BlockFamily CirculantFamily FeedforwardChainFamily FreeFamily "
         "GeneralizedToeplitzFamily HomogeneousFamily SymmetricToeplitzFamily "

@@ -7,6 +7,7 @@ import pytest
 
 from fisherjax import connectivity as cn
 from fisherjax import meanfield as mf
+from fisherjax._theory import REGIMES
 from fisherjax.nonlinearities import SmoothFunction, Tanh, as_nonlinearity
 
 ONE = cn.homogeneous(1.0)
@@ -177,6 +178,21 @@ def test_diffusion_operator_is_the_recursion_at_rest(two_populations):
     assert float(information[-1] / information[-2]) == pytest.approx(float(operator.spectral_radius), rel=1e-6)
 
 
+def test_alignment_without_information_is_zero():
+    """A stimulus that reaches nobody: no ratio of zeros, in value or derivative."""
+
+    def overlap(scale):
+        operator = mf.diffusion_operator(cn.GainMatrix(scale * np.ones((2, 2))), noise_std=0.5)
+        return operator.alignment(np.array([1.0, 0.0])).input_overlap
+
+    silent = mf.diffusion_operator(cn.GainMatrix(np.zeros((2, 2))), noise_std=0.5)
+    assert np.array_equal(silent.first_information(), np.zeros(2))
+    assert float(silent.alignment()) == 0
+    assert silent.memory_horizon() == 0
+    assert float(overlap(0.0)) == 0
+    assert np.isfinite(jax.grad(overlap)(0.7))
+
+
 def test_alignment_and_horizon():
     chain = cn.feedforward_chain(1.5, num_populations=4, recurrent=0.9, feedback=0.05)
     operator = mf.diffusion_operator(chain, noise_std=0.2)
@@ -234,7 +250,7 @@ def test_bad_input_is_named(call, error, message, as_user):
 def test_phase_diagram_in_discrete_time():
     """Page reference: g_c(σ = 0.1) = 1.19340073, and the table of exponents and memories."""
     diagram = mf.phase_diagram([0.8, 1.19, 1.2, 1.5], [0.0, 0.1])
-    names = [[mf.REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
+    names = [[REGIMES[k] for k in row] for row in np.asarray(diagram.regime)]
     assert names == [["silent", "chaotic", "chaotic", "chaotic"], ["driven", "driven", "chaotic", "chaotic"]]
     np.testing.assert_allclose(diagram.lyapunov_exponent[0, 3], 0.0652172119, atol=1e-9)
     np.testing.assert_allclose(diagram.memory[0, 3], 0.9430299756, atol=1e-9)
