@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fisherjax import _linalg
 from fisherjax import connectivity as cn
+from fisherjax.connectivity._gain_matrix import population_sizes
 
 FAMILIES = [
     cn.HomogeneousFamily(3),
@@ -93,7 +94,7 @@ def test_budget_of_the_critical_homogeneous_network_is_one():
 def test_population_sizes_sum_to_the_number_of_units(weights, num_units):
     shares = np.asarray(weights) / np.sum(weights)
     matrix = cn.GainMatrix(np.ones((len(shares), len(shares))), shares)
-    sizes = cn.population_sizes(matrix, num_units)
+    sizes = population_sizes(matrix, num_units)
     assert sum(sizes) == num_units
     assert np.all(np.abs(np.asarray(sizes) - shares * num_units) < 1 + 1e-6)
     assert np.array_equal(np.bincount(cn.population_index(matrix, num_units)), sizes)
@@ -165,7 +166,7 @@ BAD = [
     (lambda: cn.GainMatrix(np.ones((2, 2)), [0.2, 0.3, 0.5]), "fractions must have shape"),
     (lambda: cn.toeplitz([1.0, 2.0]), "coefficients must hold an odd number"),
     (lambda: cn.generalized_toeplitz([1.0, 2.0, 3.0], [1.0], [1.0, 1.0]), "row_scale must have one entry"),
-    (lambda: cn.population_sizes(cn.GainMatrix(np.ones((2, 2)), [0.01, 0.99]), 10), "would hold no unit"),
+    (lambda: population_sizes(cn.GainMatrix(np.ones((2, 2)), [0.01, 0.99]), 10), "would hold no unit"),
     (lambda: cn.ToeplitzFamily(3, low=2.0, high=1.0), "bounds must have 0 <= low < high"),
     (lambda: cn.ToeplitzFamily(0), "num_populations must be at least 1"),
     (lambda: cn.WithFractions(cn.FreeFamily(3), floor=0.5), "floor must be positive and below"),
