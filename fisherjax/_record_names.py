@@ -40,7 +40,7 @@ _HOMES = {
     "fisher._cramer_rao": "CramerRao",
     "fisher._curve": "FisherCurve",
     "fisher._eigendistortions": "Eigendistortion",
-    "fisher._estimate": "Diagnosis FisherEstimate",
+    "fisher._gate": "Diagnosis FisherEstimate",
     "fisher._profile": "InformationProfile",
     "fisher._scaling": "InformationScaling",
     "geometry._comparison": "GeometryComparison",

@@ -8,6 +8,7 @@ from rate_networks import closure, simulated
 
 from fisherjax import connectivity as cn
 from fisherjax import fisher, networks, simulate
+from fisherjax.connectivity._gain_matrix import population_sizes
 
 
 def exact_linear(weights, vector, noise_std, num_steps, observation_noise_std=0.0):
@@ -147,7 +148,7 @@ def test_vector_stimulus_gives_a_fisher_matrix(small_network):
 
 def test_populations_are_read_out_alone(small_network, two_populations):
     settings = {"stimulus": 0.5, "noise_std": 0.3, "num_steps": 3, "input_vector": np.ones(30)}
-    settings["populations"] = cn.population_sizes(two_populations, 30)
+    settings["populations"] = population_sizes(two_populations, 30)
     linear = closure(small_network, **settings)
     assert linear.by_population.shape == (3, 2)
     assert np.all(linear.by_population <= linear.total[:, None] * (1 + 1e-9))
