@@ -20,7 +20,7 @@ from benchmarks._common import RESULTS, write
 from fisherjax import fisher
 from fisherjax.fisher._decoder import _divide
 from fisherjax.fisher._moments import active_units, pair_moments
-from fisherjax.fisher._outliers import set_aside
+from fisherjax.fisher._trials import set_aside
 
 UNITS, TRIALS, INFORMATION, STEP = 10, (60, 200), 10.0, 0.5
 RESAMPLES, WARNED = 200, 300
@@ -188,7 +188,7 @@ def robust_intervals(data: np.ndarray) -> dict[str, np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for minus, plus in data:
-            kept, _ = set_aside(minus, plus)
+            kept, _ = set_aside(True, minus, plus)
             reached = _reached(_held_out_weights(minus[kept[0]], plus[kept[1]], jax.random.key(0)), COVARIANCE, SLOPE)
             for name, call in calls.items():
                 found = call(minus, plus)

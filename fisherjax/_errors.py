@@ -88,6 +88,23 @@ def check_optional(check: Callable[..., T], name: str, value: Any, **limits: Any
     return None if value is None else check(name, value, **limits)
 
 
+def check_counts(*, minimum: int = 1, **values: Any) -> tuple[int, ...]:
+    """Return integers given by their names, each of at least `minimum`; TypeError or ValueError otherwise."""
+    return tuple(check_integer(name, value, minimum=minimum) for name, value in values.items())
+
+
+def check_positive(**values: Any) -> None:
+    """Refuse anything but finite real numbers above 0, given by their names."""
+    for name, value in values.items():
+        check_scalar(name, value, minimum=0.0, strict=True)
+
+
+def check_not_negative(**values: Any) -> None:
+    """Refuse anything but finite real numbers of at least 0, given by their names."""
+    for name, value in values.items():
+        check_scalar(name, value, minimum=0.0)
+
+
 def check_share(name: str, value: Any, *, strict: bool = False) -> float:
     """Return a share or probability, a number in [0, 1] (if `strict`: in (0, 1)); TypeError or ValueError otherwise."""
     number = _real_number(name, value)

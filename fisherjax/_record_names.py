@@ -16,7 +16,7 @@ from fisherjax._errors import suggest
 _HOMES = {
     "_linalg._krylov": "Spectrum",
     "_runtime._course": "Checkpoint TrainingHistory",
-    "_theory._records": "PhaseDiagram TwoTimeCorrelation",
+    "_theory": "PhaseDiagram TwoTimeCorrelation",
     "connectivity._families": (
         "BlockFamily CirculantFamily FeedforwardChainFamily FreeFamily "
         "GeneralizedToeplitzFamily HomogeneousFamily SymmetricToeplitzFamily "
@@ -41,7 +41,7 @@ _HOMES = {
     "fisher._cramer_rao": "CramerRao",
     "fisher._curve": "FisherCurve",
     "fisher._eigendistortions": "Eigendistortion",
-    "fisher._estimate": "Diagnosis FisherEstimate",
+    "fisher._gate": "Diagnosis FisherEstimate",
     "fisher._profile": "InformationProfile",
     "fisher._scaling": "InformationScaling",
     "geometry._comparison": "GeometryComparison",

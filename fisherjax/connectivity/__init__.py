@@ -12,17 +12,18 @@ from ._families import (
     ToeplitzFamily,
     WithFractions,
 )
-from ._gain_matrix import GainMatrix, population_index
-from ._sampling import sample_weights, spectral_radius, weight_initializer
-from ._structures import (
+from ._gain_matrix import (
+    GainMatrix,
     block,
     circulant,
     feedforward_chain,
     generalized_toeplitz,
     homogeneous,
+    population_index,
     symmetric_toeplitz,
     toeplitz,
 )
+from ._sampling import sample_weights, spectral_radius, weight_initializer
 
 __all__ = [
     "BlockFamily",

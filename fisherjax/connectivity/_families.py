@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, check_integer, check_scalar, require
+from fisherjax._errors import check_instance, check_integer, check_not_negative, check_scalar, require
 
-from . import _structures as structures
-from ._gain_matrix import GainMatrix, check_gain_matrix
+from ._gain_matrix import GainMatrix, check_gain_matrix, generalized_toeplitz, homogeneous, lags
 
 Parameters = Float[Array | np.ndarray, " parameters"]
 
@@ -39,12 +38,9 @@ class Family(eqx.Module):
 
     def __check_init__(self) -> None:
         check_integer("num_populations", self.num_populations, minimum=1)
-        for name in ("low", "high"):
-            check_scalar(name, getattr(self, name), minimum=0.0)
-        require(
-            0 <= self.low < self.high,
-            f"bounds must have 0 <= low < high, got low={self.low:g}, high={self.high:g}",
-        )
+        check_not_negative(low=self.low, high=self.high)
+        ordered = f"bounds must have 0 <= low < high, got low={self.low:g}, high={self.high:g}"
+        require(0 <= self.low < self.high, ordered)
         if self.fractions is not None:
             check_instance("fractions", self.fractions, tuple, "one share per population, such as (0.2, 0.8)")
             GainMatrix(np.zeros((self.num_populations,) * 2), self.fractions)
@@ -92,26 +88,10 @@ class HomogeneousFamily(Family):
 
     def build(self, parameters: Parameters) -> GainMatrix:
         parameters = self._checked(parameters)
-        return structures.homogeneous(parameters[0], self.num_populations, self._fractions(parameters.dtype))
+        return homogeneous(parameters[0], self.num_populations, self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
         return jnp.mean(self._gains(gain_matrix))[None]
-
-
-class FreeFamily(Family):
-    """Every entry of the gain matrix is a parameter, row by row."""
-
-    @property
-    def num_parameters(self) -> int:
-        return self.num_populations**2
-
-    def build(self, parameters: Parameters) -> GainMatrix:
-        parameters = self._checked(parameters)
-        shape = (self.num_populations, self.num_populations)
-        return GainMatrix(parameters.reshape(shape), self._fractions(parameters.dtype))
-
-    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
-        return self._gains(gain_matrix).reshape(-1)
 
 
 class TiedFamily(Family):
@@ -132,38 +112,43 @@ class TiedFamily(Family):
         return GainMatrix(gains, self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
-        labels = self.labels()
-        first = [tuple(np.argwhere(labels == index)[0]) for index in range(self.num_parameters)]
-        rows, columns = np.array(first).T
-        return self._gains(gain_matrix)[rows, columns]
+        present, first = np.unique(self.labels(), return_index=True)
+        return self._gains(gain_matrix).reshape(-1)[first[present >= 0]]
+
+
+class FreeFamily(TiedFamily):
+    """Every entry of the gain matrix is a parameter, row by row."""
+
+    def labels(self) -> np.ndarray:
+        return np.arange(self.num_populations**2).reshape(self.num_populations, self.num_populations)
 
 
 class ToeplitzFamily(TiedFamily):
     """Toeplitz gains: one parameter per lag p − q, from −(P − 1) to P − 1."""
 
     def labels(self) -> np.ndarray:
-        return structures._lags(self.num_populations)
+        return lags(self.num_populations)
 
 
 class SymmetricToeplitzFamily(TiedFamily):
     """Symmetric Toeplitz gains: one parameter per distance |p − q|."""
 
     def labels(self) -> np.ndarray:
-        return np.abs(structures._lags(self.num_populations) - self.num_populations + 1)
+        return np.abs(lags(self.num_populations) - self.num_populations + 1)
 
 
 class CirculantFamily(TiedFamily):
     """Populations on a ring: one parameter per (p − q) mod P."""
 
     def labels(self) -> np.ndarray:
-        return (structures._lags(self.num_populations) + 1) % self.num_populations
+        return (lags(self.num_populations) + 1) % self.num_populations
 
 
 class FeedforwardChainFamily(TiedFamily):
     """A chain with three gains: forward p → p + 1, recurrent within, feedback p + 1 → p."""
 
     def labels(self) -> np.ndarray:
-        lag = structures._lags(self.num_populations) - self.num_populations + 1
+        lag = lags(self.num_populations) - self.num_populations + 1
         chain = np.select([lag == 1, lag == 0, lag == -1], [0, 1, 2], default=-1)
         return chain - 1 if self.num_populations == 1 else chain
 
@@ -222,12 +207,12 @@ class GeneralizedToeplitzFamily(Family):
         lags, rows, columns = jnp.split(parameters, [2 * count - 1, 3 * count - 2])
         row_scale = jnp.exp(jnp.pad(rows, (1, 0)))
         column_scale = jnp.exp(jnp.pad(columns, (2, 0)))
-        return structures.generalized_toeplitz(lags, row_scale, column_scale, self._fractions(parameters.dtype))
+        return generalized_toeplitz(lags, row_scale, column_scale, self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
         """Log-linear least squares on the positive entries; exact for a positive member of the family."""
         count = self.num_populations
-        lag = structures._lags(count).ravel()
+        lag = lags(count).ravel()
         row, column = (index.ravel() for index in np.indices((count, count)))
         design = np.zeros((count**2, self.num_parameters))
         entry = np.arange(count**2)

@@ -1,11 +1,10 @@
 """Dynamic mean-field theory in continuous time: ẋ = −x + J φ(x) + √2 σ ξ(t) for large networks."""
 
-from fisherjax._theory._records import PhaseDiagram
+from fisherjax._theory import PhaseDiagram
 
 from ._autocorrelation import Autocorrelation, autocorrelation
 from ._fourier import power_spectrum
-from ._phase_diagram import phase_diagram
-from ._transition import critical_gain, local_stability_gain
+from ._transition import critical_gain, local_stability_gain, phase_diagram
 from ._two_time import two_time_correlation
 
 __all__ = [

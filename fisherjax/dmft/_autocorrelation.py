@@ -2,21 +2,19 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_integer, check_positive, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._theory import REGIMES, as_structure
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.nonlinearities import as_nonlinearity
-from fisherjax.nonlinearities._registry import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 
-from ._legendre import LobattoRule, lobatto_rule
+from ._profile import lobatto_rule
 from ._steady import NUM_NODES, SteadyState, profile_at, steady_state
 
 _SHORTEST = 6.0  # relaxation times that an interval must have
@@ -149,7 +147,7 @@ def autocorrelation(
     accuracy = _checked_tolerance(tolerance, dtype)
     rule = lobatto_rule(check_integer("num_nodes", num_nodes, minimum=9))
     if max_lag is not None:
-        check_scalar("max_lag", max_lag, minimum=0.0, strict=True)
+        check_positive(max_lag=max_lag)
     places = None if lags is None else _checked_lags(lags, dtype)
     state = steady_state(phi, rule, structure, jnp.asarray(accuracy, dtype))
     _require_solution(state, accuracy)
@@ -158,31 +156,18 @@ def autocorrelation(
     if places is None:
         end = state.interval.length if max_lag is None else jnp.asarray(max_lag).astype(dtype)
         places = end * jnp.linspace(0, 1, _LAGS, dtype=dtype)
-    found = _sampled(rule, state, structure.noise_std, places)
-    return found if isinstance(gain, GainMatrix) else _of_one_population(found)
-
-
-def _sampled(rule: LobattoRule, state: SteadyState, noise_std: Array, lags: Array) -> Autocorrelation:
-    return Autocorrelation(
-        lags=lags,
-        values=profile_at(rule, state, lags),
-        variance=state.unknowns[0],
-        static_variance=state.unknowns[-1],
-        noise_std=noise_std,
-        lyapunov_exponent=state.lyapunov_exponent,
-        local_growth=state.local_growth,
-        memory=state.memory,
-        relaxation_time=state.relaxation_time,
-        residual=state.residual,
-        converged=state.converged,
-    )
+    by_population = (profile_at(rule, state, places), state.unknowns[0], state.unknowns[-1], structure.noise_std)
+    if not isinstance(gain, GainMatrix):
+        by_population = tuple(part[..., 0] for part in by_population)
+    # what follows the profile and its interval is the same in both records
+    return Autocorrelation(places, *by_population, *state[2:])
 
 
 def _checked_tolerance(tolerance: float | None, dtype: Any) -> float:
     single = dtype == jnp.float32
     if tolerance is None:
         return 1e-4 if single else 1e-10
-    check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
+    check_positive(tolerance=tolerance)
     reachable = 100 * float(jnp.finfo(dtype).eps)
     hint = "; call jax.config.update('jax_enable_x64', True), or pass a float64 gain" if single else ""
     require(
@@ -197,32 +182,25 @@ def _checked_lags(lags: ArrayLike, dtype: Any) -> Float[Array, " T"]:
     return places
 
 
-def _require_decay(whole: SteadyState, max_lag: Scalar) -> None:
+def _require_decay(state: SteadyState, max_lag: Scalar) -> None:
     """Refuse a horizon at which the correlation is known (not traced) not to have decayed."""
-    if is_traced((whole, max_lag)):
+    if is_traced((state, max_lag)):
         return
-    active = float(np.max(np.asarray(whole.unknowns[0] - whole.unknowns[-1]))) > 0
-    needed = _SHORTEST * float(whole.relaxation_time)
+    active = float(np.max(np.asarray(state.unknowns[0] - state.unknowns[-1]))) > 0
+    needed = _SHORTEST * float(state.relaxation_time)
     require(
         not active or float(max_lag) >= needed,
         f"max_lag {float(max_lag):g} is too short for the correlation to decay; it must be at least {needed:.3g}",
     )
 
 
-def _require_solution(found: SteadyState, tolerance: float) -> None:
+def _require_solution(state: SteadyState, tolerance: float) -> None:
     """Refuse what is known (not traced) to be no solution."""
-    if is_traced(found):
+    if is_traced(state):
         return
     require(
-        bool(found.converged),
+        bool(state.converged),
         "the activity has no stationary state: the nonlinearity grows without bound and the gain is above its "
         "threshold; the variance is above 10¹⁰, where the exponent is not resolved; or Newton's method failed "
-        f"(last step {float(found.residual):.1g}, tolerance {tolerance:g}), which more num_nodes may cure",
-    )
-
-
-def _of_one_population(found: Autocorrelation) -> Autocorrelation:
-    names = ("variance", "static_variance", "noise_std", "values")
-    return eqx.tree_at(
-        lambda r: [getattr(r, name) for name in names], found, [getattr(found, name)[..., 0] for name in names]
+        f"(last step {float(state.residual):.1g}, tolerance {tolerance:g}), which more num_nodes may cure",
     )

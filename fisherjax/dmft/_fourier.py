@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_integer, check_positive, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._theory import Structure, as_structure
 from fisherjax._types import Record, Scalar
@@ -88,24 +88,25 @@ def power_spectrum(
     phi = as_nonlinearity(nonlinearity)
     structure = as_structure(gain, noise_std)
     num_lags = check_integer("num_lags", num_lags, minimum=16)
-    check_scalar("tolerance", tolerance, minimum=0.0, strict=True)
+    check_positive(tolerance=tolerance)
     max_iterations = check_integer("max_iterations", max_iterations, minimum=1)
     if max_lag is not None:
-        check_scalar("max_lag", max_lag, minimum=0.0, strict=True)
+        check_positive(max_lag=max_lag)
     start = autocorrelation(gain, noise_std=noise_std, nonlinearity=phi)
     length = start.lags[-1] if max_lag is None else jnp.asarray(max_lag).astype(start.lags.dtype)
     shape = jnp.exp(-jnp.linspace(0, 1, num_lags) * length / start.relaxation_time)[:, None]
     static = jnp.atleast_1d(start.static_variance)
     guess = static + 0.9 * (jnp.atleast_1d(start.variance) - static) * shape
-    found = _iterate(phi, structure, length, guess, static, jnp.asarray(tolerance, guess.dtype), max_iterations)
-    if not is_traced(found):
-        gap = np.asarray(found.values[-1] - found.static_variance) / np.maximum(np.asarray(found.values[0]), 1e-300)
+    spectrum = _iterate(phi, structure, length, guess, static, jnp.asarray(tolerance, guess.dtype), max_iterations)
+    if not is_traced(spectrum):
+        left = np.asarray(spectrum.values[-1] - spectrum.static_variance)
+        gap = left / np.maximum(np.asarray(spectrum.values[0]), 1e-300)
         needed = 6 * float(start.relaxation_time)
         require(
             float(gap.max()) <= _DECAYED or float(length) >= needed,
             f"max_lag {float(length):g} is too short for the correlation to decay; it must be at least {needed:.3g}",
         )
-    return found
+    return spectrum
 
 
 @jax.jit(static_argnums=(0, 6))

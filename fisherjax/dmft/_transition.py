@@ -1,28 +1,22 @@
-"""Where a network becomes chaotic, and where it starts to expand: gains at which a growth rate vanishes."""
+"""Where a network in continuous time becomes chaotic or starts to expand, and its regimes over gain and noise."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fisherjax import _theory
 from fisherjax._linalg import spectral_radius
 from fisherjax._runtime import full_precision
-from fisherjax._theory import (
-    Structure,
-    as_structure,
-    crossing,
-    ordered_below,
-    structure_or_one,
-    told,
-    unless_silent,
-    variance_from_above,
-)
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
-from ._legendre import LobattoRule, lobatto_rule
+from ._autocorrelation import regime_index
+from ._profile import LobattoRule, lobatto_rule
 from ._steady import NUM_NODES, steady_state
 
 _WIDEST = 5.0  # range of log gain that is searched
@@ -83,22 +77,68 @@ def _vanishing_growth(
     noise_std: ArrayLike, nonlinearity: NonlinearityLike, gain_matrix: GainMatrix | None, *, local: bool
 ) -> Float[Array, ""]:
     phi = as_nonlinearity(nonlinearity)
-    shape = structure_or_one(gain_matrix)
-    return told(_critical(as_structure(shape, noise_std), lobatto_rule(NUM_NODES), phi, local=local))
+    structure = _theory.as_structure(_theory.structure_or_one(gain_matrix), noise_std)
+    return _theory.warn_if_missing(_critical(structure, lobatto_rule(NUM_NODES), phi, local=local))
 
 
 @jax.jit(static_argnums=2, static_argnames="local")
-def _critical(structure: Structure, rule: LobattoRule, phi: Nonlinearity, *, local: bool) -> Float[Array, ""]:
-    def growth(log_factor: Array, structure: Structure) -> Array:
-        scaled = Structure(structure.total_gain * jnp.exp(2 * log_factor), structure.noise_std)
+def _critical(structure: _theory.Structure, rule: LobattoRule, phi: Nonlinearity, *, local: bool) -> Float[Array, ""]:
+    def growth(log_factor: Array, structure: _theory.Structure) -> Array:
+        scaled = _theory.Structure(structure.total_gain * jnp.exp(2 * log_factor), structure.noise_std)
         tolerance = jnp.sqrt(jnp.finfo(log_factor.dtype).eps).astype(log_factor.dtype)
         state = steady_state(phi, rule, scaled, tolerance)
-        resting = variance_from_above(scaled.total_gain, jnp.zeros_like(scaled.intensity), phi)
+        resting = _theory.variance_from_above(scaled.total_gain, jnp.zeros_like(scaled.intensity), phi)
         at_rest = spectral_radius(scaled.total_gain * phi.slope_second_moment(resting)) - 1
         driven = state.local_growth if local else state.lyapunov_exponent
         # activity without bound counts as unstable
         return jnp.where(jnp.all(scaled.intensity == 0), at_rest, jnp.where(state.converged, driven, 1.0))
 
-    lower = ordered_below(phi, structure.total_gain)
-    upper = lower + _WIDEST + jnp.log1p(jnp.max(structure.noise_std))
-    return unless_silent(phi, structure.total_gain, structure.intensity, crossing(growth, structure, lower, upper))
+    lower = _theory.ordered_below(phi, structure.total_gain)
+    critical = _theory.crossing(growth, structure, lower, lower + _WIDEST + jnp.log1p(jnp.max(structure.noise_std)))
+    return _theory.unless_silent(phi, structure.total_gain, structure.intensity, critical)
+
+
+@full_precision
+def phase_diagram(
+    gains: ArrayLike,
+    noise_stds: ArrayLike,
+    *,
+    nonlinearity: NonlinearityLike = "tanh",
+    gain_matrix: GainMatrix | None = None,
+    progress: bool = False,
+) -> _theory.PhaseDiagram:
+    """Solve the stationary theory of `autocorrelation` on a grid of gains and noise levels, a row of gains at a time.
+
+    Parameters
+    ----------
+    gains
+        g (n,), at least 0.
+    noise_stds
+        σ (m,), at least 0, as in `autocorrelation`.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    gain_matrix
+        Structure whose gains are multiplied by `gains`; one population of gain 1 by default.
+    progress
+        Whether to show a bar on stderr.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a grid is not one-dimensional, not finite or negative.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    row = functools.partial(_row, phi, lobatto_rule(NUM_NODES))
+    return _theory.diagram(row, gains, noise_stds, gain_matrix, progress=progress)
+
+
+@jax.jit(static_argnums=0)
+def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise_std: Array) -> _theory.Point:
+    def point(gain: Array) -> _theory.Point:
+        structure = _theory.Structure(total_gain * gain**2, jnp.full(len(total_gain), noise_std, total_gain.dtype))
+        tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)
+        state = steady_state(phi, rule, structure, tolerance)
+        growth = (state.lyapunov_exponent, state.local_growth, state.memory, state.relaxation_time)
+        return _theory.Point(state.variance, *growth, regime_index(state, noise_std), state.converged)
+
+    return jax.vmap(point)(gains)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_scalar, require
+from fisherjax._errors import check_positive, require
 from fisherjax._runtime import full_precision
 from fisherjax._theory import TwoTimeCorrelation, as_structure, symmetric
 from fisherjax._types import Scalar
@@ -116,8 +116,7 @@ def time_grid(duration: Scalar, dt: Scalar) -> np.ndarray:
     ValueError
         If a number is not positive, or there are more than 4000 steps.
     """
-    check_scalar("duration", duration, minimum=0.0, strict=True)
-    check_scalar("dt", dt, minimum=0.0, strict=True)
+    check_positive(duration=duration, dt=dt)
     count = max(1, int(np.ceil(float(duration) / float(dt) - 1e-9)))
     require(
         count <= _LONGEST,

@@ -9,18 +9,17 @@ from ._decoder import decoder
 from ._diagnosis import AssumptionWarning
 from ._direct import direct, shuffled
 from ._eigendistortions import eigendistortions
-from ._estimate import FisherEstimate
+from ._estimate import estimate
+from ._gate import FisherEstimate
 from ._gaussian import gaussian_information, optimal_decoder, sensitivity_index
 from ._linearized import linearized_curve
 from ._meanfield import meanfield_curve, operator_curve
 from ._memory import memory_curve, memory_matrix, total_memory
-from ._pathwise import pathwise
+from ._pathwise import gaussian_total, pathwise
 from ._profile import information_profile
 from ._resampling import bootstrap, jackknife
-from ._respond import estimate
 from ._scaling import information_scaling
 from ._simulated import ensemble_curve, simulated_curve
-from ._total import gaussian_total
 
 __all__ = [
     "AssumptionWarning",

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,13 +14,12 @@ from fisherjax._linalg import with_slopes
 from fisherjax._runtime import Devices, check_allocation, full_precision, map_length, on_devices
 from fisherjax._types import Record, Stimulus
 from fisherjax.networks import RNN, FlowNetwork, RateNetwork
-from fisherjax.networks._protocol import READINGS, Protocol, check_reading, populations_read
+from fisherjax.networks._protocol import READINGS, Protocol
 
 from ._closure_flow import flow_scan
 from ._closure_step import LIMIT, State, closure_scan, value_moments
-from ._curve import FisherCurve, as_networks, check_noise, mean_curve, over_draws
-from ._gaussian import FORMS, by_group
-from ._smooth_protocol import check_entry
+from ._curve import Asked, FisherCurve, as_question, mean_curve, over_draws
+from ._gaussian import by_group
 
 CLOSED = (RateNetwork, RNN, FlowNetwork)
 ClosedNetwork: TypeAlias = RateNetwork | RNN | FlowNetwork
@@ -37,17 +36,6 @@ class ClosureMoments(Record):
     covariance: Float[Array, "T N N"]
     mean_slope: Float[Array, "T K N"]
     covariance_slope: Float[Array, "T K N N"]
-
-
-class _How(NamedTuple):
-    """What of a closure is fixed when it is compiled."""
-
-    protocol: Protocol
-    read: str
-    num_steps: int
-    form: str
-    closure: tuple[int, bool]
-    sizes: tuple[int, ...]
 
 
 @full_precision
@@ -137,17 +125,11 @@ def closure_curve(
     TypeError
         If the network is of another kind.
     """
-    check_choice("form", form, FORMS)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
     closure = (check_integer("mehler_order", mehler_order, minimum=1), check_flag("third_cumulants", third_cumulants))
-    drawn = as_networks(network, CLOSED)
-    first = drawn[0]
-    check_noise(first)
-    theta = check_entry(first, protocol, stimulus, num_steps)
     check_choice("read", read, READINGS)
-    size, units = check_reading(first, read), first.state_size
-    how = _How(protocol, read, num_steps, form, closure, populations_read(first, read, size))
-    live = (_LIVE_MATRICES * (1 + theta.size) + _JUDGING_MATRICES) * units**2 * first.dtype.itemsize
+    drawn, theta, how = as_question(network, stimulus, num_steps, form, protocol, read, kinds=CLOSED)
+    how, matrices = how._replace(closure=closure), _LIVE_MATRICES * (1 + theta.size) + _JUDGING_MATRICES
+    live = matrices * drawn[0].state_size ** 2 * drawn[0].dtype.itemsize
     with on_devices(devices):
         curve, neglected = _closure_curve(drawn, theta, how, map_length(len(drawn), live))
     _warn_where_it_ends("Fisher information is not finite", curve.total, neglected)
@@ -190,14 +172,14 @@ def closure_moments(
     ValueError
         If the stimulus does not match the network, or the result would not fit into memory.
     """
-    (network,) = as_networks((network,), CLOSED)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
     closure = (check_integer("mehler_order", mehler_order, minimum=1), check_flag("third_cumulants", third_cumulants))
-    theta = check_entry(network, protocol, stimulus, num_steps)
     check_choice("read", read, READINGS)
-    size = check_reading(network, read)
-    check_allocation("covariances", (num_steps * (1 + theta.size), size, size), network.dtype)
-    moments, neglected = _closure_moments(network, theta, _How(protocol, read, num_steps, "total", closure, (size,)))
+    (network,), theta, how = as_question(
+        (network,), stimulus, num_steps, "total", protocol, read, kinds=CLOSED, noisy=False
+    )
+    size = sum(how.sizes)
+    check_allocation("covariances", (how.num_steps * (1 + theta.size), size, size), network.dtype)
+    moments, neglected = _closure_moments(network, theta, how._replace(closure=closure))
     _warn_where_it_ends("the moments are not finite", moments.mean, neglected)
     return moments
 
@@ -223,7 +205,7 @@ def _warn_where_it_ends(what: str, values: Array, neglected: Float[Array, "*draw
 
 
 @eqx.filter_jit
-def _closure_moments(network: ClosedNetwork, theta: Array, how: _How) -> tuple[ClosureMoments, Float[Array, " T"]]:
+def _closure_moments(network: ClosedNetwork, theta: Array, how: Asked) -> tuple[ClosureMoments, Float[Array, " T"]]:
     moments, neglected = _scan(network, theta, how, lambda *moments: moments)
     times = network.time_step * jnp.arange(1, how.num_steps + 1, dtype=theta.dtype)
     return ClosureMoments(times, *moments), neglected
@@ -231,7 +213,7 @@ def _closure_moments(network: ClosedNetwork, theta: Array, how: _How) -> tuple[C
 
 @eqx.filter_jit
 def _closure_curve(
-    drawn: Sequence[ClosedNetwork], theta: Array, how: _How, batch_size: int
+    drawn: Sequence[ClosedNetwork], theta: Array, how: Asked, batch_size: int
 ) -> tuple[FisherCurve, Float[Array, "draws T"]]:
     def measure(network: ClosedNetwork, theta: Array) -> tuple[Array, Array]:
         observed = network.observation_noise_std**2
@@ -243,13 +225,12 @@ def _closure_curve(
         return _scan(network, theta, how, read_out)
 
     values, neglected = over_draws(measure, drawn, theta, batch_size)
-    steps = tuple(range(1, how.num_steps + 1))
-    curve = mean_curve(values, how.form, steps, scalar=theta.ndim == 0, time_step=drawn[0].time_step)
+    curve = mean_curve(values, how.form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step)
     return dataclasses.replace(curve, model_error=jnp.mean(neglected, axis=0)), neglected
 
 
 def _scan(
-    network: ClosedNetwork, theta: Array, how: _How, read_out: Callable[..., Any]
+    network: ClosedNetwork, theta: Array, how: Asked, read_out: Callable[..., Any]
 ) -> tuple[Any, Float[Array, " T"]]:
     """`read_out(mean, covariance, mean slope, covariance slope)` of what is read, at every step."""
     moments = _read_moments(network, how)
@@ -263,7 +244,7 @@ def _scan(
     return closure_scan(network, how.protocol, theta, how.num_steps, how.closure, seen)
 
 
-def _read_moments(network: ClosedNetwork, how: _How) -> Callable[[State], tuple[Array, Array]]:
+def _read_moments(network: ClosedNetwork, how: Asked) -> Callable[[State], tuple[Array, Array]]:
     """Mean and covariance of what is read, from the moments of the current."""
 
     def of_current(state: State) -> tuple[Array, Array]:

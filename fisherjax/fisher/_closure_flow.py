@@ -28,11 +28,7 @@ class _Moving(NamedTuple):
 
 
 def flow_scan(
-    network: FlowNetwork,
-    protocol: Protocol,
-    theta: Array,
-    num_steps: int,
-    read_out: Callable[[State, State], Any],
+    network: FlowNetwork, protocol: Protocol, theta: Array, num_steps: int, read_out: Callable[[State, State], Any]
 ) -> tuple[Any, Float[Array, " T"]]:
     r"""`read_out(state, slope)` after every step, NaN from the first failure on, and what was neglected until then.
 
@@ -76,7 +72,7 @@ def flow_scan(
         beyond = failed | (neglected > LIMIT)
 
         def kept(old: Any, new: Any) -> Any:
-            return jax.tree.map(lambda one, other: jnp.where(beyond, one, other), old, new)
+            return jax.tree.map(lambda last, moved: jnp.where(beyond, last, moved), old, new)
 
         after = _Moving(kept(before.closed, closed), kept(before.linear, linear), neglected, beyond)
         return after, seen(after)

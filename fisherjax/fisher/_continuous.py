@@ -8,12 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_choice, check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_choice, check_integer, check_positive, check_scalar, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.connectivity import GainMatrix
-from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
 from fisherjax.dmft._two_time import Replicas, covariance_rows
 from fisherjax.nonlinearities import Nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
@@ -117,7 +116,7 @@ class _Grid(NamedTuple):
 def _grid(recorded: Array, settle: Scalar, dt: Scalar, *, pulse: bool) -> _Grid:
     """Steps of at most `dt`; at a pulse the onset is there twice, before and after the jump."""
     check_scalar("settle", settle, minimum=0.0)
-    check_scalar("dt", dt, minimum=0.0, strict=True)
+    check_positive(dt=dt)
     begin = float(settle)
     before = solver_grid(np.array([begin]), dt) if begin > 0 else np.zeros(1)
     after = solver_grid(np.asarray(recorded), dt)

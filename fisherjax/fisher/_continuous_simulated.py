@@ -8,14 +8,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import check_float_type
-from fisherjax._errors import check_choice, check_flag, check_integer, check_key, check_scalar
+from fisherjax._errors import check_choice, check_flag, check_integer, check_key, check_positive, check_scalar
 from fisherjax._runtime import check_allocation, full_precision, progress_bar
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.connectivity import GainMatrix, population_index
-from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix, population_index, population_sizes
 from fisherjax.networks import FlowNetwork
-from fisherjax.nonlinearities import as_nonlinearity
-from fisherjax.nonlinearities._registry import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 from fisherjax.simulate import SensitivityMoments, draw_networks
 from fisherjax.simulate._continuous import solve_additive, solver_grid
 
@@ -75,9 +73,8 @@ def simulated_continuous_curve(
     num_trials = check_integer("num_trials", num_trials, minimum=2 * _BLOCKS)
     num_draws = check_integer("num_draws", num_draws, minimum=1)
     check_scalar("stimulus", stimulus)
-    check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
+    check_positive(noise_std=noise_std, dt=dt)
     check_scalar("settle", settle, minimum=0.0)
-    check_scalar("dt", dt, minimum=0.0, strict=True)
     check_gain_matrix(gain_matrix)
     dtype, progress = check_float_type("dtype", dtype), check_flag("progress", progress)
     _, pattern = noise_and_pattern(gain_matrix, noise_std, input_pattern)
@@ -86,7 +83,7 @@ def simulated_continuous_curve(
     check_allocation("states and derivatives", (2 * len(recorded), num_trials, num_units), jnp.dtype(dtype))
     spread = pattern[population_index(gain_matrix, num_units)].astype(dtype)
     phi = as_nonlinearity(nonlinearity)
-    values, errors = [], []
+    pairs = []
     with progress_bar("simulating networks", num_draws, enabled=progress) as advance:
         for draw_key in jax.random.split(key, num_draws):
             weight_key, pattern_key, noise_key = jax.random.split(draw_key, 3)
@@ -101,15 +98,14 @@ def simulated_continuous_curve(
                 input_pattern=spread * jax.random.normal(pattern_key, (num_units,), dtype),
                 kind=FlowNetwork,
             )
-            value, error = _one_network(
-                network, stimulus, recorded, settle, dt, noise_key, num_trials, sizes, pulse=protocol == "pulse"
+            pairs.append(
+                _one_network(
+                    network, stimulus, recorded, settle, dt, noise_key, num_trials, sizes, pulse=protocol == "pulse"
+                )
             )
-            values.append(value)
-            errors.append(error)
             advance()
-    curve = mean_curve(
-        jnp.stack(values), "independent", tuple(range(1, len(recorded) + 1)), scalar=True, errors=jnp.stack(errors)
-    )
+    values, errors = (jnp.stack(parts) for parts in zip(*pairs, strict=True))
+    curve = mean_curve(values, "independent", tuple(range(1, len(recorded) + 1)), scalar=True, errors=errors)
     curve = eqx.tree_at(lambda c: c.times, curve, recorded)
     return warn_if_not_finite(curve, "states or their derivatives left the float range (unstable weights?)")
 
@@ -137,13 +133,13 @@ def _one_network(
     return information_with_error(moments, sizes)
 
 
-@jax.jit
+@eqx.filter_jit
 def _spontaneous(network: FlowNetwork, state: Array, end: Array, grid: Array, key: Key) -> Array:
     noise = jnp.sqrt(2 * network.noise_std**2)
     return solve_additive(network.velocity, state, noise, end, grid, key)[0]
 
 
-@jax.jit(static_argnums=6)
+@eqx.filter_jit
 def _responding(
     network: FlowNetwork,
     state: Array,

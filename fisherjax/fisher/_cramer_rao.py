@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type, host_real
-from fisherjax._errors import check_scalar, require, warn
+from fisherjax._errors import check_positive, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 
@@ -87,7 +87,7 @@ def cramer_rao(
     # in double precision: errors may be small beside the stimuli
     errors = values.astype(np.float64) - stimuli.astype(np.float64)[:, None]
     if period is not None:
-        check_scalar("period", period, minimum=0.0, strict=True)
+        check_positive(period=period)
         errors -= float(period) * np.round(errors / float(period))
     if slope is None:
         require(count >= 3, f"the slope of the bias needs at least 3 stimuli, or mean_slopes; got {count}")
@@ -95,9 +95,7 @@ def cramer_rao(
     mean = errors.mean(axis=1, keepdims=True)
     silent = np.ptp(errors, axis=1) <= 8 * np.finfo(values.dtype).eps * np.abs(values).max(axis=1)
     if silent.any():
-        warn(
-            f"estimates never vary at stimuli {np.flatnonzero(silent)[:5].tolist()}: their efficiency is NaN",
-        )
+        warn(f"estimates never vary at stimuli {np.flatnonzero(silent)[:5].tolist()}: their efficiency is NaN")
     centered = jnp.asarray(np.where(silent[:, None], 0, errors - mean), theta.dtype)
     bias = jnp.asarray(mean[:, 0], theta.dtype)
     variance = jnp.sum(centered**2, axis=1) / (trials - 1)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,11 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_instance, is_traced, require, warn
+from fisherjax._arrays import check_finite
+from fisherjax._errors import check_choice, check_instance, check_integer, is_traced, require, warn
 from fisherjax._runtime import spread_map
-from fisherjax._types import Record
+from fisherjax._types import Record, Stimulus
 from fisherjax.networks import Network
+from fisherjax.networks._protocol import Protocol, Reading, check_protocol, check_reading, check_times, populations_read
 from fisherjax.simulate._draw import check_network
+
+from ._gaussian import FORMS
+from ._moments import scalar_if
 
 
 class FisherCurve(Record):
@@ -60,25 +65,60 @@ def as_networks(network: Network | Sequence[Network], kinds: tuple[type, ...] = 
     ValueError
         If there are none, or they differ in more than their numbers.
     """
-    if isinstance(network, Network):
-        networks = (network,)
-    elif isinstance(network, list | tuple):
-        networks = tuple(network)
-        require(bool(networks), "network must be at least one network, got none")
-    else:
-        networks = (network,)
-    for one in networks:
-        check_network(one)
+    networks = tuple(network) if isinstance(network, list | tuple) else (network,)
+    require(bool(networks), "network must be at least one network, got none")
+    for draw in networks:
+        check_network(draw)
         if kinds != (Network,):
-            check_instance(
-                "network", one, kinds, "of others the information can be linearized_curve or simulated_curve"
-            )
-    first = jax.tree.structure(networks[0])
-    sizes = [leaf.shape for leaf in jax.tree.leaves(networks[0])]
-    for index, one in enumerate(networks[1:], 1):
-        same = jax.tree.structure(one) == first and [leaf.shape for leaf in jax.tree.leaves(one)] == sizes
+            hint = "of others the information can be linearized_curve or simulated_curve"
+            check_instance("network", draw, kinds, hint)
+    first, *others = ((jax.tree.structure(draw), [leaf.shape for leaf in jax.tree.leaves(draw)]) for draw in networks)
+    for index, other in enumerate(others, 1):
+        same = other == first
         require(same, f"network: draws must differ in their numbers only, but draw {index} is another network than 0")
     return networks
+
+
+class Asked(NamedTuple):
+    """What of a question about a network is fixed when its answer is compiled."""
+
+    protocol: Protocol
+    read: Reading
+    num_steps: int
+    times: tuple[int, ...]  # steps after which it is read
+    form: str
+    sizes: tuple[int, ...]  # of the groups that are told apart in what is read
+    closure: tuple[int, bool] = (3, True)  # order of Mehler's series, and whether third cumulants are followed
+
+
+def as_question(
+    network: Network | Sequence[Network],
+    stimulus: Stimulus,
+    num_steps: int,
+    form: str,
+    protocol: Protocol,
+    read: Any,
+    at: Sequence[int] | None = None,
+    *,
+    kinds: tuple[type, ...] = (Network,),
+    forms: tuple[str, ...] = FORMS,
+    noisy: bool = True,
+) -> tuple[tuple[Any, ...], Array, Asked]:
+    """The draws of a network, the stimulus as an array, and what is asked, all checked; nothing is compiled or run.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_networks`, `check_noise` (if `noisy`), `check_entry` and `check_reading`; if a form or number is wrong.
+    """
+    check_choice("form", form, forms)
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    drawn = as_networks(network, kinds)
+    if noisy:
+        check_noise(drawn[0])
+    theta = check_entry(drawn[0], protocol, stimulus, num_steps)
+    sizes = populations_read(drawn[0], read, check_reading(drawn[0], read))
+    return drawn, theta, Asked(protocol, read, num_steps, check_times(at, num_steps), form, sizes)
 
 
 def over_draws(measure: Callable[[Any, Array], Any], drawn: Sequence[Network], theta: Array, batch_size: int) -> Any:
@@ -118,9 +158,7 @@ def mean_curve(
     error = None if errors is None else errors[0]
     if draws > 1:
         error = jnp.std(values, axis=0, ddof=1) / math.sqrt(draws)
-    value = jnp.mean(values, axis=0)
-    if scalar:
-        value, error = value[..., 0, 0], None if error is None else error[..., 0, 0]
+    value, error = scalar_if(scalar, (jnp.mean(values, axis=0), error))
     return FisherCurve(
         times=time_step * jnp.asarray(steps, value.dtype),
         by_population=value[:, 1:],
@@ -150,10 +188,50 @@ def _ended(curve: FisherCurve) -> FisherCurve:
             return None
         return jnp.where(broken.reshape(steps, *[1] * (values.ndim - 1)), jnp.nan, values)
 
-    return dataclasses.replace(
-        curve,
-        by_population=cut(curve.by_population),
-        total=cut(curve.total),
-        standard_error=cut(curve.standard_error),
-        by_population_error=cut(curve.by_population_error),
+    names = ("by_population", "total", "standard_error", "by_population_error")
+    return dataclasses.replace(curve, **{name: cut(getattr(curve, name)) for name in names})
+
+
+_JUMP = 1e-4  # of the inputs: a smaller step in them is rounding
+
+
+def check_entry(network: Network, protocol: Protocol, stimulus: Stimulus, num_steps: int) -> Array:
+    """The stimulus as an array, if it can enter the network so and its inputs have a derivative in it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_protocol`; if the inputs are no floats, are not finite, or jump at the stimulus.
+    """
+    theta = check_protocol(network, protocol, stimulus, num_steps)
+    if isinstance(protocol, str):
+        return theta
+    inputs: Any = jax.eval_shape(protocol, theta)
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise TypeError(f"protocol must return floats, which have a derivative, got {inputs.dtype}")
+    if not is_traced((theta, protocol)):
+        _check_smooth(protocol, theta)
+    return theta
+
+
+def _check_smooth(protocol: Any, theta: Array) -> None:
+    """Refuse inputs that are not finite, or whose change is another than their derivative says however near."""
+    ones = jnp.ones_like(theta)
+    inputs, slope = (np.asarray(part, np.float64) for part in jax.jvp(protocol, (theta,), (ones,)))
+    check_finite("protocol(stimulus)", inputs)
+    check_finite("the derivative of protocol", slope)
+    eps = float(jnp.finfo(theta.dtype).eps)
+    step = eps ** (1 / 3) * max(float(jnp.max(jnp.abs(theta))), 1.0)
+    excess, size = [], float(np.linalg.norm(inputs))
+    for near in (step, step / 8):
+        moved = (theta + sign * jnp.asarray(near, theta.dtype) * ones for sign in (-1, 1))
+        low, high = (np.asarray(protocol(value), np.float64) for value in moved)
+        excess.append(np.linalg.norm(high - low - 2 * near * slope))
+        size = max(size, float(np.linalg.norm(high)), float(np.linalg.norm(low)))
+    # what a kink or a curve leaves shrinks with the step, a jump does not
+    jumps = excess[1] > 0.5 * excess[0] and excess[1] > _JUMP * size
+    require(
+        not jumps,
+        f"protocol jumps near {np.asarray(theta).tolist()}: its derivative does not say how the inputs change, and the "
+        "information would be wrong; smooth it, or measure with fisher.estimate(method='common')",
     )

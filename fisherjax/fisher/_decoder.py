@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_confidence, check_flag, check_key, check_share, require
+from fisherjax._errors import check_choice, check_confidence, check_key, check_share, require
 from fisherjax._runtime import fit_parameters, full_precision
 from fisherjax._types import Key
 
-from ._direct import check_pairs, diagnosis_of_pairs, direct_interval
-from ._estimate import FisherEstimate, check_freedom, check_invertible
+from ._direct import diagnosis_of_pairs, direct_interval
+from ._gate import FisherEstimate, check_freedom, check_invertible, check_pairs
 from ._moments import active_units, degrees_of_freedom, pair_moments, without_silent
-from ._outliers import set_aside
+from ._trials import set_aside
 
 METHODS = ("held-out", "diagonal", "early-stopped", "neural")
 _DESCENT_STEPS = 400
@@ -96,10 +96,8 @@ def decoder(
     training_share = check_share("training_share", training_share, strict=True)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
     require(minus.ndim == 2, f"responses_minus must have shape (trials, units), got {minus.shape}")
-    told = ""
-    if check_flag("robust", robust):
-        kept, told = set_aside(minus, plus)
-        minus, plus = minus[kept[0]], plus[kept[1]]
+    kept, told = set_aside(robust, minus, plus)
+    minus, plus = minus[kept[0]], plus[kept[1]]
     split_key, fit_key = jax.random.split(key)
     parts = 2 if method == "early-stopped" else 1
     share = 2 / 3 if method == "early-stopped" else float(training_share)
@@ -117,9 +115,9 @@ def decoder(
     diagnosis = diagnosis_of_pairs(minus, plus, pair_moments(minus, plus, step).slope)
     if diagnosis is not None and math.isnan(diagnosis.kurtosis):
         diagnosis = diagnosis_of_pairs(first, second, moments.slope)
-    found = direct_interval(moments, degrees_of_freedom(first, second), confidence, scalar=True)
+    numbers = direct_interval(moments, degrees_of_freedom(first, second), confidence, scalar=True)
     of = "what this decoder reaches, a lower bound of the information"
-    return FisherEstimate(*found, f"{method} decoder{told}", confidence, of, diagnosis)
+    return FisherEstimate(*numbers, f"{method} decoder{told}", confidence, of, diagnosis)
 
 
 def _divide(trials: Array, key: Key, share: float, parts: int) -> list[Array]:

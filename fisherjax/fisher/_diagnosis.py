@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import is_traced, warn
 
-from ._estimate import Diagnosis
-from ._outliers import outlyingness
+from ._gate import Diagnosis
+from ._trials import outlyingness
 
 _LEVEL = 0.004  # of each test, so that about one Gaussian data set in a hundred is called something else
 _TRIALS_PER_UNIT = 3
@@ -137,15 +137,15 @@ def _kurtosis(residuals: _Residuals) -> tuple[float, float]:
     white = np.concatenate(residuals.white)
     count, units = len(white), white.shape[1]
     degrees = count - len(residuals.white) + 1  # as if of one condition
-    found = np.mean(np.sum(white**2, axis=1) ** 2)
+    fourth = np.mean(np.sum(white**2, axis=1) ** 2)
     expected = units * (units + 2) * (degrees - 1) / (degrees + 1)
     variance = (
         8 * units * (units + 2) * (degrees - 3) * (degrees - units - 1) * (degrees - units + 1)
         / ((degrees + 1) ** 2 * (degrees + 3) * (degrees + 5))
     )  # fmt: skip
-    score = (found - expected) / np.sqrt(variance)
+    score = (fourth - expected) / np.sqrt(variance)
     # the statistic is itself skewed, as a χ² of 2/9 of its degrees: Wilson & Hilferty
-    return float(found / (units * (units + 2)) - 1), float(_skewed_tail(score, degrees / max(units, 3)))
+    return float(fourth / (units * (units + 2)) - 1), float(_skewed_tail(score, degrees / max(units, 3)))
 
 
 def _skewed_tail(score: float, size: float) -> float:
@@ -158,16 +158,16 @@ def _skewness(residuals: _Residuals) -> tuple[float, float]:
     white = white[:: -(-len(white) // _MOST_TRIALS)]
     count, units = white.shape
     products = white @ white.T
-    found = float(np.mean(products * products * products))
+    third = float(np.mean(products * products * products))
     degrees = units * (units + 1) * (units + 2) / 6
     # Mardia's correction for few trials
     correction = (units + 1) * (count + 1) * (count + 3) / (count * ((count + 1) * (units + 1) - 6))
-    return found / units, float(scipy.stats.chi2.sf(count * found * correction / 6, degrees))
+    return third / units, float(scipy.stats.chi2.sf(count * third * correction / 6, degrees))
 
 
 def _trial_correlation(residuals: _Residuals) -> tuple[float, float]:
     """Of neighbors, over all directions and along the decoder: the one that is less likely by chance."""
-    found = []
+    candidates = []
     for parts, units in (
         (residuals.white, residuals.white[0].shape[1]),
         ([part @ residuals.directions for part in residuals.white], residuals.directions.shape[1]),
@@ -179,8 +179,9 @@ def _trial_correlation(residuals: _Residuals) -> tuple[float, float]:
         product = sum(np.sum(part[1:] * part[:-1]) for part in parts)
         # a deviation from its own mean is correlated by −1/T
         correlation = product / (pairs * variance) + len(parts) / (pairs + len(parts))
-        found.append((float(correlation), float(2 * scipy.stats.norm.sf(abs(correlation) * np.sqrt(pairs * units)))))
-    correlation, probability = min(found, key=lambda pair: pair[1])
+        chance = float(2 * scipy.stats.norm.sf(abs(correlation) * np.sqrt(pairs * units)))
+        candidates.append((float(correlation), chance))
+    correlation, probability = min(candidates, key=lambda pair: pair[1])
     return correlation, min(1.0, 2 * probability)
 
 

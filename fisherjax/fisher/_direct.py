@@ -7,34 +7,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real
 from fisherjax._errors import check_confidence, check_flag, check_share, is_traced, require
 from fisherjax._runtime import full_precision
 
-from ._blocks import block_jackknife, check_blocks
-from ._dependence import as_blocks, effective_moments
 from ._diagnosis import diagnose
-from ._estimate import (
-    Diagnosis,
-    FisherEstimate,
-    check_freedom,
-    check_invertible,
-    in_common_frame,
-    normal_interval,
-    scalar_if,
-    wilson_interval,
-)
-from ._interval import noncentral_f_interval
+from ._gate import Diagnosis, FisherEstimate, check_freedom, check_invertible, check_pairs
+from ._interval import Number, noncentral_f_interval, normal_interval, wilson_interval
 from ._moments import (
-    Number,
     PairMoments,
     active_units,
+    block_jackknife,
+    check_blocks,
     degrees_of_freedom,
     direct_value,
     pair_moments,
+    scalar_if,
     shuffled_value,
 )
-from ._outliers import set_aside
+from ._trials import as_blocks, effective_moments, set_aside
 
 _BLOCKS = 10  # of the jackknife for a shrunken covariance
 
@@ -105,18 +95,16 @@ def direct(
     confidence = check_confidence(confidence)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
     single = minus.ndim == 2
-    robust = check_flag("robust", robust)
     require(single or blocks is None, "blocks take one stimulus parameter, not several")
     if shrinkage is not None:
-        require(not robust and blocks is None, "shrinkage cannot be combined with robust or blocks")
+        require(
+            not check_flag("robust", robust) and blocks is None, "shrinkage cannot be combined with robust or blocks"
+        )
         return _shrunk(minus, plus, step, shrinkage, confidence)
     codes = None if blocks is None else as_blocks(blocks, (len(minus), len(plus)))
-    method = "direct"
-    if robust:
-        kept, told = set_aside(minus, plus)
-        minus, plus = minus[kept[0]], plus[kept[1]]
-        codes = None if codes is None else codes.taken(kept)
-        method += told
+    kept, told = set_aside(robust, minus, plus)
+    minus, plus, method = minus[kept[0]], plus[kept[1]], "direct" + told
+    codes = None if codes is None else codes.taken(kept)
     freedom: Number = degrees_of_freedom(minus, plus)
     check_freedom(minus.shape[-1], freedom, _trials(minus, plus))
     moments = pair_moments(minus, plus, step)
@@ -127,8 +115,8 @@ def direct(
             check_freedom(minus.shape[-1], int(freedom), f"{_trials(minus, plus)}, which are correlated")
         method += f", blocks of {codes.length} trials" if codes.length else ", labeled blocks"
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, dependent=codes is not None)
-    found = direct_interval(moments, freedom, confidence, scalar=single)
-    return FisherEstimate(*found, method, confidence, diagnosis=diagnosis)
+    numbers = direct_interval(moments, freedom, confidence, scalar=single)
+    return FisherEstimate(*numbers, method, confidence, diagnosis=diagnosis)
 
 
 def direct_interval(
@@ -138,19 +126,14 @@ def direct_interval(
     value, error, naive = _direct(moments, freedom)
     if not scalar:
         return value, error, normal_interval(value, error, confidence), naive
-    value, error, naive, precision = value[0, 0], error[0, 0], naive[0, 0], moments.precision[0]
-    interval = noncentral_f_interval(naive, precision, freedom, moments.slope.shape[1], confidence)
+    value, error, naive = scalar_if(scalar, (value, error, naive))
+    interval = noncentral_f_interval(naive, moments.precision[0], freedom, moments.slope.shape[1], confidence)
     return value, error, interval, naive
 
 
 @full_precision
 def shuffled(
-    responses_minus: Any,
-    responses_plus: Any,
-    separation: Any,
-    *,
-    robust: bool = False,
-    confidence: float = 0.95,
+    responses_minus: Any, responses_plus: Any, separation: Any, *, robust: bool = False, confidence: float = 0.95
 ) -> FisherEstimate:
     r"""Information that the units would have without noise correlations, with its bias removed.
 
@@ -165,21 +148,17 @@ def shuffled(
     """
     confidence = check_confidence(confidence)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)
-    method = "shuffled"
-    if check_flag("robust", robust):
-        kept, told = set_aside(minus, plus)
-        minus, plus = minus[kept[0]], plus[kept[1]]
-        method += told
+    kept, told = set_aside(robust, minus, plus)
+    minus, plus = minus[kept[0]], plus[kept[1]]
     freedom = degrees_of_freedom(minus, plus)
     require(freedom > 2, f"responses must have more than 4 trials in all, got {_trials(minus, plus)}")
     moments = pair_moments(minus, plus, step)
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope)
     value, error, naive, growth = _shuffled(moments, freedom)
     interval = wilson_interval(value, error, growth, confidence)
-    if minus.ndim == 2:
-        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
+    numbers = scalar_if(minus.ndim == 2, (value, error, interval, naive))
     of = "linear Fisher information of units taken as independent"
-    return FisherEstimate(value, error, interval, naive, method, confidence, of, diagnosis)
+    return FisherEstimate(*numbers, "shuffled" + told, confidence, of, diagnosis)
 
 
 def diagnosis_of_pairs(
@@ -202,12 +181,13 @@ def _direct_variance(value: Array, precision: Array, units: int, freedom: Number
     """Variance of the corrected estimate: exact moments of Gaussian means and of an inverse Wishart matrix."""
     own, excess = jnp.asarray(freedom - units - 1, value.dtype), jnp.asarray(freedom - units - 3, value.dtype)
     infinite, excess = excess <= 0, jnp.maximum(excess, 1)
-    # where the estimate is negative its variance is taken at zero information
+    # where the estimate is negative its variance is taken at zero information, below which no truth is
     alone = jnp.maximum(jnp.diagonal(value), 0)
     noise = units / precision
     diagonal = 2 / excess * ((alone + noise) ** 2 + (noise + 2 * alone) / precision * own)
     # the square of an unbiased estimate is too large by its variance, on average
     diagonal /= 1 + 2 / excess
+    # what two parameters share: the same S⁻¹ stands in both, their means are of different trials
     spread = alone[:, None] / precision + alone / precision[:, None] + noise[:, None] / precision
     between = (own + 2) * (value**2 + spread) + own * (alone + noise)[:, None] * (alone + noise)
     between = between / (own + 1) / excess + spread
@@ -231,38 +211,17 @@ def _shuffled_variance(moments: PairMoments, freedom: int) -> tuple[Float[Array,
     square = jnp.where(jnp.eye(len(deviation), dtype=bool), 1, square)
     signal = moments.slope / deviation * math.sqrt((freedom - 2) / freedom)
     inverse = 1 / moments.precision
+    # a product of two Gaussian slopes has the variance of either given the other, twice that where they are the same
     same = 1 + jnp.eye(len(inverse), dtype=inverse.dtype)
     projected = jnp.einsum("ki,ij,kj->k", signal, correlation, signal)
     null = jnp.sum(square) * inverse[:, None] * inverse
     # `projected` itself holds the noise of f̂′, which therefore comes in twice
     through_slopes = same * (projected[:, None] * inverse + inverse[:, None] * projected - null)
+    # 1/v_i of two units vary together as their squared correlation (Wishart), by 2/(ν − 4) of their product
     products = signal[:, None] * signal
     through_variances = 2 / max(freedom - 4, 1) * jnp.einsum("kli,ij,klj->kl", products, square, products)
     growth = jnp.diag(4 * inverse * projected / jnp.sum(signal**2, axis=1))
     return jnp.maximum(through_slopes, same * null / 2) + through_variances, growth
-
-
-def check_pairs(responses_minus: Any, responses_plus: Any, separation: Any) -> tuple[Array, Array, Float[Array, " K"]]:
-    """Two conditions of matching units, (trials, units) or (K, trials, units), and the separations (K,).
-
-    Concrete responses come back in a frame of their own (`in_common_frame`), in which their information is the same.
-    """
-    names = ("responses_minus", "responses_plus")
-    (minus, plus), _ = in_common_frame(names, (responses_minus, responses_plus), (2, 3))
-    return minus, plus, check_separation(separation, minus)
-
-
-def check_separation(separation: Any, minus: Array) -> Float[Array, " K"]:
-    """Δθ of each stimulus parameter, above zero."""
-    step = jnp.atleast_1d(as_real("separation", separation, "", "K", dtype=minus.dtype))
-    expected = minus.shape[0] if minus.ndim == 3 else 1
-    require(step.shape == (expected,), f"separation must be one number per parameter ({expected}), got {step.shape}")
-    if not is_traced(step):
-        least = float(jnp.min(step))
-        require(least > 0, f"separation must be above 0, got {least:g}")
-        square = float(jnp.min(step**2)) > 0 and bool(jnp.isfinite(jnp.max(step**2)))
-        require(square, f"separation = {least:g} is out of the range of {step.dtype}: measure θ in another unit")
-    return step
 
 
 def _trials(minus: Array, plus: Array) -> str:
@@ -275,9 +234,10 @@ def _shrunk(minus: Array, plus: Array, step: Array, shrinkage: Any, confidence: 
     require(share > 0, f"shrinkage must be above 0, got {share:g}")
     check_blocks((minus, plus), _BLOCKS)
     arrays = (minus, plus, step, jnp.asarray(share, minus.dtype))
-    value, error, interval, naive = block_jackknife(arrays, _shrunk_values, _BLOCKS, confidence)
+    numbers = block_jackknife(arrays, _shrunk_values, _BLOCKS, confidence)
     of = "linear Fisher information, less what shrinkage hides"
-    return FisherEstimate(value, error, interval, naive, f"direct, shrinkage {share:g} (biased)", confidence, of)
+    method = f"direct, shrinkage {share:g} (biased)"
+    return FisherEstimate(*numbers, method=method, confidence=confidence, interval_of=of)
 
 
 def _shrunk_values(minus: Array, plus: Array, step: Array, shrinkage: Array) -> tuple[Array, Array]:

@@ -67,17 +67,14 @@ def eigendistortions(
     seen: Any = output_of("response", response, picture)
     if not jnp.issubdtype(getattr(seen, "dtype", jnp.dtype(int)), jnp.floating):
         raise TypeError(f"response must return an array of floats, which has a slope, got {told(seen)}")
-    most_key, least_key = jax.random.split(key)
 
     product = jax.tree_util.Partial(_squared_slope, response, picture)
 
-    def start(one: Key) -> np.ndarray:
-        return np.asarray(jax.random.normal(one, (picture.size,)))
-
-    largest, most = largest_symmetric(product, start(most_key))
+    starts = [np.asarray(jax.random.normal(start_key, (picture.size,))) for start_key in jax.random.split(key)]
+    largest, most = largest_symmetric(product, starts[0])
     # the smallest of JᵀJ is the largest of λ_max − JᵀJ
     shift = jnp.asarray(largest, picture.dtype)
-    rest, least = largest_symmetric(jax.tree_util.Partial(_shifted, product, shift), start(least_key))
+    rest, least = largest_symmetric(jax.tree_util.Partial(_shifted, product, shift), starts[1])
     # λ_max less nearly λ_max keeps no digits: ‖J v‖² of the direction itself does
     if np.isfinite(rest):
         _, moved = jax.jvp(response, (picture,), (jnp.asarray(least.reshape(picture.shape), picture.dtype),))

@@ -1,227 +1,171 @@
-"""What an estimator returns, and the gate through which responses of trials enter all estimators."""
+"""Fisher information of anything that responds to a stimulus: a network, a trajectory, a trained classifier."""
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
 
-import equinox as eqx
+import jax
 import jax.numpy as jnp
-import numpy as np
-import scipy.stats
-from jax.scipy.special import ndtri
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from fisherjax._arrays import as_real, float_type, host_real
-from fisherjax._errors import is_traced, require
-from fisherjax._types import Record
+from fisherjax._errors import (
+    check_callable,
+    check_choice,
+    check_confidence,
+    check_flag,
+    check_integer,
+    check_key,
+    check_positive,
+    is_traced,
+    require,
+)
+from fisherjax._runtime import Devices, full_precision, on_devices
+from fisherjax._types import Key, Stimulus
 
-_SHOWN = 5  # bad rows or units that a message lists
-_ROUNDING = 8.0  # a unit whose range is fewer roundings of its values than this is constant
+from ._decoder import decoder
+from ._direct import direct
+from ._gate import FisherEstimate
+from ._pathwise import gaussian_total, pathwise
+from ._resampling import jackknife
+from ._respond import _PROBED, Respond, as_stimulus, check_paths_continuous, check_respond, sample, sample_paths
 
-
-class Diagnosis(Record):
-    """What the data say about the assumptions that an interval rests on.
-
-    Statistics of the responses after their mean (given the stimulus) is removed and their covariance made one. Each
-    comes with the probability that Gaussian responses, independent from trial to trial and of one covariance, would
-    show as much; NaN where it cannot be tested (fewer than some three trials per unit).
-    """
-
-    kurtosis: float = eqx.field(static=True)
-    """E|z|⁴/(p(p + 2)) − 1, above 0 for heavy tails (Mardia)"""
-    kurtosis_probability: float = eqx.field(static=True)
-    skewness: float = eqx.field(static=True)
-    """E(z·z̃)³/p, 0 for symmetric responses (Mardia)"""
-    skewness_probability: float = eqx.field(static=True)
-    trial_correlation: float = eqx.field(static=True)
-    """correlation of each trial with the next, the larger one of: mean over directions, along the decoder"""
-    trial_correlation_probability: float = eqx.field(static=True)
-    covariance_probability: float = eqx.field(static=True)
-    """that the conditions have one covariance (Box's M)"""
-    outliers: tuple[tuple[int, ...], ...] = eqx.field(static=True)
-    """trials far outside the rest, for each condition"""
-    findings: tuple[str, ...] = eqx.field(static=True)
-    """what was found, in sentences, with the remedy"""
-
-    def __repr__(self) -> str:
-        return f"Diagnosis({'; '.join(self.findings) or 'nothing speaks against it'})"
+METHODS = ("pathwise", "common", "direct", "decoder", "neural", "total")
 
 
-class FisherEstimate(Record):
-    """Fisher information estimated from samples, 1/θ²; (K, K) matrices for K stimulus parameters.
+@full_precision
+def estimate(
+    respond: Respond,
+    stimulus: Stimulus,
+    *,
+    key: Key,
+    num_trials: int,
+    method: str = "pathwise",
+    error: str = "jackknife",
+    separation: float | None = None,
+    check: bool = True,
+    confidence: float = 0.95,
+    devices: Devices = None,
+) -> FisherEstimate:
+    """Estimate the Fisher information that responses hold about a stimulus.
 
-    `naive` is the plug-in estimate whose bias was removed from `value`. Nothing is clipped: a `value` that
-    is compatible with zero may be negative. `interval_of` says what the interval is meant to hold; `diagnosis` how
-    far the data support what it assumes (None where they were not looked at, as under jit).
-    """
-
-    value: Float[Array, "*KK"]
-    standard_error: Float[Array, "*KK"]
-    interval: Float[Array, "2 *KK"]
-    naive: Float[Array, "*KK"]
-    method: str = eqx.field(static=True, default="direct")
-    confidence: float = eqx.field(static=True, default=0.95)
-    interval_of: str = eqx.field(static=True, default="linear Fisher information")
-    diagnosis: Diagnosis | None = None
-
-    @property
-    def relative_error(self) -> Float[Array, "*KK"]:
-        """Standard error relative to the value; above one half, the value says little."""
-        return self.standard_error / jnp.abs(self.value)
-
-
-def scalar_if(scalar: bool, pair: tuple[Array, Array]) -> tuple[Array, Array]:  # noqa: FBT001
-    """The single entry of (1, 1) matrices where the stimulus is a scalar."""
-    return (pair[0][0, 0], pair[1][0, 0]) if scalar else pair
-
-
-def normal_interval(value: Array, error: Array, confidence: float) -> Array:
-    """Value ± z · error."""
-    reach = ndtri(jnp.asarray((1 + confidence) / 2, value.dtype)) * error
-    return jnp.stack([value - reach, value + reach])
-
-
-def wilson_interval(value: Array, error: Array, growth: Array, confidence: float) -> Array:
-    """All I with (Î − I)² ≤ z² Var(I), where the variance grows with the truth, d Var/dI = growth."""
-    quantile = ndtri(jnp.asarray((1 + confidence) / 2, value.dtype))
-    shift = quantile**2 * growth / 2
-    reach = jnp.sqrt((quantile * error) ** 2 + shift**2)
-    return jnp.stack([value + shift - reach, value + shift + reach])
-
-
-def student_interval(value: Array, error: Array, confidence: float, freedom: int) -> Array:
-    """Value ± t · error, t Student's quantile for an error that has few degrees of freedom itself."""
-    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)) * error
-    return jnp.stack([value - reach, value + reach])
-
-
-def as_responses(name: str, responses: Any, ndims: tuple[int, ...] = (2,)) -> Array:
-    """Responses as a float array (…, trials, units) without a bad value.
-
-    Raises
-    ------
-    TypeError
-        If they are not real numbers.
-    ValueError
-        If there are too many or few axes, fewer than two trials, or a value that is not finite (with its rows).
-    """
-    array = as_real(name, responses, *_shapes(ndims), finite=False, hint=_column_hint(responses))
-    _check_trials(name, array)
-    return array
-
-
-def in_common_frame(
-    names: Sequence[str], arrays: Sequence[Any], ndims: tuple[int, ...] = (2,)
-) -> tuple[list[Array], Float[np.ndarray, " p"]]:
-    """Responses of several conditions in one float type, each unit about its mean and in units near its deviation.
-
-    Fisher information does not depend on where a unit's zero lies nor on its unit of measurement; the rounding of
-    single precision does, and so would a test of what never varies. Concrete data are therefore shifted (one mean for
-    all conditions) and scaled (by powers of two) in double precision before they are cut.
+    Parameters
+    ----------
+    respond
+        ``respond(stimulus, key) -> (p,)``: one noisy response. Any function that JAX can trace; for
+        ``"pathwise"`` and ``"total"`` it must be differentiable in the stimulus at a fixed key.
+    stimulus
+        θ, a scalar, or (K,) for a Fisher matrix (``"pathwise"``, ``"common"`` and ``"total"`` only).
+    key
+        JAX random key.
+    num_trials
+        Responses drawn; for methods with two conditions, per condition.
+    method
+        ``"pathwise"``: exact derivatives at fixed randomness, the best choice where it is valid.
+        ``"common"``: differences over `separation` at common random numbers; for responses that jump.
+        ``"direct"``: differences of independent trials, as in an experiment.
+        ``"decoder"``, ``"neural"``: what a held-out linear decoder, or a small network, reaches.
+        ``"total"``: the Gaussian total, see `gaussian_total`; it warns.
+    error
+        ``"jackknife"`` (blocks of trials, no assumption on the distribution) or ``"influence"`` (that of
+        `pathwise`), for ``"pathwise"`` and ``"common"``.
+    separation
+        Δθ of the methods that need one, the total separation.
+    check
+        Whether to look, before a pathwise estimate, if responses jump as the stimulus changes. Two more
+        evaluations of up to 512 trials; not done under jit.
+    confidence
+        Coverage of the interval.
+    devices
+        Divide the trials among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Returns
     -------
-    arrays
-        As given, for instance (trials, units).
-    scale
-        What each unit was multiplied by: one for traced data, which stay as they are.
+    FisherEstimate
 
     Raises
     ------
     ValueError
-        As `as_responses`, and if a unit never varies but for rounding.
+        If the responses are not vectors of finite numbers, jump with the stimulus (pathwise), or there are
+        too few trials; if a separation is needed and absent.
+    TypeError
+        If `respond` is not callable, the responses are integers (pathwise), or `key` is not a JAX key.
     """
-    if is_traced(list(arrays)):
-        traced = [as_responses(name, part, ndims) for name, part in zip(names, arrays, strict=True)]
-        _check_same_units(names, traced)
-        kind = float_type(*traced)
-        return [part.astype(kind) for part in traced], np.ones(traced[0].shape[-1])
-    own = [host_real(n, part, *_shapes(ndims), finite=False, hint=_column_hint(part)) for n, part in
-           zip(names, arrays, strict=True)]  # fmt: skip
-    for name, part in zip(names, own, strict=True):
-        _check_trials(name, part)
-    _check_same_units(names, own)
-    _check_varying(own)
-    rows = np.concatenate([np.asarray(part, np.float64).reshape(-1, part.shape[-1]) for part in own])
-    center = rows.mean(axis=0)
-    scale = 2.0 ** -np.round(np.log2(np.abs(rows - center).max(axis=0)))
-    kind = float_type(*own) if all(part.dtype.kind == "f" for part in own) else float_type()
-    return [jnp.asarray((np.asarray(part, np.float64) - center) * scale, kind) for part in own], scale
+    check_callable("respond", respond)
+    check_choice("method", method, METHODS)
+    check_choice("error", error, ("jackknife", "influence"))
+    key, confidence = check_key("key", key), check_confidence(confidence)
+    check = check_flag("check", check)
+    num_trials = check_integer("num_trials", num_trials, minimum=2)
+    theta = as_stimulus(stimulus)
+    _check_options(method, error, separation, theta)
+    check_respond(respond, theta, key, needs_derivative=method in {"pathwise", "total"})
+    with on_devices(devices):
+        if method in {"pathwise", "total"}:
+            keys = jax.random.split(key, num_trials)
+            values, slopes = sample_paths(respond, theta, keys)
+            _check_random(values)
+            if check and not is_traced((values, slopes)):
+                check_paths_continuous(respond, theta, keys[:_PROBED], values[:_PROBED], slopes[:_PROBED])
+            if method == "total":
+                return gaussian_total(values, slopes, confidence=confidence)
+            return _paths(values, slopes, error, confidence)
+        step = jnp.asarray(separation, theta.dtype)
+        if method == "common":
+            values, slopes = _differences(respond, theta, step, jax.random.split(key, num_trials))
+            _check_random(values)
+            paths = _paths(values, slopes, error, confidence)
+            return dataclasses.replace(paths, method=f"common random numbers, {paths.method}")
+        minus_key, plus_key, train_key = jax.random.split(key, 3)
+        minus = sample(respond, theta - step / 2, jax.random.split(minus_key, num_trials))
+        plus = sample(respond, theta + step / 2, jax.random.split(plus_key, num_trials))
+        _check_random(minus)
+        if method == "direct":
+            return direct(minus, plus, step, confidence=confidence)
+        kind = "neural" if method == "neural" else "held-out"
+        return decoder(minus, plus, step, key=train_key, method=kind, confidence=confidence)
 
 
-def check_freedom(units: int, freedom: int, trials: str) -> None:
-    """Refuse data with too few trials to invert a covariance and to know the bias of its inverse."""
-    require(
-        units < freedom - 1,
-        f"p = {units} units need more than p + 1 = {units + 1} degrees of freedom, but there are ν = {freedom} "
-        f"({trials}). Record more trials, read out fewer units (a subset or principal components), or use "
-        "fisher.shuffled, fisher.decoder or shrinkage=… (biased)",
-    )
+def _check_options(method: str, error: str, separation: float | None, theta: Array) -> None:
+    """Refuse options that the method needs and lacks, or has no use for."""
+    differs = method not in {"pathwise", "total"}
+    if differs:
+        require(separation is not None, f"method={method!r} needs separation, the total difference Δθ of the stimuli")
+        check_positive(separation=separation)
+        moves = is_traced((theta, separation)) or bool(
+            jnp.all(theta + jnp.asarray(separation, theta.dtype) / 2 > theta)
+        )
+        require(moves, f"separation = {separation} is lost in the rounding of the stimulus; measure θ from elsewhere")
+    else:
+        require(separation is None, f"separation has no meaning for method={method!r}, which takes exact derivatives")
+    blocks = method in {"pathwise", "common"}
+    require(blocks or error == "jackknife", f"error={error!r} is for 'pathwise' and 'common', not method={method!r}")
+    scalar = method in {"direct", "decoder", "neural"}
+    require(not scalar or theta.ndim == 0, f"stimulus must be a scalar for method={method!r}, got shape {theta.shape}")
 
 
-def check_invertible(what: str, scatter: Array) -> None:
-    """Refuse a covariance that cannot be inverted, saying which units are to blame."""
-    if is_traced(scatter):
-        return
-    matrix = np.asarray(scatter, np.float64)
-    variances = np.diagonal(matrix)
-    silent = np.flatnonzero(variances <= 0)
-    require(silent.size == 0, f"{what} is singular: units {_listed(silent)} never vary (given the stimulus); {_LEAVE}")
-    scale = np.sqrt(variances)
-    least = float(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0])
-    tolerance = 10 * len(matrix) * float(jnp.finfo(scatter.dtype).eps)
-    require(
-        least > tolerance,
-        f"{what} is singular to rounding (least eigenvalue of the correlation matrix {least:.1e}): some units are "
-        "sums of others; read out fewer units or principal components",
-    )
+def _check_random(values: Array) -> None:
+    """Refuse responses that are the same at every key."""
+    if not is_traced(values) and len(values) > 1:
+        require(
+            bool(jnp.any(values != values[0])),
+            "respond returns the same response for every key: information is that of noisy responses; draw the noise "
+            "from the key that it is given",
+        )
 
 
-_LEAVE = "leave them out"
+def _paths(values: Array, slopes: Array, error: str, confidence: float) -> FisherEstimate:
+    if error == "influence":
+        return pathwise(values, slopes, confidence=confidence)
+    return jackknife(values, slopes, estimator="pathwise", confidence=confidence)
 
 
-def _shapes(ndims: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(" ".join([*["K"] * (count - 2), "trials", "units"]) for count in ndims)
+def _differences(respond: Respond, theta: Array, step: Array, keys: Key) -> tuple[Array, Array]:
+    """Responses, and their central differences at the same keys, in place of derivatives."""
 
+    def difference(direction: Array) -> Array:
+        offset = direction * step / 2
+        plus, minus = (sample(respond, theta + sign * offset, keys) for sign in (1, -1))
+        return (plus - minus) / step
 
-def _column_hint(responses: Any) -> str:
-    flat = getattr(responses, "ndim", None) == 1
-    return "one unit is a column, responses[:, None]" if flat else ""
-
-
-def _check_same_units(names: Sequence[str], arrays: Sequence[Any]) -> None:
-    """Refuse conditions that differ in more than their number of trials."""
-    told = ", ".join(f"{name} has shape {part.shape}" for name, part in zip(names, arrays, strict=True))
-    others = {(*part.shape[:-2], part.shape[-1]) for part in arrays}
-    require(len(others) == 1, f"the conditions must have the same units: {told}")
-
-
-def _check_trials(name: str, array: Any) -> None:
-    count = array.shape[-2]
-    require(count >= 2, f"{name} has {count} trial{'s' * (count != 1)}: a covariance needs at least 2")
-    require(array.shape[-1] >= 1, f"{name} has no units: shape {array.shape}")
-    if is_traced(array):
-        return
-    finite = np.isfinite(np.asarray(array)).all(axis=-1)
-    rows = np.flatnonzero(~(finite if finite.ndim == 1 else finite.all(axis=0)))
-    require(
-        rows.size == 0,
-        f"{name} holds NaN or infinite values in {rows.size} of {count} rows (trials {_listed(rows)}); "
-        "remove those trials",
-    )
-
-
-def _check_varying(arrays: Sequence[np.ndarray]) -> None:
-    """Refuse a unit that is constant in every condition but for the rounding of its own values."""
-    silent = np.ones(arrays[0].shape[-1], bool)
-    for part in arrays:
-        conditions = part.reshape(-1, *part.shape[-2:])
-        span = np.ptp(np.asarray(conditions, np.float64), axis=1)
-        kind = np.finfo(part.dtype)
-        rounding = _ROUNDING * float(kind.eps) * np.abs(conditions).max(axis=1).astype(np.float64)
-        silent &= (span <= np.maximum(rounding, float(kind.tiny))).all(axis=0)
-    where = np.flatnonzero(silent)
-    require(where.size == 0, f"units {_listed(where)} never vary (given the stimulus); {_LEAVE}")
-
-
-def _listed(items: np.ndarray) -> str:
-    return ", ".join(map(str, items[:_SHOWN])) + (", …" if items.size > _SHOWN else "")
+    values = sample(respond, theta, keys)
+    if theta.ndim == 0:
+        return values, difference(jnp.ones_like(theta))
+    return values, jnp.stack([difference(row) for row in jnp.eye(theta.size, dtype=theta.dtype)], axis=1)

@@ -12,6 +12,8 @@ from fisherjax._errors import check_choice, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike
 
+from ._gate import least_correlation_eigenvalue
+
 FORMS = ("independent", "linear", "total")
 
 
@@ -134,8 +136,7 @@ def _check_covariance(covariance: np.ndarray, *, invertible: bool) -> None:
     variances = np.diagonal(matrix)
     bad = np.flatnonzero(variances <= 0)
     require(bad.size == 0, f"covariance must have positive variances, but those of units {bad[:5].tolist()} are not")
-    scale = np.sqrt(variances)
-    least = float(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0])
+    least = least_correlation_eigenvalue(matrix)
     tolerance = len(matrix) * rounding
     told = f"the least eigenvalue of its correlation matrix is {least:.2g}"
     require(least >= -tolerance, f"covariance must not be indefinite, but {told}: it is the covariance of nothing")
@@ -181,7 +182,8 @@ def _lower_solve(lower: Array, right: Array) -> Array:
 def sensitivity_index(information: ArrayLike, separation: ArrayLike) -> Array:
     """Sensitivity index d′ = |Δθ| √I of two stimuli a small separation Δθ apart.
 
-    With equal priors the best decision between them is right with probability Φ(d′/2).
+    With equal priors the best decision between them is right with probability Φ(d′/2). At I = 0, where the slope of the
+    root is infinite, the derivative in I is given as 0.
 
     Parameters
     ----------
@@ -208,7 +210,8 @@ def sensitivity_index(information: ArrayLike, separation: ArrayLike) -> Array:
     if not is_traced(value) and value.size:
         smallest = float(np.asarray(value).min())
         require(smallest >= 0, f"information must be at least 0, got {smallest:.4g}; {least}")
-    return jnp.abs(distance) * jnp.sqrt(value)
+    known = jnp.where(value == 0, 1, value)  # whose root has a finite slope
+    return jnp.abs(distance) * jnp.where(value == 0, 0, jnp.sqrt(known))
 
 
 def spans(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -227,13 +230,8 @@ def by_group(
     whole = information(slope, covariance, change, form)
     if len(sizes) == 1:
         return jnp.stack([whole, whole])
-    parts = [
-        information(
-            slope[:, low:high],
-            covariance[low:high, low:high],
-            None if change is None else change[:, low:high, low:high],
-            form,
-        )
-        for low, high in spans(sizes)
-    ]
+    parts = []
+    for low, high in spans(sizes):
+        own_change = None if change is None else change[:, low:high, low:high]
+        parts.append(information(slope[:, low:high], covariance[low:high, low:high], own_change, form))
     return jnp.stack([whole, *parts])

@@ -8,26 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_integer
 from fisherjax._linalg import directions_of, with_slopes
 from fisherjax._runtime import Devices, full_precision, map_length, on_devices, recorded_scan
 from fisherjax._types import Stimulus
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import (
-    Protocol,
-    Reading,
-    check_reading,
-    check_times,
-    entered,
-    entered_with_slopes,
-    populations_read,
-    reading,
-)
+from fisherjax.networks._protocol import Protocol, Reading, entered, entered_with_slopes, reading
 from fisherjax.simulate._trajectories import ready
 
-from ._curve import FisherCurve, as_networks, check_noise, mean_curve, over_draws, warn_if_not_finite
-from ._gaussian import FORMS, by_group
-from ._smooth_protocol import check_entry
+from ._curve import Asked, FisherCurve, as_question, mean_curve, over_draws, warn_if_not_finite
+from ._gaussian import by_group
 
 _LIVE_MATRICES = 8  # S × S arrays that one step keeps alive
 _ROWS = 16  # of what is read, whose derivatives in all noise are taken together
@@ -94,15 +83,8 @@ def linearized_curve(
     TypeError
         If `network` is none, or the protocol or what is read cannot be traced.
     """
-    check_choice("form", form, FORMS)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    drawn = as_networks(network)
-    first = drawn[0]
-    check_noise(first)
-    theta = check_entry(first, protocol, stimulus, num_steps)
-    size = check_reading(first, read)
-    how = _How(protocol, read, num_steps, check_times(at, num_steps), form, populations_read(first, read, size))
-    live = _LIVE_MATRICES * first.state_size**2 * first.dtype.itemsize
+    drawn, theta, how = as_question(network, stimulus, num_steps, form, protocol, read, at)
+    live = _LIVE_MATRICES * drawn[0].state_size ** 2 * drawn[0].dtype.itemsize
     with on_devices(devices):
         curve = _linearized_curve(drawn, theta, how, map_length(len(drawn), live))
     return warn_if_not_finite(
@@ -110,17 +92,6 @@ def linearized_curve(
         "the state left the float range, or the covariance of what is read is singular to rounding (fewer noisy "
         "directions than numbers that are read?); give the network observation_noise_std, or read less",
     )
-
-
-class _How(NamedTuple):
-    """What is fixed when the curve is compiled."""
-
-    protocol: Protocol
-    read: Reading
-    num_steps: int
-    times: tuple[int, ...]
-    form: str
-    sizes: tuple[int, ...]
 
 
 class _Fluctuations(NamedTuple):
@@ -131,7 +102,7 @@ class _Fluctuations(NamedTuple):
 
 
 @eqx.filter_jit
-def _linearized_curve(drawn: Sequence[Network], theta: Array, how: _How, batch_size: int) -> FisherCurve:
+def _linearized_curve(drawn: Sequence[Network], theta: Array, how: Asked, batch_size: int) -> FisherCurve:
     size = sum(how.sizes)
     backward = how.form != "total" and size * len(how.times) < 2 * drawn[0].state_size
     information = _backward if backward else _forward
@@ -143,7 +114,7 @@ def _linearized_curve(drawn: Sequence[Network], theta: Array, how: _How, batch_s
     return mean_curve(values, how.form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step)
 
 
-def _forward(network: Network, theta: Array, how: _How) -> Float[Array, "T groups K K"]:
+def _forward(network: Network, theta: Array, how: Asked) -> Float[Array, "T groups K K"]:
     """Σ of the whole state, carried along; its derivative too if the form needs it."""
     seen, unit = reading(network, how.read), _unit_of_noise(network)
     observed = (network.observation_noise_std / unit) ** 2
@@ -202,7 +173,7 @@ def _advanced(network: Network, now: _Fluctuations, given: Array | None, unit: A
     return _Fluctuations(state, (covariance + covariance.T) / 2)
 
 
-def _backward(network: Network, theta: Array, how: _How) -> Float[Array, "T groups K K"]:
+def _backward(network: Network, theta: Array, how: Asked) -> Float[Array, "T groups K K"]:
     """S = R Rᵀ with R the derivative of what is read in the noise of all steps before, one row per number read.
 
     For what is read in few numbers of a large state: no covariance of the state is formed.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_integer, check_not_negative, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
@@ -121,12 +121,9 @@ def _diffused(operators: Float[Array, "T P P"], start: Float[Array, "P K K"]) ->
 
 def check_noise(noise_std: Scalar, observation_noise_std: Scalar) -> None:
     """Refuse noise levels for which the variance that information is measured in would vanish."""
-    check_scalar("noise_std", noise_std, minimum=0.0)
-    check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
-    if is_traced((noise_std, observation_noise_std)):
-        return
+    check_not_negative(noise_std=noise_std, observation_noise_std=observation_noise_std)
     require(
-        float(noise_std) > 0 or float(observation_noise_std) > 0,
+        is_traced((noise_std, observation_noise_std)) or float(noise_std) > 0 or float(observation_noise_std) > 0,
         "noise_std is 0, so the noise variance vanishes and Fisher information is infinite; "
         "set noise_std > 0, or observation_noise_std > 0 where it is offered",
     )

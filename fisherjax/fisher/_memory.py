@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_integer, check_positive, is_traced, require
 from fisherjax._linalg import solve_discrete_lyapunov, spectral_radius
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
@@ -91,7 +91,7 @@ def total_memory(weights: ArrayLike, input_vector: ArrayLike, *, noise_std: Scal
 
 
 def _checked(weights: ArrayLike, input_vector: ArrayLike, noise_std: Scalar) -> tuple[Array, Array]:
-    check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
+    check_positive(noise_std=noise_std)
     matrix = as_real("weights", weights, "N N", hint="rows = to, columns = from")
     require(len(matrix) > 0, "weights must hold at least one unit, got shape (0, 0)")
     vector = as_real("input_vector", input_vector, f"{len(matrix)}", dtype=matrix.dtype)

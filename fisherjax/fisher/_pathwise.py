@@ -1,4 +1,4 @@
-"""Fisher information from samples and their exact derivatives in the stimulus."""
+"""Fisher information from samples and their exact derivatives in the stimulus: linear, and the Gaussian total."""
 
 from typing import Any, NamedTuple
 
@@ -6,33 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_confidence, check_flag, is_traced
+from fisherjax._errors import check_confidence, warn
 from fisherjax._runtime import full_precision
+from fisherjax._types import ArrayLike
 
 from ._diagnosis import diagnose
-from ._estimate import (
-    FisherEstimate,
-    check_freedom,
-    check_invertible,
-    in_common_frame,
-    scalar_if,
-    wilson_interval,
-)
-from ._interval import matched_interval
-from ._moments import without_silent
-from ._outliers import set_aside
+from ._gate import FisherEstimate, check_freedom, check_invertible, check_paths
+from ._interval import matched_interval, wilson_interval
+from ._moments import block_jackknife, check_blocks, path_moments, path_values, scalar_if, without_block
+from ._trials import set_aside
 
 _PRIOR_TRIALS = 30  # that the Gaussian variance of an inverse covariance counts for, beside the observed one
-
-
-class PathMoments(NamedTuple):
-    """Sufficient statistics of n samples r with derivatives r′ in K parameters; scatters are centered sums."""
-
-    trials: Float[Array, ""] | int
-    slope: Float[Array, "*batch K p"]  # m, mean of r′
-    scatter: Float[Array, "*batch p p"]  # of r
-    slope_scatter: Float[Array, "*batch K K p p"]  # of r′
 
 
 @full_precision
@@ -85,11 +69,8 @@ def pathwise(responses: Any, derivatives: Any, *, robust: bool = False, confiden
     """
     confidence = check_confidence(confidence)
     values, slopes, scalar = check_paths(responses, derivatives)
-    method = "pathwise"
-    if check_flag("robust", robust):
-        (kept,), told = set_aside(values)
-        values, slopes = values[kept], slopes[kept]
-        method += told
+    (kept,), told = set_aside(robust, values)
+    values, slopes = values[kept], slopes[kept]
     check_freedom(values.shape[1], values.shape[0] - 1, f"T = {values.shape[0]} trials")
     moments = path_moments(values, slopes)
     check_invertible("the covariance of the responses", moments.scatter)
@@ -100,67 +81,8 @@ def pathwise(responses: Any, derivatives: Any, *, robust: bool = False, confiden
     for own in range(len(value)):
         numbers = value[own, own], variance[own, own], through_covariance[own, own]
         interval = interval.at[:, own, own].set(matched_interval(*numbers, freedom, units, confidence))
-    if scalar:
-        value, error, naive, interval = value[0, 0], error[0, 0], naive[0, 0], interval[:, 0, 0]
-    return FisherEstimate(value, error, interval, naive, method, confidence, diagnosis=diagnosis)
-
-
-def path_value(moments: PathMoments) -> tuple[Float[Array, "*batch K K"], Float[Array, "*batch K K"]]:
-    """Corrected and naive information."""
-    freedom = moments.trials - 1
-    silent = jnp.diagonal(moments.scatter, axis1=-2, axis2=-1) <= 0  # in a part of the trials; costs the unit there
-    units = jnp.sum(~silent, axis=-1).astype(moments.scatter.dtype)[..., None, None]
-    eye = jnp.eye(silent.shape[-1], dtype=moments.scatter.dtype)
-    lower = jnp.linalg.cholesky((moments.scatter + jnp.where(silent[..., None], eye, 0)) / freedom)
-    slope = jnp.where(silent[..., None, :], 0, moments.slope)
-    # one solve for both terms: XLA's CPU threads can wait for each other in two batched ones at once
-    right = jnp.concatenate([jnp.swapaxes(slope, -1, -2), jnp.broadcast_to(eye, lower.shape)], axis=-1)
-    whitened = jax.lax.linalg.triangular_solve(lower, right, left_side=True, lower=True)
-    slope, root = jnp.split(whitened, [moments.slope.shape[-2]], axis=-1)
-    naive = jnp.swapaxes(slope, -1, -2) @ slope
-    inverse = jnp.swapaxes(root, -1, -2) @ root
-    spread = jnp.where(silent[..., None, None, :, None] | silent[..., None, None, None, :], 0, moments.slope_scatter)
-    noise = jnp.einsum("...ij,...klij->...kl", inverse, spread / freedom) / moments.trials
-    return (freedom - units - 1) / freedom * (naive - noise), naive
-
-
-def path_values(responses: Array, rows: Array) -> tuple[Array, Array]:
-    """Corrected and naive information; derivatives (n, p), or (K, n, p) with the trials before the units."""
-    scalar = rows.ndim == 2
-    slopes = rows[:, None] if scalar else jnp.moveaxis(rows, 0, 1)
-    return scalar_if(scalar, path_value(path_moments(responses, slopes)))
-
-
-def check_paths(responses: Any, derivatives: Any) -> tuple[Array, Array, bool]:
-    """Responses (n, p), derivatives (n, K, p), and whether the stimulus is a scalar."""
-    if not is_traced((responses, derivatives)):
-        raw = host_real("responses", responses, finite=False)
-        given = getattr(responses, "dtype", raw.dtype)
-        if not jnp.issubdtype(given, jnp.floating):
-            raise TypeError(
-                f"responses of type {given} have no derivative in the stimulus, so that a pathwise estimate is "
-                "meaningless; use fisher.direct on responses to two stimuli"
-            )
-    (values,), scale = in_common_frame(["responses"], [responses])
-    shape = f"{values.shape[0]} {values.shape[1]}"
-    like = f"{values.shape[0]} K {values.shape[1]}"
-    if is_traced(derivatives):
-        slopes = as_real("derivatives", derivatives, shape, like).astype(values.dtype)
-    else:
-        own = host_real("derivatives", derivatives, shape, like, hint="one for each response")
-        slopes = as_real("derivatives", own * scale, dtype=values.dtype)
-    scalar = slopes.ndim == 2
-    return values, slopes[:, None] if scalar else slopes, scalar
-
-
-@jax.jit
-def path_moments(values: Float[Array, "n p"], slopes: Float[Array, "n K p"]) -> PathMoments:
-    """Sufficient statistics of one set of samples."""
-    mean = jnp.mean(slopes, axis=0)
-    centered, deviations = values - jnp.mean(values, axis=0), slopes - mean
-    scatter = without_silent(centered.T @ centered, len(values) * jnp.mean(values**2, axis=0))
-    slope_scatter = jnp.einsum("nki,nlj->klij", deviations, deviations)
-    return PathMoments(len(values), mean, scatter, slope_scatter)
+    numbers = scalar_if(scalar, (value, error, interval, naive))
+    return FisherEstimate(*numbers, "pathwise" + told, confidence, diagnosis=diagnosis)
 
 
 class _Whitened(NamedTuple):
@@ -210,20 +132,24 @@ def _variance(white: _Whitened) -> tuple[Float[Array, "K K"], Float[Array, "K K"
     leverage = jnp.sum(white.responses**2, axis=1)
 
     decoded = white.responses @ white.mean.T
+    # through S: a trial with z moves S⁻¹ by −S⁻¹(zzᵀ − S)S⁻¹/n, and so mᵀS⁻¹m by Î − (aᵀz)²
     through_spread = naive - decoded[:, :, None] * decoded[:, None]
     through_spread /= jnp.sqrt(jnp.maximum(1 - leverage / freedom, 1 / trials))[:, None, None]
+    # through m, which stands in mᵀS⁻¹m twice
     through_mean = white.derivatives @ white.mean.T
     through_mean += jnp.swapaxes(through_mean, 1, 2)
     scale = shrink**2 / (trials * freedom)
     spread_variance = scale * jnp.sum(through_spread**2, axis=0)
     covariance = 2 * scale * jnp.sum(through_spread * through_mean, axis=0)
 
+    # the square of the influence through m is not summed but rebuilt from derivatives predicted by the other trials
     left = _left_out(white, leverage)
     mean_variance = _mean_variance(left, shrink * naive, white.derivatives)
     inflation = 1 + 2 / max(freedom - units - 3, 1)
     # a variance from few trials is itself uncertain (by 14/n of its square): the Gaussian one stands for more trials
     gaussian = 2 * jnp.maximum(shrink * naive, 0) ** 2 / max(freedom - units - 3, 1)
     spread_variance = (trials * spread_variance + _PRIOR_TRIALS * gaussian) / (trials + _PRIOR_TRIALS)
+    # the covariance of both parts may be negative, and must not take away more of the first than sampling leaves
     variance = jnp.maximum(inflation * mean_variance + covariance, 0.25 * mean_variance) + spread_variance
     growth = 4 * shrink / (units * trials) * jnp.diag(jnp.diagonal(jnp.mean(left.size, axis=0)))
     return variance, growth, spread_variance
@@ -282,3 +208,75 @@ def _without_inverse_noise(form: Array, trace: Array, freedom: int, units: int) 
     """xᵀΣ⁻¹DΣ⁻¹x from E[xᵀS⁻¹DS⁻¹x] ∝ (ν−p−1) xᵀΣ⁻¹DΣ⁻¹x + tr(DΣ⁻¹) xᵀΣ⁻¹x."""
     own = max(freedom - units - 1, 1)
     return (form * (freedom - units) * max(freedom - units - 3, 1) / own - trace) / own
+
+
+_BLOCKS = 20
+
+
+@full_precision
+def gaussian_total(responses: ArrayLike, derivatives: ArrayLike, *, confidence: float = 0.95) -> FisherEstimate:
+    r"""Information that Gaussian responses with these moments would hold, mean and covariance together.
+
+    .. math:: I = f'^T Σ^{-1} f' + ½ \operatorname{tr}[(Σ^{-1} Σ')^2], \qquad Σ' = ⟨z z'^T + z' z^T⟩,
+
+    z and z′ the centered responses and derivatives. The mean term is that of `pathwise`; the covariance
+    term's bias is removed by a jackknife over trials, which also gives the error. It warns: for responses
+    that are not Gaussian the result is neither their information nor a bound of it.
+
+    Parameters
+    ----------
+    responses
+        r (trials, units), all at one stimulus.
+    derivatives
+        r′ (trials, units), or (trials, K, units).
+    confidence
+        Coverage of the interval.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `pathwise`.
+    """
+    confidence = check_confidence(confidence)
+    warn(
+        "the Gaussian total is exact for Gaussian responses only; for others it is neither the Fisher information "
+        "nor a bound. `pathwise` bounds it from below for any distribution",
+        UserWarning,
+    )
+    values, slopes, scalar = check_paths(responses, derivatives)
+    kept = len(values) - len(values) // _BLOCKS
+    check_freedom(values.shape[1], kept - 1, f"T = {len(values)} trials when one of {_BLOCKS} blocks is left out")
+    check_invertible("the covariance of the responses", path_moments(values, slopes).scatter)
+    rows = slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0)
+    check_blocks((values, rows), _BLOCKS)
+    numbers = block_jackknife((values, rows), _corrected, _BLOCKS, confidence)
+    of = "information of Gaussian responses with these moments"
+    method = f"Gaussian total, jackknife of {_BLOCKS} blocks"
+    return FisherEstimate(*numbers, method=method, confidence=confidence, interval_of=of)
+
+
+def _covariance_term(values: Array, rows: Array) -> Array:
+    slopes = rows[None] if rows.ndim == 2 else rows
+    centered = values - jnp.mean(values, axis=0)
+    deviations = slopes - jnp.mean(slopes, axis=1, keepdims=True)
+    lower = jnp.linalg.cholesky(centered.T @ centered / (len(values) - 1))
+    stacked = jnp.concatenate([centered[None], deviations]).reshape(-1, values.shape[1])
+    white = jax.scipy.linalg.solve_triangular(lower, stacked.T, lower=True).T.reshape(-1, *values.shape)
+    cross = jnp.einsum("ni,knj->kij", white[0], white[1:]) / (len(values) - 1)
+    change = cross + jnp.swapaxes(cross, 1, 2)
+    term = jnp.einsum("kij,lij->kl", change, change) / 2
+    return term[0, 0] if rows.ndim == 2 else term
+
+
+def _corrected(values: Array, rows: Array) -> tuple[Array, Array]:
+    """Mean term, unbiased, and covariance term less its jackknife estimate of bias; and both naive."""
+    whole = _covariance_term(values, rows)
+    size = len(values) // _BLOCKS
+
+    def without(block: Array) -> Array:
+        return _covariance_term(*(without_block(part, block, _BLOCKS) for part in (values, rows)))
+
+    parts = jax.lax.map(without, jnp.arange(_BLOCKS))
+    bias = (len(values) - size) / size * (jnp.mean(parts, axis=0) - whole)
+    mean, naive_mean = path_values(values, rows)
+    return mean + whole - bias, naive_mean + whole

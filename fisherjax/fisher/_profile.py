@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
@@ -16,14 +15,16 @@ from fisherjax._errors import (
     check_flag,
     check_integer,
     check_key,
-    check_scalar,
+    check_positive,
     require,
     warn,
 )
 from fisherjax._runtime import Devices, full_precision, on_devices, spread_map
 from fisherjax._types import ArrayLike, Key, Record
 
-from ._pathwise import PathMoments, path_value, pathwise
+from ._interval import student_interval
+from ._moments import PathMoments, path_value, scalar_if
+from ._pathwise import pathwise
 from ._respond import Respond, check_paths_continuous, check_respond, path, sample_paths
 
 _BLOCKS = 20
@@ -119,16 +120,13 @@ def information_profile(
     """
     check_callable("respond", respond)
     key, confidence = check_key("key", key), check_confidence(confidence)
-    check_scalar("relative_error", relative_error, minimum=0.0, strict=True)
+    check_positive(relative_error=relative_error)
     max_trials, check = check_integer("max_trials", max_trials, minimum=1), check_flag("check", check)
     theta = as_real("stimuli", stimuli, "stimuli", "stimuli parameters")
     require(theta.size > 0, f"stimuli must hold at least one stimulus, got shape {theta.shape}")
     units = check_respond(respond, theta[0], key, needs_derivative=True)
-    pilot = (
-        max(200, 5 * (units + 2))
-        if pilot_trials is None
-        else check_integer("pilot_trials", pilot_trials, minimum=units + 6)
-    )
+    given = max(200, 5 * (units + 2)) if pilot_trials is None else pilot_trials
+    pilot = check_integer("pilot_trials", given, minimum=units + 6)
     if batch_size is None:
         asked = min(0.2 / float(relative_error) ** 2, (max_trials / len(theta) - pilot) / 10)
         batch_size = int(min(max(asked, 100), 1000)) // _BLOCKS * _BLOCKS
@@ -193,7 +191,8 @@ def _profile(
 
     def draw(index: Array, trial_key: Key) -> tuple[Array, Array]:
         theta = stimuli[index]
-        values, slopes = spread_map(_path, jax.random.split(trial_key, batch_size), respond, theta)
+        keys = jax.random.split(trial_key, batch_size)
+        values, slopes = spread_map(lambda k, respond, theta: path(respond, theta, k), keys, respond, theta)
         return values, slopes if theta.ndim else slopes[:, None]
 
     def look(index: Array) -> tuple[Array, Array, Array]:
@@ -201,8 +200,9 @@ def _profile(
         theta = stimuli[index]
         values, slopes = sample_paths(respond, theta, jax.random.split(jax.random.fold_in(pilot_key, index), pilot))
         slopes = slopes if theta.ndim else slopes[:, None]
-        found = pathwise(values, slopes)
-        own = jnp.diagonal(found.standard_error) / jnp.maximum(jnp.abs(jnp.diagonal(found.value)), 1e-30)
+        pilot_estimate = pathwise(values, slopes)
+        size = jnp.maximum(jnp.abs(jnp.diagonal(pilot_estimate.value)), 1e-30)
+        own = jnp.diagonal(pilot_estimate.standard_error) / size
         return jnp.mean(values, axis=0), jnp.mean(slopes, axis=0), pilot * jnp.max(own) ** 2
 
     center, slope_center, variance = jax.lax.map(look, jnp.arange(count))
@@ -212,24 +212,18 @@ def _profile(
     # an error of 0 belongs to derivatives that are 0 in every trial, which say nothing of jumps
     own = jnp.diagonal(error, axis1=1, axis2=2)
     own = (own > 0) & (own <= relative_error * jnp.abs(jnp.diagonal(value, axis1=1, axis2=2)))
-    if stimuli.ndim == 1:
-        value, error = value[..., 0, 0], error[..., 0, 0]
-    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, _BLOCKS - 1)) * error
+    value, error = scalar_if(stimuli.ndim == 1, (value, error))
     trials = batches * batch_size
     return InformationProfile(
         stimuli=stimuli,
         value=value,
         standard_error=error,
-        interval=jnp.stack([value - reach, value + reach], axis=1),
+        interval=jnp.moveaxis(student_interval(value, error, confidence, _BLOCKS - 1), 0, 1),
         num_trials=trials,
         converged=jnp.all(own, axis=1),
         total_trials=jnp.sum(trials) + count * pilot,
         relative_error=relative_error,
     )
-
-
-def _path(key: Key, respond: Respond, theta: Array) -> tuple[Array, Array]:
-    return path(respond, theta, key)
 
 
 def _allocate(wanted: Array, budget: int, fewest: int, batch_size: int) -> Int[Array, " M"]:
@@ -248,13 +242,8 @@ def _accumulate(draw, key: Key, batches: Array, center: Array, slope_center: Arr
     count, units = center.shape
     parameters = slope_center.shape[1]
     dtype = center.dtype
-    empty = _Sums(
-        jnp.zeros((count, _BLOCKS), dtype),
-        jnp.zeros((count, _BLOCKS, units), dtype),
-        jnp.zeros((count, _BLOCKS, parameters, units), dtype),
-        jnp.zeros((count, _BLOCKS, units, units), dtype),
-        jnp.zeros((count, _BLOCKS, parameters, parameters, units, units), dtype),
-    )
+    shapes = ((), (units,), (parameters, units), (units, units), (parameters, parameters, units, units))
+    empty = _Sums(*(jnp.zeros((count, _BLOCKS, *shape), dtype) for shape in shapes))
     ends = jnp.cumsum(batches)
 
     def add(step: Array, sums: _Sums) -> _Sums:

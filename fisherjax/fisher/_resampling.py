@@ -13,13 +13,23 @@ from fisherjax._errors import check_confidence, check_flag, check_integer, check
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key
 
-from ._blocks import Values, batch_length, block_jackknife, check_blocks
 from ._diagnosis import diagnose
-from ._direct import check_pairs, diagnosis_of_pairs
-from ._estimate import Diagnosis, FisherEstimate, as_responses, check_freedom, normal_interval, scalar_if
-from ._moments import degrees_of_freedom, direct_value, pair_moments, shuffled_value
-from ._outliers import set_aside
-from ._pathwise import check_paths, path_values
+from ._direct import diagnosis_of_pairs
+from ._gate import FisherEstimate, as_responses, check_freedom, check_pairs, check_paths
+from ._interval import normal_interval
+from ._moments import (
+    Values,
+    batch_length,
+    block_jackknife,
+    check_blocks,
+    degrees_of_freedom,
+    direct_value,
+    pair_moments,
+    path_values,
+    scalar_if,
+    shuffled_value,
+)
+from ._trials import set_aside
 
 
 @full_precision
@@ -70,11 +80,9 @@ def jackknife(
     """
     num_blocks, confidence = check_integer("num_blocks", num_blocks, minimum=2), check_confidence(confidence)
     prepared = _prepare(data, estimator, robust=robust, left_out=num_blocks)
-    value, error, interval, naive = block_jackknife(
-        prepared.arrays, prepared.values, num_blocks, confidence, corrected=True
-    )
+    numbers = block_jackknife(prepared.arrays, prepared.values, num_blocks, confidence, corrected=True)
     method = f"{prepared.name}, jackknife of {num_blocks} blocks"
-    return FisherEstimate(value, error, interval, naive, method, confidence, prepared.interval_of, prepared.diagnosis)
+    return FisherEstimate(*numbers, method=method, confidence=confidence, **prepared.about)
 
 
 @full_precision
@@ -132,7 +140,7 @@ def bootstrap(
             )
     interval = normal_interval(value, error, confidence)
     method = f"{prepared.name}, {num_resamples} resamples"
-    return FisherEstimate(value, error, interval, naive, method, confidence, prepared.interval_of, prepared.diagnosis)
+    return FisherEstimate(value, error, interval, naive, method, confidence, **prepared.about)
 
 
 class _Prepared(NamedTuple):
@@ -142,8 +150,7 @@ class _Prepared(NamedTuple):
     values: Values  # (corrected, naive) of the arrays
     arrays: tuple[Array, ...]
     paired: bool | None  # whether trials of all arrays belong together; None where only the user knows
-    interval_of: str
-    diagnosis: Diagnosis | None
+    about: dict[str, Any]  # what the interval is of, and the diagnosis
 
 
 def _prepare(
@@ -161,41 +168,32 @@ def _prepare(
     if not isinstance(estimator, str) or estimator not in _NAMED:
         hint = suggest(estimator, _NAMED)
         raise ValueError(f"estimator must be a function or one of {', '.join(_NAMED)}; got {estimator!r}{hint}")
-    values, count = _NAMED[estimator]
+    values, count, of = _NAMED[estimator]
     require(len(data) == count, f"estimator {estimator!r} takes {count} arguments, got {len(data)}")
     if estimator == "pathwise":
         return _prepare_paths(data, robust, left_out)
     minus, plus, step = check_pairs(*data)
-    told = ""
-    if robust:
-        kept, told = set_aside(minus, plus)
-        minus, plus = minus[kept[0]], plus[kept[1]]
-    _check_parts((minus, plus), left_out)
+    kept, told = set_aside(robust, minus, plus)
+    minus, plus = minus[kept[0]], plus[kept[1]]
+    check_blocks((minus, plus), left_out)
     if estimator != "shuffled":
         lost = [part.shape[-2] - _kept(part.shape[-2], left_out) for part in (minus, plus)]
         _check_freedom(minus, degrees_of_freedom(minus, plus) - sum(lost), (minus, plus), left_out)
     moments = pair_moments(minus, plus, step)
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope, gaussian=False)
-    of = {
-        "direct": "linear Fisher information",
-        "shuffled": "linear Fisher information of units taken as independent",
-    }.get(estimator, "what noise correlations add to linear Fisher information")
     arrays = (minus, plus, step[0] if minus.ndim == 2 else step)
-    return _Prepared(estimator + told, values, arrays, paired=False, interval_of=of, diagnosis=diagnosis)
+    return _Prepared(estimator + told, values, arrays, paired=False, about={"interval_of": of, "diagnosis": diagnosis})
 
 
 def _prepare_paths(data: tuple[Any, ...], robust: bool, left_out: int | None) -> _Prepared:  # noqa: FBT001
     responses, slopes, scalar = check_paths(*data)
-    told = ""
-    if robust:
-        (kept,), told = set_aside(responses)
-        responses, slopes = responses[kept], slopes[kept]
+    (kept,), told = set_aside(robust, responses)
+    responses, slopes = responses[kept], slopes[kept]
     diagnosis = diagnose([responses], jnp.mean(slopes, axis=0), gaussian=False)
     arrays = (responses, slopes[:, 0] if scalar else jnp.moveaxis(slopes, 1, 0))
-    _check_parts(arrays, left_out)
+    check_blocks(arrays, left_out)
     _check_freedom(responses, _kept(len(responses), left_out) - 1, (responses,), left_out)
-    of = "linear Fisher information"
-    return _Prepared("pathwise" + told, path_values, arrays, paired=True, interval_of=of, diagnosis=diagnosis)
+    return _Prepared("pathwise" + told, path_values, arrays, paired=True, about={"diagnosis": diagnosis})
 
 
 def _prepare_function(data: tuple[Any, ...], estimator: Callable[..., Any], left_out: int | None) -> _Prepared:
@@ -206,15 +204,10 @@ def _prepare_function(data: tuple[Any, ...], estimator: Callable[..., Any], left
             as_responses(f"data (argument {index})", part, (part.ndim,))
     several = sum(part.ndim > 1 for part in arrays)
     require(several > 0, "data must hold an array (trials, units)")
-    _check_parts(arrays, left_out)
+    check_blocks(arrays, left_out)
     name = getattr(estimator, "__name__", "estimator")
-    paired = None if several > 1 else True
-    return _Prepared(name, _function_values(estimator), arrays, paired, f"what {name} estimates", None)
-
-
-def _check_parts(arrays: tuple[Array, ...], left_out: int | None) -> None:
-    if left_out is not None:
-        check_blocks(arrays, left_out)
+    about = {"interval_of": f"what {name} estimates"}
+    return _Prepared(name, _function_values(estimator), arrays, None if several > 1 else True, about)
 
 
 def _check_freedom(responses: Array, freedom: int, parts: tuple[Array, ...], left_out: int | None) -> None:
@@ -253,11 +246,11 @@ def _function_values(estimator: Callable[..., Any]) -> Values:
     return values
 
 
-_NAMED: dict[str, tuple[Values, int]] = {
-    "direct": (_direct_values, 3),
-    "shuffled": (_shuffled_values, 3),
-    "direct - shuffled": (_difference_values, 3),
-    "pathwise": (path_values, 2),
+_NAMED: dict[str, tuple[Values, int, str]] = {  # its values, the number of its arguments, and what the interval is of
+    "direct": (_direct_values, 3, "linear Fisher information"),
+    "shuffled": (_shuffled_values, 3, "linear Fisher information of units taken as independent"),
+    "direct - shuffled": (_difference_values, 3, "what noise correlations add to linear Fisher information"),
+    "pathwise": (path_values, 2, "linear Fisher information"),
 }
 
 

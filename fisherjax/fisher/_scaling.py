@@ -17,11 +17,16 @@ from fisherjax._errors import check_confidence, check_integer, check_key, requir
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record
 
-from ._blocks import check_blocks, without_block
-from ._direct import check_pairs
-from ._estimate import check_freedom
-from ._moments import degrees_of_freedom, direct_value, pair_moments
-from ._pathwise import check_paths, path_moments, path_value
+from ._gate import check_freedom, check_pairs, check_paths
+from ._moments import (
+    check_blocks,
+    degrees_of_freedom,
+    direct_value,
+    pair_moments,
+    path_moments,
+    path_value,
+    without_block,
+)
 
 _BLOCKS = 10
 _MOST_STEPS = 200

@@ -8,22 +8,23 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require, warn
+from fisherjax._errors import check_choice, check_counts, check_flag, check_key, require, warn
 from fisherjax._runtime import Devices, full_precision
 from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
 from fisherjax.meanfield._recursion import input_parameters
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import Protocol, Reading, check_reading, check_times, populations_read
+from fisherjax.networks._protocol import Protocol, Reading
 from fisherjax.nonlinearities._registry import NonlinearityLike
 from fisherjax.simulate import SensitivityMoments, draw_networks, sensitivity_moments
 
-from ._curve import FisherCurve, as_networks, check_noise, mean_curve, warn_if_not_finite
+from ._curve import FisherCurve, as_question, mean_curve, warn_if_not_finite
 from ._gaussian import spans
-from ._pathwise import PathMoments, path_value
-from ._smooth_protocol import check_entry
+from ._moments import PathMoments, path_value
 
 _BLOCKS = 10
+_FORMS = ("independent", "linear")
 
 
 @full_precision
@@ -94,42 +95,38 @@ def simulated_curve(
     TypeError
         If `network` is none, or `key` is not a JAX key.
     """
-    key, drawn = check_key("key", key), as_networks(network)
-    first = drawn[0]
-    check_noise(first)
+    key = check_key("key", key)
     check_flag("progress", progress)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    size = check_reading(first, read)
-    num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, size)
-    theta, steps = check_entry(first, protocol, stimulus, num_steps), check_times(at, num_steps)
+    drawn, theta, how = as_question(network, stimulus, num_steps, form, protocol, read, at, forms=_FORMS)
+    num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, sum(how.sizes))
     pairs = []
-    for index, one in enumerate(drawn):
+    for index, draw in enumerate(drawn):
         moments = sensitivity_moments(
-            one,
+            draw,
             stimulus=theta,
-            num_steps=num_steps,
+            num_steps=how.num_steps,
             num_trials=num_trials,
             key=jax.random.fold_in(key, index),
             protocol=protocol,
             read=read,
-            at=steps,
+            at=how.times,
             covariance="full" if form == "linear" else "diagonal",
             num_blocks=num_blocks,
             progress=progress,
             devices=devices,
         )
-        pairs.append(information_with_error(moments, populations_read(one, read, size)))
+        pairs.append(information_with_error(moments, how.sizes))
     values, errors = (jnp.stack(parts) for parts in zip(*pairs, strict=True))
-    curve = mean_curve(values, form, steps, scalar=theta.ndim == 0, time_step=first.time_step, errors=errors)
+    curve = mean_curve(values, form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step, errors=errors)
     curve = warn_if_not_finite(curve, "states or derivatives left the float range (unstable weights?)")
-    return _warn_of_errors(curve, num_blocks)
+    _warn_of_errors(curve, num_blocks)
+    return curve
 
 
 def _check_trials(num_trials: int, num_blocks: int, form: str, units: int) -> tuple[int, int]:
     """Trials and blocks, if they are enough for the form."""
-    check_choice("form", form, ("independent", "linear"))
-    num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
-    num_trials = check_integer("num_trials", num_trials, minimum=2)
+    check_choice("form", form, _FORMS)
+    num_trials, num_blocks = check_counts(minimum=2, num_trials=num_trials, num_blocks=num_blocks)
     require(
         num_trials >= 2 * num_blocks,
         f"num_trials must be at least two per block, {2 * num_blocks} for num_blocks={num_blocks}; got {num_trials}",
@@ -144,8 +141,8 @@ def _check_trials(num_trials: int, num_blocks: int, form: str, units: int) -> tu
     return num_trials, num_blocks
 
 
-def _warn_of_errors(curve: FisherCurve, num_blocks: int) -> FisherCurve:
-    """Return the curve; say where a value (of a matrix, on the diagonal) has no error, or one that exceeds it."""
+def _warn_of_errors(curve: FisherCurve, num_blocks: int) -> None:
+    """Say where a value (of a matrix, on the diagonal) has no error, or one that exceeds it."""
     steps = curve.total.shape[0]
     value, error = (
         np.asarray(part).reshape(steps, -1)[:, :: 1 + (curve.total.shape[-1] if curve.total.ndim == 3 else 1)]
@@ -164,7 +161,6 @@ def _warn_of_errors(curve: FisherCurve, num_blocks: int) -> FisherCurve:
             "values there say little (trajectories that diverge, or information that is nearly gone); raise "
             "num_trials, or use closure_curve"
         )
-    return curve
 
 
 @full_precision
@@ -202,9 +198,8 @@ def ensemble_curve(
     ValueError, TypeError
         As `meanfield_curve` and `simulated_curve`.
     """
-    check_instance("gain_matrix", gain_matrix, GainMatrix, "make one with connectivity.homogeneous(gain)")
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    num_units = check_integer("num_units", num_units, minimum=1)
+    check_gain_matrix(gain_matrix)
+    num_steps, num_units = check_counts(num_steps=num_steps, num_units=num_units)
     num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, num_units)
     check_flag("progress", progress)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)

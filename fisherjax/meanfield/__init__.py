@@ -1,11 +1,9 @@
 """Large-N theory in discrete time: order parameters, stationary states, Fisher diffusion, chaos."""
 
-from ._critical import critical_gain
 from ._diffusion import DiffusionOperator, diffusion_operator
 from ._overlaps import pattern_overlaps
-from ._phase_diagram import phase_diagram
 from ._recursion import propagate
-from ._stationary import StationaryState, lyapunov_exponent, stationary_state
+from ._stationary import StationaryState, critical_gain, lyapunov_exponent, phase_diagram, stationary_state
 from ._two_time import two_time_correlation
 
 __all__ = [

@@ -5,14 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from fisherjax._errors import check_integer, check_scalar, is_traced, require
+from fisherjax._errors import check_integer, check_positive, is_traced, require
 from fisherjax._linalg import numerical_abscissa, perron_vectors, spectral_radius
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.nonlinearities import as_nonlinearity
-from fisherjax.nonlinearities._registry import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 
 from ._recursion import bare_operator, input_parameters
 from ._stationary import require_convergence, stationary_state
@@ -75,10 +74,10 @@ class DiffusionOperator(Record):
         return _largest_power(self.matrix, check_integer("num_steps", num_steps, minimum=1))
 
     def first_information(self, input_pattern: ArrayLike | None = None) -> Float[Array, " P"]:
-        """Distribution u = F(1)/ΣF(1) of a small stimulus over populations after the first step."""
+        """Distribution u = F(1)/ΣF(1) of a small stimulus over populations after the first step; 0 if none gets on."""
         _, pattern = input_parameters(self.gain_matrix, 0.0, input_pattern)
         received = self.gain_matrix.fractions * (self.gain_matrix.variance_gain @ pattern[:, 0] ** 2)
-        return received / jnp.sum(received)
+        return _over(received, jnp.sum(received))
 
     def alignment(self, input_pattern: ArrayLike | None = None, readout: ArrayLike | None = None) -> Alignment:
         """Overlap of the input with the left, and of the read-out with the right, Perron vector.
@@ -101,7 +100,7 @@ class DiffusionOperator(Record):
 
         Returns None where it is still above after `max_steps` steps.
         """
-        check_scalar("fraction", fraction, minimum=0.0, strict=True)
+        check_positive(fraction=fraction)
         check_integer("max_steps", max_steps, minimum=1)
         require(not is_traced(self.matrix), "memory_horizon needs concrete numbers: it is a whole number of steps")
 
@@ -121,13 +120,19 @@ class DiffusionOperator(Record):
 @jax.jit
 def _alignment(operator: DiffusionOperator, start: Array, readout: Array) -> Alignment:
     left, right = perron_vectors(operator.matrix)
+    norm = jnp.linalg.norm(jnp.where(jnp.any(start > 0), start, 1))  # of information that is there: else u = 0
     return Alignment(
-        input_overlap=left @ start / (jnp.linalg.norm(left) * jnp.linalg.norm(start)),
+        input_overlap=left @ start / (jnp.linalg.norm(left) * norm),
         readout_overlap=jnp.sum(right[readout]),
         spectral_radius=operator.spectral_radius,
         weight_spectral_radius=weight_spectral_radius(operator.gain_matrix),
         transient_gain=operator.transient_gain(),
     )
+
+
+def _over(values: Array, scale: Array) -> Array:
+    """The ratio, and its limit 0 where both are zero, with a derivative of 0."""
+    return jnp.where(scale > 0, values / jnp.where(scale > 0, scale, 1), 0)
 
 
 @jax.jit(static_argnums=1)
@@ -166,7 +171,7 @@ def diffusion_operator(
     ----------
     Qin & Sharpee (2025), Fisher information diffusion in structured recurrent networks.
     """
-    check_scalar("noise_std", noise_std, minimum=0.0, strict=True)
+    check_positive(noise_std=noise_std)
     phi = as_nonlinearity(nonlinearity)
     state = stationary_state(gain_matrix, noise_std=noise_std, nonlinearity=phi)
     require_convergence(state, "the diffusion operator")

@@ -9,12 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar
+from fisherjax._errors import check_integer, check_not_negative
 from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Record, Scalar
-from fisherjax.connectivity import GainMatrix
-from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
@@ -106,7 +105,7 @@ def _checked(
     gain_matrix: GainMatrix, initial_overlap: ArrayLike, noise_std: Scalar, nonlinearity: NonlinearityLike
 ) -> tuple[Nonlinearity, Float[Array, "P S S"], Array]:
     phi = as_nonlinearity(nonlinearity)
-    check_scalar("noise_std", noise_std, minimum=0.0)
+    check_not_negative(noise_std=noise_std)
     structure = as_structure(check_gain_matrix(gain_matrix), noise_std)
     axes, dtype = f"{gain_matrix.num_populations} patterns patterns", structure.total_gain.dtype
     start = as_real("initial_overlap", initial_overlap, axes, dtype=dtype)

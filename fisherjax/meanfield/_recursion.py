@@ -7,12 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
+from fisherjax._errors import check_integer, check_not_negative, is_traced, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Record, Scalar, Stimulus
-from fisherjax.connectivity import GainMatrix
-from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
 from fisherjax.nonlinearities import Nonlinearity, TwoPointMoments, as_nonlinearity
 from fisherjax.nonlinearities._nonlinearity import Drift
 from fisherjax.nonlinearities._registry import NonlinearityLike
@@ -125,7 +124,7 @@ def propagate(
     documentation, page "theory".
     """
     phi = as_nonlinearity(nonlinearity)
-    check_scalar("noise_std", noise_std, minimum=0.0)
+    check_not_negative(noise_std=noise_std)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
     sigma = as_structure(gain_matrix, noise_std).noise_std[0]
@@ -158,16 +157,11 @@ def _propagate(
 
 def _known(states: _State, phi: Nonlinearity) -> Bool[Array, " T"]:
     """Whether D is resolved in every population, and has been until now."""
-    good = _resolved(states.variance, states.noise_variance, states.sensitivity, states.sensitivity_error, phi)
-    return jnp.cumsum(~jnp.all(good, axis=-1)) == 0
-
-
-def _resolved(
-    variance: Array, noise_variance: Array, sensitivity: Array, error: Array, phi: Nonlinearity
-) -> Bool[Array, "T P"]:
-    diagonal, doubt = (jnp.diagonal(part, axis1=-2, axis2=-1) for part in (sensitivity, error))
+    parts = (states.sensitivity, states.sensitivity_error)
+    diagonal, doubt = (jnp.diagonal(part, axis1=-2, axis2=-1) for part in parts)
     resolved = jnp.all((doubt <= _RESOLVED * diagonal) & jnp.isfinite(diagonal), axis=-1)
-    return resolved & (variance <= phi.largest_variance) & jnp.isfinite(noise_variance)
+    good = resolved & (states.variance <= phi.largest_variance) & jnp.isfinite(states.noise_variance)
+    return jnp.cumsum(~jnp.all(good, axis=-1)) == 0
 
 
 def _told(order: Trajectory, phi: Nonlinearity) -> Trajectory:
@@ -255,9 +249,7 @@ def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: _State, noise: Arra
     small, value, mixed = _small_overlap(phi, state)
     overlaps = jnp.where(small, value, phi.second_moment(variance) - phi.spread(variance, noise_variance))
     overlap_slopes = jnp.where(
-        small[:, None],
-        kappa[:, None] * by_overlap + mixed[:, None] * by_slope,
-        slope_sources - noise_slope_sources,
+        small[:, None], kappa[:, None] * by_overlap + mixed[:, None] * by_slope, slope_sources - noise_slope_sources
     )
     next_small = next_noise_variance > next_variance / 2
     next_overlap = jnp.where(next_small, total_gain @ overlaps, next_variance - next_noise_variance)

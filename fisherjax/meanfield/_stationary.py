@@ -1,16 +1,18 @@
-"""Stationary state of the population theory, differentiated implicitly."""
+"""Stationary state of the population theory, differentiated implicitly; where it becomes chaotic, and its regimes."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_scalar, is_traced
+from fisherjax import _theory
+from fisherjax._errors import check_not_negative, is_traced
 from fisherjax._linalg import spectral_radius
 from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure, fixed_point, variance_from_above
-from fisherjax._types import Record, Scalar
-from fisherjax.connectivity import GainMatrix
-from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax._types import ArrayLike, Record, Scalar
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
@@ -67,7 +69,7 @@ def stationary_state(
         If `noise_std` is negative.
     """
     phi = as_nonlinearity(nonlinearity)
-    check_scalar("noise_std", noise_std, minimum=0.0)
+    check_not_negative(noise_std=noise_std)
     structure = as_structure(check_gain_matrix(gain_matrix), noise_std)
     return solve_stationary(structure.total_gain, structure.intensity[0], phi)
 
@@ -150,3 +152,109 @@ def lyapunov_exponent(
     state = stationary_state(gain_matrix, noise_std=noise_std, nonlinearity=phi)
     require_convergence(state, "the Lyapunov exponent")
     return jnp.where(state.converged, growth_rate(gain_matrix, state.variance, phi), jnp.nan)
+
+
+_WIDEST = 9.2  # range of log gain that is searched
+
+
+@full_precision
+def critical_gain(
+    *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh", gain_matrix: GainMatrix | None = None
+) -> Float[Array, ""]:
+    """Gain at which x(t+1) = J φ(x(t)) + σ ξ(t) becomes chaotic: λ(g_c) = 0, λ = ½ ln ρ(G ∘ E[φ′²]).
+
+    The gains of `gain_matrix` are scaled by one factor, which is returned. For continuous time see
+    `dmft.critical_gain`.
+
+    Parameters
+    ----------
+    noise_std
+        σ ≥ 0.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    gain_matrix
+        Structure to scale; one population of gain 1 by default, so that the factor is the gain.
+
+    Returns
+    -------
+    Scalar, differentiable in the noise and in the structure. NaN where there is no such gain: for a nonlinearity
+    whose activity grows without bound first, or that never becomes chaotic within 10⁴ + 10⁴ σ times the gain below
+    which no network can; a RuntimeWarning says so.
+
+    Raises
+    ------
+    ValueError
+        If `noise_std` is negative.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    shape = _theory.structure_or_one(gain_matrix)
+    check_not_negative(noise_std=noise_std)
+    return _theory.warn_if_missing(_critical(shape, _theory.as_structure(shape, noise_std).noise_std[0], phi))
+
+
+@jax.jit(static_argnums=2)
+def _critical(shape: GainMatrix, sigma: Array, phi: Nonlinearity) -> Float[Array, ""]:
+    def growth(log_factor: Array, parameters: tuple[GainMatrix, Array]) -> Array:
+        structure, sigma = parameters
+        scaled = GainMatrix(structure.gains * jnp.exp(log_factor), structure.fractions)
+        return growth_rate(scaled, _theory.variance_from_above(scaled.variance_gain, sigma**2, phi), phi)
+
+    lower = _theory.ordered_below(phi, shape.variance_gain)
+    critical = _theory.crossing(growth, (shape, sigma), lower, lower + _WIDEST + jnp.log1p(sigma))
+    return _theory.unless_silent(phi, shape.variance_gain, sigma, critical)
+
+
+@full_precision
+def phase_diagram(
+    gains: ArrayLike,
+    noise_stds: ArrayLike,
+    *,
+    nonlinearity: NonlinearityLike = "tanh",
+    gain_matrix: GainMatrix | None = None,
+    progress: bool = False,
+) -> _theory.PhaseDiagram:
+    """Stationary states of x(t+1) = J φ(x(t)) + σ ξ(t) on a grid of gains and noise levels, a row of gains at a time.
+
+    As `stationary_state` and `lyapunov_exponent` have them; local expansion and chaos are the same here.
+
+    Parameters
+    ----------
+    gains
+        g (n,), at least 0.
+    noise_stds
+        σ (m,), at least 0.
+    nonlinearity
+        φ: a name, a smooth function, or a `Nonlinearity`.
+    gain_matrix
+        Structure whose gains are multiplied by `gains`; one population of gain 1 by default.
+    progress
+        Whether to show a bar on stderr.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a grid is not one-dimensional, not finite or negative.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    return _theory.diagram(functools.partial(_row, phi), gains, noise_stds, gain_matrix, progress=progress)
+
+
+@jax.jit(static_argnums=0)
+def _row(phi: Nonlinearity, total_gain: Array, gains: Array, noise_std: Array) -> _theory.Point:
+    intensity = noise_std**2
+
+    def point(gain: Array) -> _theory.Point:
+        scaled = total_gain * gain**2
+        state = solve_stationary(scaled, intensity, phi)
+        # the gain apart: its square may leave the float range
+        slopes = total_gain * phi.slope_second_moment(state.variance)
+        exponent = jnp.log(gain) + jnp.log(spectral_radius(slopes)) / 2
+        pair = phi.two_point(state.variance, state.noise_variance)
+        memory = spectral_radius(scaled * pair.slope_overlap)
+        active = jnp.max(state.variance) > 1e3 * jnp.finfo(intensity.dtype).eps
+        ordered = jnp.where(intensity > 0, 2, jnp.where(active, 1, 0))
+        known = (exponent, exponent, memory, -1 / jnp.log(memory))
+        kept = [jnp.where(state.converged, value, jnp.nan) for value in (state.variance, *known)]
+        return _theory.Point(*kept, regime=jnp.where(exponent > 0, 4, ordered), converged=state.converged)
+
+    return jax.vmap(point)(gains)

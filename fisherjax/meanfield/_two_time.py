@@ -70,8 +70,11 @@ def _rows(phi: Nonlinearity, structure: Structure, start: Array, count: int) -> 
     def advance(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], Array]:
         row, variance = carry
         own = jnp.broadcast_to(variance[index], variance.shape)
+        # at equal times the pair is one variable, and the formula for pairs is singular
         moments = phi.overlap(own, variance, row).at[index].set(phi.second_moment(variance[index]))
+        # the initial state is independent of the weights: no later one is correlated with it
         following = jnp.roll(moments @ structure.total_gain.T, 1, axis=0).at[0].set(0)
+        # times beyond are not known yet; noise is white, and adds to equal times alone
         following = jnp.where(jnp.arange(count)[:, None] <= index + 1, following, 0)
         following = following.at[index + 1].add(structure.intensity)
         return (following, variance.at[index + 1].set(following[index + 1])), following

@@ -1,5 +1,6 @@
 """Information, decoders and bounds of given moments: what is refused, and by which name."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -59,6 +60,11 @@ def test_what_is_no_covariance_or_no_information(call, error, message, as_user):
 def test_sensitivity_index():
     np.testing.assert_allclose(fisher.sensitivity_index(4, 0.5), 1.0)
     np.testing.assert_allclose(fisher.sensitivity_index(jnp.array([0.0, 4.0]), -0.5), [0.0, 1.0])
+
+
+def test_sensitivity_index_has_the_subgradient_zero_where_there_is_no_information():
+    slope = jax.grad(lambda information: jnp.sum(fisher.sensitivity_index(information, 0.5)))
+    np.testing.assert_allclose(slope(jnp.array([0.0, 4.0])), [0.0, 0.5 / 4])  # ∂√I = 1/(2√I)
 
 
 STIMULI = np.array([0.2, 0.5, 0.9])

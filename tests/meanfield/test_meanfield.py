@@ -178,6 +178,21 @@ def test_diffusion_operator_is_the_recursion_at_rest(two_populations):
     assert float(information[-1] / information[-2]) == pytest.approx(float(operator.spectral_radius), rel=1e-6)
 
 
+def test_alignment_without_information_is_zero():
+    """A stimulus that reaches nobody: no ratio of zeros, in value or derivative."""
+
+    def overlap(scale):
+        operator = mf.diffusion_operator(cn.GainMatrix(scale * np.ones((2, 2))), noise_std=0.5)
+        return operator.alignment(np.array([1.0, 0.0])).input_overlap
+
+    silent = mf.diffusion_operator(cn.GainMatrix(np.zeros((2, 2))), noise_std=0.5)
+    assert np.array_equal(silent.first_information(), np.zeros(2))
+    assert float(silent.alignment()) == 0
+    assert silent.memory_horizon() == 0
+    assert float(overlap(0.0)) == 0
+    assert np.isfinite(jax.grad(overlap)(0.7))
+
+
 def test_alignment_and_horizon():
     chain = cn.feedforward_chain(1.5, num_populations=4, recurrent=0.9, feedback=0.05)
     operator = mf.diffusion_operator(chain, noise_std=0.2)

@@ -12,7 +12,7 @@ from scipy.stats import ncf
 
 from fisherjax._linalg import solve_discrete_lyapunov
 from fisherjax._runtime import fit_parameters
-from fisherjax.fisher._noncentral import noncentral_f_cdf, noncentrality_interval
+from fisherjax.fisher._interval import noncentral_f_cdf, noncentrality_interval
 from fisherjax.nonlinearities import Erf, Identity, Logistic, SmoothFunction, Tanh, ThresholdLinear
 
 NONLINEARITIES = [

@@ -184,7 +184,7 @@ def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path)
     ids=["jump", "flat", "fast", "nan", "size", "integers", "numpy", "arguments", "number"],
 )
 def test_images_that_have_no_derivative_are_refused(as_user, network, image_of, error, message):
-    from fisherjax.fisher._smooth_protocol import check_entry
+    from fisherjax.fisher._curve import check_entry
 
     if error is None:
         shown = vision.shown(network, image_of)

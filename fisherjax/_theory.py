@@ -1,0 +1,259 @@
+"""What the theories of discrete and continuous time share: structures, fixed points, where growth vanishes, results."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix as optx
+from jaxtyping import Array, Float, Int
+
+from fisherjax._arrays import as_real, check_finite
+from fisherjax._errors import check_flag, check_scalar, is_traced, require, warn
+from fisherjax._linalg import spectral_radius
+from fisherjax._runtime import progress_bar
+from fisherjax._types import ArrayLike, Record, Scalar
+from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.nonlinearities import Nonlinearity
+
+
+class Structure(NamedTuple):
+    """G, P × P, and the noise σ of every population."""
+
+    total_gain: Float[Array, "P P"]
+    noise_std: Float[Array, " P"]
+
+    @property
+    def intensity(self) -> Float[Array, " P"]:
+        """s₂ = σ²."""
+        return self.noise_std**2
+
+
+def as_structure(gain: Scalar | GainMatrix, noise_std: Any) -> Structure:
+    """Total gains and noise of every population, checked.
+
+    Raises
+    ------
+    TypeError
+        If `gain` is neither a real number nor a `GainMatrix`, or `noise_std` does not hold real numbers.
+    ValueError
+        If one of them is negative or not finite, or `noise_std` has neither one entry nor one per population.
+    """
+    if isinstance(gain, GainMatrix):
+        total_gain = gain.variance_gain
+    else:
+        check_scalar("gain", gain, minimum=0.0)
+        total_gain = as_real("gain", gain, "").reshape(1, 1) ** 2
+    check_finite("the square of gain", total_gain)
+    populations = total_gain.shape[0]
+    noise_std = as_real("noise_std", noise_std, "", str(populations), dtype=total_gain.dtype, minimum=0.0)
+    check_finite("the square of noise_std", noise_std**2)
+    return Structure(total_gain, jnp.broadcast_to(noise_std, (populations,)))
+
+
+def structure_or_one(gain_matrix: Any, dtype: Any = None) -> GainMatrix:
+    """A user's structure, or one population of gain 1 where there is none; TypeError if it is something else."""
+    return GainMatrix(jnp.ones((1, 1), dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)
+
+
+_PICARD_STEPS = 60
+
+
+def variance_from_above(total_gain: Array, noise: Array, phi: Nonlinearity) -> Array:
+    """Δ from above: a start that bounds the fixed point for a saturating φ, large for the others."""
+    count = total_gain.shape[0]
+    row_sum = jnp.max(jnp.sum(total_gain, axis=1))
+    big = jnp.full((count,), 1e4, total_gain.dtype)
+    start = noise + row_sum * jnp.max(phi.second_moment(big)) + jnp.zeros_like(big)
+
+    def variance_map(variance: Array, args: tuple[Array, Array]) -> Array:
+        gain, sigma2 = args
+        return sigma2 + gain @ phi.second_moment(variance)
+
+    return fixed_point(variance_map, jax.lax.stop_gradient(start), (total_gain, noise))
+
+
+def fixed_point(function: Callable[[Array, Any], Array], start: Array, arguments: Any) -> Array:
+    """Fixed point near where plain iteration leads; derivative by the implicit function theorem."""
+    frozen = jax.lax.stop_gradient(arguments)
+    near = jax.lax.fori_loop(0, _PICARD_STEPS, lambda _, y: function(y, frozen), jax.lax.stop_gradient(start))
+    eps = float(jnp.finfo(start.dtype).eps)
+    solver = optx.Newton(rtol=10 * eps, atol=10 * eps)
+    return optx.fixed_point(function, solver, near, arguments, throw=False, max_steps=64).value
+
+
+_FARTHEST = 20.0  # states among which the largest slope of φ is looked for
+
+
+def warn_if_missing(gain: Array) -> Array:
+    """The gain, after a warning if it is known (not traced) not to have been found."""
+    if not is_traced(gain) and bool(jnp.isnan(gain)):
+        warn(
+            "there is no such gain, or none that could be resolved: the activity grows without bound first, the noise "
+            "is too weak for this float type, or the gain lies beyond the range that is searched; the result is NaN"
+        )
+    return gain
+
+
+def unless_silent(phi: Nonlinearity, total_gain: Array, noise: Array, otherwise: Array) -> Float[Array, ""]:
+    """`otherwise`; without noise and with φ(0) = 0 the gain at which silence, a state at all gains, loses stability."""
+    zero = jnp.zeros((), total_gain.dtype)
+    silent = 1 / (jnp.sqrt(spectral_radius(total_gain)) * jnp.abs(phi.mean_slope(zero)))
+    return jnp.where(jnp.all(noise == 0) & (phi(zero) == 0), silent, otherwise)
+
+
+def ordered_below(phi: Nonlinearity, total_gain: Array) -> Float[Array, ""]:
+    """Logarithm of a factor below which no state is chaotic: √ρ(G) max |φ′| < 1 there, whatever the variance."""
+    slopes = jax.vmap(jax.grad(phi))(jnp.linspace(-_FARTHEST, _FARTHEST, 1601, dtype=total_gain.dtype))
+    steepest = jnp.max(jnp.abs(slopes))
+    return jax.lax.stop_gradient(-jnp.log(spectral_radius(total_gain)) / 2 - jnp.log(steepest) - 0.1)
+
+
+def crossing(function: Callable, parameters: ArrayLike, lower: Array, upper: Array) -> Float[Array, ""]:
+    """Exp of where a function of log gain changes sign; NaN if it does not."""
+    eps = float(jnp.finfo(lower.dtype).eps)
+    lower, upper = jax.lax.stop_gradient((lower, upper))
+    middle = (lower + upper) / 2
+    frozen = jax.lax.stop_gradient(parameters)
+    changes = (function(lower, frozen) < 0) & (function(upper, frozen) > 0)
+
+    def bracketed(log_factor: Array, given: Any) -> Array:
+        # the root finder must have a root to find
+        parameters, changes, middle = given
+        return jnp.where(changes, function(log_factor, parameters), log_factor - middle)
+
+    solution = optx.root_find(
+        bracketed,
+        optx.Bisection(rtol=10 * eps, atol=10 * eps),
+        middle,
+        (parameters, changes, middle),
+        options={"lower": lower, "upper": upper},
+        throw=False,
+        max_steps=64,
+    )
+    # rounding keeps the function from vanishing to the last digit; a jump across zero is no crossing
+    left = jnp.abs(function(jax.lax.stop_gradient(solution.value), frozen))
+    return jnp.where(changes & (left < eps**0.5), jnp.exp(solution.value), jnp.nan)
+
+
+REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
+"""Regimes of a network: no activity; a heterogeneous fixed point; driven by noise and stable; driven, with a
+Jacobian that expands at every moment and yet no chaos; chaotic."""
+
+
+class PhaseDiagram(Record):
+    """Stationary states of a network over noise (rows) and gain (columns).
+
+    Parameters
+    ----------
+    gains
+        g (n,), or factors on the gains of a structure.
+    noise_stds
+        σ (m,), standard deviation of an unconnected unit.
+    variance
+        Δ(0) (m, n, P).
+    lyapunov_exponent, local_growth, memory, relaxation_time
+        As in `dmft.Autocorrelation`, (m, n); in discrete time per step, and growth and exponent agree. NaN where
+        there is no stationary state.
+    regime
+        Place in `REGIMES` (m, n); −1 where there is no stationary state.
+    """
+
+    gains: Float[Array, " n"]
+    noise_stds: Float[Array, " m"]
+    variance: Float[Array, "m n P"]
+    lyapunov_exponent: Float[Array, "m n"]
+    local_growth: Float[Array, "m n"]
+    memory: Float[Array, "m n"]
+    relaxation_time: Float[Array, "m n"]
+    regime: Int[Array, "m n"]
+
+
+class TwoTimeCorrelation(Record):
+    """Covariance Δ(t, s) = ⟨x(t) x(s)⟩ over units, without and with noise, from an initial condition.
+
+    Parameters
+    ----------
+    times
+        t (T,), from 0, in steps or in units of the time constant.
+    values
+        Δ(t, s) (T, T), or (T, T, P) for a `GainMatrix`.
+    """
+
+    times: Float[Array, " T"]
+    values: Float[Array, "T T *P"]
+
+    @property
+    def variance(self) -> Float[Array, "T *P"]:
+        """Δ(t, t)."""
+        return jnp.moveaxis(jnp.diagonal(self.values, axis1=0, axis2=1), -1, 0)
+
+
+class Point(NamedTuple):
+    """What a diagram keeps of one stationary state, in the order of its fields."""
+
+    variance: Array
+    lyapunov_exponent: Array
+    local_growth: Array
+    memory: Array
+    relaxation_time: Array
+    regime: Array
+    converged: Array
+
+
+def diagram(
+    row_of: Callable[[Array, Array, Array], Point],
+    gains: ArrayLike,
+    noise_stds: ArrayLike,
+    gain_matrix: GainMatrix | None,
+    *,
+    progress: bool,
+) -> PhaseDiagram:
+    """A phase diagram, row after row: `row_of` (G, gains, σ) solves one."""
+    check_flag("progress", progress)
+    columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
+    total_gain = structure_or_one(gain_matrix, columns.dtype).variance_gain
+    columns = columns.astype(total_gain.dtype)
+    points = []
+    with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
+        for noise_std in rows.astype(total_gain.dtype):
+            points.append(jax.block_until_ready(row_of(total_gain, columns, noise_std)))
+            advance()
+    return _diagram_of(points, columns, rows)
+
+
+def _diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiagram:
+    """The diagram of its rows."""
+    state = Point(*(jnp.stack(parts) for parts in zip(*rows, strict=True)))
+    missing = np.argwhere(~np.asarray(state.converged))
+    if len(missing):
+        row, column = missing[0]
+        warn(
+            f"no stationary state was found at {len(missing)} of {state.converged.size} points, the first at gain "
+            f"{float(gains[column]):g} and noise_std {float(noise_stds[row]):g}: the activity grows without bound, or "
+            "numbers left the range of the float type; these points are NaN, their regime is -1"
+        )
+    lasting = jnp.where(state.converged, state.relaxation_time, jnp.nan)
+    return PhaseDiagram(gains, noise_stds, *state[:4], lasting, jnp.where(state.converged, state.regime, -1))
+
+
+def grid_of(name: str, values: Any) -> Float[Array, " n"]:
+    """An axis of a diagram: at least one number, none negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else.
+    """
+    require(not is_traced(values), f"{name} must be known numbers, not traced")
+    grid = as_real(name, values, "n", minimum=0.0)
+    require(grid.size > 0, f"{name} must hold at least one number")
+    return grid
+
+
+def symmetric(rows: Float[Array, "T T P"]) -> Float[Array, "T T P"]:
+    """The rows up to the diagonal, mirrored."""
+    lower = jnp.tril(jnp.ones(rows.shape[:2], bool))[..., None]
+    return jnp.where(lower, rows, jnp.swapaxes(rows, 0, 1))
