@@ -10,6 +10,7 @@ import pytest
 from fisherjax import connectivity as cn
 from fisherjax import datasets, geometry, optimize
 from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.geometry import _scatter as inner
 from fisherjax.geometry._distances import starting_overlap
 from fisherjax.meanfield import pattern_overlaps
@@ -119,7 +120,7 @@ def test_comparison_and_objective_predict_the_same_number():
         TWO, patterns, noise_std=NOISE, num_steps=T, num_trials=1, num_draws=1, key=jax.random.key(0), num_resamples=0
     )
     np.testing.assert_allclose(found.theory.pearson, predicted(TWO, patterns, 1), rtol=1e-6)
-    units = cn.population_sizes(ONE, N)[0]
+    units = population_sizes(ONE, N)[0]
     objective = optimize.DistancesKept(patterns[:, :units], T, noise_std=NOISE, num_units=N)
     assert float(objective(ONE)) == pytest.approx(float(predicted(ONE, patterns, 1)[-1]), rel=1e-6)
 

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from fisherjax import connectivity as cn
 from fisherjax import datasets, fisher, geometry
+from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.geometry._distances import starting_overlap
 from fisherjax.nonlinearities import as_nonlinearity
 
@@ -188,7 +189,7 @@ def test_ties_are_shared():
 
 def test_bootstrap_over_stimuli_is_the_plain_one():
     """Against drawing stimuli again and computing everything anew: alike to first order."""
-    from fisherjax.geometry import _correlations as inner
+    from fisherjax.geometry import _shepard as inner
 
     points, moved = clouds()
     before, after = squareform(pdist(points)), squareform(pdist(moved))
@@ -286,7 +287,7 @@ def test_participation_ratio_counts_dimensions():
 
 def test_projections(two_populations, key):
     images = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 3), np.uint8)
-    sizes = cn.population_sizes(two_populations, 2000)
+    sizes = population_sizes(two_populations, 2000)
     as_is = np.asarray(geometry.initial_patterns(images, two_populations, 2000, key=key, projection="identity"))
     flat = images.reshape(5, -1) / 255.0
     np.testing.assert_allclose(
@@ -294,7 +295,7 @@ def test_projections(two_populations, key):
     )
     small = round(400 / (sizes[0] / 2000))
     cropped = geometry.initial_patterns(images, two_populations, small, key=key, projection="crop")
-    side = math.isqrt(cn.population_sizes(two_populations, small)[0] // 3)
+    side = math.isqrt(population_sizes(two_populations, small)[0] // 3)
     low = (12 - side) // 2
     inner = images[:, low : low + side, low : low + side].reshape(5, -1) / 255.0
     ratio = pdist(cropped) / pdist(inner)
