@@ -2,13 +2,11 @@
 
 from fisherjax._linalg._dimension import participation_ratio
 
-from ._comparison import GeometryComparison, compare_geometry
+from ._comparison import GeometryComparison, NetworkGeometry, compare_geometry, network_geometry
 from ._distances import pairwise_distances, predicted_distances
 from ._expected import predicted_correlation
-from ._measures import class_neighbors, near_isometry, neighbors_kept
-from ._network import NetworkGeometry, network_geometry
+from ._measures import class_neighbors, linear_probe, near_isometry, neighbors_kept
 from ._patterns import initial_patterns, sparse_pairs
-from ._probe import linear_probe
 from ._shepard import DistanceCorrelation, ShepardDiagram, distance_correlation, shepard
 
 __all__ = [

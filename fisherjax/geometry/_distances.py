@@ -1,25 +1,24 @@
 """Distances between states, measured and predicted."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, check_integer, check_scalar
+from fisherjax._arrays import as_real, host_real
+from fisherjax._errors import check_instance, check_integer, check_not_negative, require
 from fisherjax._linalg import centered_gram, less_first, magnitude
 from fisherjax._runtime import Devices, full_precision, on_devices, spread
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.connectivity import GainMatrix
-from fisherjax.connectivity._gain_matrix import population_sizes
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix, population_sizes
 from fisherjax.meanfield import pattern_overlaps
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
-from ._inputs import check_structure
-from ._scatter import squares
+from ._scatter import root, squares
 
 
 @full_precision
@@ -57,12 +56,6 @@ def _distances(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch S S"]
     scale = magnitude(states)
     scaled = spread(states / scale, *rows)
     return spread(scale * root(spread(squares_of_gram(scaled, centered_gram(scaled)), *rows)))
-
-
-def root(squared: Float[Array, "..."]) -> Float[Array, "..."]:
-    """√, with a derivative of zero at zero."""
-    there = squared > 0
-    return jnp.where(there, jnp.sqrt(jnp.where(there, squared, 1)), 0)
 
 
 def squares_of_gram(states: Float[Array, "*batch S N"], gram: Float[Array, "*batch S S"]) -> Float[Array, "*batch S S"]:
@@ -132,15 +125,15 @@ def predicted_distances(
     TypeError
         If an argument is not of its kind.
     """
-    check_structure(gain_matrix)
-    check_scalar("noise_std", noise_std, minimum=0.0)
+    check_gain_matrix(gain_matrix)
+    check_not_negative(noise_std=noise_std)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     if num_trials is not None:
         num_trials = check_integer("num_trials", num_trials, minimum=1)
     phi = as_nonlinearity(nonlinearity)
     start = starting_overlap(gain_matrix, patterns, phi)
-    found = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
-    return mean_distances(gain_matrix, found.variance, found.overlap, jnp.shape(patterns)[1], num_trials)
+    moments = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
+    return mean_distances(gain_matrix, moments.variance, moments.overlap, jnp.shape(patterns)[1], num_trials)
 
 
 @jax.jit(static_argnums=(3, 4))
@@ -167,10 +160,46 @@ def starting_overlap(gain_matrix: GainMatrix, patterns: ArrayLike, phi: Nonlinea
     TypeError
         If an argument is not of its kind.
     """
-    dtype = check_structure(gain_matrix).gains.dtype
+    dtype = check_gain_matrix(gain_matrix).gains.dtype
     check_instance("phi", phi, Nonlinearity, "make one with nonlinearities.as_nonlinearity('tanh')")
     states = as_real("patterns", patterns, "stimuli units", dtype=dtype)
     edges = np.concatenate([[0], np.cumsum(population_sizes(gain_matrix, states.shape[1]))])
     response = phi(states)
     groups = [response[:, low:high] for low, high in itertools.pairwise(edges)]
     return jnp.stack([group @ group.T / group.shape[1] for group in groups])
+
+
+# of the largest distance: what distances computed in float32 from products may miss of symmetry and of zero
+_ROUNDING = 1e-3
+
+
+def as_distances(name: str, value: Any, *axes: str, square: bool = True) -> np.ndarray:
+    """Distances on the host, of the named shapes; if `square`, those with two axes are symmetric, zero on the diagonal.
+
+    Raises
+    ------
+    TypeError
+        If they are not real numbers.
+    ValueError
+        If the shape is another, or a number is not finite or no distance.
+    """
+    array = host_real(name, value, *axes)
+    if array.size == 0:
+        return array
+    least, most = float(array.min()), float(array.max())
+    require(least >= 0, f"{name} must be distances, at least 0, but its least entry is {least:g}")
+    if square and array.ndim >= 2:
+        allowed = _ROUNDING * most
+        off = float(np.abs(array - np.swapaxes(array, -1, -2)).max())
+        require(off <= allowed, f"{name} must be symmetric, but two of its entries differ by {off:g}")
+        own = float(np.diagonal(array, axis1=-2, axis2=-1).max())
+        require(own <= allowed, f"{name} must have zeros on its diagonal, but the largest there is {own:g}")
+    return array
+
+
+def varies(distances: Float[np.ndarray, "..."]) -> bool:
+    """Whether distances differ by more than their own rounding."""
+    if distances.size == 0:
+        return False
+    rounding = 32 * float(np.finfo(distances.dtype).eps) * np.abs(distances).max()
+    return bool(np.ptp(distances) > rounding)

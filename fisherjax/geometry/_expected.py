@@ -1,5 +1,6 @@
 """Correlation of distances before and after, as expected of one network of finite size."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -8,16 +9,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_scalar, is_traced, require, warn
+from fisherjax._errors import check_integer, is_traced, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import Scalar
-from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
 from fisherjax.meanfield import pattern_overlaps
+from fisherjax.meanfield._overlaps import overlap_steps
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
-from fisherjax.nonlinearities._registry import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
 
-from ._distances import mean_distances
-from ._inputs import check_structure, varies
+from ._distances import mean_distances, starting_overlap, varies
 from ._scatter import Fluctuation, no_fluctuation, scatter_step
 
 
@@ -86,7 +87,7 @@ def predicted_correlation(
     RuntimeWarning
         If a correlation is NaN.
     """
-    dtype = check_structure(gain_matrix).gains.dtype
+    dtype = check_gain_matrix(gain_matrix).gains.dtype
     count, phi = gain_matrix.num_populations, as_nonlinearity(nonlinearity)
     start = as_real("overlap", overlap, f"{count} stimuli stimuli", dtype=dtype)
     stimuli = start.shape[-1]
@@ -94,13 +95,11 @@ def predicted_correlation(
     require(stimuli >= 3, f"overlap must be of at least three stimuli, got {stimuli}")
     pairs = np.triu_indices(stimuli, 1)
     require(is_traced(x) or varies(np.asarray(x)[pairs]), "original must vary: all its distances are equal")
-    check_scalar("noise_std", noise_std, minimum=0.0)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
     num_units = check_integer("num_units", num_units, minimum=1)
     if num_trials is not None:
         num_trials = check_integer("num_trials", num_trials, minimum=1)
-    found = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
-    rho = _correlations(gain_matrix, phi, x, found.variance, found.overlap, num_units, num_trials)
+    moments = pattern_overlaps(gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi)
+    rho = _correlations(gain_matrix, phi, x, moments.variance, moments.overlap, num_units, num_trials)
     if not is_traced(rho) and bool(jnp.isnan(rho).any()):
         times = ", ".join(str(1 + index) for index in np.flatnonzero(np.isnan(np.asarray(rho))))
         warn(f"distances are expected to be all equal, and correlations NaN, at t = {times}")
@@ -149,3 +148,26 @@ def expected_step(
     scatter, after = scatter_step(gain_matrix, phi, original, before, variance, overlap, num_units, num_trials)
     mean = mean_distances(gain_matrix, variance, overlap, num_units, num_trials)
     return ExpectedDistances(mean, scatter), after
+
+
+def predicted_steps(
+    gain_matrix: GainMatrix,
+    patterns: Array | np.ndarray,
+    original: Array,
+    noise_std: Scalar,
+    num_steps: int,
+    num_trials: int,
+    nonlinearity: NonlinearityLike,
+) -> Iterator[ExpectedDistances]:
+    """What the mean-field theory expects at each time."""
+    phi = coarse_nonlinearity(nonlinearity)
+    start = starting_overlap(gain_matrix, patterns, phi)
+    stimuli, units = patterns.shape
+    fluctuation, distances = no_fluctuation(gain_matrix, stimuli), original.astype(start.dtype)
+    for variance, overlap in overlap_steps(
+        gain_matrix, start, noise_std=noise_std, num_steps=num_steps, nonlinearity=phi
+    ):
+        expected, fluctuation = expected_step(
+            gain_matrix, phi, distances, fluctuation, variance, overlap, units, num_trials
+        )
+        yield expected

@@ -1,29 +1,76 @@
-"""What is left of the geometry of many stimuli at one time, in several networks, and as a curve."""
+"""Many stimuli simulated step by step, and what is left of their geometry: at one time, and as a curve."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_integer, require, told
-from fisherjax._types import Record
+from fisherjax._linalg import centered_gram, dimension_of_gram
+from fisherjax._runtime import spread
+from fisherjax._types import Key, Record
+from fisherjax.networks import Network
+from fisherjax.networks._protocol import Reading, reading
+from fisherjax.simulate._trajectories import noisy_step, ready
 
-from ._correlations import Reference, correlations, intervals, reference
-from ._inputs import varies
-from ._measures import isometry, nearest, same_class, shared
-from ._probe import probe
-from ._shepard import monotone_fit, stress
-from ._steps import Step
+from ._distances import squares_of_gram, varies
+from ._measures import isometry, nearest, probe, same_class, shared
+from ._shepard import Reference, correlations, intervals, monotone_fit, reference, stress
 
-_WITH_ERROR = (
-    "smallest_stretch",
-    "largest_stretch",
-    "neighbors",
-    "participation_ratio",
-    "class_neighbors",
-    "probe_accuracy",
-)
+
+class Step(NamedTuple):
+    """One time of the simulation, one entry per network."""
+
+    squares: list[Float[Array, "S S"]]
+    means: list[Float[Array, "S N"]]
+    participation: list[Float[Array, ""]]
+
+
+def simulated_steps(
+    networks: Sequence[Network],
+    patterns: Float[Array, "S N"],
+    key: Key,
+    num_steps: int,
+    num_trials: int,
+    *,
+    inputs: Float[Array, "S T ..."] | None = None,
+    read: Reading = "state",
+) -> Iterator[Step]:
+    """Steps from initial states, the next one already on its way while the caller works on the last."""
+    states = [jnp.broadcast_to(patterns[:, None], (len(patterns), num_trials, patterns.shape[1])) for _ in networks]
+    waiting = None
+    for time in range(num_steps):
+        measured = []
+        for index, network in enumerate(networks):
+            step_key = jax.random.fold_in(jax.random.fold_in(key, time), index)
+            given = None if inputs is None else inputs[:, time, None]
+            states[index], *measures = _advance(network, states[index], step_key, given, read)
+            measured.append(measures)
+        if waiting is not None:
+            yield waiting
+        waiting = Step(*(list(column) for column in zip(*measured, strict=True)))
+    if waiting is not None:
+        yield waiting
+
+
+@eqx.filter_jit
+def _advance(
+    network: Network, states: Float[Array, "S n N"], key: Key, given: Array | None, read: Reading
+) -> tuple[Array, Array, Array, Array]:
+    network = ready(network)
+    states = spread(noisy_step(network, spread(states, "batch"), key, given), "batch")
+    means = jnp.mean(reading(network, read)(states), axis=1)
+    gram = centered_gram(means)
+    return states, *spread((squares_of_gram(means, gram), means, dimension_of_gram(gram)))
+
+
+_WITH_ERROR = {
+    "smallest_stretch", "largest_stretch", "neighbors", "participation_ratio", "class_neighbors", "probe_accuracy"
+}  # fmt: skip
 _SHOWN = 5  # times whose distances are kept by default
 
 
@@ -91,9 +138,8 @@ class Known(NamedTuple):
 def known_geometry(
     original: Float[np.ndarray, "S S"], num_neighbors: int, classes: tuple[np.ndarray, np.ndarray] | None
 ) -> Known:
-    known = reference(original)
-    near = nearest(original, num_neighbors)
-    return Known(known, near, num_neighbors, classes, np.argsort(known.distances))
+    pairs = reference(original)
+    return Known(pairs, nearest(original, num_neighbors), num_neighbors, classes, np.argsort(pairs.distances))
 
 
 def summarize(
@@ -130,12 +176,8 @@ def summarize(
         samples.append(resampled)
     values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     if len(rows) > 1:
-        root = np.sqrt(len(rows))
-        values |= {
-            f"{name}_error": float(np.std([row[name] for row in rows], ddof=1) / root)
-            for name in _WITH_ERROR
-            if name in rows[0]
-        }
+        for name in rows[0].keys() & _WITH_ERROR:
+            values[f"{name}_error"] = float(np.std([row[name] for row in rows], ddof=1) / np.sqrt(len(rows)))
     mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0))
     ordered = mean[known.order].astype(np.float64)
     values["stress"] = stress(ordered, monotone_fit(ordered)) if varies(mean) else np.nan

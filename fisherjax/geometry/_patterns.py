@@ -8,14 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from fisherjax._arrays import as_real, host_real
-from fisherjax._errors import check_choice, check_integer, check_key, check_scalar, require
+from fisherjax._errors import check_choice, check_integer, check_key, check_positive, require
 from fisherjax._linalg import less_first, magnitude
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.connectivity import GainMatrix
-from fisherjax.connectivity._gain_matrix import population_sizes
-
-from ._inputs import check_structure
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix, population_sizes
 
 PROJECTIONS = ("random", "identity", "crop")
 
@@ -61,9 +58,9 @@ def initial_patterns(
         If `key` is not a JAX key, or another argument is not what it should be.
     """
     key = check_key("key", key)
-    check_scalar("amplitude", amplitude, minimum=0.0, strict=True)
+    check_positive(amplitude=amplitude)
     check_choice("projection", projection, PROJECTIONS)
-    sizes = population_sizes(check_structure(gain_matrix), num_units)
+    sizes = population_sizes(check_gain_matrix(gain_matrix), num_units)
     population = check_integer("population", population, minimum=0)
     require(population < len(sizes), f"population must be below {len(sizes)}, got {population}")
     dtype, units = gain_matrix.gains.dtype, sizes[population]
@@ -130,17 +127,14 @@ def sparse_pairs(
     """
     states = as_real("patterns", patterns, "stimuli units")
     num_coordinates = check_integer("num_coordinates", num_coordinates, minimum=1)
-    check_scalar("amplitude", amplitude, minimum=0.0, strict=True)
+    check_positive(amplitude=amplitude)
     driven = np.flatnonzero(np.any(np.asarray(states) != 0, axis=0))
-    require(
-        num_coordinates <= driven.size,
-        f"num_coordinates={num_coordinates}, but only {driven.size} coordinates are driven",
-    )
+    count = driven.size
+    require(num_coordinates <= count, f"num_coordinates={num_coordinates}, but only {count} coordinates are driven")
     place_key, value_key = jax.random.split(check_key("key", key))
     rows = jnp.arange(len(states))[:, None]
-    chosen = jnp.stack(
-        [jax.random.permutation(k, driven.size)[:num_coordinates] for k in jax.random.split(place_key, len(states))]
-    )
+    keys = jax.random.split(place_key, len(states))
+    chosen = jnp.stack([jax.random.permutation(k, count)[:num_coordinates] for k in keys])
     values = jax.random.normal(value_key, chosen.shape, states.dtype)
     size = jnp.sqrt(jnp.mean(states[:, driven] ** 2)) * jnp.asarray(amplitude, states.dtype)
     values *= size / jnp.linalg.norm(values, axis=1, keepdims=True)

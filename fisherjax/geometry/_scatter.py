@@ -65,7 +65,7 @@ def scatter_step(
     added = jnp.einsum("p,pab->ab", 2 * units, square**2) * quarter
     stimuli = original.shape[-1]
     scatter = jnp.sum(added) / (stimuli * (stimuli - 1)) + jnp.mean(inherited * quarter[rows, columns])
-    share = _harmless_share(units, original, square, _root(quarter, 0 * quarter), jnp.sum(added) / 2)
+    share = _harmless_share(units, original, square, root(quarter), jnp.sum(added) / 2)
 
     def of_population(moments: tuple[Array, Array]) -> tuple[Array, Array]:
         second, pairs = moments
@@ -129,13 +129,13 @@ def _fresh(
         own_a, own_b = second_a, second_b
     # x_a = √c_aa z, x_b = its projection on x_a and an independent rest
     slope = both / jnp.where(own_a > 0, own_a, 1)
-    rest = _root(own_b - slope * both, own_b)
-    x_a = (_root(own_a, own_a)[:, None] * z)[:, :, None]
+    rest = root(own_b - slope * both, own_b)
+    x_a = (root(own_a, own_a)[:, None] * z)[:, :, None]
     x_b = slope[:, None, None] * x_a + rest[:, None, None] * z
 
     def mean_over_trials(x: Array, noise: Array) -> tuple[Array, Array]:
         """Mean and variance of r given x, the state without noise."""
-        values = phi(x[..., None] + _root(noise, noise)[:, None, None, None] * inner)
+        values = phi(x[..., None] + root(noise, noise)[:, None, None, None] * inner)
         mean = values @ inner_weights
         # what is left of the trials' noise is taken as Gaussian in the fourth moments
         left = 0.0 if num_trials is None else 1 / num_trials
@@ -198,7 +198,7 @@ def _rule(count: int, dtype: Any) -> tuple[Array, Array]:
     return jnp.asarray(nodes, dtype), jnp.asarray(weights / weights.sum(), dtype)
 
 
-def _root(value: Array, scale: Array) -> Array:
-    """√value, and zero with a gradient of zero where the value is rounding of `scale`."""
+def root(value: Array, scale: Array | float = 0.0) -> Array:
+    """√value, and zero with a gradient of zero where the value is zero, or rounding of `scale`."""
     there = value > 4 * jnp.finfo(value.dtype).eps * scale
     return jnp.where(there, jnp.sqrt(jnp.where(there, value, 1)), 0)

@@ -7,14 +7,22 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, check_float_type
-from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_scalar, require
+from fisherjax._errors import (
+    check_counts,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_key,
+    check_not_negative,
+    check_positive,
+    require,
+)
 from fisherjax._runtime import progress_bar
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous
 from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.networks import FlowNetwork
-from fisherjax.nonlinearities import as_nonlinearity
-from fisherjax.nonlinearities._registry import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 
 from ._continuous import continuous_trajectories
 from ._draw import draw_networks
@@ -147,25 +155,21 @@ def measure_autocorrelation(
         If `key` is not a JAX key.
     """
     key = check_key("key", key)
-    num_draws = check_integer("num_draws", num_draws, minimum=1)
-    num_trials = check_integer("num_trials", num_trials, minimum=1)
-    for name, value in (("max_lag", max_lag), ("spacing", spacing), ("duration", duration)):
-        check_scalar(name, value, minimum=0.0, strict=True)
-    check_scalar("settle", settle, minimum=0.0)
-    check_scalar("noise_std", noise_std, minimum=0.0)
+    num_draws, num_trials = check_counts(num_draws=num_draws, num_trials=num_trials)
+    check_positive(max_lag=max_lag, spacing=spacing, duration=duration, dt=dt)
+    check_not_negative(settle=settle, noise_std=noise_std)
     require(
         2 * float(max_lag) <= float(duration),
         f"max_lag {float(max_lag):g} must be at most half of duration {float(duration):g}",
     )
     check_flag("progress", progress)
     dtype = check_float_type("dtype", dtype)
-    check_scalar("dt", dt, minimum=0.0, strict=True)
     nonlinearity = as_nonlinearity(nonlinearity)
     matrix = gain if isinstance(gain, GainMatrix) else homogeneous(gain)
     sizes = population_sizes(matrix, num_units)
     steps = np.arange(0, float(duration) + 1e-9, float(spacing))
     num_lags = int(np.floor(float(max_lag) / float(spacing) + 1e-9)) + 1
-    found = []
+    measured = []
     with progress_bar("simulating networks", num_draws, enabled=progress) as advance:
         for draw_key in jax.random.split(key, num_draws):
             weight_key, state_key, noise_key = jax.random.split(draw_key, 3)
@@ -177,9 +181,9 @@ def measure_autocorrelation(
             states = continuous_trajectories(
                 network, times=float(settle) + steps, initial_state=start, key=noise_key, dt=dt
             )
-            found.append(np.asarray(trajectory_autocorrelation(states, num_lags=num_lags, sizes=sizes), np.float64))
+            measured.append(np.asarray(trajectory_autocorrelation(states, num_lags=num_lags, sizes=sizes), np.float64))
             advance()
-    by_draw = np.stack(found)
+    by_draw = np.stack(measured)
     by_draw = by_draw if isinstance(gain, GainMatrix) else by_draw[..., 0]
     spread = by_draw.std(axis=0, ddof=1) / np.sqrt(num_draws) if num_draws > 1 else np.zeros_like(by_draw[0])
     return MeasuredAutocorrelation(steps[:num_lags], by_draw.mean(axis=0), spread, by_draw)

@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, check_key, check_scalar, is_traced, require
+from fisherjax._errors import check_instance, check_key, check_positive, is_traced, require
 from fisherjax._runtime._memory import check_allocation
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import FlowNetwork
@@ -71,18 +72,14 @@ def continuous_trajectories(
     dtype, units = check_instance("network", network, FlowNetwork, hint).dtype, network.num_units
     state = as_real("initial_state", initial_state, f"{units}", f"trials {units}", dtype=dtype).reshape(-1, units)
     recorded = checked_times(times, dtype)
-    check_scalar("dt", dt, minimum=0.0, strict=True)
-    check_scalar("rtol", rtol, minimum=0.0, strict=True)
-    check_scalar("atol", atol, minimum=0.0, strict=True)
+    check_positive(dt=dt, rtol=rtol, atol=atol)
     check_allocation("trajectories", (len(recorded), *state.shape), dtype)
     if float(recorded[-1]) == 0:
         return state[None]
-    if key is not None:
-        key = check_key("key", key)
     noisy = is_traced(network.noise_std) or float(network.noise_std) > 0
+    key = check_key("key", key) if noisy or key is not None else None
     if not noisy:
         return _adaptive(network, state, recorded, jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype))
-    key = check_key("key", key)
     return _stochastic(network, state, recorded, jnp.asarray(solver_grid(recorded, dt), dtype), key)
 
 
@@ -98,8 +95,7 @@ def checked_times(times: ArrayLike, dtype: Any) -> Float[Array, " T"]:
     recorded = as_real("times", times, "T", dtype=dtype)
     require(recorded.size > 0, "times must hold at least one number")
     concrete = np.asarray(recorded)
-    rising = bool(np.all(np.diff(concrete) > 0) and concrete[0] >= 0)
-    require(rising, "times must increase from at least 0")
+    require(bool((np.diff(concrete) > 0).all() and concrete[0] >= 0), "times must increase from at least 0")
     return recorded
 
 
@@ -114,7 +110,7 @@ def solver_grid(times: Float[Array | np.ndarray, " T"], dt: Scalar) -> Float[np.
     return np.concatenate([*parts, marks[-1:]])
 
 
-@jax.jit
+@eqx.filter_jit
 def _adaptive(network: FlowNetwork, state: Array, times: Array, rtol: Array, atol: Array) -> Array:
     import diffrax  # noqa: PLC0415
 
@@ -134,7 +130,7 @@ def _adaptive(network: FlowNetwork, state: Array, times: Array, rtol: Array, ato
     return cast("Array", solution.ys)
 
 
-@jax.jit
+@eqx.filter_jit
 def _stochastic(network: FlowNetwork, state: Array, times: Array, grid: Array, key: Key) -> Array:
     return solve_additive(network.velocity, state, math.sqrt(2) * network.noise_std, times, grid, key)
 

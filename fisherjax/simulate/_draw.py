@@ -7,13 +7,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fisherjax._arrays import as_real, check_float_type
-from fisherjax._errors import check_instance, check_integer, check_key, check_scalar, require, told
+from fisherjax._errors import check_counts, check_instance, check_key, check_positive, require, told
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.connectivity import GainMatrix, population_index, sample_weights
-from fisherjax.connectivity._gain_matrix import population_sizes
+from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
 from fisherjax.networks import FlowNetwork, Network, RateNetwork
-from fisherjax.nonlinearities import as_nonlinearity
-from fisherjax.nonlinearities._registry import NonlinearityLike
+from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 
 N = TypeVar("N", RateNetwork, FlowNetwork)
 
@@ -63,12 +62,11 @@ def draw_networks(
     TypeError
         If `gain_matrix` or `kind` is none, or `key` is not a JAX key.
     """
-    check_instance("gain_matrix", gain_matrix, GainMatrix, "make one with connectivity.homogeneous(gain)")
-    num_units = check_integer("num_units", num_units, minimum=1)
-    num_draws = check_integer("num_draws", num_draws, minimum=1)
+    check_gain_matrix(gain_matrix)
+    num_units, num_draws = check_counts(num_units=num_units, num_draws=num_draws)
     if kind not in {RateNetwork, FlowNetwork}:
         raise TypeError(f"kind must be networks.RateNetwork or networks.FlowNetwork, got {told(kind)}")
-    check_scalar("dt", dt, minimum=0.0, strict=True)
+    check_positive(dt=dt)
     dtype, phi = check_float_type("dtype", dtype), as_nonlinearity(nonlinearity)
     vector = unit_pattern(gain_matrix, num_units, input_pattern).astype(dtype)
     sizes = population_sizes(gain_matrix, num_units)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_flag, check_integer, check_key, is_traced, require
+from fisherjax._errors import check_choice, check_counts, check_flag, check_integer, check_key, is_traced, require
 from fisherjax._linalg import standard_normal, with_slopes
 from fisherjax._runtime import Devices, full_precision, on_devices, progress_bar, recorded_scan, spread
 from fisherjax._runtime._memory import check_allocation, chunk_length, row_shards
@@ -118,8 +118,7 @@ def sensitivity_moments(
     """
     key = check_key("key", key)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
-    num_trials = check_integer("num_trials", num_trials, minimum=2)
-    num_blocks = check_integer("num_blocks", num_blocks, minimum=2)
+    num_trials, num_blocks = check_counts(minimum=2, num_trials=num_trials, num_blocks=num_blocks)
     check_choice("covariance", covariance, ("diagonal", "full"))
     check_flag("progress", progress)
     require(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_flag, check_integer, check_key, is_traced
+from fisherjax._errors import check_counts, check_flag, check_key, is_traced
 from fisherjax._linalg import standard_normal
 from fisherjax._runtime import Devices, on_devices, spread
 from fisherjax._runtime._memory import check_allocation, row_shards
@@ -71,8 +71,7 @@ def trajectories(
         If `network` is none, or `key` is not a JAX key.
     """
     key = check_key("key", key)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    num_trials = check_integer("num_trials", num_trials, minimum=1)
+    num_steps, num_trials = check_counts(num_steps=num_steps, num_trials=num_trials)
     check_network(network)
     check_flag("observed", observed)
     size = check_reading(network, read)
@@ -144,5 +143,5 @@ def _simulate(
             shown += network.observation_noise_std * noise
         return state, shown
 
-    found = jax.lax.scan(step, spread(states, *layout), (jnp.arange(num_steps), inputs))[1]
-    return spread(found, None, *layout)
+    shown = jax.lax.scan(step, spread(states, *layout), (jnp.arange(num_steps), inputs))[1]
+    return spread(shown, None, *layout)

@@ -189,7 +189,7 @@ def test_ties_are_shared():
 
 def test_bootstrap_over_stimuli_is_the_plain_one():
     """Against drawing stimuli again and computing everything anew: alike to first order."""
-    from fisherjax.geometry import _correlations as inner
+    from fisherjax.geometry import _shepard as inner
 
     points, moved = clouds()
     before, after = squareform(pdist(points)), squareform(pdist(moved))
