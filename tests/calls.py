@@ -521,6 +521,7 @@ ACCEPTED = {
     ("geometry.participation_ratio", "states", "axes"),
     ("networks.run", "inputs", "axes"),  # leading axes are batches
     ("networks.run", "key", "none"),  # no noise
+    ("vision.analyze", "labels", "none"),  # no decisions
     ("vision.respond", "images", "axes"),
     ("vision.respond", "key", "none"),
     ("vision.feedforward_pass", "images", "axes"),

@@ -192,7 +192,7 @@ def _information(analysis: Analysis, plan: vision.Architecture) -> Described | N
     theory, measured = analysis.predicted, analysis.simulated
     if theory is None or measured is None:
         return section("Fisher information", ["The network is silent: no noise level suggests itself."]), {}, {}
-    arrays: dict[str, Any] = {"information_steps": theory["angle"].times}
+    arrays: dict[str, Any] = {"information_steps": np.asarray(theory["angle"].times).astype(int)}
     for name, curve in theory.items():
         arrays |= {f"information_{name}": curve.total, f"information_{name}_simulated": measured[name].total}
         arrays[f"information_{name}_error"] = measured[name].standard_error

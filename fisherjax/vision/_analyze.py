@@ -138,6 +138,7 @@ def analyze(
     asked = _asked(parts, plan.num_units)
     num_eigenvalues = check_integer("num_eigenvalues", num_eigenvalues, minimum=1)
     trials = _trials(num_trials, plan.channels[-1])
+    tell = (lambda _: None) if callback is None else check_callable("callback", callback)
     state = respond(network, pictures[:1]).state
     activity = float(jnp.sqrt(sum(jnp.sum(area**2) for area in state) / plan.num_units))
     ask: dict[str, Callable[[Key], dict[str, Any]]] = {
@@ -151,8 +152,7 @@ def analyze(
     }
     answers: dict[str, Any] = {}
     for part in asked:
-        if callback is not None:
-            check_callable("callback", callback)(part)
+        tell(part)
         answers |= ask[part](keys[part])
     return Analysis(asked, np.asarray(pictures[0]), activity, **answers)
 
@@ -161,7 +161,7 @@ def _asked(parts: Sequence[str] | None, num_units: int) -> tuple[str, ...]:
     """The parts that are computed, in order."""
     if parts is None:
         return tuple(part for part in PARTS if num_units <= LARGE or part not in _LONG)
-    for part in parts:
+    for part in check_instance("parts", parts, Sequence, f"a list of {', '.join(PARTS)}"):
         check_choice("parts", part, PARTS)
     return tuple(part for part in PARTS if part in parts)
 

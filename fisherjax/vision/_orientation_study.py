@@ -14,7 +14,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax import fisher
-from fisherjax._errors import as_path, check_callable, check_choice, check_integer, check_key, check_scalar, require
+from fisherjax._errors import (
+    as_path,
+    check_callable,
+    check_choice,
+    check_instance,
+    check_integer,
+    check_key,
+    check_scalar,
+    require,
+)
 from fisherjax._runtime import check_settings, digest, read_checkpoint, write_checkpoint
 from fisherjax._types import Key, Record
 from fisherjax.datasets import grating_moments
@@ -164,6 +173,11 @@ def orientation_study(
         If `key` is not a JAX key, or an argument is something else.
     """
     train_key, profile_key, sample_key, method_key, study_key = jax.random.split(check_key("key", key), 5)
+    size = check_integer("size", size, minimum=2)
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    check_scalar("relative_error", relative_error, minimum=0.0, strict=True)
+    max_trials = check_integer("max_trials", max_trials, minimum=1)
+    num_trials = check_integer("num_trials", num_trials, minimum=2)
     num_angles = check_integer("num_angles", num_angles, minimum=3)
     num_decoded = check_integer("num_decoded", num_decoded, minimum=2)
     num_replicates = check_integer("num_replicates", num_replicates, minimum=0)
@@ -188,9 +202,9 @@ def orientation_study(
 def _ways(losses: Any, concentrations: Any, frozen: Any) -> list[tuple[Any, float, Any]]:
     """All ways of training, checked before the first network is trained."""
     for name, words, known in (("losses", losses, get_args(AngleLoss)), ("frozen", frozen, get_args(Frozen))):
-        for word in words:
+        for word in check_instance(name, words, Sequence, f"a list of {', '.join(known)}"):
             check_choice(name, word, known)
-    for number in concentrations:
+    for number in check_instance("concentrations", concentrations, Sequence, "a list of numbers"):
         check_scalar("concentrations", number, minimum=0.0)
     ways: list[Any] = list(itertools.product(losses, map(float, concentrations), frozen))
     require(len(ways) > 0, "losses, concentrations and frozen must each hold at least one")

@@ -60,9 +60,9 @@ def test_every_loss_is_learned_and_frozen_layers_stay(key, loss):
 
 def test_the_von_mises_loss_is_minus_its_log_density(key):
     """Against SciPy's density on the circle of 2θ, and the mean squared error against its definition."""
-    outputs = np.asarray(3 * jax.random.normal(key, (50, 2)))
+    outputs = 3 * jax.random.normal(key, (50, 2))
     angles = np.linspace(0, np.pi, 50)
-    targets = np.stack([np.cos(2 * angles), np.sin(2 * angles)], axis=1)
+    targets = jnp.stack([np.cos(2 * angles), np.sin(2 * angles)], axis=1)
     length, mean = np.hypot(*outputs.T), np.arctan2(outputs[:, 1], outputs[:, 0])
     expected = -scipy.stats.vonmises.logpdf(2 * angles, length, loc=mean).mean()
     np.testing.assert_allclose(_von_mises(outputs, targets), expected, rtol=1e-10)
@@ -80,7 +80,7 @@ def test_the_spread_of_a_study_is_that_of_its_estimates(key):
     assert np.abs(found.bias["pathwise"][0, 0]) < 5 * found.bias["pathwise"][1, 0]
 
 
-def test_unknown_ways_of_training_are_refused(key):
+def test_unknown_ways_of_training_are_refused(key, as_user):
     with pytest.raises(ValueError, match="loss must be one of"):
         vision.train_angle_network(key=key, loss="abs")
     with pytest.raises(ValueError, match="frozen must be one of"):
