@@ -112,30 +112,40 @@ def ordered_below(phi: Nonlinearity, total_gain: Array) -> Float[Array, ""]:
 
 
 def crossing(function: Callable, parameters: ArrayLike, lower: Array, upper: Array) -> Float[Array, ""]:
-    """Exp of where a function of log gain changes sign; NaN if it does not."""
+    """Exp of where a function of log gain rises through zero, halving the interval; NaN if it does not.
+
+    The derivative in the parameters is that of the implicit function. The function, a whole stationary state, stands
+    once in the loop: the first two turns look at the ends, and what compiles is one such state and not six.
+    """
     eps = float(jnp.finfo(lower.dtype).eps)
     lower, upper = jax.lax.stop_gradient((lower, upper))
-    middle = (lower + upper) / 2
-    frozen = jax.lax.stop_gradient(parameters)
-    changes = (function(lower, frozen) < 0) & (function(upper, frozen) > 0)
 
-    def bracketed(log_factor: Array, given: Any) -> Array:
-        # the root finder must have a root to find
-        parameters, changes, middle = given
-        return jnp.where(changes, function(log_factor, parameters), log_factor - middle)
+    def halved(residual: Callable, start: Array) -> tuple[Array, Array]:
+        def unfinished(state: tuple[Array, ...]) -> Array:
+            turn, low, high, rises, _, _ = state
+            return (turn < 2) | (rises & (high - low > 10 * eps * (1 + jnp.abs(low))))
 
-    solution = optx.root_find(
-        bracketed,
-        optx.Bisection(rtol=10 * eps, atol=10 * eps),
-        middle,
-        (parameters, changes, middle),
-        options={"lower": lower, "upper": upper},
-        throw=False,
-        max_steps=64,
+        def advance(state: tuple[Array, ...]) -> tuple[Array, ...]:
+            turn, low, high, rises, _, _ = state
+            point = jnp.where(turn == 0, lower, jnp.where(turn == 1, upper, (low + high) / 2))
+            value = residual(point)
+            low, high = jnp.where(value < 0, point, low), jnp.where(value < 0, high, point)
+            rises &= (turn >= 2) | jnp.where(turn == 0, value < 0, value > 0)
+            return turn + 1, low, high, rises, point, jnp.abs(value)
+
+        begun = (jnp.zeros((), int), lower, upper, jnp.ones((), bool), start, jnp.full_like(start, jnp.inf))
+        *_, rises, point, left = jax.lax.while_loop(unfinished, advance, begun)
+        # the derivative of what comes beside a root has the type of a number
+        return point, jnp.where(rises, left, jnp.inf)
+
+    def tangent(linear: Callable, slope: Array) -> Array:
+        return slope / linear(jnp.ones_like(slope))
+
+    root, left = jax.lax.custom_root(
+        lambda log_gain: function(log_gain, parameters), (lower + upper) / 2, halved, tangent, has_aux=True
     )
     # rounding keeps the function from vanishing to the last digit; a jump across zero is no crossing
-    left = jnp.abs(function(jax.lax.stop_gradient(solution.value), frozen))
-    return jnp.where(changes & (left < eps**0.5), jnp.exp(solution.value), jnp.nan)
+    return jnp.where(left < eps**0.5, jnp.exp(root), jnp.nan)
 
 
 REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")

@@ -203,6 +203,7 @@ def _between(
     return (ratios[0] * weights[0] + ratios[1] * weights[1]) / sum(weights)
 
 
+@jax.jit(static_argnums=1)
 def _autoregressive(inflation: Array, length: int) -> Array:
     """ρ of a process whose runs of L trials have means with `inflation` times the variance of independent trials."""
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from fisherjax import fisher
 from fisherjax._arrays import as_class_numbers
-from fisherjax._errors import check_callable, check_choice, check_integer, check_key, require
+from fisherjax._errors import check_callable, check_choice, check_instance, check_integer, check_key, require
 from fisherjax._linalg import Spectrum
 from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.datasets import gabor

@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -49,30 +49,50 @@ class ImageLoss(Protocol):
         ...
 
 
-class StageOptions(NamedTuple):
-    """What all stages share, as the user says it; `train_feedforward` explains it."""
+class StageOptions(TypedDict, total=False):
+    """Options of all stages, which `train_feedforward` explains."""
 
-    num_steps: int
-    batch_size: int = 64
-    learning_rate: Scalar = 3e-3
-    max_gradient_norm: Scalar = 1.0
-    augmentation: Augmentation | None = None
-    held_out: Pair | None = None
-    evaluate_every: int | None = None
-    checkpoint: str | os.PathLike[str] | None = None
-    progress: bool = False
+    batch_size: int
+    learning_rate: Scalar
+    max_gradient_norm: Scalar
+    augmentation: Augmentation | None
+    held_out: Pair | None
+    evaluate_every: int | None
+    checkpoint: str | os.PathLike[str] | None
+    progress: bool
 
-    def checked(self) -> Options:
-        """Those of every descent: Adam with a learning rate that falls to zero along a cosine."""
-        steps = check_integer("num_steps", self.num_steps, minimum=1)
-        check_scalar("learning_rate", self.learning_rate, minimum=0.0, strict=True)
-        check_augmentation(Augmentation() if self.augmentation is None else self.augmentation)
-        return Options(
-            steps, self.batch_size, optax.cosine_decay_schedule(float(self.learning_rate), steps),
-            max_gradient_norm=self.max_gradient_norm, keep_best=False, checkpoint=self.checkpoint,
-            evaluate_every=-(-steps // 10) if self.evaluate_every is None else self.evaluate_every,
-            progress=self.progress,
-        )  # fmt: skip
+
+class Chosen(NamedTuple):
+    """Options of a stage, checked."""
+
+    descent: Options
+    learning_rate: float
+    augmentation: Augmentation
+    held_out: Pair | None
+
+
+def chosen(
+    num_steps: int,
+    *,
+    batch_size: int = 64,
+    learning_rate: Scalar = 3e-3,
+    max_gradient_norm: Scalar = 1.0,
+    augmentation: Augmentation | None = None,
+    held_out: Pair | None = None,
+    evaluate_every: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Chosen:
+    """Those of every descent: Adam with a learning rate that falls to zero along a cosine."""
+    steps = check_integer("num_steps", num_steps, minimum=1)
+    check_scalar("learning_rate", learning_rate, minimum=0.0, strict=True)
+    check_augmentation(augmentation := augmentation or Augmentation())
+    descent = Options(
+        steps, batch_size, optax.cosine_decay_schedule(float(learning_rate), steps),
+        max_gradient_norm=max_gradient_norm, keep_best=False, checkpoint=checkpoint,
+        evaluate_every=-(-steps // 10) if evaluate_every is None else evaluate_every, progress=progress,
+    )  # fmt: skip
+    return Chosen(descent, float(learning_rate), augmentation, held_out)
 
 
 def labeled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) -> Labeled:
@@ -91,11 +111,11 @@ def descend_on_images(
     architecture: Architecture,
     pair: Pair,
     key: Key,
-    chosen: StageOptions,
+    stage: Chosen,
 ) -> tuple[Any, TrainingHistory]:
     """A stage of training: the model after its last good step, and its course."""
-    options, augmentation = chosen.checked(), chosen.augmentation or Augmentation()
-    held_out = None if chosen.held_out is None else _held_out(architecture, chosen.held_out)
+    options = stage.descent
+    held_out = None if stage.held_out is None else _held_out(architecture, stage.held_out)
     data = labeled(architecture, *pair)
     stream = _Epochs(key, data, options.batch_size)
 
@@ -108,14 +128,14 @@ def descend_on_images(
     settings = {
         "title": title,
         "num_steps": options.num_steps,  # the cosine's length
-        "learning_rate": float(chosen.learning_rate),
-        "augmentation": tuple(augmentation),
+        "learning_rate": stage.learning_rate,
+        "augmentation": tuple(stage.augmentation),
         "objective": repr(minimized),
         "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
         "held_out": "" if held_out is None or options.checkpoint is None else digest(held_out),
     }
     descent = descend(
-        title, model, _OfImages(minimized, data, augmentation), options, key=key, stream=stream,
+        title, model, _OfImages(minimized, data, stage.augmentation), options, key=key, stream=stream,
         evaluate=None if held_out is None else evaluate, settings=settings,
     )  # fmt: skip
     return descent.last, descent.history

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Unpack
 
 import equinox as eqx
 import jax
@@ -13,9 +13,8 @@ from fisherjax._runtime import TrainingHistory
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 
 from ._architecture import Architecture
-from ._augment import Augmentation
 from ._feedforward import FeedforwardCNN, fold_batch_norm
-from ._images import Pair, labeled
+from ._images import StageOptions, chosen, labeled
 from ._network import ConvolutionalRNN
 from ._stages import LEVELS, anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 
@@ -62,13 +61,7 @@ def train(
     steps: StageSteps | None = None,
     noise_std: Scalar = 0.0,
     folder: str | os.PathLike[str] | None = None,
-    batch_size: int = 64,
-    learning_rate: Scalar = 3e-3,
-    max_gradient_norm: Scalar = 1.0,
-    augmentation: Augmentation | None = None,
-    held_out: Pair | None = None,
-    evaluate_every: int | None = None,
-    progress: bool = False,
+    **options: Unpack[StageOptions],
 ) -> ConvolutionalTraining:
     """Train in the steps of CordsNet: feed-forward, folded, recurrence, linear, annealed, fine-tuned.
 
@@ -110,27 +103,24 @@ def train(
     for name, count in counts._asdict().items():
         check_integer(f"steps: {name}", count, minimum=1)
     check_scalar("noise_std", noise_std, minimum=0.0)
+    chosen(counts.feedforward, **options)
     keys = jax.random.split(check_key("key", key), 5)
     place = None if folder is None else as_path("folder", folder)
 
-    def shared(name: str) -> dict[str, Any]:
-        return {
-            "batch_size": batch_size, "learning_rate": learning_rate, "max_gradient_norm": max_gradient_norm,
-            "augmentation": augmentation, "held_out": held_out, "evaluate_every": evaluate_every,
-            "progress": progress, "checkpoint": _stage_file(place, name),
-        }  # fmt: skip
+    def within(name: str) -> StageOptions:
+        return {**options, "checkpoint": _stage_file(place, name)}
 
     pair = (images, labels)
     cnn, first = train_feedforward(
-        architecture, *pair, key=keys[0], num_steps=counts.feedforward, **shared("feed-forward")
+        architecture, *pair, key=keys[0], num_steps=counts.feedforward, **within("feed-forward")
     )
     network, second = fit_recurrence(
-        eqx.filter_jit(fold_batch_norm)(cnn), images, key=keys[1], num_steps=counts.recurrence, **shared("recurrence")
+        eqx.filter_jit(fold_batch_norm)(cnn), images, key=keys[1], num_steps=counts.recurrence, **within("recurrence")
     )
     network = eqx.tree_at(lambda n: n.noise_std, network, jnp.asarray(noise_std, network.noise_std.dtype))
-    network, third = train_linear(network, *pair, key=keys[2], num_steps=counts.linear, **shared("linear"))
-    network, fourth = anneal(network, *pair, key=keys[3], steps_per_level=counts.anneal, **shared("anneal"))
-    network, fifth = fine_tune(network, *pair, key=keys[4], num_steps=counts.fine_tune, **shared("fine-tune"))
+    network, third = train_linear(network, *pair, key=keys[2], num_steps=counts.linear, **within("linear"))
+    network, fourth = anneal(network, *pair, key=keys[3], steps_per_level=counts.anneal, **within("anneal"))
+    network, fifth = fine_tune(network, *pair, key=keys[4], num_steps=counts.fine_tune, **within("fine-tune"))
     names = ("feed-forward", "recurrence", "linear", "anneal", "fine-tune")
     return ConvolutionalTraining(network, cnn, dict(zip(names, (first, second, third, fourth, fifth), strict=True)))
 
@@ -147,13 +137,7 @@ def train_directly(
     offset_steps: int | None = None,
     return_penalty: Scalar = 1e-3,
     remat_every: int | None = None,
-    batch_size: int = 64,
-    learning_rate: Scalar = 3e-3,
-    max_gradient_norm: Scalar = 1.0,
-    augmentation: Augmentation | None = None,
-    held_out: Pair | None = None,
-    evaluate_every: int | None = None,
-    progress: bool = False,
+    **options: Unpack[StageOptions],
 ) -> ConvolutionalTraining:
     """Train the rectified recurrent network from random weights; parameters as in `train` and `fine_tune`."""
     check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
@@ -164,9 +148,8 @@ def train_directly(
     start = ConvolutionalRNN(architecture, key=weight_key, noise_std=noise_std)
     network, history = fine_tune(
         start, images, labels, key=loop_key, num_steps=num_steps, offset_steps=offset_steps,
-        return_penalty=return_penalty, remat_every=remat_every, batch_size=batch_size, learning_rate=learning_rate,
-        max_gradient_norm=max_gradient_norm, augmentation=augmentation, held_out=held_out,
-        evaluate_every=evaluate_every, checkpoint=_stage_file(place, "direct"), progress=progress,
+        return_penalty=return_penalty, remat_every=remat_every,
+        **{**options, "checkpoint": _stage_file(place, "direct")},
     )  # fmt: skip
     return ConvolutionalTraining(network, None, {"direct": history})
 

@@ -1,7 +1,6 @@
 """Training of a convolutional recurrent network in the steps of CordsNet, each of them a function."""
 
-import os
-from typing import Any
+from typing import Any, Unpack
 
 import equinox as eqx
 import jax
@@ -13,9 +12,8 @@ from fisherjax._runtime import TrainingHistory
 from fisherjax._types import ArrayLike, Key, Scalar
 
 from ._architecture import Architecture
-from ._augment import Augmentation
 from ._feedforward import FeedforwardCNN
-from ._images import Pair, StageOptions, descend_on_images, in_batches, labeled
+from ._images import Chosen, Pair, StageOptions, chosen, descend_on_images, in_batches, labeled
 from ._network import ConvolutionalRNN
 from ._objectives import FeedforwardObjective, RecurrenceFit, RecurrenceObjective, RecurrentObjective
 
@@ -30,14 +28,7 @@ def train_feedforward(
     *,
     key: Key,
     num_steps: int,
-    batch_size: int = 64,
-    learning_rate: Scalar = 3e-3,
-    max_gradient_norm: Scalar = 1.0,
-    augmentation: Augmentation | None = None,
-    held_out: Pair | None = None,
-    evaluate_every: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    progress: bool = False,
+    **options: Unpack[StageOptions],
 ) -> tuple[FeedforwardCNN, TrainingHistory]:
     """Step 1: train the feed-forward network with batch normalization by cross-entropy.
 
@@ -54,11 +45,11 @@ def train_feedforward(
     num_steps
         Steps of Adam, those before a resume included.
     batch_size
-        Images per step: all of them in random order before any comes again.
+        Images per step, 64 by default: all of them in random order before any comes again.
     learning_rate
-        Where it starts; it falls to zero along a cosine.
+        Where it starts, 3e-3 by default; it falls to zero along a cosine.
     max_gradient_norm
-        Gradients are scaled down to this global norm.
+        Gradients are scaled down to this global norm, 1 by default.
     augmentation
         Random changes of the images; none by default.
     held_out
@@ -85,14 +76,11 @@ def train_feedforward(
         If `key` is not a JAX key.
     """
     check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
-    options = StageOptions(
-        num_steps, batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, checkpoint,
-        progress,
-    )  # fmt: skip
+    stage = chosen(num_steps, **options)
     weight_key, loop_key = jax.random.split(check_key("key", key))
     start = FeedforwardCNN(architecture, key=weight_key)
     return descend_on_images(
-        "feed-forward", start, FeedforwardObjective(), architecture, (images, labels), loop_key, options
+        "feed-forward", start, FeedforwardObjective(), architecture, (images, labels), loop_key, stage
     )
 
 
@@ -103,14 +91,7 @@ def fit_recurrence(
     key: Key,
     num_steps: int,
     penalty: Scalar = 10.0,
-    batch_size: int = 64,
-    learning_rate: Scalar = 3e-3,
-    max_gradient_norm: Scalar = 1.0,
-    augmentation: Augmentation | None = None,
-    held_out: Pair | None = None,
-    evaluate_every: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    progress: bool = False,
+    **options: Unpack[StageOptions],
 ) -> tuple[ConvolutionalRNN, TrainingHistory]:
     """Step 2: recurrent weights and biases whose linear steady state equals the currents of the feed-forward network.
 
@@ -130,10 +111,7 @@ def fit_recurrence(
     """
     check_instance("folded", folded, ConvolutionalRNN, "vision.fold_batch_norm makes one")
     check_scalar("penalty", penalty, minimum=0.0)
-    options = StageOptions(
-        num_steps, batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, checkpoint,
-        progress,
-    )  # fmt: skip
+    stage = chosen(num_steps, **options)
     weight_key, loop_key = jax.random.split(check_key("key", key))
     images = folded.architecture.check_images(images)
     plan = folded.architecture
@@ -142,7 +120,7 @@ def fit_recurrence(
     classes = jnp.full((len(images), plan.num_classes), 1 / plan.num_classes)
     fitted, history = descend_on_images(
         "recurrence", RecurrenceFit(network, folded), RecurrenceObjective(float(penalty)), plan, (images, classes),
-        loop_key, options,
+        loop_key, stage,
     )  # fmt: skip
     return fitted.network, history
 
@@ -155,25 +133,15 @@ def train_linear(
     key: Key,
     num_steps: int,
     remat_every: int | None = None,
-    batch_size: int = 64,
-    learning_rate: Scalar = 3e-3,
-    max_gradient_norm: Scalar = 1.0,
-    augmentation: Augmentation | None = None,
-    held_out: Pair | None = None,
-    evaluate_every: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    progress: bool = False,
+    **options: Unpack[StageOptions],
 ) -> tuple[ConvolutionalRNN, TrainingHistory]:
     """Step 3: train the network without rectification, by cross-entropy late in its response to the image.
 
     Logits count on the last 30 % of the image steps, with weights that rise from 1e-3 to 1. Parameters as in
     `train_feedforward`, and `remat_every` as in `vision.respond`.
     """
-    options = StageOptions(
-        num_steps, batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, checkpoint,
-        progress,
-    )  # fmt: skip
-    return _train_recurrent("linear", network, (images, labels), key, options, leak=1.0, remat_every=remat_every)
+    stage = chosen(num_steps, **options)
+    return _train_recurrent("linear", network, (images, labels), key, stage, leak=1.0, remat_every=remat_every)
 
 
 def anneal(
@@ -186,14 +154,7 @@ def anneal(
     offset_steps: int | None = None,
     return_penalty: Scalar = 1e-3,
     remat_every: int | None = None,
-    batch_size: int = 64,
-    learning_rate: Scalar = 3e-3,
-    max_gradient_norm: Scalar = 1.0,
-    augmentation: Augmentation | None = None,
-    held_out: Pair | None = None,
-    evaluate_every: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    progress: bool = False,
+    **options: Unpack[StageOptions],
 ) -> tuple[ConvolutionalRNN, TrainingHistory]:
     """Step 4: from linear to rectified, while the network learns to go back to its baseline.
 
@@ -202,12 +163,9 @@ def anneal(
     Other parameters as in `train_feedforward` and `train_linear`.
     """
     level = check_integer("steps_per_level", steps_per_level, minimum=1)
-    options = StageOptions(
-        LEVELS * level, batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every,
-        checkpoint, progress,
-    )  # fmt: skip
+    stage = chosen(LEVELS * level, **options)
     return _train_recurrent(
-        "anneal", network, (images, labels), key, options, leak=0.95, leak_decrement=0.05, level_steps=level,
+        "anneal", network, (images, labels), key, stage, leak=0.95, leak_decrement=0.05, level_steps=level,
         offset_steps=offset_steps, return_penalty=return_penalty, remat_every=remat_every,
     )  # fmt: skip
 
@@ -222,25 +180,15 @@ def fine_tune(
     offset_steps: int | None = None,
     return_penalty: Scalar = 1e-3,
     remat_every: int | None = None,
-    batch_size: int = 64,
-    learning_rate: Scalar = 3e-3,
-    max_gradient_norm: Scalar = 1.0,
-    augmentation: Augmentation | None = None,
-    held_out: Pair | None = None,
-    evaluate_every: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    progress: bool = False,
+    **options: Unpack[StageOptions],
 ) -> tuple[ConvolutionalRNN, TrainingHistory]:
     """Step 5: train the rectified network; from random weights, this is direct training.
 
     Loss and phases are those of `anneal` at its end; parameters as in `train_feedforward` and `train_linear`.
     """
-    options = StageOptions(
-        num_steps, batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, checkpoint,
-        progress,
-    )  # fmt: skip
+    stage = chosen(num_steps, **options)
     return _train_recurrent(
-        "fine-tune", network, (images, labels), key, options, leak=0.0, offset_steps=offset_steps,
+        "fine-tune", network, (images, labels), key, stage, leak=0.0, offset_steps=offset_steps,
         return_penalty=return_penalty, remat_every=remat_every,
     )  # fmt: skip
 
@@ -267,7 +215,7 @@ def _train_recurrent(
     network: ConvolutionalRNN,
     pair: Pair,
     key: Key,
-    options: StageOptions,
+    stage: Chosen,
     *,
     leak: float,
     leak_decrement: float = 0.0,
@@ -285,4 +233,4 @@ def _train_recurrent(
         float(network.noise_std) > 0, remat_every,
     )  # fmt: skip
     start = eqx.tree_at(lambda n: n.leak, network, jnp.asarray(leak, network.leak.dtype))
-    return descend_on_images(title, start, objective, plan, pair, check_key("key", key), options)
+    return descend_on_images(title, start, objective, plan, pair, check_key("key", key), stage)
