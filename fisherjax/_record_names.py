@@ -66,10 +66,12 @@ _HOMES = {
     "nonlinearities._piecewise": "PiecewiseSmooth",
     "nonlinearities._smooth": "SmoothFunction",
     "optimize._checkpoint": "AscentState OptimizationCheckpoint SearchState",
-    "optimize._constraints": "Budget DiffusionRadius MaximumGain WeightRadius",
     "optimize._distances": "DistancesKept",
     "optimize._maximize": "Optimum",
-    "optimize._objectives": "IntegratedMemory LogFisher Retention",
+    "optimize._objectives": (
+        "Budget DiffusionRadius IntegratedMemory LogFisher MaximumGain Retention "
+        "WeightRadius"
+    ),
     "optimize._problem": "History",
     "simulate._autocorrelation": "MeasuredAutocorrelation",
     "simulate._moments": "SensitivityMoments",
@@ -81,9 +83,8 @@ _HOMES = {
     "training._statistics": "TrialStatistics",
     "vision._analyze": "Analysis",
     "vision._architecture": "Architecture",
-    "vision._certificate": "StabilityCertificate",
     "vision._convolution": "Convolution Readout",
-    "vision._convolution_spectrum": "ConvolutionSpectrum",
+    "vision._convolution_spectrum": "ConvolutionSpectrum StabilityCertificate",
     "vision._decisions": "Decisions Relaxation Robustness",
     "vision._feedforward": "BatchNorm FeedforwardCNN",
     "vision._network": "ConvolutionalRNN",

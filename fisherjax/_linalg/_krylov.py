@@ -10,8 +10,17 @@ import numpy as np
 import scipy.sparse.linalg
 from jaxtyping import Array, Bool, Complex, Float
 
-from fisherjax._errors import check_callable, check_choice, check_integer, check_key, check_scalar, require, told, warn
-from fisherjax._functions import output_of
+from fisherjax._errors import (
+    check_callable,
+    check_choice,
+    check_integer,
+    check_key,
+    check_scalar,
+    output_of,
+    require,
+    told,
+    warn,
+)
 from fisherjax._types import Key, Record, Scalar
 
 Product = Callable[[Any], Any]

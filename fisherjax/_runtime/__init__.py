@@ -8,11 +8,10 @@ from ._fit import Fit, fit_parameters
 from ._memory import available_bytes, check_allocation, chunk_length, map_length, row_shards
 from ._options import Callback, OptimizerLike, Options, Rate
 from ._precision import full_precision
-from ._progress import progress_bar
+from ._progress import forget_stop, progress_bar, request_stop, stop_if_requested, stop_requested
 from ._recording import recorded_scan
 from ._run import Stream
 from ._steps import Objective, Outcome
-from ._stop import forget_stop, request_stop, stop_if_requested, stop_requested
 
 __all__ = [
     "AXES",

@@ -14,10 +14,9 @@ from fisherjax._types import Key
 
 from ._course import TrainingHistory, TrainingProgress
 from ._options import Callback, Options
-from ._progress import progress_bar
+from ._progress import progress_bar, stop_if_requested
 from ._run import Evaluate, Run, Stream
 from ._steps import Objective
-from ._stop import stop_if_requested
 
 _FAILURES = ("non-finite", "the data failed", "callback failed", "failed after")
 

@@ -1,8 +1,12 @@
 """Progress on long work: one bar on stderr, or nothing."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+import jax
+import numpy as np
 
 
 class Advance(Protocol):
@@ -46,3 +50,32 @@ def progress_bar(description: str, total: int, *, enabled: bool) -> Iterator[Adv
                 bar.update(task, note=note)
 
         yield advance
+
+
+_requested = threading.Event()
+
+
+def request_stop() -> None:
+    """Ask this process's loops, and with them those of all others, to stop at the next chunk."""
+    _requested.set()
+
+
+def forget_stop() -> None:
+    """Take the wish back."""
+    _requested.clear()
+
+
+def stop_requested() -> bool:
+    """Whether this process was asked, or has heard from another that was."""
+    return _requested.is_set()
+
+
+def stop_if_requested() -> None:
+    """Raise KeyboardInterrupt on every process if one of them was asked to stop; all must call it."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils  # noqa: PLC0415
+
+        if bool(np.any(multihost_utils.process_allgather(np.array(_requested.is_set())))):
+            _requested.set()
+    if _requested.is_set():
+        raise KeyboardInterrupt

@@ -64,7 +64,8 @@ def interpolate(
 ) -> Float[Array, "m *channels"]:
     """The polynomial through `values` at the nodes of a rule, at points of [−1, 1], by the barycentric formula."""
     gaps = points[:, None] - jnp.asarray(rule.nodes, points.dtype)
-    hit = gaps == 0
+    # not zero alone: where a gap is computed twice, it may round to zero once
+    hit = jnp.abs(gaps) < 8 * jnp.finfo(points.dtype).eps
     terms = jnp.asarray(rule.barycentric, points.dtype) / jnp.where(hit, 1, gaps)
     terms = jnp.where(jnp.any(hit, axis=1, keepdims=True), hit.astype(points.dtype), terms)
     return jnp.tensordot(terms / jnp.sum(terms, axis=1, keepdims=True), values, axes=1)

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from fisherjax._errors import check_callable, check_integer, check_scalar, require, warn
-from fisherjax._functions import output_of
+from fisherjax._errors import check_callable, check_integer, check_scalar, output_of, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 

@@ -12,8 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, require, told
-from fisherjax._functions import output_of
+from fisherjax._errors import check_callable, output_of, require, told
 from fisherjax._records import record_bytes
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.networks import Flow, FlowNetwork, Network, RecurrentNetwork

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, check_key, require, told
-from fisherjax._functions import output_of
+from fisherjax._errors import check_callable, check_key, output_of, require, told
 from fisherjax._linalg import largest_symmetric
 from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import require, told
-from fisherjax._functions import output_of
+from fisherjax._errors import output_of, require, told
 from fisherjax._runtime import spread_map
 from fisherjax._types import Key
 

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, float_type
-from fisherjax._errors import check_callable, check_integer, check_optional, check_scalar, require, told
-from fisherjax._functions import output_of
+from fisherjax._errors import check_callable, check_integer, check_optional, check_scalar, output_of, require, told
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 
 from ._network import Network, State

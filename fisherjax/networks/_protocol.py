@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_kind, require, suggest, told
-from fisherjax._functions import output_of
+from fisherjax._errors import check_integer, check_kind, output_of, require, suggest, told
 from fisherjax._linalg import directions_of, with_slopes
 from fisherjax._types import Stimulus
 

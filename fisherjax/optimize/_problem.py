@@ -15,8 +15,7 @@ from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
 from fisherjax.meanfield import diffusion_operator
 
-from ._constraints import Budget, Constraint, MaximumGain
-from ._objectives import MemoryObjective
+from ._objectives import Budget, Constraint, MaximumGain, MemoryObjective
 
 Objective = Callable[[GainMatrix], Float[Array, ""]]
 

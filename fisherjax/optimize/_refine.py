@@ -14,7 +14,7 @@ from fisherjax._runtime import digest, progress_bar, stop_if_requested
 from fisherjax.connectivity import Family, GainMatrix
 
 from ._checkpoint import AscentState, Save, leaves_of, with_leaves
-from ._constraints import Constraint
+from ._objectives import Constraint
 from ._problem import Objective, Problem, assess, make_problem
 
 _CHUNK = 10

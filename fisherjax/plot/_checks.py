@@ -23,7 +23,7 @@ from fisherjax.fisher._scaling import InformationScaling
 from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._analyze import Analysis
-from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth

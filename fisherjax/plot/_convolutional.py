@@ -12,7 +12,7 @@ from fisherjax.fisher import FisherCurve
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.training import TrainingHistory
 from fisherjax.vision import Response
-from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 

@@ -11,7 +11,7 @@ from fisherjax.fisher import FisherCurve
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.vision import ConvolutionalTraining, Response
 from fisherjax.vision._analyze import Analysis
-from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 
 from . import _convolutional as panel

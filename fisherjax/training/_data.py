@@ -13,8 +13,7 @@ from fisherjax.tasks import Task, TaskBatch
 from fisherjax.tasks._batch import has_labels
 
 from ._batches import Layout, as_batch, as_trials, is_trial
-from ._iterables import IterableStream
-from ._streams import ArrayStream, TaskStream, TrialStream
+from ._streams import ArrayStream, IterableStream, TaskStream, TrialStream
 
 Trials: TypeAlias = tuple[ArrayLike, ...] | Mapping[str, ArrayLike] | Sequence[Any]
 """Arrays (inputs, targets[, mask]), the same by name, or a list of such trials."""

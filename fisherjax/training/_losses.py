@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_callable, check_choice, check_scalar, require, told
-from fisherjax._functions import output_of
+from fisherjax._errors import check_callable, check_choice, check_scalar, output_of, require, told
 from fisherjax._types import Scalar
 from fisherjax.networks import RecurrentNetwork
 from fisherjax.tasks import Task, TaskBatch

@@ -4,18 +4,16 @@ from fisherjax._linalg import arnoldi
 
 from ._analyze import analyze
 from ._architecture import Architecture, architecture
-from ._augment import Augmentation
-from ._certificate import spectral_penalty, stability_certificate
 from ._checkpoints import load_checkpoint, save_checkpoint
-from ._convolution_spectrum import convolution_bounds, convolution_spectrum
+from ._convolution_spectrum import convolution_bounds, convolution_spectrum, spectral_penalty, stability_certificate
 from ._decisions import decisions, relaxation, robustness
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
+from ._images import Augmentation
 from ._network import ConvolutionalRNN
 from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
 from ._orientation_study import orientation_study
 from ._pipeline import ConvolutionalTraining, StageSteps, train, train_directly
-from ._respond import Response, respond
-from ._shown import channel_means, shown
+from ._respond import Response, channel_means, respond, shown
 from ._spectra import spectrum, trajectory_spectrum, transient_growth
 from ._stages import accuracy, anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 

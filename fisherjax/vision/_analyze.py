@@ -19,11 +19,10 @@ from fisherjax.datasets import gabor
 from fisherjax.fisher import FisherCurve
 from fisherjax.fisher._eigendistortions import Eigendistortion
 
-from ._certificate import StabilityCertificate, stability_certificate
+from ._convolution_spectrum import StabilityCertificate, stability_certificate
 from ._decisions import Decisions, Relaxation, Robustness, decisions, relaxation, robustness
 from ._network import ConvolutionalRNN, check_network
-from ._respond import respond
-from ._shown import channel_means, shown
+from ._respond import channel_means, respond, shown
 from ._spectra import TrajectorySpectrum, TransientGrowth, spectrum, trajectory_spectrum, transient_growth
 
 PARTS = ("stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions")

@@ -9,7 +9,7 @@ import pytest
 from fisherjax import fisher, plot
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.training import TrainingHistory
-from fisherjax.vision._certificate import StabilityCertificate
+from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum
 

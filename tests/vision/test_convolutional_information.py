@@ -13,7 +13,7 @@ from fisherjax import fisher, vision
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.networks import in_precision
 from fisherjax.vision import Architecture, ConvolutionalRNN
-from fisherjax.vision._shown import ChannelMeans
+from fisherjax.vision._respond import ChannelMeans
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=3, image_steps=6, alpha=(0.3, 0.4, 0.3, 0.5))
 

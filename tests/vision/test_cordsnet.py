@@ -21,7 +21,7 @@ from fisherjax.vision import (
 )
 from fisherjax.vision import _augment as augmenting
 from fisherjax.vision import _objectives as objectives
-from fisherjax.vision._augment import augment
+from fisherjax.vision._images import augment
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=2, image_steps=7, alpha=0.3)
 TINY = Architecture((4, 4, 1), 3, (2, 2), blank_steps=2, image_steps=4, alpha=0.3)
