@@ -51,12 +51,7 @@ def _measured(repeats: int, separations: tuple[float, ...]) -> dict[str, Any]:
 
     def pathwise(trials: int, seed: int) -> float:
         curve = fisher.simulated_curve(
-            network,
-            stimulus=STIMULUS,
-            num_steps=STEP,
-            num_trials=trials,
-            key=jax.random.key(seed),
-            form="independent",
+            network, stimulus=STIMULUS, num_steps=STEP, num_trials=trials, key=jax.random.key(seed), form="independent"
         )
         return float(curve.total[-1])
 

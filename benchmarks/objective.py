@@ -87,10 +87,7 @@ def _rows() -> list[Row]:
     peer = NumpyObjective()
     points = np.random.default_rng(0).uniform(0.02, 1, (BATCH, family.num_parameters))
     units = jnp.asarray(points)
-    functions = {
-        "exact": jax.jit(jax.vmap(exact.value)),
-        "inner loop": jax.jit(jax.vmap(coarse.value)),
-    }
+    functions = {"exact": jax.jit(jax.vmap(exact.value)), "inner loop": jax.jit(jax.vmap(coarse.value))}
     deviation = max(abs(float(exact.value(x)) - peer(np.asarray(5 * x))) for x in units[:10])
     calls = {name: (lambda function=function: function(units)) for name, function in functions.items()}
     times = paired({**calls, "numpy": lambda: [peer(5 * x) for x in points[:40]]}, repeats=7)

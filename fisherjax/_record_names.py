@@ -68,10 +68,7 @@ _HOMES = {
     "optimize._checkpoint": "AscentState OptimizationCheckpoint SearchState",
     "optimize._distances": "DistancesKept",
     "optimize._maximize": "Optimum",
-    "optimize._objectives": (
-        "Budget DiffusionRadius IntegratedMemory LogFisher MaximumGain Retention "
-        "WeightRadius"
-    ),
+    "optimize._objectives": ("Budget DiffusionRadius IntegratedMemory LogFisher MaximumGain Retention WeightRadius"),
     "optimize._problem": "History",
     "simulate._autocorrelation": "MeasuredAutocorrelation",
     "simulate._moments": "SensitivityMoments",

@@ -21,12 +21,7 @@ def write_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         array = np.ascontiguousarray(value)
         blocks.append(array.tobytes())
         strides = tuple(step // array.itemsize for step in array.strides)
-        storage = (
-            _text("storage"),
-            _class("torch", kinds[array.dtype]),
-            _text(str(key)),
-            _text("cpu"),
-        )
+        storage = (_text("storage"), _class("torch", kinds[array.dtype]), _text(str(key)), _text("cpu"))
         program += [_text(name), _class("torch._utils", "_rebuild_tensor_v2"), pickle.MARK]
         program += [pickle.MARK, *storage, _int(array.size), pickle.TUPLE, pickle.BINPERSID, _int(0)]
         program += [_ints(array.shape), _ints(strides), pickle.NEWFALSE, *_ORDERED_DICT, pickle.TUPLE, pickle.REDUCE]

@@ -14,16 +14,7 @@ from fisherjax.report import Figure, Section, Table
 from fisherjax.report._html import Picture
 
 from ._convnet_arguments import ConvnetRun, ConvnetTrain
-from ._convnet_data import (
-    CLASSES,
-    Known,
-    Pair,
-    keep_known,
-    labeled_pairs,
-    load_known,
-    standardization,
-    standardized,
-)
+from ._convnet_data import CLASSES, Known, Pair, keep_known, labeled_pairs, load_known, standardization, standardized
 from ._files import read_json, read_small, reading
 from ._outcome import Outcome, section
 from ._session import Session

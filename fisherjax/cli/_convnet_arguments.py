@@ -11,15 +11,7 @@ from ._values import Amount, Count, Limits, Size, Whole
 
 Preset = Literal["R2-32", "R4-32", "R6-32", "R2-28", "R4-28", "R6-28", "R2-8", "R4-8"]
 Part = Literal["stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions"]
-PARTS: tuple[Part, ...] = (
-    "stability",
-    "growth",
-    "decisions",
-    "robustness",
-    "relaxation",
-    "information",
-    "distortions",
-)
+PARTS: tuple[Part, ...] = ("stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,4 @@
 
 from ._html import Figure, Section, Table, html_report
 
-__all__ = [
-    "Figure",
-    "Section",
-    "Table",
-    "html_report",
-]
+__all__ = ["Figure", "Section", "Table", "html_report"]

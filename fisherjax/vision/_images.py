@@ -43,11 +43,7 @@ class Augmentation(NamedTuple):
 
 
 def augment(
-    images: Float[Array, "n height width colors"],
-    targets: Float[Array, "n K"],
-    *,
-    key: Key,
-    augmentation: Augmentation,
+    images: Float[Array, "n height width colors"], targets: Float[Array, "n K"], *, key: Key, augmentation: Augmentation
 ) -> tuple[Float[Array, "n height width colors"], Float[Array, "n K"]]:
     """Augmented images and their class probabilities, each image by its own draw; possible inside jit."""
     check_augmentation(augmentation)
@@ -180,13 +176,7 @@ def labeled(architecture: Architecture, images: ArrayLike, labels: ArrayLike) ->
 
 
 def descend_on_images(
-    title: str,
-    model: Any,
-    minimized: ImageLoss,
-    architecture: Architecture,
-    pair: Pair,
-    key: Key,
-    stage: Chosen,
+    title: str, model: Any, minimized: ImageLoss, architecture: Architecture, pair: Pair, key: Key, stage: Chosen
 ) -> tuple[Any, TrainingHistory]:
     """A stage of training: the model after its last good step, and its course."""
     options = stage.descent

@@ -183,11 +183,7 @@ def _von_mises(outputs: Array, targets: Array) -> Array:
     return jnp.mean(normalizer - jnp.sum(outputs * targets, axis=1))
 
 
-_LOSSES: dict[str, Callable[[Array, Array], Array]] = {
-    "cosine": _cosine,
-    "squared": _squared,
-    "von-mises": _von_mises,
-}
+_LOSSES: dict[str, Callable[[Array, Array], Array]] = {"cosine": _cosine, "squared": _squared, "von-mises": _von_mises}
 
 
 def respond_to_gratings(network: AngleNetwork) -> Callable[[Array, Key], Float[Array, "2"]]:

@@ -289,10 +289,7 @@ def _methods(respond: Respond, trials: int, key: Key) -> dict[str, FisherEstimat
 
 
 def estimator_variance(
-    respond: Respond,
-    keys: Array,
-    separations: tuple[float, ...] = _SEPARATIONS,
-    num_trials: tuple[int, ...] = _TRIALS,
+    respond: Respond, keys: Array, separations: tuple[float, ...] = _SEPARATIONS, num_trials: tuple[int, ...] = _TRIALS
 ) -> EstimatorVariance:
     """Bias and spread of three estimates over many data sets, one per key, against the step and against the trials.
 

@@ -87,10 +87,7 @@ def test_budget_of_the_critical_homogeneous_network_is_one():
     assert float(cn.homogeneous(1.0, 5).mean_synaptic_budget) == pytest.approx(1, rel=1e-14)
 
 
-@given(
-    weights=st.lists(st.floats(0.05, 1.0), min_size=1, max_size=7),
-    num_units=st.integers(150, 5000),
-)
+@given(weights=st.lists(st.floats(0.05, 1.0), min_size=1, max_size=7), num_units=st.integers(150, 5000))
 def test_population_sizes_sum_to_the_number_of_units(weights, num_units):
     shares = np.asarray(weights) / np.sum(weights)
     matrix = cn.GainMatrix(np.ones((len(shares), len(shares))), shares)

@@ -360,10 +360,7 @@ class Evil:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            tar(binary_files(), mode="w")[:20000],
-            r"the member '.*data_batch_2.bin' is \d+ bytes short of 12292",
-        ),
+        (tar(binary_files(), mode="w")[:20000], r"the member '.*data_batch_2.bin' is \d+ bytes short of 12292"),
         (tar(binary_files())[:30000], r"truncated: the member '.*data_batch_\d.bin' is \d+ bytes short of 12292"),
         (tar(binary_files())[:-6], "compressed data ends early"),
         (tar({**binary_files(), "data_batch_3.bin": b"x" * 3074}), "data_batch_3.bin holds 3074 bytes.*3073"),

@@ -77,15 +77,9 @@ def cases(key):
     )  # fmt: skip
     yield "closure, one network", lambda devices: fisher.closure_curve(quiet, devices=devices, **pulse)
     (odd,) = simulate.draw_networks(gains, 13, num_draws=1, noise_std=0.3, key=key, dtype=weights.dtype)
-    yield (
-        "closure, 13 units",
-        lambda devices: fisher.closure_curve(odd, devices=devices, **pulse),
-    )
+    yield ("closure, 13 units", lambda devices: fisher.closure_curve(odd, devices=devices, **pulse))
     draws = simulate.draw_networks(two, 10, num_draws=5, noise_std=0.3, key=key, dtype=weights.dtype)
-    yield (
-        "closure, 5 draws",
-        lambda devices: fisher.closure_curve(draws, devices=devices, **pulse),
-    )
+    yield ("closure, 5 draws", lambda devices: fisher.closure_curve(draws, devices=devices, **pulse))
     yield "distances", lambda devices: geometry.pairwise_distances(patterns, devices=devices)
     yield "geometry, 13 stimuli", lambda devices: geometry.compare_geometry(
         two, patterns, noise_std=0.1, num_steps=2, num_trials=3, num_draws=2, num_resamples=0, key=key,

@@ -56,9 +56,7 @@ def test_against_scipy(gain, noise):
     np.testing.assert_allclose(found.variance, variance, rtol=1e-9)
     table = np.polynomial.Chebyshev.interpolate(lambda c: np.vectorize(force)(c, variance), 40, [0, variance])
     slopes = np.polynomial.Chebyshev.interpolate(
-        np.vectorize(lambda c: gain**2 * _moment(lambda x: 1 / np.cosh(x) ** 2, variance, c)),
-        40,
-        [0, variance],
+        np.vectorize(lambda c: gain**2 * _moment(lambda x: 1 / np.cosh(x) ** 2, variance, c)), 40, [0, variance]
     )
     kappa = np.sqrt(1 - slopes(0.0))
     lags = np.linspace(0, 12 / kappa, 400)
@@ -163,10 +161,7 @@ def test_linear_network(gain):
     np.testing.assert_allclose(found.lyapunov_exponent, gain - 1, atol=1e-5 if gain == 0 else 1e-9)
 
 
-@pytest.mark.parametrize(
-    ("gain", "noise", "nonlinearity"),
-    [(2.0, 0.0, "tanh"), (12.0, 0.0, "logistic")],
-)
+@pytest.mark.parametrize(("gain", "noise", "nonlinearity"), [(2.0, 0.0, "tanh"), (12.0, 0.0, "logistic")])
 def test_energy_is_conserved(gain, noise, nonlinearity):
     """½ Δ′² + V(Δ) is the same at all lags, with V from quadrature in Δ and Δ′ from differences."""
     lags = np.linspace(0, 3, 301)

@@ -266,10 +266,7 @@ KEY = jax.random.key(0)
 BAD = [
     (lambda: fisher.meanfield_curve(cn.homogeneous(1.0), stimulus=0.1, noise_std=0.0, num_steps=2), "noise_std is 0"),
     (lambda: simulated(WEIGHTS, key=KEY, **PULSE | {"num_trials": 20}, num_blocks=2, form="x"), "form"),
-    (
-        lambda: simulated(np.eye(90), key=KEY, **PULSE | {"input_vector": np.ones(90)}),
-        "needs more trials than that",
-    ),
+    (lambda: simulated(np.eye(90), key=KEY, **PULSE | {"input_vector": np.ones(90)}), "needs more trials than that"),
     (lambda: simulated(WEIGHTS, key=KEY, **PULSE | {"noise_std": 0.0}), "network has noise_std 0"),
     (lambda: simulated(WEIGHTS[:3], key=KEY, **PULSE), r"weights must have shape \(N, N\)"),
     (lambda: simulated(WEIGHTS, key=KEY, **PULSE | {"input_vector": np.ones(3)}), "input_vector must"),

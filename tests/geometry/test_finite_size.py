@@ -97,11 +97,7 @@ def test_linear_networks_inherit_exactly():
     identity = as_nonlinearity("identity")
     patterns = jnp.asarray(np.random.default_rng(0).normal(size=(S, N)))
     overlaps = pattern_overlaps(
-        ONE,
-        starting_overlap(ONE, patterns, identity),
-        noise_std=0.0,
-        num_steps=T,
-        nonlinearity=identity,
+        ONE, starting_overlap(ONE, patterns, identity), noise_std=0.0, num_steps=T, nonlinearity=identity
     )
     fluctuation = inner.no_fluctuation(ONE, S)
     for step in range(T):

@@ -254,10 +254,7 @@ def test_low_rank_with_and_without_dale(key):
 
 def test_regions(key):
     regions = {"V1": networks.Region(20, dale=0.8, autapses=False), "PFC": networks.Region(10)}
-    projections = [
-        networks.Projection("V1", "PFC", {"E->E": 1.0}),
-        networks.Projection("PFC", "V1", {"E->I": 0.5}),
-    ]
+    projections = [networks.Projection("V1", "PFC", {"E->E": 1.0}), networks.Projection("PFC", "V1", {"E->I": 0.5})]
     whole = networks.MultiRegion(regions, projections, inputs={"V1": [0], "PFC": [1]}, outputs={"PFC": [0, 1]})
     network = RNN(2, 30, 2, key=key, constraints=whole)
     weights = np.asarray(network.recurrent_weights)

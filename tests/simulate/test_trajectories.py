@@ -113,10 +113,7 @@ BAD = [
         lambda n, k: simulate.trajectories(n, num_steps=1, num_trials=1, key=k, initial_state=np.ones(3)),
         "initial_state must have shape",
     ),
-    (
-        lambda n, k: networks.RateNetwork(n.weights, n.input_vector, noise_std=-1.0),
-        "noise_std must be at least 0",
-    ),
+    (lambda n, k: networks.RateNetwork(n.weights, n.input_vector, noise_std=-1.0), "noise_std must be at least 0"),
     (
         lambda n, k: networks.RateNetwork(n.weights, n.input_vector, noise_std=1.0, sustained_input=np.ones(2)),
         "sustained_input must have shape",

@@ -171,11 +171,7 @@ def test_a_result_saved_before_its_class_moved_is_found_in_its_package(tmp_path)
         (lambda s: jnp.round(10 * s) / 10 * grating(0.3), None, ""),  # flat here
         (lambda s: jnp.sin(1e3 * s) * grating(0.3), None, ""),  # fast, and smooth
         (lambda s: jnp.nan * s * grating(0.3), ValueError, r"protocol\(stimulus\) must be finite"),
-        (
-            lambda s: grating(s)[:3],
-            ValueError,
-            r"protocol must return inputs .*got \(9, 3, 4, 1\)",
-        ),
+        (lambda s: grating(s)[:3], ValueError, r"protocol must return inputs .*got \(9, 3, 4, 1\)"),
         (lambda s: jnp.ones((4, 4, 1), int), TypeError, "protocol must return floats"),
         (lambda s: np.sin(s) * grating(0.3), TypeError, "protocol cannot be traced by JAX.*use jax.numpy"),
         (lambda s: grating(s, 2), TypeError, "protocol, called with shape.*raised TypeError"),
