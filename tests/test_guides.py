@@ -41,7 +41,7 @@ def test_there_are_few_doors():
 def calls():
     """Every call of a public function in the programs of the guides: page, line of code, function, keywords."""
     for page in GUIDES:
-        for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.S):
+        for code in re.findall(r"```py(?:thon)?\n(.*?)```", page.read_text(), re.S):
             for node in ast.walk(ast.parse(code)):
                 match node:
                     case ast.Call(func=ast.Attribute(value=ast.Name(id=package), attr=name)) if package in PACKAGES:

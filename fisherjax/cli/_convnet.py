@@ -93,7 +93,7 @@ def _trained(
         "batch_size": command.batch_size,
         "learning_rate": command.learning_rate,
         "augmentation": vision.Augmentation(command.flip, command.crop, command.mixup),
-        "validation": validation,
+        "held_out": validation,
         "folder": session.folder,
         "progress": session.progress,
         "noise_std": command.noise_std,
