@@ -1,5 +1,6 @@
 """How a stimulus enters a network, as a pulse, for good or as any stream of inputs; what is read of it, and when."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -42,13 +43,13 @@ def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_step
     """
     theta = as_real("stimulus", stimulus, dtype=network.dtype)
     if isinstance(protocol, str):
-        choices = ", ".join(map(repr, PROTOCOLS))
-        require(
-            protocol in PROTOCOLS,
-            f"protocol must be {choices} or a function from the stimulus to inputs, got {told(protocol)}"
-            f"{suggest(protocol, PROTOCOLS)}",
-        )
-        jax.eval_shape(network.initial_state if protocol == "pulse" else network.as_input, theta)
+        if protocol not in PROTOCOLS:
+            raise ValueError(
+                f"protocol must be {', '.join(map(repr, PROTOCOLS))} or a function from the stimulus to inputs, "
+                f"got {told(protocol)}{suggest(protocol, PROTOCOLS)}"
+            )
+        leaves, structure = jax.tree.flatten(network)
+        _check_entry(structure, tuple(map(jax.typeof, leaves)), protocol, jax.typeof(theta))
         return theta
     if not callable(protocol):
         raise TypeError(f"protocol must be 'pulse', 'sustained' or a function from θ to inputs, got {told(protocol)}")
@@ -62,6 +63,18 @@ def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_step
     wanted = (num_steps, *shape)
     require(given == wanted, f"protocol must return inputs of shape {wanted}, one for each step, got {given}")
     return theta
+
+
+@functools.lru_cache
+def _check_entry(structure: Any, shapes: tuple[Any, ...], protocol: str, theta: Any) -> None:
+    """Follow the stimulus into a network of these shapes, once for all of them."""
+    abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in (*shapes, theta)]
+
+    def enter(leaves: list[Array], theta: Array) -> Array:
+        network = jax.tree.unflatten(structure, leaves)
+        return network.initial_state(theta) if protocol == "pulse" else network.as_input(theta)
+
+    jax.eval_shape(enter, abstract[:-1], abstract[-1])
 
 
 def entered(
@@ -95,9 +108,9 @@ def check_reading(network: Network, read: Any) -> int:
         If the name is unknown, or the function gives something else than a vector.
     """
     if isinstance(read, str):
-        names = " or ".join(map(repr, READINGS))
-        hint = suggest(read, READINGS)
-        require(read in READINGS, f"read must be {names}, or a function of the state, got {told(read)}{hint}")
+        if read not in READINGS:
+            names, hint = " or ".join(map(repr, READINGS)), suggest(read, READINGS)
+            raise ValueError(f"read must be {names}, or a function of the state, got {told(read)}{hint}")
         return network.state_size if read == "state" else network.num_outputs
     if not callable(read):
         raise TypeError(f"read must be 'state', 'output' or a function of the state, got {told(read)}")
