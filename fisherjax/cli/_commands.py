@@ -22,39 +22,25 @@ from ._convnet_arguments import ConvnetAnalyze, ConvnetRun, ConvnetTrain
 
 Command = Common | Info
 
-COMMANDS: dict[str, Command] = {
-    "optimize": Optimize(),
-    "curve": Curve(),
-    "simulate": Simulate(),
-    "estimate": Estimate(),
-    "orientation": Orientation(),
-    "geometry": Geometry(),
-    "dmft": Dmft(),
-    "train": Train(),
-    "fixed-points": FixedPoints(),
-    "convnet-train": ConvnetTrain(),
-    "convnet-run": ConvnetRun(),
-    "convnet-analyze": ConvnetAnalyze(),
-    "sweep": Sweep(plan=Path("sweep.toml")),
-    "info": Info(),
+_TABLE: dict[str, tuple[Command, str]] = {
+    "optimize": (Optimize(), "_optimize:run_optimize"),
+    "curve": (Curve(), "_curves:run_curve"),
+    "simulate": (Simulate(), "_curves:run_simulate"),
+    "estimate": (Estimate(), "_estimate:run_estimate"),
+    "orientation": (Orientation(), "_orientation:run_orientation"),
+    "geometry": (Geometry(), "_geometry:run_geometry"),
+    "dmft": (Dmft(), "_dmft:run_dmft"),
+    "train": (Train(), "_train:run_train"),
+    "fixed-points": (FixedPoints(), "_fixed_points:run_fixed_points"),
+    "convnet-train": (ConvnetTrain(), "_convnet:run_convnet_train"),
+    "convnet-run": (ConvnetRun(), "_convnet:run_convnet_run"),
+    "convnet-analyze": (ConvnetAnalyze(), "_convnet_analyze:run_convnet_analyze"),
+    "sweep": (Sweep(plan=Path("sweep.toml")), "_sweep:run_sweep"),
+    "info": (Info(), "_session:print_info"),
 }
 
-_FUNCTIONS: dict[type, str] = {
-    Optimize: "_optimize:run_optimize",
-    Curve: "_curves:run_curve",
-    Simulate: "_curves:run_simulate",
-    Estimate: "_estimate:run_estimate",
-    Orientation: "_orientation:run_orientation",
-    Geometry: "_geometry:run_geometry",
-    Dmft: "_dmft:run_dmft",
-    Train: "_train:run_train",
-    FixedPoints: "_fixed_points:run_fixed_points",
-    ConvnetTrain: "_convnet:run_convnet_train",
-    ConvnetRun: "_convnet:run_convnet_run",
-    ConvnetAnalyze: "_convnet_analyze:run_convnet_analyze",
-    Sweep: "_sweep:run_sweep",
-    Info: "_session:print_info",
-}
+COMMANDS = {name: usual for name, (usual, _) in _TABLE.items()}
+"""Every command with its usual arguments."""
 
 
 def name_of(command: Command) -> str:
@@ -64,5 +50,5 @@ def name_of(command: Command) -> str:
 
 def function_of(command: Command) -> Any:
     """What runs a command: of those that compute in a session ``run(command, session) -> Outcome``."""
-    module, _, name = _FUNCTIONS[type(command)].partition(":")
+    module, _, name = _TABLE[name_of(command)][1].partition(":")
     return getattr(importlib.import_module(f".{module}", __package__), name)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from fisherjax.cli import main
-from fisherjax.cli._arguments import Common, Optimize, Orientation, Train
+from fisherjax.cli._arguments import Common, Nonlinearity, Optimize, Orientation, Train
 from fisherjax.cli._commands import COMMANDS
 from fisherjax.cli._messages import in_options
 from fisherjax.cli._parse import parse, with_entries
 from fisherjax.cli._values import kinds_of, limits_of, without_none
+from fisherjax.nonlinearities import _registry
 
 pytestmark = pytest.mark.usefixtures("as_user")
 FIELDS = [
@@ -161,3 +162,7 @@ def test_a_reader_that_leaves_ends_nothing():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.wait() == 0
+
+
+def test_the_command_line_knows_every_nonlinearity():
+    assert set(get_args(Nonlinearity)) == set(_registry._BY_NAME)

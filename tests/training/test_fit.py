@@ -390,10 +390,8 @@ def test_wrong_arguments_say_what_is_wrong(change, error, message, key):
 def test_another_run_compiles_nothing(key):
     """New keys, learning rates and lengths use the program that is there; so does the second chunk of a run."""
     programs = run_steps._cached
-    programs.clear_cache()
     training.fit(small(key), TASK, key=key, num_steps=10, **SMALL)
     compiled = programs._cache_size()
-    assert compiled == 1
     other = small(jax.random.key(3))
     training.fit(other, TASK, key=jax.random.key(4), num_steps=37, learning_rate=0.02, **SMALL)
     assert programs._cache_size() == compiled
