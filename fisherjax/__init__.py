@@ -9,23 +9,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PACKAGES = (
-    "connectivity",
-    "datasets",
-    "dmft",
-    "dynamics",
-    "fisher",
-    "geometry",
-    "meanfield",
-    "networks",
-    "nonlinearities",
-    "optimize",
-    "plot",
-    "report",
-    "simulate",
-    "tasks",
-    "training",
-    "vision",
-)
+    "connectivity", "datasets", "dmft", "dynamics", "fisher", "geometry", "meanfield", "networks", "nonlinearities",
+    "optimize", "plot", "report", "simulate", "tasks", "training", "vision",
+)  # fmt: skip
 _FUNCTIONS = ("device_mesh", "on_devices")
 
 __all__ = ["__version__", *_FUNCTIONS, *_PACKAGES]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

@@ -95,29 +95,11 @@ _HOMES = {
 RECORDS = {name: f"fisherjax.{home}" for home, names in _HOMES.items() for name in names.split()}
 """Home of each class that a file may hold."""
 
-FUNCTIONS = [
-    "celu",
-    "elu",
-    "gelu",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_tanh",
-    "identity",
-    "leaky_relu",
-    "log_sigmoid",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_sign",
-    "softplus",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "squareplus",
-    "tanh",
-]
+FUNCTIONS = (
+    "celu", "elu", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "leaky_relu", "log_sigmoid",
+    "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_sign", "softplus", "sparse_plus", "sparse_sigmoid",
+    "squareplus", "tanh",
+)  # fmt: skip
 """Activation functions of `jax.nn` that a file may hold."""
 
 OWN_FUNCTIONS = {"rectified_tanh": "fisherjax.nonlinearities._registry"}

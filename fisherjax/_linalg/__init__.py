@@ -7,21 +7,7 @@ from ._normal import standard_normal, threefry_words
 from ._slopes import directions_of, with_slopes
 
 __all__ = [
-    "Spectrum",
-    "Target",
-    "arnoldi",
-    "centered_gram",
-    "dimension_of_gram",
-    "directions_of",
-    "largest_symmetric",
-    "less_first",
-    "magnitude",
-    "numerical_abscissa",
-    "participation_ratio",
-    "perron_vectors",
-    "solve_discrete_lyapunov",
-    "spectral_radius",
-    "standard_normal",
-    "threefry_words",
-    "with_slopes",
-]
+    "Spectrum", "Target", "arnoldi", "centered_gram", "dimension_of_gram", "directions_of", "largest_symmetric",
+    "less_first", "magnitude", "numerical_abscissa", "participation_ratio", "perron_vectors",
+    "solve_discrete_lyapunov", "spectral_radius", "standard_normal", "threefry_words", "with_slopes",
+]  # fmt: skip

@@ -4,39 +4,26 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from ._arguments import (
-    Common,
-    Curve,
-    Dmft,
-    Estimate,
-    FixedPoints,
-    Geometry,
-    Info,
-    Optimize,
-    Orientation,
-    Simulate,
-    Sweep,
-    Train,
-)
-from ._convnet_arguments import ConvnetAnalyze, ConvnetRun, ConvnetTrain
+from . import _arguments as arguments
+from . import _convnet_arguments as convnet
 
-Command = Common | Info
+Command = arguments.Common | arguments.Info
 
 _TABLE: dict[str, tuple[Command, str]] = {
-    "optimize": (Optimize(), "_optimize:run_optimize"),
-    "curve": (Curve(), "_curves:run_curve"),
-    "simulate": (Simulate(), "_curves:run_simulate"),
-    "estimate": (Estimate(), "_estimate:run_estimate"),
-    "orientation": (Orientation(), "_orientation:run_orientation"),
-    "geometry": (Geometry(), "_geometry:run_geometry"),
-    "dmft": (Dmft(), "_dmft:run_dmft"),
-    "train": (Train(), "_train:run_train"),
-    "fixed-points": (FixedPoints(), "_fixed_points:run_fixed_points"),
-    "convnet-train": (ConvnetTrain(), "_convnet:run_convnet_train"),
-    "convnet-run": (ConvnetRun(), "_convnet:run_convnet_run"),
-    "convnet-analyze": (ConvnetAnalyze(), "_convnet_analyze:run_convnet_analyze"),
-    "sweep": (Sweep(plan=Path("sweep.toml")), "_sweep:run_sweep"),
-    "info": (Info(), "_session:print_info"),
+    "optimize": (arguments.Optimize(), "_optimize:run_optimize"),
+    "curve": (arguments.Curve(), "_curves:run_curve"),
+    "simulate": (arguments.Simulate(), "_curves:run_simulate"),
+    "estimate": (arguments.Estimate(), "_estimate:run_estimate"),
+    "orientation": (arguments.Orientation(), "_orientation:run_orientation"),
+    "geometry": (arguments.Geometry(), "_geometry:run_geometry"),
+    "dmft": (arguments.Dmft(), "_dmft:run_dmft"),
+    "train": (arguments.Train(), "_train:run_train"),
+    "fixed-points": (arguments.FixedPoints(), "_fixed_points:run_fixed_points"),
+    "convnet-train": (convnet.ConvnetTrain(), "_convnet:run_convnet_train"),
+    "convnet-run": (convnet.ConvnetRun(), "_convnet:run_convnet_run"),
+    "convnet-analyze": (convnet.ConvnetAnalyze(), "_convnet_analyze:run_convnet_analyze"),
+    "sweep": (arguments.Sweep(plan=Path("sweep.toml")), "_sweep:run_sweep"),
+    "info": (arguments.Info(), "_session:print_info"),
 }
 
 COMMANDS = {name: usual for name, (usual, _) in _TABLE.items()}

@@ -26,26 +26,8 @@ from ._gain_matrix import (
 from ._sampling import sample_weights, spectral_radius, weight_initializer
 
 __all__ = [
-    "BlockFamily",
-    "CirculantFamily",
-    "Family",
-    "FeedforwardChainFamily",
-    "FreeFamily",
-    "GainMatrix",
-    "GeneralizedToeplitzFamily",
-    "HomogeneousFamily",
-    "SymmetricToeplitzFamily",
-    "ToeplitzFamily",
-    "WithFractions",
-    "block",
-    "circulant",
-    "feedforward_chain",
-    "generalized_toeplitz",
-    "homogeneous",
-    "population_index",
-    "sample_weights",
-    "spectral_radius",
-    "symmetric_toeplitz",
-    "toeplitz",
-    "weight_initializer",
-]
+    "BlockFamily", "CirculantFamily", "Family", "FeedforwardChainFamily", "FreeFamily", "GainMatrix",
+    "GeneralizedToeplitzFamily", "HomogeneousFamily", "SymmetricToeplitzFamily", "ToeplitzFamily", "WithFractions",
+    "block", "circulant", "feedforward_chain", "generalized_toeplitz", "homogeneous", "population_index",
+    "sample_weights", "spectral_radius", "symmetric_toeplitz", "toeplitz", "weight_initializer",
+]  # fmt: skip

@@ -10,23 +10,7 @@ from ._recorded import read_responses
 from ._variants import CIFAR10_CLASSES
 
 __all__ = [
-    "CIFAR10_CLASSES",
-    "Preprocessing",
-    "cifar10",
-    "cifar100",
-    "digits",
-    "fit_whitening",
-    "gabor",
-    "grating_moments",
-    "gratings",
-    "gray",
-    "intensities",
-    "natural_patches",
-    "normalize_contrast",
-    "oriented_gratings",
-    "photograph",
-    "read_images",
-    "read_responses",
-    "shapes",
-    "whiten",
-]
+    "CIFAR10_CLASSES", "Preprocessing", "cifar10", "cifar100", "digits", "fit_whitening", "gabor",
+    "grating_moments", "gratings", "gray", "intensities", "natural_patches", "normalize_contrast",
+    "oriented_gratings", "photograph", "read_images", "read_responses", "shapes", "whiten",
+]  # fmt: skip

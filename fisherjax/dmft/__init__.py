@@ -8,12 +8,6 @@ from ._transition import critical_gain, local_stability_gain, phase_diagram
 from ._two_time import two_time_correlation
 
 __all__ = [
-    "Autocorrelation",
-    "PhaseDiagram",
-    "autocorrelation",
-    "critical_gain",
-    "local_stability_gain",
-    "phase_diagram",
-    "power_spectrum",
-    "two_time_correlation",
-]
+    "Autocorrelation", "PhaseDiagram", "autocorrelation", "critical_gain", "local_stability_gain", "phase_diagram",
+    "power_spectrum", "two_time_correlation",
+]  # fmt: skip

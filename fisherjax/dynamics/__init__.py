@@ -14,23 +14,8 @@ from ._phase_plane import phase_plane
 from ._transitions import transition_graph
 
 __all__ = [
-    "Branch",
-    "FixedPoints",
-    "LyapunovSpectrum",
-    "PeriodicOrbits",
-    "PrincipalComponents",
-    "attractor_manifold",
-    "components_for_variance",
-    "continue_fixed_points",
-    "find_fixed_points",
-    "find_periodic_orbits",
-    "index_sum",
-    "jacobian",
-    "linearize",
-    "lyapunov_spectrum",
-    "measure_lyapunov_exponent",
-    "phase_plane",
-    "principal_components",
-    "sample_states",
-    "transition_graph",
-]
+    "Branch", "FixedPoints", "LyapunovSpectrum", "PeriodicOrbits", "PrincipalComponents", "attractor_manifold",
+    "components_for_variance", "continue_fixed_points", "find_fixed_points", "find_periodic_orbits", "index_sum",
+    "jacobian", "linearize", "lyapunov_spectrum", "measure_lyapunov_exponent", "phase_plane",
+    "principal_components", "sample_states", "transition_graph",
+]  # fmt: skip

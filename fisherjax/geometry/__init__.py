@@ -10,22 +10,8 @@ from ._patterns import initial_patterns, sparse_pairs
 from ._shepard import DistanceCorrelation, ShepardDiagram, distance_correlation, shepard
 
 __all__ = [
-    "DistanceCorrelation",
-    "GeometryComparison",
-    "NetworkGeometry",
-    "ShepardDiagram",
-    "class_neighbors",
-    "compare_geometry",
-    "distance_correlation",
-    "initial_patterns",
-    "linear_probe",
-    "near_isometry",
-    "neighbors_kept",
-    "network_geometry",
-    "pairwise_distances",
-    "participation_ratio",
-    "predicted_correlation",
-    "predicted_distances",
-    "shepard",
-    "sparse_pairs",
-]
+    "DistanceCorrelation", "GeometryComparison", "NetworkGeometry", "ShepardDiagram", "class_neighbors",
+    "compare_geometry", "distance_correlation", "initial_patterns", "linear_probe", "near_isometry",
+    "neighbors_kept", "network_geometry", "pairwise_distances", "participation_ratio", "predicted_correlation",
+    "predicted_distances", "shepard", "sparse_pairs",
+]  # fmt: skip

@@ -7,14 +7,6 @@ from ._stationary import StationaryState, critical_gain, lyapunov_exponent, phas
 from ._two_time import two_time_correlation
 
 __all__ = [
-    "DiffusionOperator",
-    "StationaryState",
-    "critical_gain",
-    "diffusion_operator",
-    "lyapunov_exponent",
-    "pattern_overlaps",
-    "phase_diagram",
-    "propagate",
-    "stationary_state",
-    "two_time_correlation",
-]
+    "DiffusionOperator", "StationaryState", "critical_gain", "diffusion_operator", "lyapunov_exponent",
+    "pattern_overlaps", "phase_diagram", "propagate", "stationary_state", "two_time_correlation",
+]  # fmt: skip

@@ -8,14 +8,6 @@ from ._registry import as_nonlinearity
 from ._smooth import SmoothFunction
 
 __all__ = [
-    "Erf",
-    "Identity",
-    "Logistic",
-    "Nonlinearity",
-    "PiecewiseSmooth",
-    "SmoothFunction",
-    "Tanh",
-    "ThresholdLinear",
-    "TwoPointMoments",
-    "as_nonlinearity",
-]
+    "Erf", "Identity", "Logistic", "Nonlinearity", "PiecewiseSmooth", "SmoothFunction", "Tanh", "ThresholdLinear",
+    "TwoPointMoments", "as_nonlinearity",
+]  # fmt: skip

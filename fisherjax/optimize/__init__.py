@@ -18,21 +18,7 @@ from ._problem import History
 from ._refine import Ascent, refine
 
 __all__ = [
-    "Ascent",
-    "Budget",
-    "Constraint",
-    "DiffusionRadius",
-    "DistancesKept",
-    "History",
-    "IntegratedMemory",
-    "LogFisher",
-    "MaximumGain",
-    "MemoryObjective",
-    "Optimum",
-    "Retention",
-    "Search",
-    "WeightRadius",
-    "evolve",
-    "maximize",
-    "refine",
-]
+    "Ascent", "Budget", "Constraint", "DiffusionRadius", "DistancesKept", "History", "IntegratedMemory",
+    "LogFisher", "MaximumGain", "MemoryObjective", "Optimum", "Retention", "Search", "WeightRadius", "evolve",
+    "maximize", "refine",
+]  # fmt: skip

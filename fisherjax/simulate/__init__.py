@@ -7,11 +7,6 @@ from ._moments import SensitivityMoments, sensitivity_moments
 from ._trajectories import trajectories
 
 __all__ = [
-    "SensitivityMoments",
-    "continuous_trajectories",
-    "draw_networks",
-    "measure_autocorrelation",
-    "sensitivity_moments",
-    "trajectories",
-    "trajectory_autocorrelation",
-]
+    "SensitivityMoments", "continuous_trajectories", "draw_networks", "measure_autocorrelation",
+    "sensitivity_moments", "trajectories", "trajectory_autocorrelation",
+]  # fmt: skip

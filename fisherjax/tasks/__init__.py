@@ -15,18 +15,7 @@ from ._registry import (
 from ._task import Task, choice_accuracy, explained_variance, sign_accuracy
 
 __all__ = [
-    "Task",
-    "TaskBatch",
-    "adding",
-    "choice_accuracy",
-    "context_integration",
-    "copy_memory",
-    "delayed_match",
-    "explained_variance",
-    "flip_flop",
-    "from_neurogym",
-    "integrator",
-    "perceptual_decision",
-    "sign_accuracy",
+    "Task", "TaskBatch", "adding", "choice_accuracy", "context_integration", "copy_memory", "delayed_match",
+    "explained_variance", "flip_flop", "from_neurogym", "integrator", "perceptual_decision", "sign_accuracy",
     "sine_wave",
-]
+]  # fmt: skip

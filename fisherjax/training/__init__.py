@@ -7,11 +7,5 @@ from ._psychometric import psychometric
 from ._statistics import trial_statistics
 
 __all__ = [
-    "Training",
-    "TrainingHistory",
-    "TrainingProgress",
-    "fit",
-    "load_checkpoint",
-    "psychometric",
-    "trial_statistics",
-]
+    "Training", "TrainingHistory", "TrainingProgress", "fit", "load_checkpoint", "psychometric", "trial_statistics",
+]  # fmt: skip
