@@ -19,7 +19,7 @@ from fisherjax.vision import (
     fold_batch_norm,
     respond,
 )
-from fisherjax.vision import _augment as augmenting
+from fisherjax.vision import _images as augmenting
 from fisherjax.vision import _objectives as objectives
 from fisherjax.vision._images import augment
 
