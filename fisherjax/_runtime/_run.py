@@ -68,6 +68,9 @@ class Run:
         self.state = RunState(start_loop(model, self.trainable, options.transformation))
         self.settings: dict[str, Any] = {}
         self.saved = -1  # step of the last checkpoint
+        self.rates = rates_of(
+            options.learning_rate, np.arange(options.num_steps), self.dtype
+        )  # NaN: the optimizer's own
 
     def advance(self) -> None:
         """One chunk of at most `evaluate_every` steps, and an evaluation."""
@@ -79,12 +82,13 @@ class Run:
         if count == 0:
             self.state = state._replace(exhausted=True)
             return
-        rates = self.rates(np.arange(state.step, state.step + rows))
+        rates = self.rates[state.step : state.step + count]
+        factors = np.ones_like(rates) if self.options.learning_rate is None else -rates
         grouped = jax.tree.map(lambda part: jnp.asarray(_grouped(part, count, rows, batches)), items)
         memory = self.objective.memory(state.loop.model, state.loop.memory, grouped)
         loop, record = run_steps(
             state.loop._replace(memory=memory), self.objective, self.trainable, self.options.transformation, grouped,
-            jnp.asarray(np.ones_like(rates) if self.options.learning_rate is None else -rates),
+            jnp.asarray(np.pad(factors, (0, rows - count))),
             jnp.asarray((state.step, count)), self.key,
         )  # fmt: skip
         bad_step = int(loop.bad_step)
@@ -148,10 +152,6 @@ class Run:
         """All records as one."""
         return jax.tree.map(lambda *parts: np.concatenate(parts), _NO_HISTORY, *self.state.records)
 
-    def rates(self, steps: np.ndarray) -> np.ndarray:
-        """Learning rate of every step; NaN where a user's optimizer keeps its own."""
-        return rates_of(self.options.learning_rate, steps, self.dtype)
-
     def begin(self, path: Path, settings: dict[str, Any]) -> None:
         """Go on from the checkpoint, or write a first one: what cannot be saved must say so now, not after hours."""
         self.settings = settings
@@ -200,7 +200,7 @@ class Run:
 
     def _check_rates(self, stored: Checkpoint, path: Path) -> None:
         before = stored.history.learning_rate
-        now = self.rates(np.arange(stored.step)).astype(before.dtype)
+        now = rates_of(self.options.learning_rate, np.arange(stored.step), self.dtype).astype(before.dtype)
         same = np.array_equal(now, before, equal_nan=True)
         require(same, f"checkpoint {path} is of a run with another learning_rate schedule")
 
