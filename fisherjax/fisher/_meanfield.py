@@ -1,19 +1,39 @@
 """Fisher information predicted by the large-N theory."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, check_not_negative, is_traced, require
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_choice, check_integer, check_not_negative, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import propagate
-from fisherjax.meanfield._recursion import Trajectory
+from fisherjax.meanfield._recursion import Trajectory, as_trajectory, input_parameters, order_parameters, told_trajectory
+from fisherjax.networks._protocol import check_times
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._curve import FisherCurve, warn_if_not_finite
+from ._meanfield_linear import check_linear, linear_readings
+from ._moments import scalar_if
+
+FORMS_AT_LARGE_N = ("independent", "linear")
+
+_NO_TOTAL = (
+    "form='total' has no theory at large N: the covariance term is of order N as well, and nothing is known of it; use "
+    "form='linear', or fisher.closure_curve(form='total') of networks drawn by simulate.draw_networks"
+)
+_REASONS = {
+    "independent": "D/V left the float range; lower the gains, raise noise_std, or measure the stimulus in another unit",
+    "linear": "the noise that is left unexplained was not found, or left the float range; lower the gains, raise "
+    "noise_std, or use float64",
+}
 
 
 @full_precision
@@ -24,14 +44,24 @@ def meanfield_curve(
     noise_std: Scalar,
     num_steps: int,
     num_units: int = 1,
+    form: str = "independent",
     nonlinearity: NonlinearityLike = "tanh",
     input_pattern: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
+    observed: ArrayLike | None = None,
+    at: Sequence[int] | None = None,
 ) -> FisherCurve:
-    """Exact large-N Fisher information of every population, F_p(t) = N f_p D_p / (V_p + σ_obs²).
+    r"""Fisher information of a structure about a stimulus pulse, at large N: exact at leading order.
 
-    Exact as N → ∞ in the independent-unit form. Noise correlations between units, of order N^(−1/2),
-    lower the linear form by a factor of order one even in that limit.
+    .. math::
+        \text{independent: } F_p(t) = N o_p f_p D_p / (V_p + σ_o^2), \qquad
+        \text{linear: } F(t) = ∂m^T (Σ + σ_o^2 I)^{-1} ∂m
+
+    The independent form counts units as independent. The linear form counts their noise correlations, which lower it by
+    a factor of order one however large N is: it is what the best linear read-out reaches. It is a recursion of a few
+    numbers per population: the share of each unit's noise that the rest of the network leaves unexplained, its price,
+    and one collective mode per population; derived, and tested against simulation, in docs/theory.md. At finite N it is
+    approached from above, as 1/N: by some percent at N = 400.
 
     Parameters
     ----------
@@ -40,41 +70,136 @@ def meanfield_curve(
     stimulus
         θ, scalar, or (K,) for a Fisher matrix.
     noise_std
-        σ, process noise. May be 0 only with observation noise.
+        σ, process noise. May be 0 only in the independent form, with observation noise.
     num_steps
         Number of steps T.
     num_units
         N; information is proportional to it. With 1, information per unit.
+    form
+        ``"independent"`` or ``"linear"``. There is none for ``"total"``: its covariance term, ½ tr[(Σ⁻¹∂Σ)²], is of
+        order N as well, and no theory of it is known; see `closure_curve`.
     nonlinearity
-        φ: a name, a smooth function, or a `Nonlinearity`.
+        φ: a name, a smooth function, or a `Nonlinearity`. The linear form needs a smooth and odd one.
     input_pattern
         w, (P,) or (P, K); population 0 by default.
     observation_noise_std
         σ_obs, noise added to what is read out.
+    observed
+        o (P,), share of the units of each population that is read out, from 0 to 1; all by default.
+    at
+        Steps after which it is read, by default all of 1…T. The linear form costs that many times as much.
 
     Returns
     -------
-    FisherCurve in the independent form, differentiable in every array argument.
+    FisherCurve, differentiable in every array argument. In the linear form a population's information is what it tells
+    when it is read out alone, so that populations do not add up.
 
     Raises
     ------
     ValueError
-        If both noise levels vanish, or an argument has the wrong shape or sign.
+        If both noise levels vanish, an argument has the wrong shape or sign, or the linear form does not exist for this
+        nonlinearity.
+
+    References
+    ----------
+    Qin & Sharpee (2025), Fisher information diffusion in structured recurrent networks, for the independent form.
     """
     num_units = check_integer("num_units", num_units, minimum=1)
-    check_noise(noise_std, observation_noise_std)
-    order = propagate(
-        gain_matrix,
-        stimulus=stimulus,
-        noise_std=noise_std,
-        num_steps=num_steps,
-        nonlinearity=nonlinearity,
-        input_pattern=input_pattern,
+    arrays, how = as_structure_question(
+        gain_matrix, stimulus, noise_std, num_steps, form, nonlinearity, input_pattern, observation_noise_std, observed, at
     )
-    noise = order.noise_variance + jnp.asarray(observation_noise_std, order.noise_variance.dtype) ** 2
-    share = num_units * gain_matrix.fractions
-    by_population = share[:, None, None] * order.sensitivity / noise[..., None, None]
-    return _curve(order, by_population, stimulus)
+    by_population, total, order = structure_information(arrays, how)
+    curve = _in_units(order.times[np.asarray(how.times) - 1], by_population, total, num_units, stimulus, form)
+    told_trajectory(order, how.phi)
+    if not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity[: how.times[-1]])).any():
+        return curve  # it has told from where on, and is NaN from there
+    return warn_if_not_finite(curve, _REASONS[form])
+
+
+class Structured(NamedTuple):
+    """A question about a structure, as arrays."""
+
+    gain_matrix: GainMatrix
+    theta: Float[Array, " K"]
+    pattern: Float[Array, "P K"]
+    noise_std: Float[Array, ""]
+    observation_noise_std: Float[Array, ""]
+    observed: Float[Array, " P"]
+
+
+class StructuredHow(NamedTuple):
+    """What of it is fixed when its answer is compiled."""
+
+    phi: Nonlinearity
+    num_steps: int
+    form: str
+    times: tuple[int, ...]
+
+
+def as_structure_question(
+    gain_matrix: GainMatrix,
+    stimulus: Stimulus,
+    noise_std: Scalar,
+    num_steps: int,
+    form: str,
+    nonlinearity: NonlinearityLike,
+    input_pattern: ArrayLike | None,
+    observation_noise_std: Scalar,
+    observed: ArrayLike | None,
+    at: Sequence[int] | None,
+) -> tuple[Structured, StructuredHow]:
+    """The question that `meanfield_curve` asks, checked; nothing is compiled or run.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `meanfield_curve`.
+    """
+    require(form != "total", _NO_TOTAL)
+    check_choice("form", form, FORMS_AT_LARGE_N)
+    check_noise(noise_std, observation_noise_std, process=form == "linear")
+    num_steps = check_integer("num_steps", num_steps, minimum=1)
+    phi = as_nonlinearity(nonlinearity)
+    if form == "linear":
+        check_linear(phi)
+    theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
+    count, dtype = gain_matrix.num_populations, theta.dtype
+    shares = np.ones(count) if observed is None else observed
+    hint = "the share of the units of each population that is read out"
+    shares = as_real("observed", shares, str(count), dtype=dtype, minimum=0.0, hint=hint)
+    if not is_traced(shares):
+        require(float(jnp.max(shares)) <= 1, f"observed must hold shares of at most 1, got {float(jnp.max(shares)):g}")
+        require(float(jnp.max(shares)) > 0, "observed must hold a share above 0: nothing would be read out")
+    noises = (as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std))
+    return Structured(gain_matrix, theta, pattern, *noises, shares), StructuredHow(
+        phi, num_steps, form, check_times(at, num_steps)
+    )
+
+
+@jax.jit(static_argnames=("how", "alone"))
+def structure_information(
+    asked: Structured, how: StructuredHow, *, alone: bool = True
+) -> tuple[Float[Array, "t P K K"], Float[Array, "t K K"], Trajectory]:
+    """Information per unit of the network by population and in total, and what it was computed from.
+
+    Unless `alone`, that of single populations is not computed in the linear form, where it costs as much as the total.
+    """
+    states, diffusion = order_parameters(
+        asked.gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, how.num_steps
+    )
+    order = as_trajectory(states, diffusion, how.phi)
+    if how.form == "independent":
+        chosen = np.asarray(how.times) - 1
+        noise = order.noise_variance[chosen] + asked.observation_noise_std**2
+        share = asked.gain_matrix.fractions * asked.observed / noise
+        by_population = share[..., None, None] * order.sensitivity[chosen]
+        return by_population, jnp.sum(by_population, axis=1), order
+    noises = (asked.noise_std, asked.observation_noise_std)
+    groups = asked.observed[None]
+    if alone:
+        groups = jnp.concatenate([groups, jnp.diag(asked.observed)])
+    found = linear_readings(asked.gain_matrix, how.phi, states, *noises, groups, how.times)
+    return found[:, 1:], found[:, 0], order
 
 
 @full_precision
@@ -90,8 +215,8 @@ def operator_curve(
 ) -> FisherCurve:
     """Fisher information carried by the bare diffusion operator, F(t+1) = A(t) F(t): an approximation.
 
-    Exact as θ → 0. At finite stimulus it leaves out that the state and its derivative are correlated
-    and overestimates, by tens of per cent to tenfold; `meanfield_curve` is exact. Parameters as there.
+    Exact as θ → 0 in the independent form. At finite stimulus it leaves out that the state and its derivative are
+    correlated and overestimates, by tens of per cent to tenfold; `meanfield_curve` is exact. Parameters as there.
 
     References
     ----------
@@ -107,8 +232,15 @@ def operator_curve(
         nonlinearity=nonlinearity,
         input_pattern=input_pattern,
     )
-    share = num_units * gain_matrix.fractions / order.noise_variance[0]
-    return _curve(order, _diffused(order.diffusion, share[:, None, None] * order.sensitivity[0]), stimulus)
+    share = gain_matrix.fractions / order.noise_variance[0]
+    by_population = _diffused(order.diffusion, share[:, None, None] * order.sensitivity[0])
+    # it goes on from variances that have left their range
+    known = jnp.isfinite(order.sensitivity).reshape(len(order.times), -1).all(axis=1)
+    by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)
+    curve = _in_units(order.times, by_population, jnp.sum(by_population, axis=1), num_units, stimulus, "independent")
+    if not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity)).any():
+        return curve
+    return warn_if_not_finite(curve, _REASONS["independent"])
 
 
 @jax.jit
@@ -119,25 +251,29 @@ def _diffused(operators: Float[Array, "T P P"], start: Float[Array, "P K K"]) ->
     return jax.lax.scan(step, start, operators)[1]
 
 
-def check_noise(noise_std: Scalar, observation_noise_std: Scalar) -> None:
+def check_noise(noise_std: Scalar, observation_noise_std: Scalar, *, process: bool = False) -> None:
     """Refuse noise levels for which the variance that information is measured in would vanish."""
-    check_not_negative(noise_std=noise_std, observation_noise_std=observation_noise_std)
+    check_not_negative(**dict(_named(noise_std, observation_noise_std)))
+    if is_traced((noise_std, observation_noise_std)) or float(noise_std) > 0:
+        return
     require(
-        is_traced((noise_std, observation_noise_std)) or float(noise_std) > 0 or float(observation_noise_std) > 0,
+        not process,
+        "noise_std is 0: the linear form needs process noise, noise_std > 0; use form='independent' without it",
+    )
+    require(
+        float(observation_noise_std) > 0,
         "noise_std is 0, so the noise variance vanishes and Fisher information is infinite; "
         "set noise_std > 0, or observation_noise_std > 0 where it is offered",
     )
 
 
-def _curve(order: Trajectory, by_population: Array, stimulus: ArrayLike) -> FisherCurve:
-    # of the operator too: it goes on from variances that have left their range
-    known = jnp.isfinite(order.sensitivity).reshape(len(order.times), -1).all(axis=1)
-    by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)
-    if np.ndim(stimulus) == 0:  # pyright: ignore[reportArgumentType]
-        by_population = by_population[..., 0, 0]
-    curve = FisherCurve(order.times, by_population, jnp.sum(by_population, axis=1))
-    if not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity)).any():
-        return curve  # `propagate` has told from where on, and is NaN from there
-    return warn_if_not_finite(
-        curve, "D/V left the float range; lower the gains, raise noise_std, or measure the stimulus in another unit"
-    )
+def _named(noise_std: Scalar, observation_noise_std: Scalar) -> tuple[tuple[str, Scalar], ...]:
+    return ("noise_std", noise_std), ("observation_noise_std", observation_noise_std)
+
+
+def _in_units(
+    times: Array, by_population: Array, total: Array, num_units: int, stimulus: Stimulus, form: str
+) -> FisherCurve:
+    """The curve of a network of `num_units`, without the axes of the parameters if the stimulus is one number."""
+    by_population, total = scalar_if(np.ndim(stimulus) == 0, (num_units * by_population, num_units * total))  # pyright: ignore[reportArgumentType]
+    return FisherCurve(times, by_population, total, form=form)

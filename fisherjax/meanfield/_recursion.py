@@ -1,7 +1,5 @@
 """Large-N theory of a stimulus pulse: variance, noise variance and sensitivity of every population in time."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -12,11 +10,10 @@ from fisherjax._runtime import full_precision
 from fisherjax._theory import as_structure
 from fisherjax._types import ArrayLike, Record, Scalar, Stimulus
 from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
-from fisherjax.nonlinearities import Nonlinearity, TwoPointMoments, as_nonlinearity
-from fisherjax.nonlinearities._nonlinearity import Drift
+from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
-_RESOLVED = 1e-2  # of D, that rounding may have changed: a bound, which is far from reached
+from ._resolution import Order, along_state, both_ways, known, rounding_errors
 
 
 class Trajectory(Record):
@@ -44,21 +41,6 @@ class Trajectory(Record):
     def overlap(self) -> Float[Array, "T P"]:
         """C, the overlap of two replicas with the same weights and independent noise."""
         return self.variance - self.noise_variance
-
-
-class _State(NamedTuple):
-    variance: Array
-    noise_variance: Array
-    variance_slope: Array
-    noise_slope: Array  # ∂V/∂θ, which the difference of ∂Δ/∂θ and ∂C/∂θ would round away
-    overlap: Array  # C and ∂C/∂θ, which those of Δ and V would round away where a stimulus is small beside noise
-    overlap_slope: Array
-    sensitivity: Array
-    across: Array  # D − R, which their difference would round away after the first step
-    noise_slope_error: Array
-    overlap_slope_error: Array
-    sensitivity_error: Array
-    across_error: Array
 
 
 @full_precision
@@ -128,43 +110,44 @@ def propagate(
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
     sigma = as_structure(gain_matrix, noise_std).noise_std[0]
-    return _told(_propagate(gain_matrix, phi, theta, pattern, sigma, num_steps), phi)
+    return told_trajectory(_propagate(gain_matrix, phi, theta, pattern, sigma, num_steps), phi)
+
+
+def order_parameters(
+    gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise_std: Array, num_steps: int
+) -> tuple[Order, Float[Array, "T P P"]]:
+    """All that the recursion carries at times 1…T, and the bare diffusion operators."""
+    noise = noise_std**2
+
+    def step(state: Order, _: None) -> tuple[Order, tuple[Order, Array]]:
+        following, carried = _step(gain_matrix, phi, state, noise)
+        return following, (state, carried)
+
+    return jax.lax.scan(step, _first_step(gain_matrix, phi, theta, pattern, noise), length=num_steps)[1]
+
+
+def as_trajectory(states: Order, diffusion: Float[Array, "T P P"], phi: Nonlinearity) -> Trajectory:
+    """The public record of it, in which D ends where it is not known."""
+    resolved = known(states, phi)
+    return Trajectory(
+        times=jnp.arange(1, len(diffusion) + 1, dtype=states.variance.dtype),
+        variance=states.variance,
+        noise_variance=states.noise_variance,
+        variance_slope=states.variance_slope,
+        overlap_slope=states.overlap_slope,
+        sensitivity=jnp.where(resolved[:, None, None, None], states.sensitivity, jnp.nan),
+        diffusion=diffusion,
+    )
 
 
 @jax.jit(static_argnums=(1, 5))
 def _propagate(
     gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise_std: Array, num_steps: int
 ) -> Trajectory:
-    noise = noise_std**2
-    start = _first_step(gain_matrix, phi, theta, pattern, noise)
-
-    def step(state: _State, _: None) -> tuple[_State, tuple[_State, Array]]:
-        following, carried = _step(gain_matrix, phi, state, noise)
-        return following, (state, carried)
-
-    _, (states, carried) = jax.lax.scan(step, start, length=num_steps)
-    known = _known(states, phi)
-    return Trajectory(
-        times=jnp.arange(1, num_steps + 1, dtype=theta.dtype),
-        variance=states.variance,
-        noise_variance=states.noise_variance,
-        variance_slope=states.variance_slope,
-        overlap_slope=states.overlap_slope,
-        sensitivity=jnp.where(known[:, None, None, None], states.sensitivity, jnp.nan),
-        diffusion=carried,
-    )
+    return as_trajectory(*order_parameters(gain_matrix, phi, theta, pattern, noise_std, num_steps), phi)
 
 
-def _known(states: _State, phi: Nonlinearity) -> Bool[Array, " T"]:
-    """Whether D is resolved in every population, and has been until now."""
-    parts = (states.sensitivity, states.sensitivity_error)
-    diagonal, doubt = (jnp.diagonal(part, axis1=-2, axis2=-1) for part in parts)
-    resolved = jnp.all((doubt <= _RESOLVED * diagonal) & jnp.isfinite(diagonal), axis=-1)
-    good = resolved & (states.variance <= phi.largest_variance) & jnp.isfinite(states.noise_variance)
-    return jnp.cumsum(~jnp.all(good, axis=-1)) == 0
-
-
-def _told(order: Trajectory, phi: Nonlinearity) -> Trajectory:
+def told_trajectory(order: Trajectory, phi: Nonlinearity) -> Trajectory:
     """The trajectory, after a warning that says from where on D is not known, and why."""
     if is_traced(order.sensitivity) or not bool(jnp.any(jnp.isnan(order.sensitivity))):
         return order
@@ -198,7 +181,7 @@ def input_parameters(
     return theta, as_real("input_pattern", input_pattern, *shapes, dtype=dtype, hint=hint).reshape(count, theta.size)
 
 
-def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise: Array) -> _State:
+def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise: Array) -> Order:
     total_gain = gain_matrix.variance_gain
     drive = pattern @ theta
     response, slope = jax.jvp(phi, (drive,), (jnp.ones_like(drive),))
@@ -210,7 +193,7 @@ def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, patter
     share = jnp.where(active, overlap_slope / jnp.where(active, 2 * overlap[:, None], 1), 0)
     # derivatives less what of them lies along the state
     beside = sensitivity[None] - response[None, :, None] * share[:, None]
-    return _State(
+    return Order(
         variance=overlap + noise,
         noise_variance=jnp.broadcast_to(noise, overlap.shape),
         variance_slope=overlap_slope,
@@ -227,18 +210,18 @@ def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, patter
     )
 
 
-def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: _State, noise: Array) -> tuple[_State, Array]:
+def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: Order, noise: Array) -> tuple[Order, Array]:
     total_gain = gain_matrix.variance_gain
     variance, noise_variance = state.variance, state.noise_variance
     moments, drift = phi.two_point(variance, noise_variance), phi.drift(variance, noise_variance)
     kappa, by_slope, by_noise = moments.slope_overlap, state.variance_slope, state.noise_slope
     by_overlap = state.overlap_slope
-    along = _along(by_overlap, state.overlap)
+    along = along_state(by_overlap, state.overlap)
     source = (
         kappa[:, None, None] * state.across
         + drift.aligned[:, None, None] * along
         + moments.curvature_overlap[:, None, None] / 4 * by_noise[:, :, None] * by_noise[:, None, :]
-        + drift.slope_overlap[:, None, None] / 4 * _both_ways(by_overlap, by_noise)
+        + drift.slope_overlap[:, None, None] / 4 * both_ways(by_overlap, by_noise)
     )
     next_variance = noise + total_gain @ phi.second_moment(variance)
     next_noise_variance = noise + total_gain @ phi.spread(variance, noise_variance)
@@ -254,7 +237,7 @@ def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: _State, noise: Arra
     next_small = next_noise_variance > next_variance / 2
     next_overlap = jnp.where(next_small, total_gain @ overlaps, next_variance - next_noise_variance)
     next_overlap_slope = jnp.where(next_small[:, None], total_gain @ overlap_slopes, next_slope - next_noise_slope)
-    following = _State(
+    following = Order(
         variance=next_variance,
         noise_variance=next_noise_variance,
         variance_slope=next_slope,
@@ -262,13 +245,13 @@ def _step(gain_matrix: GainMatrix, phi: Nonlinearity, state: _State, noise: Arra
         overlap=next_overlap,
         overlap_slope=next_overlap_slope,
         sensitivity=sensitivity,
-        across=sensitivity - _along(next_overlap_slope, next_overlap),
-        **_errors(total_gain, phi, state, moments, drift, mixed, next_small),
+        across=sensitivity - along_state(next_overlap_slope, next_overlap),
+        **rounding_errors(total_gain, phi, state, moments, drift, mixed, next_small),
     )
     return following, bare_operator(gain_matrix, kappa, noise_variance, following.noise_variance)
 
 
-def _small_overlap(phi: Nonlinearity, state: _State) -> tuple[Bool[Array, " P"], Array, Array]:
+def _small_overlap(phi: Nonlinearity, state: Order) -> tuple[Bool[Array, " P"], Array, Array]:
     """Where C is less than half of Δ, and there E φ(a)φ(b) and E φ″(a)φ(b), to the relative precision of C."""
     small = state.noise_variance > state.variance / 2
     overlap = jnp.where(small, state.overlap, state.variance / 4)
@@ -276,63 +259,6 @@ def _small_overlap(phi: Nonlinearity, state: _State) -> tuple[Bool[Array, " P"],
         lambda first: phi.overlap(first, state.variance, overlap), (state.variance,), (jnp.ones_like(state.variance),)
     )
     return small, value, 2 * half
-
-
-def _along(overlap_slope: Array, overlap: Array) -> Float[Array, "P K K"]:
-    """C′C′/4C, the part of D that comes from derivatives along the state itself; nothing where C vanishes."""
-    active = (overlap > 0)[:, None]
-    root = jnp.sqrt(jnp.where(active, overlap[:, None], 1))  # whose slope at zero would be infinite
-    scaled = jnp.where(active, overlap_slope / (2 * root), 0)
-    return scaled[:, :, None] * scaled[:, None, :]
-
-
-def _both_ways(first: Array, second: Array) -> Float[Array, "P K K"]:
-    return first[:, :, None] * second[:, None, :] + second[:, :, None] * first[:, None, :]
-
-
-def _errors(
-    total_gain: Array,
-    phi: Nonlinearity,
-    state: _State,
-    moments: TwoPointMoments,
-    drift: Drift,
-    mixed: Array,
-    next_small: Array,
-) -> dict[str, Array]:
-    """What rounding can do to ∂V/∂θ, ∂C/∂θ and D: the sizes of what is added up, times the precision of the moments."""
-    total_gain, state, moments, drift, mixed = jax.lax.stop_gradient((total_gain, state, moments, drift, mixed))
-    unit = max(phi.accuracy, 4 * float(jnp.finfo(total_gain.dtype).eps))
-    kappa, curvature = jnp.abs(moments.slope_overlap), jnp.abs(moments.curvature_overlap)
-    slope, noise = jnp.abs(state.variance_slope), jnp.abs(state.noise_slope)
-    doubt = state.noise_slope_error + unit * noise
-    noise_slope_error = kappa[:, None] * doubt + unit * drift.spread_size[:, None] * slope
-    small, overlap_slope = (state.noise_variance > state.variance / 2)[:, None], jnp.abs(state.overlap_slope)
-    overlap_doubt = state.overlap_slope_error + unit * overlap_slope
-    overlap_slope_error = jnp.where(
-        small,
-        kappa[:, None] * overlap_doubt + unit * jnp.abs(mixed)[:, None] * slope,
-        noise_slope_error + unit * kappa[:, None] * slope,
-    )
-    along = _along(state.overlap_slope, state.overlap)
-    in_along = unit * jnp.abs(along) + jnp.sqrt(jnp.abs(along) * jnp.abs(_along(overlap_doubt, state.overlap)))
-    sensitivity_error = (
-        kappa[:, None, None] * (state.across_error + unit * jnp.abs(state.across))
-        + unit * drift.aligned_size[:, None, None] * jnp.abs(along)
-        + jnp.abs(drift.aligned)[:, None, None] * in_along
-        + curvature[:, None, None] / 4 * _both_ways(noise, doubt)
-        + drift.slope_overlap_size[:, None, None] / 4 * unit * _both_ways(overlap_slope, noise)
-        + jnp.abs(drift.slope_overlap)[:, None, None] / 4 * _both_ways(overlap_slope, doubt)
-        + jnp.abs(drift.slope_overlap)[:, None, None] / 4 * _both_ways(overlap_doubt, noise)
-    )
-    total = jnp.einsum("pq,qab->pab", total_gain, sensitivity_error)
-    carried = jnp.einsum("pq,qab->pab", total_gain, kappa[:, None, None] * jnp.abs(state.sensitivity))
-    noise_slope_error = total_gain @ noise_slope_error
-    return {
-        "noise_slope_error": noise_slope_error,
-        "overlap_slope_error": jnp.where(next_small[:, None], total_gain @ overlap_slope_error, noise_slope_error),
-        "sensitivity_error": total,
-        "across_error": total + unit * carried,
-    }
 
 
 def bare_operator(gain_matrix: GainMatrix, kappa: Array, noise_variance: Array, next_noise_variance: Array) -> Array:

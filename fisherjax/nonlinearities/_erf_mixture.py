@@ -14,7 +14,7 @@ from fisherjax._errors import check_integer, check_scalar
 
 from ._mixture import kolmogorov_rule
 from ._nonlinearity import Drift, Moments, Nonlinearity, TwoPointMoments
-from ._smooth import shifted_cumulant
+from ._quadrature import shifted_cumulant
 
 _SHIFTED_NODES = 97  # poles at ±iπ/2 (tanh), ±iπ (logistic): relative error below 1e-13 at any mean and variance
 
@@ -39,6 +39,10 @@ class ErfMixture(Nonlinearity):
     def tail_components(self) -> tuple[np.ndarray, np.ndarray]:
         """Components that keep their relative accuracy at a mean several units from zero, where φ saturates."""
         return self.components()
+
+    @property
+    def odd(self) -> bool:
+        return self.offset == 0
 
     @property
     def amplitude(self) -> float:

@@ -23,6 +23,10 @@ _SINE_GAP = tuple((-1) ** k * (2 * k + 2) / math.factorial(2 * k + 3) for k in r
 class Identity(Nonlinearity):
     """φ(x) = x."""
 
+    @property
+    def odd(self) -> bool:
+        return True
+
     def __call__(self, x: Moments) -> Moments:
         return x
 

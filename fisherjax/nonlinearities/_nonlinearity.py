@@ -9,7 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ._quadrature import half_points, shifted_points
+
 Moments = Float[Array, "..."]
+
+_HALF_NODES = 49
+_NODES = 97  # poles at ±iπ/2 (tanh), ±iπ (logistic): relative error below 1e-13 at any mean and variance
 
 
 class TwoPointMoments(NamedTuple):
@@ -88,6 +93,22 @@ class Nonlinearity(eqx.Module):
     def second_moment_slope(self, variance: Moments) -> Moments:
         """D E[φ(x)²] / dΔ = E[φ′² + φ φ″]."""
         return jax.jvp(self.second_moment, (variance,), (jnp.ones_like(variance),))[1]
+
+    @property
+    def odd(self) -> bool:
+        """Whether φ(−x) = −φ(x)."""
+        return False
+
+    def points(self, mean: Moments, variance: Moments) -> tuple[Moments, Moments]:
+        """Points and weights (…, n) of E over N(mean, variance), for smooth functions of φ and its derivatives."""
+        return shifted_points(_NODES, mean, variance)
+
+    def half_points(self, variance: Moments, width: Moments) -> tuple[Moments, Moments]:
+        """Points z ≥ 0 and weights (…, n) of E over N(0, 1), for even functions of m = √variance z.
+
+        The functions are moments of φ, φ′ … over N(m, width² − 1) and smooth combinations of them.
+        """
+        return half_points(_HALF_NODES, *jax.lax.stop_gradient((variance, width)))
 
     @property
     def accuracy(self) -> float:

@@ -22,7 +22,7 @@ from jax.scipy.stats import norm
 from fisherjax._errors import check_callable
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
-from ._regularity import NODES, REACH, derivative, graded_rule
+from ._regularity import NODES, REACH, derivative, graded_rule, is_odd
 from ._smooth import Split, split_equal, split_pair
 
 _OUTER = 64  # nodes on either side of a break over what a pair shares
@@ -70,6 +70,26 @@ class PiecewiseSmooth(Nonlinearity):
     @property
     def largest_variance(self) -> float:
         return self.reach
+
+    @property
+    def odd(self) -> bool:
+        return is_odd(self.function)
+
+    def points(self, mean: Moments, variance: Moments) -> tuple[Moments, Moments]:
+        deviation = _deviation(variance)
+        nodes, weights = jax.lax.stop_gradient(_rule(self, mean, deviation))
+        z = (nodes - jax.lax.stop_gradient(mean)[..., None]) / jax.lax.stop_gradient(deviation)[..., None]
+        return mean[..., None] + deviation[..., None] * z, weights / jnp.sum(weights, axis=-1, keepdims=True)
+
+    def half_points(self, variance: Moments, width: Moments) -> tuple[Moments, Moments]:
+        variance, width = jax.lax.stop_gradient((variance, width))
+        deviation = jnp.maximum(jnp.sqrt(variance), 1e-3)
+        places, widths = np.array(sorted({(0.0, 1.0), *(pair for pair in self.breaks if pair[0] >= 0)})).T
+        blurred = jnp.sqrt(jnp.asarray(widths, width.dtype) ** 2 + width[..., None] ** 2 - 1) / deviation[..., None]
+        zero = jnp.zeros_like(deviation)
+        places = jnp.asarray(places, width.dtype) / deviation[..., None]
+        nodes, weights = graded_rule(jnp, places, blurred, zero, zero + REACH, NODES)
+        return nodes, 2 * weights * norm.pdf(nodes)
 
     def mean(self, variance: Moments) -> Moments:
         return _derivative_means(self, (0,), jnp.zeros_like(variance), _deviation(variance))[0]

@@ -18,7 +18,8 @@ import numpy as np
 from fisherjax._errors import check_callable, check_integer
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
-from ._regularity import REACH, derivative, regularity
+from ._quadrature import shifted_cumulant, shifted_mean, shifted_points
+from ._regularity import REACH, derivative, is_odd, regularity
 
 _GRADED_NODES = 241
 
@@ -65,6 +66,13 @@ class SmoothFunction(Nonlinearity):
     def largest_variance(self) -> float:
         """Features of size one are resolved up to here by the inner rule."""
         return min(1e4, (self.num_nodes / 60) ** 2)
+
+    @property
+    def odd(self) -> bool:
+        return is_odd(self.function)
+
+    def points(self, mean: Moments, variance: Moments) -> tuple[Moments, Moments]:
+        return shifted_points(_GRADED_NODES, mean, variance)
 
     def mean(self, variance: Moments) -> Moments:
         return _one_point(self.function, (0,), variance)
@@ -228,43 +236,3 @@ def split_equal(variance: Moments, noise_variance: Moments) -> Split:
     common = jnp.sqrt(jnp.abs(covariance))
     private = jnp.sqrt(jnp.maximum(jnp.where(covariance < 0, variance + covariance, noise_variance), 0))
     return Split(common, common, sign, private, private)
-
-
-_SMALLEST = 1e-3  # standard deviation below which nodes stay where they are, to divide by it safely
-
-
-def shifted_mean(function: Callable, num_nodes: int, order: int, mean: Moments, variance: Moments) -> Moments:
-    """E[φ^(order)(x)] for x ~ N(mean, variance)."""
-    points, weights = _points(num_nodes, mean, variance)
-    return jnp.sum(weights * derivative(function, order)(points), axis=-1)
-
-
-def shifted_cumulant(function: Callable, num_nodes: int, order: int, mean: Moments, variance: Moments) -> Moments:
-    """Central moment E[(φ(x) − Eφ)^order] for x ~ N(mean, variance): the cumulant of order 2 or 3."""
-    points, weights = _points(num_nodes, mean, variance)
-    values = function(points)
-    centered = values - jnp.sum(weights * values, axis=-1, keepdims=True)
-    return jnp.sum(weights * centered**order, axis=-1)
-
-
-def _points(num_nodes: int, mean: Moments, variance: Moments) -> tuple[jax.Array, jax.Array]:
-    """Points x = mean + √variance z (…, n) and weights of E over them, by a trapezoid rule graded towards the origin.
-
-    Derivatives are taken at fixed z, which is exact for any positive variance; that in a variance of 0 is given as 0.
-    """
-    z, weights = _nodes(num_nodes, *(jax.lax.stop_gradient(part) for part in (mean, variance)))
-    positive = variance > 0
-    deviation = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0)
-    return mean[..., None] + deviation[..., None] * z, weights
-
-
-def _nodes(num_nodes: int, mean: Moments, variance: Moments) -> tuple[jax.Array, jax.Array]:
-    """Nodes z (…, n) and weights of E over N(0, 1), dense where mean + √variance z is near the origin."""
-    mean, scale = mean[..., None], jnp.maximum(jnp.sqrt(variance), _SMALLEST)[..., None]
-    low, high = jnp.arcsinh(mean - REACH * scale), jnp.arcsinh(mean + REACH * scale)
-    unit = jnp.asarray(np.linspace(0, 1, num_nodes), scale.dtype)
-    place = low + (high - low) * unit
-    z = (jnp.sinh(place) - mean) / scale
-    weights = jnp.cosh(place) * jnp.exp(-(z**2) / 2)
-    # normalized: exact for constants, so that the mean of a saturated function is right to the last digit
-    return z, weights / jnp.sum(weights, axis=-1, keepdims=True)
