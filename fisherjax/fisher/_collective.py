@@ -9,36 +9,15 @@ the information is the extremum of a quadratic form in a few numbers per populat
 in n, β (components μ and s, one s for every parameter), ν and γ. L is a form in β, γ, c = g² n(k−1), ν̃ = g²ᵀ ν(k+1).
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._linalg import solve_block_tridiagonal
+from fisherjax.meanfield._fields import Fields
 from fisherjax.nonlinearities._conditional import ConditionalMoments
 
 from ._unexplained import Network, Reading, Unexplained, averages, price_of, worth
-
-
-class Fields(NamedTuple):
-    """The Gaussian field (m, ∂m) of every population at times 1…T, on n nodes of m."""
-
-    weights: Float[Array, "T P n"]
-    moments: ConditionalMoments  # of φ given m, each (T, P, n)
-    mean_slope: Float[Array, "K T P n"]  # E[∂m | m]
-    private_slope: Float[Array, "T P K K"]  # covariance of ∂m given m
-    noise_slope: Float[Array, "T P K"]  # ∂V
-    sensitivity: Float[Array, "T P K K"]  # D
-
-    def responses(self) -> tuple[Float[Array, "A T P n 1"], Float[Array, "A T P n 1"]]:
-        """μ and E[s | m], s = a ∂m + ½ b ∂V, and their derivatives in m at fixed ∂m."""
-        moments, noise_slope = self.moments, jnp.moveaxis(self.noise_slope, -1, 0)[..., None]
-        slopes = moments.slope * self.mean_slope + moments.curvature / 2 * noise_slope
-        by_mean = moments.curvature * self.mean_slope + moments.third / 2 * noise_slope
-        parts = (moments.mean, slopes), (moments.slope, by_mean)
-        first, second = (jnp.concatenate([of_mean[None], of_slope])[..., None] for of_mean, of_slope in parts)
-        return first, second
 
 
 def linear_information(fields: Fields, network: Network, reading: Reading, found: Unexplained) -> Float[Array, "b K K"]:
@@ -49,8 +28,7 @@ def linear_information(fields: Fields, network: Network, reading: Reading, found
     if len(reading.before) == 1:
         return alone
     price = price_of(found.value, network, reading)[:-1]
-    earlier = jax.tree.map(lambda part: part[:-1], fields)._replace(mean_slope=fields.mean_slope[:, :-1])
-    form = _Form(earlier, price, found.noise[:-1]).matrix()
+    form = _Form(jax.tree.map(lambda part: part[:-1], fields), price, found.noise[:-1]).matrix()
     form = reading.before[:-1, :, None, None, None] * f[:, None, None] * form
     diagonal, upper, active = _assembled(form, network, reading.before[:-1])
     # −τ times n_s at the last time before the read-out, for every parameter
@@ -78,7 +56,7 @@ class _Form:
 
     def matrix(self) -> Float[Array, "T b P s s"]:
         """Symmetric, in ζ = (c_μ, c_s…, β_μ, β_s…, γ, ν̃)."""
-        responses, by_mean = self.fields.responses()
+        responses, by_mean = (jnp.moveaxis(part, 1, 0)[..., None] for part in self.fields.responses())
         count = len(responses)
         gamma, nu = 2 * count, 2 * count + 1
         entries = self.modes(gamma, nu)

@@ -14,6 +14,7 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import propagate
+from fisherjax.meanfield._fields import fields_over_time
 from fisherjax.meanfield._recursion import Trajectory, as_trajectory, input_parameters, order_parameters, told_trajectory
 from fisherjax.networks._protocol import check_times
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
@@ -22,6 +23,7 @@ from fisherjax.nonlinearities._registry import NonlinearityLike
 from ._curve import FisherCurve, warn_if_not_finite
 from ._meanfield_linear import check_linear, linear_readings
 from ._moments import scalar_if
+from ._unexplained import Network
 
 FORMS_AT_LARGE_N = ("independent", "linear")
 
@@ -109,9 +111,8 @@ def meanfield_curve(
         gain_matrix, stimulus, noise_std, num_steps, form, nonlinearity, input_pattern, observation_noise_std, observed, at
     )
     by_population, total, order = structure_information(arrays, how)
-    curve = _in_units(order.times[np.asarray(how.times) - 1], by_population, total, num_units, stimulus, form)
-    told_trajectory(order, how.phi)
-    if not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity[: how.times[-1]])).any():
+    curve = _in_units(how.times, by_population, total, num_units, stimulus, form)
+    if order is not None and not is_traced(total) and np.isnan(np.asarray(told_trajectory(order, how.phi).sensitivity)).any():
         return curve  # it has told from where on, and is NaN from there
     return warn_if_not_finite(curve, _REASONS[form])
 
@@ -179,27 +180,27 @@ def as_structure_question(
 @jax.jit(static_argnames=("how", "alone"))
 def structure_information(
     asked: Structured, how: StructuredHow, *, alone: bool = True
-) -> tuple[Float[Array, "t P K K"], Float[Array, "t K K"], Trajectory]:
-    """Information per unit of the network by population and in total, and what it was computed from.
+) -> tuple[Float[Array, "t P K K"], Float[Array, "t K K"], Trajectory | None]:
+    """Information per unit at the times asked for, by population and in total, and the trajectory if one was followed.
 
     Unless `alone`, that of single populations is not computed in the linear form, where it costs as much as the total.
     """
-    states, diffusion = order_parameters(
-        asked.gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, how.num_steps
-    )
-    order = as_trajectory(states, diffusion, how.phi)
+    gain_matrix, steps = asked.gain_matrix, how.times[-1]
+    given = (gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, steps)
     if how.form == "independent":
-        chosen = np.asarray(how.times) - 1
+        order, chosen = as_trajectory(*order_parameters(*given), how.phi), np.asarray(how.times) - 1
         noise = order.noise_variance[chosen] + asked.observation_noise_std**2
-        share = asked.gain_matrix.fractions * asked.observed / noise
+        share = gain_matrix.fractions * asked.observed / noise
         by_population = share[..., None, None] * order.sensitivity[chosen]
         return by_population, jnp.sum(by_population, axis=1), order
-    noises = (asked.noise_std, asked.observation_noise_std)
     groups = asked.observed[None]
     if alone:
         groups = jnp.concatenate([groups, jnp.diag(asked.observed)])
-    found = linear_readings(asked.gain_matrix, how.phi, states, *noises, groups, how.times)
-    return found[:, 1:], found[:, 0], order
+    noises = (asked.noise_std**2, asked.observation_noise_std**2)
+    network = Network(gain_matrix.gains**2, gain_matrix.fractions, *noises)
+    small = how.form == "small-signal"
+    found = linear_readings(how.phi, fields_over_time(*given), network, groups, how.times, small_signal=small)
+    return found[:, 1:], found[:, 0], None
 
 
 @full_precision
@@ -237,7 +238,8 @@ def operator_curve(
     # it goes on from variances that have left their range
     known = jnp.isfinite(order.sensitivity).reshape(len(order.times), -1).all(axis=1)
     by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)
-    curve = _in_units(order.times, by_population, jnp.sum(by_population, axis=1), num_units, stimulus, "independent")
+    times = tuple(range(1, len(order.times) + 1))
+    curve = _in_units(times, by_population, jnp.sum(by_population, axis=1), num_units, stimulus, "independent")
     if not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity)).any():
         return curve
     return warn_if_not_finite(curve, _REASONS["independent"])
@@ -272,8 +274,9 @@ def _named(noise_std: Scalar, observation_noise_std: Scalar) -> tuple[tuple[str,
 
 
 def _in_units(
-    times: Array, by_population: Array, total: Array, num_units: int, stimulus: Stimulus, form: str
+    times: tuple[int, ...], by_population: Array, total: Array, num_units: int, stimulus: Stimulus, form: str
 ) -> FisherCurve:
     """The curve of a network of `num_units`, without the axes of the parameters if the stimulus is one number."""
-    by_population, total = scalar_if(np.ndim(stimulus) == 0, (num_units * by_population, num_units * total))  # pyright: ignore[reportArgumentType]
-    return FisherCurve(times, by_population, total, form=form)
+    values = (num_units * by_population, num_units * total)
+    by_population, total = scalar_if(np.ndim(stimulus) == 0, values)  # pyright: ignore[reportArgumentType]
+    return FisherCurve(jnp.asarray(times, total.dtype), by_population, total, form=form)

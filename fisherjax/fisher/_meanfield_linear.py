@@ -1,20 +1,21 @@
 """The linear information of a structure at N → ∞, from the order parameters of its independent form."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import require
-from fisherjax.connectivity import GainMatrix
-from fisherjax.meanfield._resolution import Order, known
+from fisherjax.meanfield._fields import Fields
 from fisherjax.nonlinearities import Nonlinearity
-from fisherjax.nonlinearities._conditional import conditional_moments
 from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
 
-from ._collective import Fields, linear_information
-from ._unexplained import Levels, Network, Reading, unexplained
+from ._collective import linear_information
+from ._unexplained import Levels, Network, Reading, first_value, unexplained
 
+_LOOSE = 1e-6  # of a search
 _MOST_NUMBERS = 2**22  # nodes of all populations, times and read-outs that are followed at once
 
 
@@ -34,58 +35,49 @@ def check_linear(phi: Nonlinearity) -> None:
 
 
 def linear_readings(
-    gain_matrix: GainMatrix,
     phi: Nonlinearity,
-    states: Order,
-    noise_std: Array,
-    observation_noise_std: Array,
+    fields: Fields,
+    network: Network,
     observed: Float[Array, "groups P"],
     times: tuple[int, ...],
+    *,
+    small_signal: bool,
 ) -> Float[Array, "t groups K K"]:
-    """Information per unit at the given times, for each of several read-outs; NaN where D is not known."""
-    steps = max(times)
-    resolved = known(states, phi)[:steps]
+    """Information per unit at the given times, for each of several read-outs; NaN where it was not found.
+
+    With `small_signal`, that of a signal so small that it changes nothing on its way: one pass, for searches.
+    """
+    steps, groups = len(fields.weights), len(observed)
     # of what comes after nothing may reach what came before
-    states = jax.tree.map(
-        lambda part: jnp.where(resolved.reshape(-1, *[1] * (part.ndim - 1)), part[:steps], part[:1]), states
-    )
-    fields = _fields(phi, states)
-    network = Network(gain_matrix.gains**2, gain_matrix.fractions, noise_std**2, observation_noise_std**2)
+    known = jnp.isfinite(fields.sensitivity).all(axis=(-2, -1))
+    known &= fields.overlap + fields.noise_variance <= min(phi.largest_variance, float(jnp.finfo(fields.weights).max))
+    finite = jnp.cumsum(~known.all(axis=1)) == 0
+    fields = jax.tree.map(lambda part: jnp.where(finite.reshape(-1, *[1] * (part.ndim - 1)), part, part[:1]), fields)
     levels = Levels(fields.weights, fields.moments.slope, fields.moments.rest)
+    tolerance = _LOOSE if small_signal else 4 * float(jnp.finfo(fields.weights.dtype).eps)
 
     def measure(parts: tuple[Array, Array]) -> Float[Array, "b K K"]:
         time, share = parts
         step = jnp.arange(1, steps + 1)[:, None]
         reading = Reading(*((step == time).astype(share.dtype), (step < time).astype(share.dtype)), share.T)
-        found = unexplained(levels, network, reading, states.noise_variance)
+        found = unexplained(tolerance, levels, network, reading, fields.noise_variance)
+        if small_signal:
+            value = network.fractions[:, None] * first_value(found, levels, network, reading)
+            return jnp.einsum("pb,pij->bij", value, fields.sensitivity[0])
         return linear_information(fields, network, reading, found)
 
-    groups = len(observed)
-    at = np.repeat(np.asarray(times), groups)
-    shares = jnp.tile(observed, (len(times), 1))
-    chunk = max(1, _MOST_NUMBERS // fields.weights.size)
-    missing = -len(at) % chunk if chunk < len(at) else 0
-    at, shares = jnp.asarray(np.pad(at, (0, missing), "edge")), jnp.pad(shares, ((0, missing), (0, 0)), "edge")
-    parts = (at, shares) if chunk >= len(at) else (at.reshape(-1, chunk), shares.reshape(-1, chunk, shares.shape[-1]))
-    found = measure(parts) if chunk >= len(at) else jax.lax.map(measure, parts)
-    found = found.reshape(-1, *found.shape[-2:])[: len(times) * groups]
+    parts = (jnp.repeat(jnp.asarray(times), groups), jnp.tile(observed, (len(times), 1)))
+    found = _in_chunks(measure, parts, max(1, _MOST_NUMBERS // fields.weights.size))
     found = found.reshape(len(times), groups, *found.shape[-2:])
-    return jnp.where(resolved[np.asarray(times) - 1][:, None, None, None], found, jnp.nan)
+    return jnp.where(finite[np.asarray(times) - 1][:, None, None, None], found, jnp.nan)
 
 
-def _fields(phi: Nonlinearity, states: Order) -> Fields:
-    """The field of every population on nodes of its mean, at every time."""
-    variance = states.noise_variance
-    z, weights = phi.half_points(states.overlap, jnp.sqrt(1 + variance))
-    active = states.overlap > 0
-    root = jnp.sqrt(jnp.where(active, states.overlap, 1))[..., None]  # whose slope at zero would be infinite
-    share = jnp.where(active[..., None], states.overlap_slope / (2 * root), 0)
-    mean = jnp.where(active[..., None], root, 0) * z
-    return Fields(
-        weights=weights,
-        moments=conditional_moments(phi, mean, variance[..., None]),
-        mean_slope=jnp.moveaxis(share, -1, 0)[..., None] * z,
-        private_slope=states.across,
-        noise_slope=states.noise_slope,
-        sensitivity=states.sensitivity,
-    )
+def _in_chunks(measure: Callable[[tuple[Array, Array]], Array], parts: tuple[Array, Array], length: int) -> Array:
+    """`measure` of so many of the parts at a time."""
+    count = len(parts[0])
+    if count <= length:
+        return measure(parts)
+    missing = -count % length
+    padded = (jnp.concatenate([part, jnp.repeat(part[-1:], missing, axis=0)]) for part in parts)
+    found = jax.lax.map(measure, tuple(part.reshape(-1, length, *part.shape[1:]) for part in padded))
+    return found.reshape(-1, *found.shape[2:])[:count]

@@ -5,6 +5,7 @@ numbers per population and time k: e, the variance of a unit's noise that the ot
 price of a unit's noise to the read-out. Read-outs are the last axis here, which is the longest.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -42,7 +43,7 @@ class Reading(NamedTuple):
 
 
 class Unexplained(NamedTuple):
-    """e_p(k), and B_p(k), the information per unit about a small signal at time k; NaN where they were not found."""
+    """e_p(k), and B_p(k), the information per unit about a small signal at time k > 1; NaN where they were not found."""
 
     noise: Float[Array, "T P b"]
     value: Float[Array, "T P b"]
@@ -59,13 +60,24 @@ def worth(noise: Float[Array, "T P b"], network: Network, reading: Reading) -> F
     return reading.last[:, None] * reading.observed / (noise + network.observation_noise)
 
 
+def first_value(
+    found: Unexplained, levels: Levels, network: Network, reading: Reading
+) -> Float[Array, "P b"]:
+    """B_p(1), the information per unit about a signal at the first time that is too small to change anything."""
+    level = jax.tree.map(lambda part: part[0], levels)
+    price = price_of(found.value, network, reading)[0]
+    return worth(found.noise, network, reading)[0] + _averages(level, found.noise[0], price)[0]
+
+
 def _prices(network: Network) -> Float[Array, "P P"]:
     return network.squares.T * network.fractions
 
 
-@jax.custom_jvp
-def unexplained(levels: Levels, network: Network, reading: Reading, variance: Float[Array, "T P"]) -> Unexplained:
-    r"""Solve for e and B; `variance` is V, from which e starts.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def unexplained(
+    tolerance: float, levels: Levels, network: Network, reading: Reading, variance: Float[Array, "T P"]
+) -> Unexplained:
+    r"""Solve for e and B, until no e changes by more than a share `tolerance`; `variance` is V, from which e starts.
 
     .. math::
         e_p(1) &= σ², \quad e_p(k+1) = σ² + Σ_q G_{pq} ⟨y/(1 + τ_q y)⟩_q(k), \quad y = a² e_q(k) + η \\
@@ -76,7 +88,7 @@ def unexplained(levels: Levels, network: Network, reading: Reading, variance: Fl
     Jacobian is symmetric, and block-tridiagonal in k.
     """
     start = jnp.broadcast_to(variance[..., None], (*variance.shape, reading.last.shape[-1]))
-    tolerance, inner = 4 * jnp.finfo(variance.dtype).eps, _inner(reading)
+    inner = _inner(reading)
 
     def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
         _, _, change, count = state
@@ -96,11 +108,14 @@ def unexplained(levels: Levels, network: Network, reading: Reading, variance: Fl
 
 
 @unexplained.defjvp
-def _unexplained_jvp(primals, tangents):
-    levels, network, reading, variance = primals
-    found = unexplained(levels, network, reading, variance)
+def _unexplained_jvp(tolerance, primals, tangents):
+    levels, network, reading, _ = primals
+    found = unexplained(tolerance, *primals)
     _, source = jax.jvp(lambda *given: _residual(found, *given), primals[:3], tangents[:3])
-    return found, _newton(found, levels, network, reading, source)
+    value, noise = _newton(found, levels, network, reading, source)
+    # at the first time noise is that of the process, and B follows from what is later
+    first = jnp.broadcast_to(tangents[1].noise, noise.shape[1:])
+    return found, Unexplained(jnp.concatenate([first[None], noise]), jnp.concatenate([jnp.zeros_like(first)[None], value]))
 
 
 def _downwards(levels: Levels, network: Network, reading: Reading, noise: Array) -> Array:
@@ -126,7 +141,9 @@ def _upwards(levels: Levels, network: Network, price: Array) -> Array:
 
 
 def averages(weights: Float[Array, "*T P n"], terms: Float[Array, "*T P n b"]) -> Float[Array, "*T P b"]:
-    """Means over the nodes, as products, which compilers do fast."""
+    """Means over the nodes; of many read-outs as products, which compilers do fast."""
+    if terms.shape[-1] == 1:
+        return jnp.sum(weights * terms[..., 0], axis=-1)[..., None]
     return jnp.einsum("...n,...nb->...b", weights, terms, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -141,17 +158,18 @@ def _averages(level: Levels, e: Array, price: Array) -> tuple[Array, Array]:
 
 def _residual(found: Unexplained, levels: Levels, network: Network, reading: Reading) -> Float[Array, "m p b"]:
     """What must vanish, at times 2…T: f (σ² + G⟨y/(1 + τy)⟩ − e), then f (⟨τa²/(1 + τy)⟩ + o/(e + σ_o²) − B)."""
-    valued, noise = _averages(levels, found.noise, price_of(found.value, network, reading))
+    e = found.noise.at[0].set(network.noise)
+    valued, noise = _averages(levels, e, price_of(found.value, network, reading))
     arriving = network.noise + (network.squares * network.fractions) @ noise[:-1]
-    parts = (arriving - found.noise[1:], (valued + worth(found.noise, network, reading) - found.value)[1:])
+    parts = (arriving - e[1:], (valued + worth(e, network, reading) - found.value)[1:])
     fractions = network.fractions[:, None] * _inner(reading)[1:]
     return jnp.concatenate([fractions * part for part in parts], axis=1)
 
 
 def _newton(
     found: Unexplained, levels: Levels, network: Network, reading: Reading, source: Float[Array, "m p b"]
-) -> Unexplained:
-    """The change of e and B that takes a small residual back to zero."""
+) -> tuple[Float[Array, "m P b"], Float[Array, "m P b"]]:
+    """The changes of B and e that take a small residual back to zero."""
     gain = levels.slope[..., None] ** 2
     tau, e = price_of(found.value, network, reading)[..., None, :], found.noise[..., None, :]
     y = gain * e + levels.rest[..., None]
@@ -175,8 +193,7 @@ def _newton(
         diagonal, jnp.block([[none, none], [tied, none]]), -jnp.moveaxis(source, 1, 2)[..., None]
     )
     moved = jnp.moveaxis(moved[..., 0], 1, 2)
-    moved = jnp.concatenate([jnp.zeros_like(moved[:1]), moved])
-    return Unexplained(noise=moved[:, count:], value=moved[:, :count])
+    return moved[:, :count], moved[:, count:]
 
 
 def _inner(reading: Reading) -> Float[Array, "T 1 b"]:

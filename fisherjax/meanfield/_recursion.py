@@ -123,7 +123,7 @@ def order_parameters(
         following, carried = _step(gain_matrix, phi, state, noise)
         return following, (state, carried)
 
-    return jax.lax.scan(step, _first_step(gain_matrix, phi, theta, pattern, noise), length=num_steps)[1]
+    return jax.lax.scan(step, first_step(gain_matrix, phi, theta, pattern, noise), length=num_steps)[1]
 
 
 def as_trajectory(states: Order, diffusion: Float[Array, "T P P"], phi: Nonlinearity) -> Trajectory:
@@ -181,7 +181,7 @@ def input_parameters(
     return theta, as_real("input_pattern", input_pattern, *shapes, dtype=dtype, hint=hint).reshape(count, theta.size)
 
 
-def _first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise: Array) -> Order:
+def first_step(gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise: Array) -> Order:
     total_gain = gain_matrix.variance_gain
     drive = pattern @ theta
     response, slope = jax.jvp(phi, (drive,), (jnp.ones_like(drive),))

@@ -3,21 +3,25 @@
 import abc
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_kind, check_scalar, require
+from fisherjax._errors import check_choice, check_integer, check_kind, check_scalar, require
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.fisher import FisherCurve, meanfield_curve
+from fisherjax.fisher._meanfield import FORMS_AT_LARGE_N, as_structure_question, structure_information
+from fisherjax.fisher._meanfield_linear import check_linear
 from fisherjax.meanfield import diffusion_operator
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
+
+_SMALL_SIGNAL = "small-signal"  # of a search in the linear form
 
 
 def _stimulus(value: Scalar) -> Array:
@@ -45,16 +49,19 @@ def _populations(value: Iterable[int] | None) -> tuple[int, ...] | None:
 
 
 class MemoryObjective(eqx.Module):
-    """An objective computed from the exact large-N Fisher curve of a stimulus pulse.
+    """An objective computed from the large-N Fisher information of a stimulus pulse.
 
     Parameters
     ----------
     step
         T, the time at which (or up to which) information counts.
+    form
+        ``"independent"`` counts units as independent, ``"linear"`` counts their noise correlations: what a read-out can
+        get. The two want different structures.
     stimulus, noise_std
         θ, and σ > 0.
     nonlinearity
-        φ: a name, a smooth function, or a `Nonlinearity`.
+        φ: a name, a smooth function, or a `Nonlinearity`; odd in the linear form.
     input_pattern
         w (P,); population 0 by default.
     readout
@@ -63,39 +70,49 @@ class MemoryObjective(eqx.Module):
 
     # converters, not an __init__ of its own: type checkers do not see that subclasses inherit one
     step: int = eqx.field(default=10, static=True, converter=functools.partial(check_integer, "step", minimum=1))
+    form: str = eqx.field(default="independent", kw_only=True, static=True)
     stimulus: Float[Array, ""] = eqx.field(default=0.1, kw_only=True, converter=_stimulus)
     noise_std: Float[Array, ""] = eqx.field(default=0.1, kw_only=True, converter=_noise_std)
     nonlinearity: Nonlinearity = eqx.field(default="tanh", kw_only=True, static=True, converter=as_nonlinearity)
     input_pattern: Float[Array, " P"] | None = eqx.field(default=None, kw_only=True, converter=_pattern)
     readout: tuple[int, ...] | None = eqx.field(default=None, kw_only=True, static=True, converter=_populations)
 
-    def curve(self, gain_matrix: GainMatrix) -> FisherCurve:
-        """The predicted Fisher information per unit at times 1…T."""
-        return meanfield_curve(
-            gain_matrix,
-            stimulus=self.stimulus,
-            noise_std=self.noise_std,
-            num_steps=self.step,
-            nonlinearity=self.nonlinearity,
-            input_pattern=self.input_pattern,
-        )
+    def __check_init__(self) -> None:
+        require(self.form == _SMALL_SIGNAL or check_choice("form", self.form, FORMS_AT_LARGE_N) == self.form, "")
+        if self.form != "independent":
+            check_linear(self.nonlinearity)
 
-    def read_out(self, curve: FisherCurve) -> Float[Array, " T"]:
-        """Information in the populations that are read out."""
-        if self.readout is None:
-            return curve.total
-        require(
-            max(self.readout) < curve.by_population.shape[1],
-            f"readout names population {max(self.readout)}, but there are only {curve.by_population.shape[1]}",
+    def information(self, gain_matrix: GainMatrix, *, at: Sequence[int] | None = None) -> Float[Array, " t"]:
+        """The predicted information per unit in what is read out, at some of the times 1…T."""
+        observed = None
+        if self.readout is not None:
+            count = gain_matrix.num_populations
+            require(
+                max(self.readout) < count,
+                f"readout names population {max(self.readout)}, but there are only {count}",
+            )
+            observed = np.isin(np.arange(count), self.readout).astype(float)
+        arrays, how = as_structure_question(
+            gain_matrix,
+            self.stimulus,
+            self.noise_std,
+            self.step,
+            "linear" if self.form == _SMALL_SIGNAL else self.form,
+            self.nonlinearity,
+            self.input_pattern,
+            0.0,
+            observed,
+            at,
         )
-        return jnp.sum(curve.by_population[:, jnp.asarray(self.readout)], axis=1)
+        return structure_information(arrays, how._replace(form=self.form), alone=False)[1][:, 0, 0]
 
     def coarse(self) -> "MemoryObjective":
-        """The same objective by a coarser rule for the moments, for the inner loop of a search."""
-        phi = coarse_nonlinearity(self.nonlinearity)
-        if phi is self.nonlinearity:
-            return self
-        return dataclasses.replace(self, nonlinearity=phi)
+        """A cheaper objective that ranks structures much as this one does, for the inner loop of a search.
+
+        Moments by a coarser rule; in place of the linear form that of a signal which is small throughout.
+        """
+        form = self.form if self.form == "independent" else _SMALL_SIGNAL
+        return dataclasses.replace(self, form=form, nonlinearity=coarse_nonlinearity(self.nonlinearity))
 
     @abc.abstractmethod
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
@@ -106,22 +123,23 @@ class LogFisher(MemoryObjective):
     """ln F(T), the log of the information per unit left after T steps."""
 
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
-        return jnp.log(self.read_out(self.curve(gain_matrix))[-1])
+        return jnp.log(self.information(gain_matrix, at=(self.step,))[0])
 
 
 class IntegratedMemory(MemoryObjective):
     """ln Σ_{t ≤ T} F(t), the log of the information summed over time."""
 
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
-        return jnp.log(jnp.sum(self.read_out(self.curve(gain_matrix))))
+        return jnp.log(jnp.sum(self.information(gain_matrix)))
 
 
 class Retention(MemoryObjective):
     """ln F(T)/F(1), the log of the share of the first step's information that is left after T steps."""
 
     def __call__(self, gain_matrix: GainMatrix) -> Float[Array, ""]:
-        curve = self.curve(gain_matrix)
-        return jnp.log(self.read_out(curve)[-1] / curve.total[0])
+        # in the first step nothing is correlated: the forms agree
+        whole = dataclasses.replace(self, form="independent", readout=None)
+        return jnp.log(self.information(gain_matrix, at=(self.step,))[0] / whole.information(gain_matrix, at=(1,))[0])
 
 
 def _positive(limit: Scalar) -> Float[Array, ""]:
