@@ -1,7 +1,9 @@
 """What is left of φ's fluctuations given the mean of its argument: the moments that noise correlations are made of."""
 
+import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from ._nonlinearity import Moments, Nonlinearity
@@ -34,7 +36,24 @@ class ConditionalMoments(NamedTuple):
 
 def conditional_moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> ConditionalMoments:
     """All of them for x ~ N(mean, variance), elementwise, φ smooth; a quadrature, relative error below 1e-11."""
-    mean, variance = jnp.broadcast_arrays(mean, variance)
+    return _moments(phi, *jnp.broadcast_arrays(mean, variance))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> ConditionalMoments:
+    return _by_quadrature(phi, mean, variance)
+
+
+@_moments.defjvp
+def _moments_jvp(phi, primals, tangents):
+    """Many functions of two numbers each: their slopes in both are taken forward, so that no node is remembered."""
+    one, zero = jnp.ones_like(primals[0]), jnp.zeros_like(primals[0])
+    values, by_mean = jax.jvp(functools.partial(_by_quadrature, phi), primals, (one, zero))
+    _, by_variance = jax.jvp(functools.partial(_by_quadrature, phi), primals, (zero, one))
+    return values, jax.tree.map(lambda m, v: m * tangents[0] + v * tangents[1], by_mean, by_variance)
+
+
+def _by_quadrature(phi: Nonlinearity, mean: Moments, variance: Moments) -> ConditionalMoments:
     points, weights = phi.points(mean, variance)
     value, a, b, third = phi.derivative_means(mean, variance, 3)
 
