@@ -29,7 +29,7 @@ def linear_information(fields: Fields, network: Network, reading: Reading, found
         return alone
     price = price_of(found.value, network, reading)[:-1]
     form = _Form(jax.tree.map(lambda part: part[:-1], fields), price, found.noise[:-1]).matrix()
-    form = reading.before[:-1, :, None, None, None] * f[:, None, None] * form
+    form = jnp.where(reading.before[:-1, :, None, None, None] > 0, f[:, None, None] * form, 0)
     diagonal, upper, active = _assembled(form, network, reading.before[:-1])
     # −τ times n_s at the last time before the read-out, for every parameter
     last = -jnp.moveaxis(reading.last[1:, None] * price, 1, 2)

@@ -92,16 +92,16 @@ def unexplained(
 
     def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
         _, _, change, count = state
-        return (change > tolerance) & (count < _MOST_SWEEPS)
+        return jnp.any(change > tolerance) & (count < _MOST_SWEEPS)
 
     def sweep(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         noise, _, _, count = state
         value = _downwards(levels, network, reading, noise)
-        new = _upwards(levels, network, price_of(value, network, reading))
-        change = jnp.max(inner * jnp.abs(new - noise) / new)
+        new = _upwards(levels, network, reading, price_of(value, network, reading))
+        change = jnp.max(inner * jnp.abs(new - noise) / new, axis=(0, 1))
         return new, value, change, count + 1
 
-    begun = (start, start, jnp.full((), jnp.inf, variance.dtype), jnp.zeros((), int))
+    begun = (start, start, jnp.full(start.shape[-1], jnp.inf, variance.dtype), jnp.zeros((), int))
     noise, value, change, _ = jax.lax.while_loop(unfinished, sweep, begun)
     found = change <= tolerance
     return Unexplained(jnp.where(found, noise, jnp.nan), jnp.where(found, value, jnp.nan))
@@ -130,14 +130,18 @@ def _downwards(levels: Levels, network: Network, reading: Reading, noise: Array)
     return jax.lax.scan(step, jnp.zeros_like(read[0]), (levels, noise, read, reading.before), reverse=True)[1]
 
 
-def _upwards(levels: Levels, network: Network, price: Array) -> Array:
-    """The noise e at every time, from the first to the last."""
+def _upwards(levels: Levels, network: Network, reading: Reading, price: Array) -> Array:
+    """The noise e at every time, from the first to the read-out."""
     gain = network.squares * network.fractions
 
-    def step(e: Array, now: tuple[Levels, Array]) -> tuple[Array, Array]:
-        return network.noise + gain @ _averages(now[0], e, now[1])[1], e
+    def step(e: Array, now: tuple[Levels, Array, Array]) -> tuple[Array, Array]:
+        level, price, before = now
+        arriving = gain @ _averages(level, e, price)[1]
+        # beyond the read-out nothing matters, and nothing may overflow
+        return network.noise + jnp.where(before > 0, arriving, 0), e
 
-    return jax.lax.scan(step, jnp.broadcast_to(network.noise, price.shape[1:]), (levels, price))[1]
+    first = jnp.broadcast_to(network.noise, price.shape[1:])
+    return jax.lax.scan(step, first, (levels, price, reading.before))[1]
 
 
 def averages(weights: Float[Array, "*T P n"], terms: Float[Array, "*T P n b"]) -> Float[Array, "*T P b"]:

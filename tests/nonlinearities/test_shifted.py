@@ -13,7 +13,8 @@ from scipy.stats import ncf
 from fisherjax._linalg import solve_discrete_lyapunov
 from fisherjax._runtime import fit_parameters
 from fisherjax.fisher._interval import noncentral_f_cdf, noncentrality_interval
-from fisherjax.nonlinearities import Erf, Identity, Logistic, SmoothFunction, Tanh, ThresholdLinear
+from fisherjax.nonlinearities import Erf, Identity, Logistic, SmoothFunction, Tanh, ThresholdLinear, as_nonlinearity
+from fisherjax.nonlinearities._conditional import conditional_moments
 
 NONLINEARITIES = [
     Tanh(),
@@ -135,3 +136,43 @@ def test_fit_returns_the_best_by_the_held_out_loss(key):
         evaluate_every=1,
     )
     np.testing.assert_allclose([fit.best, fit.last], [1.5, 3.0], atol=1e-9)
+
+
+def dense_conditional(function, mean, variance):
+    """υ, κ₃ and π and their derivatives in m by a fine rule in plain NumPy, derivatives as weights He_k(z)/√V^k."""
+    z = np.linspace(-11, 11, 20_001)
+    w = np.exp(-(z**2) / 2)
+    w /= w.sum()
+    x, deviation = mean + np.sqrt(variance) * z, np.sqrt(variance)
+    f = function(x)
+    slopes = [w @ (f * h) / deviation**k for k, h in enumerate((1 + 0 * z, z, z**2 - 1, z**3 - 3 * z))]
+    c = f - slopes[0]
+    spread, third, fourth = w @ c**2, w @ c**3, w @ c**4
+    d = w @ (c**2 * z) / deviation
+    bend = w @ (c**2 * (z**2 - 1)) / variance - 2 * slopes[1] ** 2
+    third_slope = w @ (c**3 * z) / deviation - 3 * slopes[1] * spread
+    a, b = slopes[1:3]
+    return {
+        "variance": spread, "by_mean": d, "bend": bend, "by_variance": bend / 2 + a**2, "rest": spread - a**2 * variance,
+        "rest_by_mean": d - 2 * a * b * variance, "rest_bend": bend - 2 * (b**2 + a * slopes[3]) * variance,
+        "skew": third - a * d * variance, "skew_by_mean": third_slope - (b * d + a * bend) * variance,
+        "excess": fourth - spread**2 - d**2 * variance, "mean": slopes[0], "slope": a, "curvature": b, "third": slopes[3],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf", "steep"])
+def test_conditional_moments_are_those_of_a_fine_rule(name):
+    """At means where φ bends and where it saturates, and variances up to those of strongly amplifying networks."""
+    function = (lambda x: jnp.tanh(3 * x)) if name == "steep" else name
+    phi = as_nonlinearity(function)
+    means, variances = np.array([0.0, 0.3, -1.2, 4.0]), np.array([0.2, 1.0, 5.0, 30.0])[:, None]
+    found = jax.jit(lambda m, v: conditional_moments(phi, m, v))(jnp.asarray(means), jnp.asarray(variances))
+    for i, variance in enumerate(variances[:, 0]):
+        for j, mean in enumerate(means):
+            for field, expected in dense_conditional(lambda x: np.asarray(phi(jnp.asarray(x))), mean, variance).items():
+                assert float(getattr(found, field)[i, j]) == pytest.approx(expected, rel=1e-9, abs=1e-11), field
+
+
+def test_odd_functions_are_known():
+    assert all(as_nonlinearity(phi).odd for phi in ("tanh", "erf", "identity", jnp.arctan))
+    assert not any(as_nonlinearity(phi).odd for phi in ("relu", "logistic", "softplus", lambda x: jnp.tanh(x + 1e-3)))
