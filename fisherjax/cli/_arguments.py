@@ -12,6 +12,9 @@ Nonlinearity = Literal[
     "tanh", "erf", "relu", "threshold-linear", "retanh", "logistic", "sigmoid", "softplus", "identity", "linear"
 ]
 
+ODD = ("tanh", "erf", "identity", "linear")
+"""Nonlinearities for which there is a theory of noise correlations."""
+
 Structure = Literal[
     "toeplitz", "symmetric-toeplitz", "generalized-toeplitz", "circulant", "chain", "free", "homogeneous"
 ]
@@ -106,6 +109,9 @@ class Optimize(Common):
     """Number of equal populations."""
     objective: Literal["log-fisher", "integrated", "retention"] = "log-fisher"
     """What to maximize at the last step."""
+    form: Literal["linear", "independent"] = "linear"
+    """Information with noise correlations counted, what a read-out can get, or units counted as independent; the
+    latter by default where the nonlinearity is not odd."""
     steps: Count = 10
     """Time T at which information counts."""
     stimulus: Real = 0.1
@@ -124,7 +130,7 @@ class Optimize(Common):
     """Global search of the first stage."""
     population_size: Annotated[int, Limits(4, 10**6)] = 64
     """Candidates per generation."""
-    generations: Count = 150
+    generations: Count = 60
     """Generations of the first stage."""
     restarts: Count = 2
     """Independent searches."""
@@ -140,6 +146,9 @@ class Optimize(Common):
     """Natural image patches for the geometry."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
+
+    def usual(self) -> dict[str, Any]:
+        return {} if self.nonlinearity in ODD else {"form": "independent"}
 
     def quick_sizes(self) -> dict[str, Any]:
         search = {"generations": 30, "refine_steps": 10, "population_size": 24, "restarts": 1}

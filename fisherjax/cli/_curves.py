@@ -15,7 +15,7 @@ from ._arguments import Curve, Simulate, Structured
 from ._network import Question, check_trials, load_question
 from ._outcome import Outcome, printed, section
 from ._session import Session
-from ._structure import check_networks, curve_settings, curve_table, load_gain_matrix
+from ._structure import check_networks, curve_settings, curve_table, load_gain_matrix, predicted
 
 _CLOSED = (networks.RateNetwork, networks.RNN, networks.FlowNetwork)  # what closure_curve takes
 _FILES = {"small noise": "theory", "closure": "closure", "simulation": "simulated"}
@@ -58,21 +58,29 @@ def run_simulate(command: Simulate, session: Session) -> Outcome:
 def _of_structure(command: Structured, session: Session, measured: fisher.FisherCurve | None) -> Outcome:
     gains, settings = load_gain_matrix(command), curve_settings(command)
     with session.stage("predicting Fisher information"):
-        theory = session.save("theory", fisher.meanfield_curve(gains, **settings))
-        bare = fisher.operator_curve(gains, **settings)
-    table = curve_table(theory, bare, measured)
-    results = {"gains": gains.gains, "fractions": gains.fractions, "theory": theory.total}
+        theory = predicted(gains, settings)
+        session.save("theory", theory.independent)
+        if theory.linear is not None:
+            session.save("linear", theory.linear)
+    table = curve_table(theory, measured)
+    results = {"gains": gains.gains, "fractions": gains.fractions, **theory.totals()}
     if measured is not None:
-        results |= {"simulated": measured.total, "standard_error": measured.standard_error}
-    form = "" if measured is None else f" The simulation is in the {measured.form} form."
-    text = f"Theory is exact for large networks and counts units as independent.{form}"
-    caption = "Fisher information of every population and in total."
-    picture = Picture("fisher.png", caption, save_curves, theory, bare, measured)
+        results |= {"simulated": measured.total, "standard_error": measured.standard_error, "form": measured.form}
+    text = [
+        "Theory is exact for large networks. The independent form adds up what single units tell.",
+        "The linear form counts their noise correlations, and is what a read-out can get; it is approached as 1/N."
+        if theory.linear is not None
+        else f"The linear form, with noise correlations, has no theory for {command.nonlinearity}, which is not odd.",
+        "" if measured is None else f"The simulation is in the {measured.form} form.",
+    ]
+    caption = "Fisher information by population, and in total."
+    picture = Picture("fisher.png", caption, save_curves, *theory, measured)
+    arrays = {"theory": theory.independent.by_population, "bare": theory.bare.by_population}
     return Outcome(
         title="Fisher information over time",
-        sections=[section("Fisher information", [text], picture, table)],
+        sections=[section("Fisher information", text, picture, table)],
         results=results,
-        arrays={"theory": theory.by_population, "bare": bare.by_population},
+        arrays=arrays if theory.linear is None else {**arrays, "linear": theory.linear.by_population},
         table=table,
         sentences=printed(table),
     )

@@ -1,21 +1,23 @@
 """The main job: optimize a structure, predict, simulate, follow images, report."""
 
-import math
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import jax
 
-from fisherjax import connectivity, datasets, fisher, geometry, meanfield, optimize, simulate
-from fisherjax.plot._pages import save_curves, save_history, save_network
+from fisherjax import connectivity, datasets, fisher, geometry, optimize
+from fisherjax._runtime import remove_checkpoint
+from fisherjax.plot._pages import save_curves, save_history, save_network, save_optima
 from fisherjax.report import Section, Table
 from fisherjax.report._html import Picture
 
 from ._arguments import Optimize
 from ._geometry import distance_arrays, geometry_section
+from ._optima import Candidate, comparison, panels, what_they_prefer
 from ._outcome import Outcome, section
 from ._process import stop_if_terminated
 from ._session import Session
-from ._structure import check_networks, curve_settings, curve_table, dynamics_settings
+from ._structure import check_networks, curve_settings, curve_table, dynamics_settings, predicted
 
 _FAMILIES = {
     "toeplitz": connectivity.ToeplitzFamily,
@@ -31,72 +33,66 @@ _OBJECTIVES = {
     "integrated": optimize.IntegratedMemory,
     "retention": optimize.Retention,
 }
-_CLOSED_UNITS = 500  # of the networks whose noise correlations are followed: cost grows with their cube
-
-Facts = list[tuple[str, str, object]]
-
-
-class _Curves(NamedTuple):
-    """Fisher information of the optimum and of the homogeneous critical network, in every way it is computed."""
-
-    theory: fisher.FisherCurve
-    bare: fisher.FisherCurve
-    reference: fisher.FisherCurve
-    measured: fisher.FisherCurve
-    linear: fisher.FisherCurve
-    linear_reference: fisher.FisherCurve
-
-    @property
-    def advantage(self) -> float:
-        """Information at T relative to that of the homogeneous critical network."""
-        return float(self.theory.total[-1] / self.reference.total[-1])
-
-    @property
-    def linear_words(self) -> str:
-        """The same in the linear form and its standard error over networks, which does not hold the closure's own."""
-        ratio = float(self.linear.total[-1] / self.linear_reference.total[-1])
-        if not math.isfinite(ratio):
-            return "not known (the closure ends before T)"
-        curves = (self.linear, self.linear_reference)
-        errors = [float(c.standard_error[-1] / c.total[-1]) for c in curves if c.standard_error is not None]
-        return f"{ratio:.2f} ± {ratio * math.hypot(*errors):.2f}"
+_LINEAR_UNITS = {False: 300, True: 100}  # of the networks in which noise correlations are measured, and if quick
+_LINEAR_TRIALS = 3  # for each of their units
+_HISTORY = "Best point so far at every step of the search."
 
 
 def run_optimize(command: Optimize, session: Session) -> Outcome:
     """Optimize, predict, simulate, follow images."""
     search_key, simulation_key, weight_key, image_key = jax.random.split(jax.random.key(command.seed), 4)
     check_networks(connectivity.homogeneous(1.0, command.populations), command.units, command.draws)
-    optimum = _search(command, session, search_key)
-    curves = _curves(command, session, optimum.gain_matrix, simulation_key)
+    optimum, *other = _searches(command, session, search_key)
+    structures = {"optimum": optimum.gain_matrix}
+    if other:
+        structures = {f"{command.form} optimum": optimum.gain_matrix, f"{_other(command)} optimum": other[0].gain_matrix}
+    structures["homogeneous network"] = connectivity.homogeneous(1.0, command.populations)
+    candidates = _candidates(command, session, structures, simulation_key)
     with session.stage("following natural images"):
         distances = _follow_images(command, optimum.gain_matrix, image_key)
     weights = connectivity.sample_weights(optimum.gain_matrix, command.units, key=weight_key)
-    facts = _facts(command, optimum, curves)
+    facts = comparison(candidates, command.noise_std, command.nonlinearity)
+    best = candidates[0]
     return Outcome(
         title="Optimized structured network",
         sections=[
-            _what_was_found(command, optimum, curves, facts, weights),
-            _information(command, curves),
-            section("How the search went", [], Picture("history.png", _HISTORY, save_history, optimum.history)),
+            _what_was_found(command, optimum, candidates, facts, weights),
+            _information(command, candidates),
+            section("How the search went", _search_text(command), _history(optimum)),
             geometry_section(distances, f"{command.images} patches of photographs"),
         ],
-        results=_results(optimum, curves, facts),
-        arrays={**_arrays(optimum, curves), **distance_arrays(distances)},
-        table=curve_table(curves.theory, curves.bare, curves.measured),
-        sentences=[
-            (
-                f"F({command.steps}) = {float(curves.theory.total[-1]):.4g}, {curves.advantage:.2f} × the homogeneous "
-                f"network's; noise correlations included, by the closure: {curves.linear_words} ×"
-            )
-        ],
-        interrupted=optimum.interrupted,
+        results=_results(command, optimum, candidates, facts),
+        arrays={**_arrays(optimum, candidates), **distance_arrays(distances)},
+        table=curve_table(best.theory, best.measured["independent"]),
+        sentences=[_printed(command, candidates)],
+        interrupted=optimum.interrupted or any(one.interrupted for one in other),
     )
 
 
-def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Optimum:
+def _other(command: Optimize) -> str:
+    return "independent" if command.form == "linear" else "linear"
+
+
+def _searches(command: Optimize, session: Session, key: jax.Array) -> list[optimize.Optimum]:
+    """The optimum asked for, and that of the other form where theory knows both."""
+    path = session.checkpoint("checkpoint.npz")
+    with session.stage(f"optimizing the gains, {command.form} form"):
+        found = [session.save("optimum", _search(command, command.form, session, path, key))]
+    odd = optimize.LogFisher(nonlinearity=command.nonlinearity).nonlinearity.odd
+    if odd and not found[0].interrupted:
+        beside = session.folder / f"checkpoint-{_other(command)}.npz"
+        if not command.resume:
+            remove_checkpoint(beside)
+        with session.stage(f"optimizing the gains, {_other(command)} form"):
+            other = _search(command, _other(command), session, beside, key)
+            found.append(session.save(f"optimum_{_other(command)}", other))
+    return found
+
+
+def _search(command: Optimize, form: str, session: Session, checkpoint: Any, key: jax.Array) -> optimize.Optimum:
     low, high = command.bounds
     family = _FAMILIES[command.structure](num_populations=command.populations, low=low, high=high)
-    settings = {"noise_std": command.noise_std, "nonlinearity": command.nonlinearity}
+    settings = {"noise_std": command.noise_std, "nonlinearity": command.nonlinearity, "form": form}
     objective = _OBJECTIVES[command.objective](command.steps, stimulus=command.stimulus, **settings)
     constraints: list[optimize.Constraint] = []
     if command.budget:
@@ -105,52 +101,55 @@ def _search(command: Optimize, session: Session, key: jax.Array) -> optimize.Opt
         constraints.append(budget)
     if command.max_radius:
         constraints.append(optimize.WeightRadius(command.max_radius))
-    path = session.checkpoint("checkpoint.npz")
-    with session.stage("optimizing the gains"):
-        optimum = optimize.maximize(
-            family,
-            objective,
-            key=key,
-            constraints=tuple(constraints),
-            algorithm=command.algorithm,
-            population_size=command.population_size,
-            num_generations=command.generations,
-            num_restarts=command.restarts,
-            refine_steps=command.refine_steps,
-            checkpoint=path,
-            progress=session.progress,
-        )
-        stop_if_terminated()
-        return session.save("optimum", optimum)
-
-
-def _curves(command: Optimize, session: Session, gains: connectivity.GainMatrix, key: jax.Array) -> _Curves:
-    homogeneous, settings = connectivity.homogeneous(1.0, command.populations), curve_settings(command)
-    with session.stage("predicting Fisher information"):
-        theory, bare = fisher.meanfield_curve(gains, **settings), fisher.operator_curve(gains, **settings)
-        reference = fisher.meanfield_curve(homogeneous, **settings)
-    with session.stage("simulating networks"):
-        sizes: dict[str, Any] = {"num_trials": command.trials, "num_draws": command.draws}
-        measured = fisher.ensemble_curve(gains, **settings, **sizes, key=key, progress=session.progress)
-    with session.stage("noise correlations"):
-        linear, linear_reference = (
-            _linear_form(matrix, command, jax.random.fold_in(key, 1)) for matrix in (gains, homogeneous)
-        )
-    return _Curves(theory, bare, reference, measured, linear, linear_reference)
-
-
-def _linear_form(matrix: connectivity.GainMatrix, command: Optimize, key: jax.Array) -> fisher.FisherCurve:
-    """Information with noise correlations, by the closure of networks drawn from the structure."""
-    draws = simulate.draw_networks(
-        matrix,
-        min(command.units, _CLOSED_UNITS),
-        num_draws=max(2, command.draws),
-        noise_std=command.noise_std,
+    optimum = optimize.maximize(
+        family,
+        objective,
         key=key,
-        nonlinearity=command.nonlinearity,
-        dtype=float,
+        constraints=tuple(constraints),
+        algorithm=command.algorithm,
+        population_size=command.population_size,
+        num_generations=command.generations,
+        num_restarts=command.restarts,
+        refine_steps=command.refine_steps,
+        checkpoint=checkpoint,
+        progress=session.progress,
     )
-    return fisher.closure_curve(draws, stimulus=command.stimulus, num_steps=command.steps)
+    stop_if_terminated()
+    return optimum
+
+
+def _candidates(
+    command: Optimize, session: Session, structures: dict[str, connectivity.GainMatrix], key: jax.Array
+) -> list[Candidate]:
+    """Theory in both forms, and simulation: in the linear form of smaller networks, which need fewer trials."""
+    settings = curve_settings(command)
+    with session.stage("predicting Fisher information"):
+        theories = [predicted(gains, settings) for gains in structures.values()]
+    few = max(command.populations, min(command.units, _LINEAR_UNITS[command.quick]))
+    sizes = {"independent": (command.units, command.trials), "linear": (few, _LINEAR_TRIALS * few)}
+    candidates = []
+    with session.stage("simulating networks"):
+        for (name, gains), theory in zip(structures.items(), theories, strict=True):
+            candidate = Candidate(name, gains, theory, {})
+            for form in candidate.forms:
+                units, trials = sizes[form]
+                measured = fisher.ensemble_curve(
+                    gains,
+                    **{**settings, "num_units": units},
+                    num_trials=trials,
+                    num_draws=command.draws,
+                    form=form,
+                    key=key,
+                    progress=session.progress,
+                )
+                candidate.measured[form] = _per_units(measured, command.units / units)
+            candidates.append(candidate)
+    return candidates
+
+
+def _per_units(curve: fisher.FisherCurve, factor: float) -> fisher.FisherCurve:
+    """The curve of a network so many times as large, if information grows in proportion."""
+    return dataclasses.replace(jax.tree.map(lambda part: factor * part, curve), times=curve.times)
 
 
 def _follow_images(command: Optimize, gains: connectivity.GainMatrix, key: jax.Array) -> geometry.GeometryComparison:
@@ -162,95 +161,114 @@ def _follow_images(command: Optimize, gains: connectivity.GainMatrix, key: jax.A
     return geometry.compare_geometry(gains, patterns, **dynamics_settings(command), **sizes, key=simulation_key)
 
 
-def _facts(command: Optimize, optimum: optimize.Optimum, curves: _Curves) -> Facts:
-    gains, end = optimum.gain_matrix, f"T = {command.steps}"
-    operator = meanfield.diffusion_operator(gains, noise_std=command.noise_std, nonlinearity=command.nonlinearity)
-    alignment, horizon = operator.alignment(), operator.memory_horizon(0.1)
-    closed = f"linear form, closure, {min(command.units, _CLOSED_UNITS)} units"
-    return [
-        ("objective", command.objective, float(optimum.value)),
-        ("Fisher information at T, optimum", end, float(curves.theory.total[-1])),
-        ("Fisher information at T, homogeneous g = 1", end, float(curves.reference.total[-1])),
-        ("advantage over the homogeneous network", "ratio", curves.advantage),
-        ("advantage with noise correlations", closed, curves.linear_words),
-        ("retention F(T)/F(1)", "", float(curves.theory.retention[-1])),
-        ("mean synaptic budget", "", float(gains.mean_synaptic_budget)),
-        ("spectral radius of the weights", "√ρ(G)", float(alignment.weight_spectral_radius)),
-        ("spectral radius of the diffusion operator", "ρ(A)", float(alignment.spectral_radius)),
-        ("alignment of the input", "cos(l, u)", float(alignment.input_overlap)),
-        ("largest transient gain", "max ‖Aᵗ‖", float(alignment.transient_gain)),
-        ("memory horizon, 10 % of F(1)", "steps", "beyond 10000" if horizon is None else horizon),
-    ]
+def _printed(command: Optimize, candidates: list[Candidate]) -> str:
+    best, reference = candidates[0], candidates[-1]
+    ratios = [f"{best.information(form) / reference.information(form):.2f} × ({form} form)" for form in best.forms]
+    value = best.information(best.forms[0])
+    return f"F({command.steps}) = {value:.4g}, of the homogeneous network's {' and '.join(ratios)}"
 
 
-def _results(optimum: optimize.Optimum, curves: _Curves, facts: Facts) -> dict[str, object]:
+def _results(
+    command: Optimize, optimum: optimize.Optimum, candidates: list[Candidate], facts: Table
+) -> dict[str, object]:
+    best, *others = candidates
+    measured = best.measured["independent"]
     return {
         "gains": optimum.gain_matrix.gains,
         "fractions": optimum.gain_matrix.fractions,
+        "form": command.form,
         "value": optimum.value,
         "feasible": optimum.feasible,
         "interrupted": optimum.interrupted,
         "num_evaluations": optimum.num_evaluations,
-        "theory": curves.theory.total,
-        "simulated": curves.measured.total,
-        "standard_error": curves.measured.standard_error,
-        "facts": [{"quantity": name, "note": note, "value": value} for name, note, value in facts],
+        **best.theory.totals(),
+        "simulated": measured.total,
+        "standard_error": measured.standard_error,
+        "facts": [{"quantity": row[0], "note": row[1], "value": row[2]} for row in facts.rows],
+        "compared": {
+            one.name: {"gains": one.gains.gains, **{row[0]: row[3 + place] for row in facts.rows}}
+            for place, one in enumerate(others)
+        },
     }
 
 
-def _arrays(optimum: optimize.Optimum, curves: _Curves) -> dict[str, object]:
-    return {
+def _arrays(optimum: optimize.Optimum, candidates: list[Candidate]) -> dict[str, object]:
+    best = candidates[0]
+    arrays = {
         "gains": optimum.gain_matrix.gains,
-        "theory": curves.theory.by_population,
-        "bare": curves.bare.by_population,
-        "simulated": curves.measured.by_population,
-        "simulated_error": curves.measured.by_population_error,
-        "reference": curves.reference.by_population,
-        "linear": curves.linear.total,
-        "linear_error": curves.linear.standard_error,
-        "linear_reference": curves.linear_reference.total,
+        "theory": best.theory.independent.by_population,
+        "bare": best.theory.bare.by_population,
+        "simulated": best.measured["independent"].by_population,
+        "simulated_error": best.measured["independent"].by_population_error,
         "history": optimum.history.value,
     }
+    for one in candidates:
+        name = one.name.replace(" ", "_")
+        for form in one.forms:
+            arrays |= {
+                f"{name}_{form}": one.theory.of_form(form).total,
+                f"{name}_{form}_simulated": one.measured[form].total,
+                f"{name}_{form}_error": one.measured[form].standard_error,
+            }
+    return arrays
 
 
-_HISTORY = "Best point so far at every step of the search."
+def _search_text(command: Optimize) -> list[str]:
+    if command.form == "independent":
+        return []
+    return [
+        "Candidates of the first stage were ranked by a cheaper form, that of a signal so small that it changes nothing "
+        "on its way, which counts the same noise correlations; the second stage climbs the linear form itself."
+    ]
+
+
+def _history(optimum: optimize.Optimum) -> Picture:
+    return Picture("history.png", _HISTORY, save_history, optimum.history)
 
 
 def _what_was_found(
-    command: Optimize, optimum: optimize.Optimum, curves: _Curves, facts: Facts, weights: jax.Array
+    command: Optimize, optimum: optimize.Optimum, candidates: list[Candidate], facts: Table, weights: jax.Array
 ) -> Section:
+    best, reference = candidates[0], candidates[-1]
     budget = f" on a mean synaptic budget of {command.budget:g}" if command.budget else ""
+    ratio = best.information(command.form) / reference.information(command.form)
+    counted = "with noise correlations counted" if command.form == "linear" else "units counted as independent"
     text = [
         (
             f"Of the {command.structure} networks of {command.populations} populations{budget}, this one does best by "
-            f"the objective {command.objective}. After {command.steps} steps it keeps {curves.advantage:.2f} times the "
-            "Fisher information of the homogeneous critical network g = 1."
+            f"the objective {command.objective} in the {command.form} form, {counted}. After {command.steps} steps it "
+            f"keeps {ratio:.2f} times the Fisher information of the homogeneous critical network g = 1."
         ),
-        (
-            f"With noise correlations counted (linear form) it keeps {curves.linear_words} times as much as the "
-            "homogeneous network by the closure, which is some 8 % too high on networks that amplify strongly; "
-            "the ± is over networks and does not hold that."
-        ),
+        *what_they_prefer(candidates, facts),
         "The search was interrupted; this is the best point it had reached." if optimum.interrupted else "",
     ]
     caption = "Optimized gains, and the eigenvalues of one network drawn from them."
     picture = Picture("network.png", caption, save_network, optimum.gain_matrix, weights)
-    return section("What was found", text, Table(("quantity", "", "value"), facts), picture)
+    return section("What was found", text, facts, picture)
 
 
-def _information(command: Optimize, curves: _Curves) -> Section:
+def _information(command: Optimize, candidates: list[Candidate]) -> Section:
+    best = candidates[0]
+    few = max(command.populations, min(command.units, _LINEAR_UNITS[command.quick]))
     text = [
         (
-            "Theory is exact for large networks and counts units as independent. The bare diffusion operator is its "
-            "small-stimulus limit."
+            "Theory is exact for large networks: in the independent form, which adds up what single units tell, and in "
+            "the linear form, which counts their noise correlations and is what a read-out can get."
         ),
         (
             f"Simulation: {command.draws} networks of {command.units} units, {command.trials} trials each, exact "
             "derivatives in the stimulus, bias removed; errors are over networks."
         ),
+        (
+            f"In the linear form networks of {few} units with {_LINEAR_TRIALS * few} trials each, scaled to "
+            f"{command.units} units; the form is approached as 1/N, from above, so that small networks that amplify "
+            "strongly lie some percent higher."
+        )
+        if len(best.forms) > 1
+        else "",
     ]
-    shown = (curves.theory, curves.bare, curves.measured, curves.reference)
-    linear = (curves.linear, curves.linear_reference)
-    caption = "Fisher information of every population and in total."
-    picture = Picture("fisher.png", caption, save_curves, *shown, linear=linear)
-    return section("Fisher information over time", text, picture, curve_table(*shown[:3]))
+    optima = Picture("optima.png", "Total information of each structure.", save_optima, panels(candidates))
+    caption = "The optimum, by population and in total."
+    measured = best.measured["independent"]
+    picture = Picture("fisher.png", caption, save_curves, *best.theory, measured)
+    return section("Fisher information over time", text, optima, picture, curve_table(best.theory, measured))

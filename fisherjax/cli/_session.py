@@ -25,7 +25,7 @@ from ._values import UsageError
 R = TypeVar("R", bound=Record)
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optimistix", "diffrax", "optax", "evosax", "numpy", "scipy", "matplotlib")
-CHECKPOINTS = ("checkpoint.npz", "stage-*.npz", "case-*.npz")
+CHECKPOINTS = ("checkpoint.npz", "checkpoint-*.npz", "stage-*.npz", "case-*.npz")
 """Files from which a command goes on."""
 
 

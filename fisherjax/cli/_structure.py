@@ -1,19 +1,22 @@
 """A structured network from the arguments that describe it, and its information through time as a table."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fisherjax import _runtime, connectivity, fisher
 from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.datasets._tables import read_numbers
+from fisherjax.nonlinearities import as_nonlinearity
 from fisherjax.report import Table
 
 from ._arguments import Dmft, Optimize, Structured
 from ._files import load_record, part_of, reading
 from ._values import UsageError
 
-_CURVE_HEADER = ("time", "theory", "bare operator", "simulation", "standard error", "simulation / theory")
+_CURVE_HEADER = (
+    "time", "independent form", "linear form", "bare operator", "simulation", "standard error", "simulation / theory",
+)  # fmt: skip
 
 
 def load_gain_matrix(command: Structured | Dmft) -> connectivity.GainMatrix:
@@ -56,13 +59,44 @@ def check_networks(gains: connectivity.GainMatrix, units: int, draws: int = 1) -
     check_memory(f"the weights of {draws} networks of --units {units}", 4 * draws * units**2)
 
 
-def curve_table(
-    theory: fisher.FisherCurve, bare: fisher.FisherCurve, measured: fisher.FisherCurve | None = None
-) -> Table:
-    """One row per time: theory, bare operator, and simulation where there is one."""
-    times, total, operator = (np.asarray(part).tolist() for part in (theory.times, theory.total, bare.total))
-    rows: list[list[object]] = [[int(t), f, b, "", "", ""] for t, f, b in zip(times, total, operator, strict=True)]
-    if measured is not None and measured.standard_error is not None:
-        for row, value, error in zip(rows, measured.total.tolist(), measured.standard_error.tolist(), strict=True):
-            row[3:] = [value, error, value / row[1]]  # pyright: ignore[reportOperatorIssue]
-    return Table(_CURVE_HEADER, rows)
+class Predictions(NamedTuple):
+    """What theory says of a structure: exact in both forms, and by the bare operator; no linear form if φ is not odd."""
+
+    independent: fisher.FisherCurve
+    linear: fisher.FisherCurve | None
+    bare: fisher.FisherCurve
+
+    def of_form(self, form: str) -> fisher.FisherCurve:
+        """The prediction of what is measured in a form; where there is none, units are counted as independent."""
+        return self.linear if form == "linear" and self.linear is not None else self.independent
+
+    def totals(self) -> dict[str, Any]:
+        """Totals for results.json."""
+        found = {"theory": self.independent.total}
+        return found if self.linear is None else found | {"linear": self.linear.total}
+
+
+def predicted(gains: connectivity.GainMatrix, settings: dict[str, Any]) -> Predictions:
+    """Both forms and the bare operator; `settings` as of `curve_settings`."""
+    odd = as_nonlinearity(settings["nonlinearity"]).odd
+    return Predictions(
+        fisher.meanfield_curve(gains, **settings),
+        fisher.meanfield_curve(gains, **settings, form="linear") if odd else None,
+        fisher.operator_curve(gains, **settings),
+    )
+
+
+def curve_table(theory: Predictions, measured: fisher.FisherCurve | None = None) -> Table:
+    """One row per time: both forms, the bare operator, and simulation, beside the form that it is of."""
+    empty = [""] * len(theory.independent.times)
+    columns: list[list[Any]] = [
+        [int(time) for time in theory.independent.times.tolist()],
+        theory.independent.total.tolist(),
+        empty if theory.linear is None else theory.linear.total.tolist(),
+        theory.bare.total.tolist(),
+    ]
+    if measured is not None:
+        expected = theory.of_form(measured.form)
+        ratio = np.asarray(measured.total, float) / np.asarray(expected.total, float)
+        columns += [measured.total.tolist(), np.asarray(measured.standard_error).tolist(), ratio.tolist()]
+    return Table(_CURVE_HEADER[: len(columns)], list(zip(*columns, strict=True)))

@@ -34,35 +34,48 @@ def save_network(path: Path, gain_matrix: GainMatrix, weights: Any) -> Path:
 @checked
 def save_curves(
     path: Path,
-    theory: FisherCurve,
+    independent: FisherCurve,
+    linear: FisherCurve | None,
     bare: FisherCurve,
-    measured: FisherCurve | None,
-    reference: FisherCurve | None = None,
-    linear: tuple[FisherCurve, FisherCurve] | None = None,
+    measured: FisherCurve | None = None,
 ) -> Path:
-    """Fisher information over time: by population, totals, and in the linear form beside a reference if given."""
-    columns = 2 if linear is None else 3
-    with page(path, (5.5 * columns, 4.4)) as figure:
-        axes = figure.subplots(1, columns)
-        left, right = axes[:2]
-        panel.fisher_curve(theory, left)
+    """Fisher information of a structure over time: by population in the form that was measured, and totals."""
+    counted = linear is not None and measured is not None and measured.form == "linear"
+    with page(path, (11, 4.4)) as figure:
+        left, right = figure.subplots(1, 2)
+        panel.fisher_curve(linear if counted and linear is not None else independent, left)
         if measured is not None:
             panel.fisher_curve(measured, left)
-        left.set_title("by population (lines: theory, points: simulation ± s.e.)")
+        form = "each read out alone" if counted else "units independent"
+        points = "" if measured is None else ", points: simulation ± s.e."
+        left.set_title(f"by population, {form} (lines: theory{points})")
         _unique_legend(left)
-        panel.fisher_curve(theory, right, label="exact theory,", by_population=False)
-        panel.fisher_curve(bare, right, label="bare operator,", by_population=False, dashed=True)
-        if measured is not None:
-            panel.fisher_curve(measured, right, label="simulation,", by_population=False)
-        if reference is not None:
-            panel.fisher_curve(reference, right, label="homogeneous g = 1,", by_population=False, color="0.55")
-        right.set_title("total, units independent")
-        right.legend()
+        panel.fisher_curve(independent, right, label="independent form,", by_population=False, color=COLORS[0])
         if linear is not None:
-            panel.fisher_curve(linear[0], axes[2], label="this structure,", by_population=False)
-            panel.fisher_curve(linear[1], axes[2], label="homogeneous g = 1,", by_population=False, color="0.55")
-            axes[2].set_title("with noise correlations (closure of smaller networks)")
-            axes[2].legend()
+            panel.fisher_curve(linear, right, label="linear form,", by_population=False)
+        panel.fisher_curve(bare, right, label="bare operator,", by_population=False, dashed=True, color=COLORS[0])
+        if measured is not None:
+            panel.fisher_curve(measured, right, label=f"simulation ({measured.form}),", by_population=False)
+        right.set_title("total")
+        right.legend()
+    return path
+
+
+@checked
+def save_optima(path: Path, forms: Mapping[str, Mapping[str, Sequence[FisherCurve]]]) -> Path:
+    """Total information of several structures over time, one panel for every form (by its title).
+
+    Each structure has a color; its curves are theory (a line) and perhaps measurements (points).
+    """
+    with page(path, (5.5 * len(forms), 4.4)) as figure:
+        for ax, (title, structures) in zip(figure.subplots(1, len(forms), squeeze=False)[0], forms.items(), strict=True):
+            for index, (name, curves) in enumerate(structures.items()):
+                check_results("forms", dict(enumerate(curves)), FisherCurve)
+                for curve in curves:
+                    label = name if curve.standard_error is None else f"{name}, simulated"
+                    panel.fisher_curve(curve, ax, label=f"{label},", by_population=False, color=COLORS[index])
+            ax.set_title(title)
+            ax.legend(fontsize="small")
     return path
 
 
