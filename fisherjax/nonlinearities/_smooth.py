@@ -101,10 +101,13 @@ class SmoothFunction(Nonlinearity):
         return tuple(shifted_mean(self.function, _GRADED_NODES, k, mean, variance) for k in range(order + 1))
 
     def value_variance(self, mean: Moments, variance: Moments) -> Moments:
-        return shifted_cumulant(self.function, _GRADED_NODES, 2, *jnp.broadcast_arrays(mean, variance))
+        return shifted_moment(self.function, _GRADED_NODES, 2, *jnp.broadcast_arrays(mean, variance))
 
     def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
-        return shifted_cumulant(self.function, _GRADED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
+        return shifted_moment(self.function, _GRADED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
+
+    def value_fourth_moment(self, mean: Moments, variance: Moments) -> Moments:
+        return shifted_moment(self.function, _GRADED_NODES, 4, *jnp.broadcast_arrays(mean, variance))
 
 
 def _graded_nodes(scale: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -239,8 +242,8 @@ def shifted_mean(function: Callable, num_nodes: int, order: int, mean: Moments, 
     return jnp.sum(weights * derivative(function, order)(points), axis=-1)
 
 
-def shifted_cumulant(function: Callable, num_nodes: int, order: int, mean: Moments, variance: Moments) -> Moments:
-    """Central moment E[(φ(x) − Eφ)^order] for x ~ N(mean, variance): the cumulant of order 2 or 3."""
+def shifted_moment(function: Callable, num_nodes: int, order: int, mean: Moments, variance: Moments) -> Moments:
+    """Central moment E[(φ(x) − Eφ)^order] for x ~ N(mean, variance)."""
     points, weights = _points(num_nodes, mean, variance)
     values = function(points)
     centered = values - jnp.sum(weights * values, axis=-1, keepdims=True)
