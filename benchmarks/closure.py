@@ -1,6 +1,6 @@
 """The moment closure: against simulation, against large-N theory, in time, and what it says of the optimum."""
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -16,11 +16,36 @@ DRAWS = {100: 1600, 200: 800, 400: 400, 800: 160, 1600: 48}  # networks of each 
 SETTINGS = ((1.0, 0.1, 0.1), (1.3, 0.5, 1.0), (1.5, 0.3, 0.5))
 
 
+class Case(NamedTuple):
+    """One network to be simulated, drawn at a random gain or, without one, from the default optimum."""
+
+    gain: float | None
+    units: int
+    draw: int
+    noise_std: float
+    stimulus: float
+    num_steps: int = 10
+
+
+CASES = (
+    *(Case(g, 100, 0, s, x) for g in (1.0, 1.3, 1.5, 2.0) for s in (0.1, 0.5) for x in (0.1, 1.0)),
+    *(Case(g, 300, 0, s, x) for g in (1.3, 1.5, 2.0) for s in (0.1, 0.5) for x in (0.1, 1.0)),
+    *(Case(None, 100, draw, 0.1, 0.1, 60) for draw in range(4)),
+    Case(None, 100, 0, 0.1, 1.0, 30),
+    *(Case(None, 300, draw, 0.1, 0.1, 20) for draw in range(3)),
+    *(Case(None, 500, draw, 0.1, 0.1) for draw in range(3)),
+)
+TIMES = (2, 4, 6, 8, 10, 15, 20, 30, 60)
+
+
 def run() -> dict[str, object]:
     """Everything about the closure, in float64 as its theory is."""
     with jax.enable_x64(True):
-        simulated, optimum = against_simulation(), of_the_optimum()
+        matrix = default_optimum()
+        simulated, amplifying, optimum = against_simulation(), where_it_holds(matrix), of_the_optimum(matrix)
         ensemble = against_meanfield()
+    held = [row for row in amplifying if row["steps until it ends"] > 1]
+    largest_held = [float(row["largest difference until it ends"]) for row in held]
     asked = [row for row in simulated if row["gain"] != SETTINGS[-1][0]]
     largest = {
         f"{name}, largest difference from simulation": max(float(row[f"{name}, largest difference"]) for row in asked)
@@ -30,14 +55,19 @@ def run() -> dict[str, object]:
         "closure",
         {
             "what": "Moment closure of given networks: N = 200 against 40 000 trials (g, σ, θ) = (1, .1, .1), "
-            "(1.3, .5, 1), three draws each; the optimum's advantage with noise correlations.",
+            "(1.3, .5, 1), three draws each; random networks of gains 1 to 2, σ = .1, .5, θ = .1, 1, N = 100, 300 and "
+            "the default optimum, N = 100, 300, 500, against 60 000; its advantage with noise correlations.",
             **largest,
+            "largest difference until it ends, median over networks": float(np.median(largest_held)),
+            "the same, largest": max(largest_held),
+            "largest excess over its own estimate": max(float(row["largest excess over its estimate"]) for row in held),
             "advantage of the optimum, linear form, N = 1200": float(optimum[-1]["advantage, closure, linear"]),
             "its standard error": float(optimum[-1]["its error, closure, linear"]),
             "advantage of the optimum, independent form, N = 1200": float(
                 optimum[-1]["advantage, closure, independent"]
             ),
             "simulation": simulated,
+            "until it ends": amplifying,
             "meanfield": ensemble,
             "optimum": optimum,
         },
@@ -59,12 +89,49 @@ def against_simulation() -> list[dict[str, Any]]:
                     narrow, form=form, num_trials=40_000, key=jax.random.key(10 + draw), **settings
                 )
                 truth = np.asarray(measured.total, float)
-                for name, third in (("", True), (", plain Gaussian", False)):
-                    closed = fisher.closure_curve(network, form=form, third_cumulants=third, **settings)
+                for name, higher in (("", True), (", plain Gaussian", False)):
+                    closed = fisher.closure_curve(network, form=form, higher_cumulants=higher, **settings)
                     difference = np.asarray(closed.total) / truth - 1
                     row[f"{form}{name}, largest difference"] = float(np.abs(difference).max())
                 row[f"{form}, largest standard error"] = float(np.max(np.asarray(measured.standard_error) / truth))
             rows.append(row)
+    return rows
+
+
+def where_it_holds(optimum: cn.GainMatrix) -> list[dict[str, Any]]:
+    """Linear form against 60 000 trials, also of networks that amplify until nothing small is left to expand in."""
+    rows = []
+    for case in CASES:
+        matrix = optimum if case.gain is None else cn.homogeneous(case.gain)
+        weights = cn.sample_weights(matrix, case.units, key=jax.random.key(case.draw), dtype=jnp.float32)
+        first = cn.population_index(matrix, case.units) == 0
+        narrow = networks.RateNetwork(weights, first.astype(jnp.float32), noise_std=case.noise_std)
+        network, asked = networks.in_precision(narrow, float), {"stimulus": case.stimulus, "num_steps": case.num_steps}
+        measured = fisher.simulated_curve(narrow, num_trials=60_000, key=jax.random.key(100 + case.draw), **asked)
+        closed = fisher.closure_curve(network, **asked)
+        plain = fisher.closure_curve(network, higher_cumulants=False, **asked)
+        truth, error = np.asarray(measured.total, float), np.asarray(measured.standard_error, float)
+        estimate = np.asarray(closed.model_error, float)
+        ends = int(np.isfinite(np.asarray(closed.total)).sum())
+        difference = np.abs(np.asarray(closed.total)[:ends] / truth[:ends] - 1)
+        at = [time for time in TIMES if time <= case.num_steps]
+        index = np.array(at) - 1
+        rows.append(
+            {
+                **case._asdict(),
+                "steps until it ends": ends,
+                "largest difference until it ends": float(difference.max()),
+                "largest excess over its estimate": float(
+                    np.max(difference - estimate[:ends] - 2 * error[:ends] / truth[:ends])
+                ),
+                "times": at,
+                "simulation": truth[index].tolist(),
+                "standard error": error[index].tolist(),
+                "closure": np.asarray(closed.total, float)[index].tolist(),
+                "model error": estimate[index].tolist(),
+                "plain Gaussian": np.asarray(plain.total, float)[index].tolist(),
+            }
+        )
     return rows
 
 
@@ -118,12 +185,12 @@ def against_products() -> list[Row]:
 
         return jax.jit(lambda start: jax.lax.scan(body, start, length=steps - 1)[0])
 
-    def curve(*, third: bool):
-        return lambda: fisher.closure_curve(network, stimulus=0.5, num_steps=steps, third_cumulants=third).total
+    def curve(*, higher: bool):
+        return lambda: fisher.closure_curve(network, stimulus=0.5, num_steps=steps, higher_cumulants=higher).total
 
-    eight, four = products(8), products(4)
-    runs = {"closure": curve(third=True), "plain": curve(third=False)}
-    runs |= {"eight": lambda: eight(weights), "four": lambda: four(weights)}
+    twelve, four = products(12), products(4)
+    runs = {"closure": curve(higher=True), "plain": curve(higher=False)}
+    runs |= {"twelve": lambda: twelve(weights), "four": lambda: four(weights)}
     times = paired(runs, repeats=5)
 
     def last(matrix: jax.Array) -> jax.Array:
@@ -134,7 +201,7 @@ def against_products() -> list[Row]:
     name = f"closure, N = {size}, T = {steps}, float64"
     gradient = [seconds(lambda: compiled(weights)) for _ in range(3)]
     return [
-        ratio_row(f"{name}: fisherjax / its eight products per step", times, ("closure", "eight"), "lower", 3.0),
+        ratio_row(f"{name}: fisherjax / its twelve products per step", times, ("closure", "twelve"), "lower", 3.0),
         ratio_row(f"{name}: plain closure / its four products per step", times, ("plain", "four"), "lower"),
         row(f"{name}: gradient / value", np.array(gradient) / np.median(times["closure"]), "lower"),
         row(f"{name}: memory of the gradient (GiB)", temporary_bytes(compiled) / 2**30, "lower", 4.0),
@@ -146,20 +213,24 @@ def _last(curve: fisher.FisherCurve) -> tuple[float, float]:
     return float(curve.total[-1]), float(cast("jax.Array", curve.standard_error)[-1])
 
 
-def of_the_optimum() -> list[dict[str, Any]]:
-    """Whether the structured optimum's advantage survives noise correlations; closure and simulation."""
-    optimum = optimize.maximize(
+def default_optimum() -> cn.GainMatrix:
+    """What `fisherjax optimize` finds."""
+    return optimize.maximize(
         cn.ToeplitzFamily(5),
         optimize.LogFisher(10, stimulus=0.1, noise_std=0.1),
         key=jax.random.key(0),
         constraints=(optimize.Budget(1.0),),
         num_generations=150,
-    )
+    ).gain_matrix
+
+
+def of_the_optimum(optimum: cn.GainMatrix) -> list[dict[str, Any]]:
+    """Whether the structured optimum's advantage survives noise correlations; closure and simulation."""
     settings = {"stimulus": 0.1, "num_steps": 10}
     rows = []
     for size, simulated in ((150, True), (300, True), (600, False), (1200, False)):
         found: dict[str, tuple[float, float]] = {}
-        for name, matrix in (("optimum", optimum.gain_matrix), ("homogeneous", cn.homogeneous(1.0, 5))):
+        for name, matrix in (("optimum", optimum), ("homogeneous", cn.homogeneous(1.0, 5))):
             draws = simulate.draw_networks(
                 matrix, size, num_draws=8 if simulated else 4, noise_std=0.1, key=jax.random.key(size), dtype=float
             )

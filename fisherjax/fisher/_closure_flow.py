@@ -54,7 +54,7 @@ def flow_scan(
     def begin(state: Array, given: Array | None) -> State:
         zero = jnp.zeros_like(state)
         spread = jax.jacfwd(lambda noise: network.step(state, given, noise))(zero)
-        return State(network.step(state, given), spread @ spread.T, None)
+        return State(network.step(state, given), spread @ spread.T)
 
     @jax.checkpoint
     def step(before: _Moving, now: Any) -> tuple[_Moving, Any]:
@@ -97,11 +97,11 @@ def _moved(network: FlowNetwork, moments: State, given: Array | None, *, small_n
     noise = 2 * network.noise_std**2 * jnp.eye(network.num_units, dtype=moments.mean.dtype)
 
     def velocity(moments: State) -> State:
-        mean, covariance, _ = moments
+        mean, covariance, *_ = moments
         variance = jnp.zeros_like(mean) if small_noise else jnp.diagonal(covariance)
         response, slope = network.nonlinearity.derivative_means(mean, variance, 1)
         carried = network.weights @ (slope[:, None] * covariance)
-        return State(network.received(response, given) - mean, noise - 2 * covariance + carried + carried.T, None)
+        return State(network.received(response, given) - mean, noise - 2 * covariance + carried + carried.T)
 
     return runge_kutta(velocity, moments, network.dt)
 
@@ -116,7 +116,7 @@ def _judged(network: FlowNetwork, closed: tuple[State, State], linear: tuple[Sta
         return jnp.sum(whitened**2, axis=0)
 
     own, limit = information(closed[0], closed[1].mean), information(*linear)
-    mean, covariance, _ = closed[0]
+    mean, covariance, *_ = closed[0]
     variance = jnp.diagonal(covariance)
     _, first, _, third = network.nonlinearity.derivative_means(mean, variance, 3)
     bending = jnp.abs(third) / (2 * jnp.maximum(variance * jnp.abs(first), jnp.finfo(mean.dtype).tiny))

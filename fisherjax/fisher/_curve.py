@@ -88,7 +88,7 @@ class Asked(NamedTuple):
     times: tuple[int, ...]  # steps after which it is read
     form: str
     sizes: tuple[int, ...]  # of the groups that are told apart in what is read
-    closure: tuple[int, bool] = (3, True)  # order of Mehler's series, and whether third cumulants are followed
+    closure: tuple[int, bool] = (3, True)  # order of Mehler's series, and whether higher cumulants are followed
 
 
 def as_question(

@@ -14,7 +14,7 @@ from fisherjax._errors import check_integer, check_scalar
 
 from ._mixture import kolmogorov_rule
 from ._nonlinearity import Drift, Moments, Nonlinearity, TwoPointMoments
-from ._quadrature import shifted_cumulant
+from ._quadrature import shifted_moment
 
 _SHIFTED_NODES = 97  # poles at ±iπ/2 (tanh), ±iπ (logistic): relative error below 1e-13 at any mean and variance
 
@@ -154,10 +154,13 @@ class ErfMixture(Nonlinearity):
         return tuple(means)
 
     def value_variance(self, mean: Moments, variance: Moments) -> Moments:
-        return shifted_cumulant(self, _SHIFTED_NODES, 2, *jnp.broadcast_arrays(mean, variance))
+        return shifted_moment(self, _SHIFTED_NODES, 2, *jnp.broadcast_arrays(mean, variance))
 
     def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
-        return shifted_cumulant(self, _SHIFTED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
+        return shifted_moment(self, _SHIFTED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
+
+    def value_fourth_moment(self, mean: Moments, variance: Moments) -> Moments:
+        return shifted_moment(self, _SHIFTED_NODES, 4, *jnp.broadcast_arrays(mean, variance))
 
     def _pairs(self, dtype: jnp.dtype) -> "_Pairs":
         """Unordered pairs of components."""

@@ -62,6 +62,9 @@ class Identity(Nonlinearity):
     def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
         return 0 * (mean + variance)
 
+    def value_fourth_moment(self, mean: Moments, variance: Moments) -> Moments:
+        return 3 * variance**2 + 0 * mean
+
 
 class ThresholdLinear(Nonlinearity):
     """φ(x) = max(x − threshold, 0); the rectified linear unit at threshold 0.
@@ -122,7 +125,8 @@ class ThresholdLinear(Nonlinearity):
         above, variance = jnp.broadcast_arrays(mean - self.threshold, variance)
         safe = jnp.where(variance > 0, variance, 1)
         place = above / jnp.sqrt(safe)
-        distance = jnp.abs(place)
+        # as `abs`, whose slope at the corner itself would be zero
+        distance = jnp.where(place > 0, place, -place)
         tail = norm.cdf(-distance)
         spill = norm.pdf(distance) - distance * tail
         # E[φ²] − E[φ]² from whichever side is the smaller, so that neither leaves a difference of large numbers
@@ -139,6 +143,28 @@ class ThresholdLinear(Nonlinearity):
         first, second = place * step + density, (place**2 + 1) * step + place * density
         third = (place**3 + 3 * place) * step + (place**2 + 2) * density
         return jnp.where(positive, deviation**3 * (third - 3 * first * second + 2 * first**3), 0)
+
+    def value_fourth_moment(self, mean: Moments, variance: Moments) -> Moments:
+        above, variance = jnp.broadcast_arrays(mean - self.threshold, variance)
+        safe = jnp.where(variance > 0, variance, 1)
+        place = above / jnp.sqrt(safe)
+        distance = jnp.where(place > 0, place, -place)
+        tail, density = norm.cdf(-distance), norm.pdf(distance)
+        # E[s^k] of the ramp s on the side where it is small, so that nothing large cancels
+        first = density - distance * tail
+        second = (distance**2 + 1) * tail - distance * density
+        third = (distance**2 + 2) * density - (distance**3 + 3 * distance) * tail
+        fourth = (distance**4 + 6 * distance**2 + 3) * tail - (distance**3 + 5 * distance) * density
+        ramp = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+        # on the other side φ = x + s, with E[z^j s^k] = (−1)^j E[(distance + s)^j s^k] where s > 0
+        once, twice = -(distance * first + second), -(distance * second + third)
+        thrice = -(distance * third + fourth)
+        squared = distance**2 * second + 2 * distance * third + fourth
+        squared_once = distance**2 * first + 2 * distance * second + third
+        cubed_once = -(distance**3 * first + 3 * distance**2 * second + 3 * distance * third + fourth)
+        mixed = 4 * cubed_once + 6 * (squared - 2 * first * squared_once + first**2)
+        mixed += 4 * (thrice - 3 * first * twice + 3 * first**2 * once)
+        return jnp.where(variance > 0, variance**2 * jnp.where(place > 0, 3 + mixed + ramp, ramp), 0)
 
 
 def _ramp_spread(variance: Moments, noise_variance: Moments) -> Moments:

@@ -82,6 +82,10 @@ class Nonlinearity(eqx.Module):
     def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
         """E[(φ(x) − Eφ)³] for x ~ N(mean, variance)."""
 
+    @abc.abstractmethod
+    def value_fourth_moment(self, mean: Moments, variance: Moments) -> Moments:
+        """E[(φ(x) − Eφ)⁴] for x ~ N(mean, variance)."""
+
     def spread(self, variance: Moments, noise_variance: Moments) -> Moments:
         """E[φ(x)²] − E[φ(a) φ(b)] for variances Δ and covariance Δ − V, accurate for small V."""
         return self.second_moment(variance) - self.overlap(variance, variance, variance - noise_variance)

@@ -123,6 +123,9 @@ class PiecewiseSmooth(Nonlinearity):
     def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
         return _central_moment(self, 3, *jnp.broadcast_arrays(mean, variance))
 
+    def value_fourth_moment(self, mean: Moments, variance: Moments) -> Moments:
+        return _central_moment(self, 4, *jnp.broadcast_arrays(mean, variance))
+
 
 def _deviation(variance: Moments) -> Moments:
     """√variance, kept from zero, where there is no density and no derivative."""

@@ -20,8 +20,8 @@ def shifted_mean(function: Callable, num_nodes: int, order: int, mean: Array, va
     return jnp.sum(weights * derivative(function, order)(points), axis=-1)
 
 
-def shifted_cumulant(function: Callable, num_nodes: int, order: int, mean: Array, variance: Array) -> Array:
-    """Central moment E[(φ(x) − Eφ)^order] for x ~ N(mean, variance): the cumulant of order 2 or 3."""
+def shifted_moment(function: Callable, num_nodes: int, order: int, mean: Array, variance: Array) -> Array:
+    """Central moment E[(φ(x) − Eφ)^order] for x ~ N(mean, variance)."""
     points, weights = shifted_points(num_nodes, mean, variance)
     values = function(points)
     centered = values - jnp.sum(weights * values, axis=-1, keepdims=True)

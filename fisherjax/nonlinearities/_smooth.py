@@ -18,7 +18,7 @@ import numpy as np
 from fisherjax._errors import check_callable, check_integer
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
-from ._quadrature import shifted_cumulant, shifted_mean, shifted_points
+from ._quadrature import shifted_moment, shifted_mean, shifted_points
 from ._regularity import REACH, derivative, is_odd, regularity
 
 _GRADED_NODES = 241
@@ -109,10 +109,13 @@ class SmoothFunction(Nonlinearity):
         return tuple(shifted_mean(self.function, _GRADED_NODES, k, mean, variance) for k in range(order + 1))
 
     def value_variance(self, mean: Moments, variance: Moments) -> Moments:
-        return shifted_cumulant(self.function, _GRADED_NODES, 2, *jnp.broadcast_arrays(mean, variance))
+        return shifted_moment(self.function, _GRADED_NODES, 2, *jnp.broadcast_arrays(mean, variance))
 
     def value_third_cumulant(self, mean: Moments, variance: Moments) -> Moments:
-        return shifted_cumulant(self.function, _GRADED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
+        return shifted_moment(self.function, _GRADED_NODES, 3, *jnp.broadcast_arrays(mean, variance))
+
+    def value_fourth_moment(self, mean: Moments, variance: Moments) -> Moments:
+        return shifted_moment(self.function, _GRADED_NODES, 4, *jnp.broadcast_arrays(mean, variance))
 
 
 def _graded_nodes(scale: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -15,6 +15,7 @@ from fisherjax._runtime import fit_parameters
 from fisherjax.fisher._interval import noncentral_f_cdf, noncentrality_interval
 from fisherjax.nonlinearities import Erf, Identity, Logistic, SmoothFunction, Tanh, ThresholdLinear, as_nonlinearity
 from fisherjax.nonlinearities._conditional import conditional_moments
+from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
 
 NONLINEARITIES = [
     Tanh(),
@@ -23,12 +24,13 @@ NONLINEARITIES = [
     Identity(),
     ThresholdLinear(0.3),
     SmoothFunction(lambda x: x / jnp.sqrt(1 + (x - 0.5) ** 2)),
+    PiecewiseSmooth(lambda x: jnp.maximum(x - 0.3, 0), ((0.0, 1.0), (0.3, 1.0)), (0.3,)),
 ]
 CASES = list(itertools.product((0.0, 0.4, -2.0), (1e-4, 0.09, 1.0, 25.0)))
 
 
 def brute_force(phi, mean, variance, corner=0.3):
-    """Mean, variance and third cumulant by Gauss–Legendre panels that meet at the corner of a ramp."""
+    """Mean and central moments of order 2 to 4 by Gauss–Legendre panels that meet at the corner of a ramp."""
     nodes, weights = np.polynomial.legendre.leggauss(400)
     middle = np.clip((corner - mean) / np.sqrt(variance), -12, 12)
     z = np.concatenate([(b - a) / 2 * nodes + (a + b) / 2 for a, b in ((-12, middle), (middle, 12))])
@@ -36,7 +38,7 @@ def brute_force(phi, mean, variance, corner=0.3):
     w = w * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
     values = np.asarray(phi(jnp.asarray(mean + np.sqrt(variance) * z)))
     center = w @ values
-    return center, w @ (values - center) ** 2, w @ (values - center) ** 3
+    return center, *(w @ (values - center) ** power for power in (2, 3, 4))
 
 
 @pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
@@ -49,6 +51,7 @@ def test_moments_about_a_mean(phi, mean, variance):
     np.testing.assert_allclose(
         phi.value_third_cumulant(m, v), expected[2], rtol=1e-7, atol=1e-12 * max(1.0, variance**1.5)
     )
+    np.testing.assert_allclose(phi.value_fourth_moment(m, v), expected[3], rtol=1e-9, atol=1e-16)
 
 
 @pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
@@ -66,10 +69,20 @@ def test_each_order_is_the_derivative_of_the_one_below(phi, mean, variance):
 @pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
 def test_derivatives_of_the_variance_match_differences(phi):
     m, v, h = jnp.asarray(0.4), jnp.asarray(0.3), 1e-5
-    for moment in (phi.value_variance, phi.value_third_cumulant):
+    for moment in (phi.value_variance, phi.value_third_cumulant, phi.value_fourth_moment):
         slopes = jax.grad(moment, (0, 1))(m, v)
         np.testing.assert_allclose(slopes[0], (moment(m + h, v) - moment(m - h, v)) / (2 * h), rtol=1e-7, atol=1e-10)
         np.testing.assert_allclose(slopes[1], (moment(m, v + h) - moment(m, v - h)) / (2 * h), rtol=1e-7, atol=1e-10)
+
+
+def test_moments_of_a_ramp_at_and_beyond_its_corner():
+    """Slopes at the corner itself are those beside it; far beyond it nothing is lost to rounding, in float32 either."""
+    ramp, v, h = ThresholdLinear(), jnp.asarray(0.7), 1e-5
+    for moment in (ramp.value_variance, ramp.value_fourth_moment):
+        slope = jax.grad(lambda m, moment=moment: moment(m, v))(jnp.asarray(0.0))
+        np.testing.assert_allclose(slope, (moment(jnp.asarray(h), v) - moment(jnp.asarray(-h), v)) / (2 * h), rtol=1e-7)
+    far = ramp.value_fourth_moment(jnp.asarray([3.0, 30.0], jnp.float32), jnp.asarray(0.25, jnp.float32))
+    np.testing.assert_allclose(far, 3 * 0.25**2, rtol=3e-6)
 
 
 def test_moments_at_variance_zero_are_values():
