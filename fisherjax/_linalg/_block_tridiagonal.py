@@ -1,15 +1,16 @@
 """Symmetric block-tridiagonal systems, by block elimination in one compiled scan."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Float
+
+from ._one_by_one import one_by_one
 
 
 def solve_block_tridiagonal(
-    diagonal: Float[Array, "n *batch s s"], upper: Float[Array, "m *batch s s"], right: Float[Array, "n *batch s c"]
-) -> Float[Array, "n *batch s c"]:
+    diagonal: Float[Array, "n s s"], upper: Float[Array, "m s s"], right: Float[Array, "n s c"]
+) -> Float[Array, "n s c"]:
     """Solve A x = r for a symmetric A of n × n blocks, of which A_kk = `diagonal` and A_k,k+1 = `upper` (m = n − 1).
 
     Elimination from the first block to the last, pivoted within blocks, so that A need not be definite: n factors of
@@ -24,18 +25,18 @@ def solve_block_tridiagonal(
     return jax.lax.custom_linear_solve(product, right, lambda _, r: _eliminate(diagonal, upper, r), symmetric=True)
 
 
+@one_by_one
 def _eliminate(diagonal: Array, upper: Array, right: Array) -> Array:
-    diagonal, upper = jax.lax.stop_gradient((diagonal, upper))
-    size = diagonal.shape[-1]
     padded = jnp.concatenate([upper, jnp.zeros_like(diagonal[:1])])
 
-    def forward(before: tuple[Array, Array], block: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], Any]:
+    def forward(
+        before: tuple[Array, Array], block: tuple[Array, Array, Array]
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         schur, moved = before
         own, beside, source = block
-        solved = jnp.linalg.solve(own - schur, jnp.concatenate([beside, source - moved], axis=-1))
-        share, value = solved[..., :size], solved[..., size:]
-        across = jnp.swapaxes(beside, -1, -2)
-        return (across @ share, across @ value), (share, value)
+        factors = lu_factor(own - schur)
+        share, value = lu_solve(factors, beside), lu_solve(factors, source - moved)
+        return (beside.T @ share, beside.T @ value), (share, value)
 
     def backward(after: Array, solved: tuple[Array, Array]) -> tuple[Array, Array]:
         share, value = solved

@@ -130,7 +130,7 @@ class Optimize(Common):
     """Global search of the first stage."""
     population_size: Annotated[int, Limits(4, 10**6)] = 64
     """Candidates per generation."""
-    generations: Count = 60
+    generations: Count = 25
     """Generations of the first stage."""
     restarts: Count = 2
     """Independent searches."""
@@ -151,7 +151,7 @@ class Optimize(Common):
         return {} if self.nonlinearity in ODD else {"form": "independent"}
 
     def quick_sizes(self) -> dict[str, Any]:
-        search = {"generations": 30, "refine_steps": 10, "population_size": 24, "restarts": 1}
+        search = {"generations": 25, "refine_steps": 10, "population_size": 24, "restarts": 1}
         return search | {"units": max(300, self.populations), "trials": 60, "draws": 2, "images": 24}
 
 

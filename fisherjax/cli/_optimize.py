@@ -33,7 +33,7 @@ _OBJECTIVES = {
     "integrated": optimize.IntegratedMemory,
     "retention": optimize.Retention,
 }
-_LINEAR_UNITS = {False: 300, True: 100}  # of the networks in which noise correlations are measured, and if quick
+_LINEAR_UNITS = {False: 200, True: 100}  # of the networks in which noise correlations are measured, and if quick
 _LINEAR_TRIALS = 3  # for each of their units
 _HISTORY = "Best point so far at every step of the search."
 

@@ -36,7 +36,7 @@ def linear_information(fields: Fields, network: Network, reading: Reading, found
     source = jnp.zeros((*last.shape[:2], 2 * count + 4, len(f), count), price.dtype)
     source = source.at[:, :, 1 + jnp.arange(count), :, jnp.arange(count)].set(last)
     source = source.reshape(*active.shape, count)
-    extremum = solve_block_tridiagonal(diagonal, upper, -source)
+    extremum = jax.vmap(solve_block_tridiagonal, in_axes=1, out_axes=1)(diagonal, upper, -source)
     return alone + jnp.einsum("kbxi,kbxj->bij", source, extremum)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import require
+from fisherjax._linalg import one_by_one
 from fisherjax._runtime import map_length
 
 from ._interval import Number, student_interval
@@ -103,17 +104,25 @@ def path_value(moments: PathMoments) -> tuple[Float[Array, "*batch K K"], Float[
     silent = jnp.diagonal(moments.scatter, axis1=-2, axis2=-1) <= 0  # in a part of the trials; costs the unit there
     units = jnp.sum(~silent, axis=-1).astype(moments.scatter.dtype)[..., None, None]
     eye = jnp.eye(silent.shape[-1], dtype=moments.scatter.dtype)
-    lower = jnp.linalg.cholesky((moments.scatter + jnp.where(silent[..., None], eye, 0)) / freedom)
+    covariance = (moments.scatter + jnp.where(silent[..., None], eye, 0)) / freedom
     slope = jnp.where(silent[..., None, :], 0, moments.slope)
-    # one solve for both terms: XLA's CPU threads can wait for each other in two batched ones at once
-    right = jnp.concatenate([jnp.swapaxes(slope, -1, -2), jnp.broadcast_to(eye, lower.shape)], axis=-1)
-    whitened = jax.lax.linalg.triangular_solve(lower, right, left_side=True, lower=True)
+    right = jnp.concatenate([jnp.swapaxes(slope, -1, -2), jnp.broadcast_to(eye, covariance.shape)], axis=-1)
+    whiten = _whitened
+    for _ in covariance.shape[:-2]:
+        whiten = jax.vmap(whiten)
+    whitened = whiten(covariance, right)
     slope, root = jnp.split(whitened, [moments.slope.shape[-2]], axis=-1)
     naive = jnp.swapaxes(slope, -1, -2) @ slope
     inverse = jnp.swapaxes(root, -1, -2) @ root
     spread = jnp.where(silent[..., None, None, :, None] | silent[..., None, None, None, :], 0, moments.slope_scatter)
     noise = jnp.einsum("...ij,...klij->...kl", inverse, spread / freedom) / moments.trials
     return (freedom - units - 1) / freedom * (naive - noise), naive
+
+
+@one_by_one
+def _whitened(covariance: Float[Array, "p p"], right: Float[Array, "p c"]) -> Float[Array, "p c"]:
+    """L⁻¹ right, with L Lᵀ the covariance."""
+    return jax.lax.linalg.triangular_solve(jnp.linalg.cholesky(covariance), right, left_side=True, lower=True)
 
 
 def scalar_if(scalar: bool, parts: T) -> T:  # noqa: FBT001

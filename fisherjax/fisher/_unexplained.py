@@ -193,9 +193,8 @@ def _newton(
     # e at one time is tied to B at the next
     tied = jnp.moveaxis(mixed[1:-1], 1, 2)[..., None] * prices
     none = jnp.zeros_like(tied)
-    moved = solve_block_tridiagonal(
-        diagonal, jnp.block([[none, none], [tied, none]]), -jnp.moveaxis(source, 1, 2)[..., None]
-    )
+    blocks = (diagonal, jnp.block([[none, none], [tied, none]]), -jnp.moveaxis(source, 1, 2)[..., None])
+    moved = jax.vmap(solve_block_tridiagonal, in_axes=1, out_axes=1)(*blocks)
     moved = jnp.moveaxis(moved[..., 0], 1, 2)
     return moved[:, :count], moved[:, count:]
 

@@ -114,11 +114,11 @@ def maximize(
         "refine_steps": refine_steps,
         "optimizer": "L-BFGS" if optimizer is None else fingerprint(optimizer, family.num_parameters),
     }
-    if checkpoint is not None:
-        # what a function closes over shows only in what it returns
-        middle = jnp.full(family.num_parameters, 0.5)
-        described["objective"] = digest([assess(problem, middle * share)[1:] for share in (1.0, 0.6)])
     with on_devices(devices):
+        if checkpoint is not None:
+            # what a function closes over shows only in what it returns
+            middle = jnp.full(family.num_parameters, 0.5, float)  # of a known type: another is another program
+            described["objective"] = digest([assess(problem, middle * share)[1:] for share in (1.0, 0.6)])
         saver = Saver(None if checkpoint is None else npz_path(checkpoint), described)
         searched = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep)
         winner = best_restart(searched)

@@ -55,13 +55,6 @@ class Problem(eqx.Module):
         fitness = jnp.where(violation > 0, 1 + violation, -value / (1 + jnp.abs(value)))
         return jnp.where(jnp.isfinite(value) & jnp.isfinite(violation), fitness, jnp.inf)
 
-    def feasible_value(self, unit: Float[Array, " d"]) -> Float[Array, ""]:
-        """The objective where all constraints hold to rounding, −∞ elsewhere."""
-        gain_matrix = self.gain_matrix(unit)
-        value = self.objective(gain_matrix)
-        holds = self.holds(self.excesses(gain_matrix)) & jnp.isfinite(value)
-        return jnp.where(holds, value, -jnp.inf)
-
     @staticmethod
     def holds(excesses: Float[Array, " c"]) -> Bool[Array, ""]:
         """Whether all constraints hold to rounding."""
@@ -146,13 +139,19 @@ class History(Record):
     num_generations: int = eqx.field(static=True)
 
 
-@eqx.filter_jit
 def trace_history(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
     """Value, spectral radius of the weights, of the operator, and alignment along a path of points."""
+    distinct, place = np.unique(np.asarray(units), axis=0, return_inverse=True)
+    # the best point stays for many steps, and `assess` is compiled already
+    values = jnp.stack([assess(problem, jnp.asarray(unit))[1] for unit in distinct])[place.reshape(-1)]
+    return values, *_traced(problem, units)
 
+
+@eqx.filter_jit
+def _traced(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
     def traced(unit: Float[Array, " d"]) -> tuple[Array, ...]:
         gain_matrix = problem.gain_matrix(unit)
-        basic = (problem.objective(gain_matrix), weight_spectral_radius(gain_matrix))
+        basic = (weight_spectral_radius(gain_matrix),)
         objective = problem.objective
         if not isinstance(objective, MemoryObjective):
             return basic

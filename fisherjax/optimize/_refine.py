@@ -153,8 +153,8 @@ def _advanced(problem: Problem, transform: Any, state: AscentState, penalty: flo
     done = state.done + length
     if done < num_steps:
         return AscentState(state.round, done, free, leaves, multipliers, best, best_value, path)
-    *_, excess = assess(problem, _to_unit(free))
-    multipliers = jnp.maximum(multipliers + penalty * excess, 0)
+    if multipliers.size:
+        multipliers = jnp.maximum(multipliers + penalty * assess(problem, _to_unit(free))[2], 0)
     return AscentState(state.round + 1, 0, free, (), multipliers, best, best_value, path)
 
 
@@ -185,27 +185,45 @@ def _default_optimizer() -> optax.GradientTransformationExtraArgs:
 def _ascend(
     problem: Problem, transform: Any, terms: tuple[Array, Array], free: Array, state: Any, length: Array
 ) -> tuple[Array, Any, Array, Array]:
-    """`length` steps, or as many as a chunk has; what stands in its rows beyond is where it ended."""
+    """`length` steps, or as many as a chunk has; what stands in its rows beyond is where it ended.
+
+    An evaluation takes long to compile: what a line search has found out is not computed again.
+    """
     multipliers, penalty = terms
+
+    def pressure_of(excesses: Array) -> Array:
+        return penalty / 2 * jnp.sum(jnp.maximum(excesses + multipliers / penalty, 0) ** 2)
 
     def loss(free: Array) -> Array:
         gain_matrix = problem.gain_matrix(_to_unit(free))
-        pressure = jnp.maximum(problem.excesses(gain_matrix) + multipliers / penalty, 0)
-        return -problem.objective(gain_matrix) + penalty / 2 * jnp.sum(pressure**2)
+        return -problem.objective(gain_matrix) + pressure_of(problem.excesses(gain_matrix))
 
-    def climb(free: Array, state: Any) -> tuple[Array, Any, Array]:
-        value, gradient = jax.value_and_grad(loss)(free)
+    def feasible_value(free: Array, value: Array) -> Array:
+        excesses = problem.excesses(problem.gain_matrix(_to_unit(free)))
+        holds = problem.holds(excesses) & jnp.isfinite(value)
+        return jnp.where(holds, pressure_of(excesses) - value, -jnp.inf)
+
+    def climb(carry: tuple) -> tuple:
+        free, state, value, gradient = carry
         updates, state = transform.update(gradient, state, free, value=value, grad=gradient, value_fn=loss)
         moved: Any = optax.apply_updates(free, updates)
         # a line search that ran into non-finite values must not carry them on
-        free = jnp.where(jnp.all(jnp.isfinite(moved)), moved, free)
-        return free, state, problem.feasible_value(_to_unit(free))
+        sound = jnp.all(jnp.isfinite(moved))
+        free = jnp.where(sound, moved, free)
+        new_value, new_gradient = _seen_by_search(state) or jax.value_and_grad(loss)(free)
+        return free, state, jnp.where(sound, new_value, value), jnp.where(sound, new_gradient, gradient)
 
-    def step(carry: tuple[Array, Any, Array], index: Array) -> tuple[tuple[Array, Any, Array], tuple[Array, Array]]:
-        carry = jax.lax.cond(index < length, lambda at: climb(*at[:2]), lambda at: at, carry)
-        return carry, (_to_unit(carry[0]), carry[2])
+    def step(carry: tuple, index: Array) -> tuple[tuple, tuple[Array, Array]]:
+        carry = jax.lax.cond(index < length, climb, lambda at: at, carry)
+        return carry, (_to_unit(carry[0]), feasible_value(carry[0], carry[2]))
 
     # the length of a chunk is no part of the program, which takes long to compile
-    begun = (free, state, jnp.asarray(-jnp.inf, free.dtype))
-    (free, state, _), (units, values) = jax.lax.scan(step, begun, jnp.arange(_CHUNK))
+    begun = (free, state, *jax.value_and_grad(loss)(free))
+    (free, state, *_), (units, values) = jax.lax.scan(step, begun, jnp.arange(_CHUNK))
     return free, state, units, values
+
+
+def _seen_by_search(state: Any) -> tuple[Array, Array] | None:
+    """Loss and gradient where a line search has stopped, if the optimizer keeps them."""
+    value, gradient = optax.tree.get(state, "value"), optax.tree.get(state, "grad")
+    return None if value is None or gradient is None else (value, gradient)
