@@ -5,11 +5,10 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks._common import RESULTS, Row, ratio_row, row, seconds, write
+from benchmarks._common import RESULTS, write
 from fisherjax import connectivity as cn
 from fisherjax import fisher, optimize
 
@@ -91,7 +90,13 @@ def _measured(
     values, errors = [], []
     for size, draws in DRAWS.items():
         curve = fisher.ensemble_curve(
-            small, num_units=size, num_trials=3 * size, num_draws=draws, form="linear", key=jax.random.key(seed), **settings
+            small,
+            num_units=size,
+            num_trials=3 * size,
+            num_draws=draws,
+            form="linear",
+            key=jax.random.key(seed),
+            **settings,
         )
         chosen = np.asarray(times) - 1
         values.append(np.asarray(curve.total, float)[chosen] / size)
@@ -118,9 +123,9 @@ def _measured(
 def _table(rows: list[dict[str, Any]]) -> None:
     header = list(rows[0])
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    for line in rows:
-        lines.append(f"| {' | '.join(v if isinstance(v, str) else f'{v:.4g}' for v in line.values())} |")
-    text = "# Simulated networks against the linear form at N → ∞\n\nWritten by `python -m benchmarks --long linear_form`.\n\n"
+    lines += [f"| {' | '.join(v if isinstance(v, str) else f'{v:.4g}' for v in line.values())} |" for line in rows]
+    text = "# Simulated networks against the linear form at N → ∞\n\n"
+    text += "Written by `python -m benchmarks --long linear_form`.\n\n"
     (RESULTS / "linear_form.md").write_text(text + "\n".join(lines) + "\n")
 
 
@@ -131,7 +136,9 @@ def picture(rows: list[dict[str, Any]]) -> None:
     ratio = np.array([line["ratio"] for line in rows])
     error = np.array([line["standard error"] / line["theory"] for line in rows])
     ax.errorbar(places, ratio, 2 * error, fmt="o", capsize=2, markersize=4, label="simulation, N → ∞ (2 s.e.)")
-    ax.plot(places, [line["independent form"] / line["theory"] for line in rows], "_", color="0.5", label="independent form")
+    ax.plot(
+        places, [line["independent form"] / line["theory"] for line in rows], "_", color="0.5", label="independent form"
+    )
     ax.axhline(1, color="black", linewidth=0.8)
     ax.set_yscale("log")
     ax.set(ylabel="over the linear form at N → ∞", xlabel="time, within each setting")

@@ -11,5 +11,6 @@ from ._slopes import directions_of, with_slopes
 __all__ = [
     "Spectrum", "Target", "arnoldi", "centered_gram", "dimension_of_gram", "directions_of", "largest_symmetric",
     "less_first", "magnitude", "numerical_abscissa", "one_by_one", "participation_ratio", "perron_vectors",
-    "solve_block_tridiagonal", "solve_discrete_lyapunov", "spectral_radius", "standard_normal", "threefry_words", "with_slopes",
+    "solve_block_tridiagonal", "solve_discrete_lyapunov", "spectral_radius", "standard_normal", "threefry_words",
+    "with_slopes",
 ]  # fmt: skip

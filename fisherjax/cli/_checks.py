@@ -111,7 +111,8 @@ def _optimize(c: command.Optimize, said: Said) -> Wrong:
     empty = f"--units must be at least the number of populations, {count}, got {c.units}"
     yield c.units < count, f"{empty}: a population without a unit cannot be simulated"
     yield low >= high, f"--bounds must be a lower and a higher number, got {low:g} {high:g}"
-    odd = f"--form linear needs an odd --nonlinearity ({', '.join(command.ODD)}), got {c.nonlinearity}; use --form independent"
+    needs = f"--form linear needs an odd --nonlinearity ({', '.join(command.ODD)}), got {c.nonlinearity}"
+    odd = f"{needs}; use --form independent"
     yield c.form == "linear" and c.nonlinearity not in command.ODD, odd
     alone = count < 2 and c.structure == "generalized-toeplitz"
     yield alone, f"--populations must be at least 2 for --structure {c.structure}, got {count}"

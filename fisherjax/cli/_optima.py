@@ -62,7 +62,9 @@ def comparison(candidates: list[Candidate], noise_std: float, nonlinearity: str)
     """One column for each structure; the last is the reference."""
     columns = [candidate.facts(candidates[-1], noise_std, nonlinearity) for candidate in candidates]
     header = ("quantity", "", *(candidate.name for candidate in candidates))
-    return Table(header, [(name, note, *(column[name][1] for column in columns)) for name, (note, _) in columns[0].items()])
+    return Table(
+        header, [(name, note, *(column[name][1] for column in columns)) for name, (note, _) in columns[0].items()]
+    )
 
 
 def what_they_prefer(candidates: list[Candidate], table: Table) -> list[str]:

@@ -45,7 +45,10 @@ def run_optimize(command: Optimize, session: Session) -> Outcome:
     optimum, *other = _searches(command, session, search_key)
     structures = {"optimum": optimum.gain_matrix}
     if other:
-        structures = {f"{command.form} optimum": optimum.gain_matrix, f"{_other(command)} optimum": other[0].gain_matrix}
+        structures = {
+            f"{command.form} optimum": optimum.gain_matrix,
+            f"{_other(command)} optimum": other[0].gain_matrix,
+        }
     structures["homogeneous network"] = connectivity.homogeneous(1.0, command.populations)
     candidates = _candidates(command, session, structures, simulation_key)
     with session.stage("following natural images"):
@@ -217,8 +220,10 @@ def _search_text(command: Optimize) -> list[str]:
     if command.form == "independent":
         return []
     return [
-        "Candidates of the first stage were ranked by a cheaper form, that of a signal so small that it changes nothing "
-        "on its way, which counts the same noise correlations; the second stage climbs the linear form itself."
+        (
+            "Candidates of the first stage were ranked by a cheaper form, that of a signal too small to change anything on "
+            "its way, which counts the same noise correlations; the second stage climbs the linear form itself."
+        )
     ]
 
 

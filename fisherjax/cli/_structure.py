@@ -60,7 +60,7 @@ def check_networks(gains: connectivity.GainMatrix, units: int, draws: int = 1) -
 
 
 class Predictions(NamedTuple):
-    """What theory says of a structure: exact in both forms, and by the bare operator; no linear form if φ is not odd."""
+    """What theory says of a structure: in both forms, and by the bare operator; no linear form if φ is not odd."""
 
     independent: fisher.FisherCurve
     linear: fisher.FisherCurve | None

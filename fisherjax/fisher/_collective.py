@@ -4,7 +4,8 @@ At a finite stimulus the weights that carried the signal are not independent of 
 that they gave rise to, m = Jμ and ∂m = Js, and with the fluctuation of every population's noise variance as one mode,
 the information is the extremum of a quadratic form in a few numbers per population and time (docs/theory.md):
 
-    F = Σ_p o_p f_p D_p(t)/(e_p(t) + σ_o²) − 2 Σ_q τ_q(t−1) n_s,q(t−1) + Σ_{k<t} Σ_q {f_q L_q(k) + 2 β_q·n_q + 2 γ_q ν_q}
+    F = Σ_p o_p f_p D_p(t)/(e_p(t) + σ_o²) − 2 Σ_q τ_q(t−1) n_s,q(t−1)
+        + Σ_{k<t} Σ_q {f_q L_q(k) + 2 β_q·n_q + 2 γ_q ν_q}
 
 in n, β (components μ and s, one s for every parameter), ν and γ. L is a form in β, γ, c = g² n(k−1), ν̃ = g²ᵀ ν(k+1).
 """

@@ -15,7 +15,13 @@ from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import propagate
 from fisherjax.meanfield._fields import fields_over_time
-from fisherjax.meanfield._recursion import Trajectory, as_trajectory, input_parameters, order_parameters, told_trajectory
+from fisherjax.meanfield._recursion import (
+    Trajectory,
+    as_trajectory,
+    input_parameters,
+    order_parameters,
+    told_trajectory,
+)
 from fisherjax.networks._protocol import check_times
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
@@ -32,7 +38,7 @@ _NO_TOTAL = (
     "form='linear', or fisher.closure_curve(form='total') of networks drawn by simulate.draw_networks"
 )
 _REASONS = {
-    "independent": "D/V left the float range; lower the gains, raise noise_std, or measure the stimulus in another unit",
+    "independent": "D/V left the float range; lower the gains, raise noise_std, or take another unit of the stimulus",
     "linear": "the noise that is left unexplained was not found, or left the float range; lower the gains, raise "
     "noise_std, or use float64",
 }
@@ -108,11 +114,24 @@ def meanfield_curve(
     """
     num_units = check_integer("num_units", num_units, minimum=1)
     arrays, how = as_structure_question(
-        gain_matrix, stimulus, noise_std, num_steps, form, nonlinearity, input_pattern, observation_noise_std, observed, at
+        gain_matrix,
+        stimulus,
+        noise_std,
+        num_steps,
+        form,
+        nonlinearity,
+        input_pattern,
+        observation_noise_std,
+        observed,
+        at,
     )
     by_population, total, order = structure_information(arrays, how)
     curve = _in_units(how.times, by_population, total, num_units, stimulus, form)
-    if order is not None and not is_traced(total) and np.isnan(np.asarray(told_trajectory(order, how.phi).sensitivity)).any():
+    if (
+        order is not None
+        and not is_traced(total)
+        and np.isnan(np.asarray(told_trajectory(order, how.phi).sensitivity)).any()
+    ):
         return curve  # it has told from where on, and is NaN from there
     return warn_if_not_finite(curve, _REASONS[form])
 
@@ -171,10 +190,11 @@ def as_structure_question(
     if not is_traced(shares):
         require(float(jnp.max(shares)) <= 1, f"observed must hold shares of at most 1, got {float(jnp.max(shares)):g}")
         require(float(jnp.max(shares)) > 0, "observed must hold a share above 0: nothing would be read out")
-    noises = (as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std))
-    return Structured(gain_matrix, theta, pattern, *noises, shares), StructuredHow(
-        phi, num_steps, form, check_times(at, num_steps)
+    process, observation = (
+        as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std)
     )
+    asked = Structured(gain_matrix, theta, pattern, process, observation, shares)
+    return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps))
 
 
 @jax.jit(static_argnames=("how", "alone"))

@@ -24,13 +24,13 @@ def check_linear(phi: Nonlinearity) -> None:
     instead = "use form='independent', or fisher.closure_curve of networks drawn by simulate.draw_networks"
     require(
         phi.odd,
-        "form='linear' needs an odd nonlinearity, φ(−x) = −φ(x), known outside jit: with others the fields of different "
-        f"times are correlated, which the theory does not follow; {instead}",
+        "form='linear' needs an odd nonlinearity, φ(−x) = −φ(x), known outside jit: with others the fields of "
+        f"different times are correlated, which the theory does not follow; {instead}",
     )
     kinks = phi.kinks if isinstance(phi, PiecewiseSmooth) else ()
     require(
         not kinks,
-        f"form='linear' needs a smooth nonlinearity, but this one has a kink at {kinks[0] if kinks else 0:g}; {instead}",
+        f"form='linear' needs a smooth nonlinearity, but it has a kink at {kinks[0] if kinks else 0:g}; {instead}",
     )
 
 

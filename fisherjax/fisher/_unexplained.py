@@ -43,7 +43,7 @@ class Reading(NamedTuple):
 
 
 class Unexplained(NamedTuple):
-    """e_p(k), and B_p(k), the information per unit about a small signal at time k > 1; NaN where they were not found."""
+    """e_p(k), and B_p(k), information per unit about a small signal at time k > 1; NaN where they were not found."""
 
     noise: Float[Array, "T P b"]
     value: Float[Array, "T P b"]
@@ -60,9 +60,7 @@ def worth(noise: Float[Array, "T P b"], network: Network, reading: Reading) -> F
     return reading.last[:, None] * reading.observed / (noise + network.observation_noise)
 
 
-def first_value(
-    found: Unexplained, levels: Levels, network: Network, reading: Reading
-) -> Float[Array, "P b"]:
+def first_value(found: Unexplained, levels: Levels, network: Network, reading: Reading) -> Float[Array, "P b"]:
     """B_p(1), the information per unit about a signal at the first time that is too small to change anything."""
     level = jax.tree.map(lambda part: part[0], levels)
     price = price_of(found.value, network, reading)[0]
@@ -115,7 +113,9 @@ def _unexplained_jvp(tolerance, primals, tangents):
     value, noise = _newton(found, levels, network, reading, source)
     # at the first time noise is that of the process, and B follows from what is later
     first = jnp.broadcast_to(tangents[1].noise, noise.shape[1:])
-    return found, Unexplained(jnp.concatenate([first[None], noise]), jnp.concatenate([jnp.zeros_like(first)[None], value]))
+    return found, Unexplained(
+        jnp.concatenate([first[None], noise]), jnp.concatenate([jnp.zeros_like(first)[None], value])
+    )
 
 
 def _downwards(levels: Levels, network: Network, reading: Reading, noise: Array) -> Array:

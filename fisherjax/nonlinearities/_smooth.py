@@ -18,7 +18,7 @@ import numpy as np
 from fisherjax._errors import check_callable, check_integer
 
 from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
-from ._quadrature import shifted_moment, shifted_mean, shifted_points
+from ._quadrature import shifted_mean, shifted_moment, shifted_points
 from ._regularity import REACH, derivative, is_odd, regularity
 
 _GRADED_NODES = 241

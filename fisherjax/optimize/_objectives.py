@@ -88,8 +88,7 @@ class MemoryObjective(eqx.Module):
         if self.readout is not None:
             count = gain_matrix.num_populations
             require(
-                max(self.readout) < count,
-                f"readout names population {max(self.readout)}, but there are only {count}",
+                max(self.readout) < count, f"readout names population {max(self.readout)}, but there are only {count}"
             )
             observed = np.isin(np.arange(count), self.readout).astype(float)
         arrays, how = as_structure_question(

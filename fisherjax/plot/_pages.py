@@ -68,14 +68,16 @@ def save_optima(path: Path, forms: Mapping[str, Mapping[str, Sequence[FisherCurv
     Each structure has a color; its curves are theory (a line) and perhaps measurements (points).
     """
     with page(path, (5.5 * len(forms), 4.4)) as figure:
-        for ax, (title, structures) in zip(figure.subplots(1, len(forms), squeeze=False)[0], forms.items(), strict=True):
+        for ax, (title, structures) in zip(
+            figure.subplots(1, len(forms), squeeze=False)[0], forms.items(), strict=True
+        ):
             for index, (name, curves) in enumerate(structures.items()):
                 check_results("forms", dict(enumerate(curves)), FisherCurve)
                 for curve in curves:
-                    label = name if curve.standard_error is None else f"{name}, simulated"
-                    panel.fisher_curve(curve, ax, label=f"{label},", by_population=False, color=COLORS[index])
-            ax.set_title(title)
-            ax.legend(fontsize="small")
+                    panel.fisher_curve(curve, ax, label=name, by_population=False, color=COLORS[index])
+            first = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+            ax.legend([first[f"{name} total"] for name in structures], list(structures))
+            ax.set_title(f"{title}\nlines: theory at large N, points: simulation ± s.e.")
     return path
 
 

@@ -56,20 +56,26 @@ def test_optimize_does_the_whole_loop(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("fisherjax ")
     assert "seed 0" in printed.splitlines()[0]
-    figures = {"network.png", "fisher.png", "history.png", "geometry.png"}
-    kept = {"optimum.npz", "checkpoint.npz", "checkpoint.previous.npz"}
+    figures = {"network.png", "optima.png", "fisher.png", "history.png", "geometry.png"}
+    kept = {f"checkpoint{which}.npz" for which in ("", ".previous", "-independent", "-independent.previous")}
+    kept |= {"optimum.npz", "optimum_independent.npz"}
     assert {path.name for path in out.iterdir()} == FILES | figures | kept
     results = json.loads((out / "results.json").read_text())
     matrix = cn.GainMatrix(np.array(results["gains"]), np.array(results["fractions"]))
-    curve = meanfield_curve(matrix, stimulus=0.1, noise_std=0.1, num_steps=4)
+    curve = meanfield_curve(matrix, stimulus=0.1, noise_std=0.1, num_steps=4, form="linear")
     assert float(np.log(curve.total[-1])) == pytest.approx(results["value"], rel=1e-9)
     assert float(matrix.mean_synaptic_budget) == pytest.approx(1)
+    # each optimum is the better one in its own form
+    other = results["compared"]["independent optimum"]
+    ours = {fact["quantity"]: fact["value"] for fact in results["facts"]}
+    assert ours["Fisher information at T, linear form"] >= other["Fisher information at T, linear form"]
+    assert ours["Fisher information at T, independent form"] <= other["Fisher information at T, independent form"]
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["arguments"] == arguments
-    assert manifest["configuration"]["generations"] == 30
+    assert manifest["configuration"]["generations"] == 25
     assert manifest["versions"]["jax"]
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert "http" not in page.split("<body>")[1]
     # the optimum is the next command's input
     assert main(["curve", "--gains", str(out / "optimum.npz"), "--steps", "3", "--out", str(tmp_path / "curve")]) == 0
@@ -86,7 +92,12 @@ def test_curve_reads_a_text_table(tmp_path, capsys):
     )
     rows = (out / "table.csv").read_text().splitlines()
     np.testing.assert_allclose([float(row.split(",")[1]) for row in rows[1:]], expected.total, rtol=1e-12)
-    assert {path.name for path in out.iterdir()} == FILES | {"fisher.png", "theory.npz"}
+    linear = meanfield_curve(
+        cn.GainMatrix([[1.0, 0.5], [0.2, 0.9]], [0.3, 0.7]),
+        stimulus=0.1, noise_std=0.1, num_steps=3, num_units=100, form="linear",
+    )  # fmt: skip
+    np.testing.assert_allclose([float(row.split(",")[2]) for row in rows[1:]], linear.total, rtol=1e-9)
+    assert {path.name for path in out.iterdir()} == FILES | {"fisher.png", "theory.npz", "linear.npz"}
 
 
 def test_simulate_and_geometry(tmp_path):
@@ -126,6 +137,7 @@ BAD = [
     (["curve", "--gains", "nowhere.txt"], "nowhere.txt"),
     (["curve", "--config", "nowhere.toml"], "nowhere.toml"),
     (["optimize", "--bounds", "3", "1"], "--bounds must be a lower and a higher number, got 3 1"),
+    (["optimize", "--nonlinearity", "relu", "--form", "linear"], "--form linear needs an odd --nonlinearity"),
     (["optimize", "--budget", "-2"], "--budget must be at least 0, got -2"),
     (["curve", "--fractions", "0.5", "0.6"], "--fractions must sum to 1, got 1.1"),
 ]

@@ -11,6 +11,7 @@ from fisherjax.cli import main
 
 OPTIMIZE = ["optimize", "--populations", "2", "--population-size", "6", "--restarts", "1", "--steps", "3"]
 OPTIMIZE += ["--refine-steps", "10", "--units", "40", "--draws", "2", "--trials", "23", "--images", "9"]
+OPTIMIZE += ["--nonlinearity", "logistic"]  # which has one form, and one search
 
 
 def start(words, home, scheduler=None, until=None):

@@ -63,8 +63,8 @@ def test_parts_from_a_config_and_what_the_command_line_says_wins(tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["optimize"], {"units": 300, "trials": 60, "generations": 30}),
-        (["optimize", "--units", "1000", "--trials", "200"], {"units": 1000, "trials": 200, "generations": 30}),
+        (["optimize"], {"units": 300, "trials": 60, "generations": 25}),
+        (["optimize", "--units", "1000", "--trials", "200"], {"units": 1000, "trials": 200, "generations": 25}),
         (["optimize", "--populations", "400"], {"units": 400, "populations": 400}),
         (["simulate", "--form", "linear"], {"units": 200, "trials": 400}),
         (["simulate", "--form", "linear", "--units", "500"], {"units": 500, "trials": 1000}),

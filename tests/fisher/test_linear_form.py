@@ -23,7 +23,12 @@ def linear(matrix, *, stimulus=1.0, noise_std=0.3, num_steps=6, **more):
 @pytest.mark.parametrize(
     ("matrix", "asked", "steps", "expected"),
     [
-        (cn.homogeneous(1.0), {"noise_std": 0.1, "num_steps": 8}, (2, 4, 8), (1.902848589, 0.1979296388, 0.02248562713)),
+        (
+            cn.homogeneous(1.0),
+            {"noise_std": 0.1, "num_steps": 8},
+            (2, 4, 8),
+            (1.902848589, 0.1979296388, 0.02248562713),
+        ),
         (cn.homogeneous(1.3), {"noise_std": 0.5, "num_steps": 8}, (3, 6), (0.03632018159, 0.004879900843)),
         (TWO, {}, (6,), (0.01391343354,)),
         (TWO, {"observed": (1.0, 0.0)}, (6,), (0.005705926107,)),

@@ -166,10 +166,12 @@ def dense_conditional(function, mean, variance):
     third_slope = w @ (c**3 * z) / deviation - 3 * slopes[1] * spread
     a, b = slopes[1:3]
     return {
-        "variance": spread, "by_mean": d, "bend": bend, "by_variance": bend / 2 + a**2, "rest": spread - a**2 * variance,
+        "variance": spread, "by_mean": d, "bend": bend, "by_variance": bend / 2 + a**2,
+        "rest": spread - a**2 * variance,
         "rest_by_mean": d - 2 * a * b * variance, "rest_bend": bend - 2 * (b**2 + a * slopes[3]) * variance,
         "skew": third - a * d * variance, "skew_by_mean": third_slope - (b * d + a * bend) * variance,
-        "excess": fourth - spread**2 - d**2 * variance, "mean": slopes[0], "slope": a, "curvature": b, "third": slopes[3],
+        "excess": fourth - spread**2 - d**2 * variance, "mean": slopes[0], "slope": a, "curvature": b,
+        "third": slopes[3],
     }  # fmt: skip
 
 
