@@ -70,6 +70,7 @@ _HOMES = {
     "optimize._maximize": "Optimum",
     "optimize._objectives": ("Budget DiffusionRadius IntegratedMemory LogFisher MaximumGain Retention WeightRadius"),
     "optimize._problem": "History",
+    "optimize._sensitivity": "Sensitivity",
     "simulate._autocorrelation": "MeasuredAutocorrelation",
     "simulate._moments": "SensitivityMoments",
     "tasks._decisions": "ContextIntegration PerceptualDecision",

@@ -221,8 +221,8 @@ def _search_text(command: Optimize) -> list[str]:
         return []
     return [
         (
-            "Candidates of the first stage were ranked by a cheaper form, that of a signal too small to change anything on "
-            "its way, which counts the same noise correlations; the second stage climbs the linear form itself."
+            "Candidates of the first stage were ranked by a cheaper form, that of a signal too small to change a thing "
+            "on its way, which counts the same noise correlations; the second stage climbs the linear form itself."
         )
     ]
 
@@ -266,8 +266,7 @@ def _information(command: Optimize, candidates: list[Candidate]) -> Section:
         ),
         (
             f"In the linear form networks of {few} units with {_LINEAR_TRIALS * few} trials each, scaled to "
-            f"{command.units} units; the form is approached as 1/N, from above, so that small networks that amplify "
-            "strongly lie some percent higher."
+            f"{command.units} units; the form is approached as 1/N, within some percent."
         )
         if len(best.forms) > 1
         else "",

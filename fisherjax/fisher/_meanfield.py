@@ -27,7 +27,7 @@ from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._curve import FisherCurve, warn_if_not_finite
-from ._meanfield_linear import check_linear, linear_readings
+from ._meanfield_linear import check_linear, linear_prices, linear_readings
 from ._moments import scalar_if
 from ._unexplained import Network
 
@@ -65,11 +65,12 @@ def meanfield_curve(
         \text{independent: } F_p(t) = N o_p f_p D_p / (V_p + σ_o^2), \qquad
         \text{linear: } F(t) = ∂m^T (Σ + σ_o^2 I)^{-1} ∂m
 
-    The independent form counts units as independent. The linear form counts their noise correlations, which lower it by
-    a factor of order one however large N is: it is what the best linear read-out reaches. It is a recursion of a few
+    The independent form counts units as independent. The linear form counts their noise correlations, which change it
+    by a factor of order one however large N is: it is what the best linear read-out reaches, mostly 0.2 to 0.9 of the
+    independent form; more than that where one population tells what noise another receives. It is a recursion of a few
     numbers per population: the share of each unit's noise that the rest of the network leaves unexplained, its price,
-    and one collective mode per population; derived, and tested against simulation, in docs/theory.md. At finite N it is
-    approached from above, as 1/N: by some percent at N = 400.
+    and one collective mode per population; derived, and tested against simulation, in docs/theory.md. It is
+    approached as 1/N, within some percent at N = 400.
 
     Parameters
     ----------
@@ -216,11 +217,23 @@ def structure_information(
     groups = asked.observed[None]
     if alone:
         groups = jnp.concatenate([groups, jnp.diag(asked.observed)])
-    noises = (asked.noise_std**2, asked.observation_noise_std**2)
-    network = Network(gain_matrix.gains**2, gain_matrix.fractions, *noises)
+    network = _network(asked)
     small = how.form == "small-signal"
     found = linear_readings(how.phi, fields_over_time(*given), network, groups, how.times, small_signal=small)
     return found[:, 1:], found[:, 0], None
+
+
+@jax.jit(static_argnames="how")
+def structure_prices(asked: Structured, how: StructuredHow) -> Float[Array, "m P"]:
+    """τ_q(k), the price of a unit's noise, at times 1…T − 1 for the last read-out."""
+    steps = how.times[-1]
+    given = (asked.gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, steps)
+    return linear_prices(fields_over_time(*given), _network(asked), asked.observed)
+
+
+def _network(asked: Structured) -> Network:
+    noises = (asked.noise_std**2, asked.observation_noise_std**2)
+    return Network(asked.gain_matrix.gains**2, asked.gain_matrix.fractions, *noises)
 
 
 @full_precision

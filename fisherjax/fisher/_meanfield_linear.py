@@ -13,7 +13,7 @@ from fisherjax.nonlinearities import Nonlinearity
 from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
 
 from ._collective import linear_information
-from ._unexplained import Levels, Network, Reading, first_value, unexplained
+from ._unexplained import Levels, Network, Reading, first_value, price_of, unexplained
 
 _LOOSE = 1e-6  # of a search
 _MOST_NUMBERS = 2**22  # nodes of all populations, times and read-outs that are followed at once
@@ -58,8 +58,7 @@ def linear_readings(
 
     def measure(parts: tuple[Array, Array]) -> Float[Array, "b K K"]:
         time, share = parts
-        step = jnp.arange(1, steps + 1)[:, None]
-        reading = Reading(*((step == time).astype(share.dtype), (step < time).astype(share.dtype)), share.T)
+        reading = _reading(steps, time, share)
         found = unexplained(tolerance, levels, network, reading, fields.noise_variance)
         if small_signal:
             value = network.fractions[:, None] * first_value(found, levels, network, reading)
@@ -70,6 +69,19 @@ def linear_readings(
     found = _in_chunks(measure, parts, max(1, _MOST_NUMBERS // fields.weights.size))
     found = found.reshape(len(times), groups, *found.shape[-2:])
     return jnp.where(finite[np.asarray(times) - 1][:, None, None, None], found, jnp.nan)
+
+
+def linear_prices(fields: Fields, network: Network, observed: Float[Array, " P"]) -> Float[Array, "m P"]:
+    """τ, the price of a unit's noise, at all times before the last."""
+    reading = _reading(len(fields.weights), jnp.asarray([len(fields.weights)]), observed[None])
+    levels = Levels(fields.weights, fields.moments.slope, fields.moments.rest)
+    found = unexplained(4 * float(jnp.finfo(observed.dtype).eps), levels, network, reading, fields.noise_variance)
+    return price_of(found.value, network, reading)[:-1, :, 0]
+
+
+def _reading(steps: int, time: Array, share: Float[Array, "b P"]) -> Reading:
+    step = jnp.arange(1, steps + 1)[:, None]
+    return Reading((step == time).astype(share.dtype), (step < time).astype(share.dtype), share.T)
 
 
 def _in_chunks(measure: Callable[[tuple[Array, Array]], Array], parts: tuple[Array, Array], length: int) -> Array:

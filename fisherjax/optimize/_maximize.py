@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
-from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_optional
+from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_optional, require
 from fisherjax._runtime import Devices, description, digest, on_devices
 from fisherjax._types import Key, Record, npz_path
 from fisherjax.connectivity import Family, GainMatrix
@@ -19,6 +19,7 @@ from ._evolve import Search, SearchSettings, best_restart, search
 from ._objectives import Constraint
 from ._problem import History, Objective, Problem, assess, make_problem, trace_history
 from ._refine import Ascent, ascend, check_optimizer, fingerprint
+from ._sensitivity import Sensitivity, sensitivity
 
 
 class Optimum(Record):
@@ -34,6 +35,32 @@ class Optimum(Record):
     """Relative excess of every inequality constraint; at most 0 where it holds."""
     num_evaluations: int = eqx.field(static=True)
     interrupted: bool = eqx.field(static=True)
+
+    def sensitivity(
+        self, family: Family, objective: Objective, *, constraints: tuple[Constraint, ...] = (), loss: float = 0.1
+    ) -> Sensitivity:
+        """What the optimum hangs on: how far its gains can move before a share `loss` of e^objective is lost.
+
+        Directions are those of the objective's second derivative on the family and its budget, stiffest first; gains
+        that lie on a bound stay there, and it is told what leaving it would cost. In the linear form the price τ of the
+        noise of every population and time says what limits information.
+
+        Parameters
+        ----------
+        family, objective, constraints
+            As they were maximized.
+        loss
+            Share of the information (of e^objective) that counts as lost, between 0 and 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `maximize`; if `loss` is no share, or nothing can be moved.
+        """
+        problem = make_problem(family, objective, constraints)
+        low, high = (jnp.asarray(bound, self.parameters.dtype) for bound in family.bounds)
+        require(self.parameters.shape == low.shape, f"family must be the one that was searched, got {family!r}")
+        return sensitivity(problem, (self.parameters - low) / (high - low), loss=loss)
 
 
 def maximize(

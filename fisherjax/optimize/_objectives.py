@@ -15,7 +15,13 @@ from fisherjax._errors import check_choice, check_integer, check_kind, check_sca
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.fisher._meanfield import FORMS_AT_LARGE_N, as_structure_question, structure_information
+from fisherjax.fisher._meanfield import (
+    FORMS_AT_LARGE_N,
+    Structured,
+    StructuredHow,
+    as_structure_question,
+    structure_information,
+)
 from fisherjax.fisher._meanfield_linear import check_linear
 from fisherjax.meanfield import diffusion_operator
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
@@ -84,6 +90,10 @@ class MemoryObjective(eqx.Module):
 
     def information(self, gain_matrix: GainMatrix, *, at: Sequence[int] | None = None) -> Float[Array, " t"]:
         """The predicted information per unit in what is read out, at some of the times 1…T."""
+        return structure_information(*self.question(gain_matrix, at=at), alone=False)[1][:, 0, 0]
+
+    def question(self, gain_matrix: GainMatrix, *, at: Sequence[int] | None = None) -> tuple[Structured, StructuredHow]:
+        """What it asks of a structure, as `meanfield_curve` does."""
         observed = None
         if self.readout is not None:
             count = gain_matrix.num_populations
@@ -103,7 +113,7 @@ class MemoryObjective(eqx.Module):
             observed,
             at,
         )
-        return structure_information(arrays, how._replace(form=self.form), alone=False)[1][:, 0, 0]
+        return arrays, how._replace(form=self.form)
 
     def coarse(self) -> "MemoryObjective":
         """A cheaper objective that ranks structures much as this one does, for the inner loop of a search.

@@ -143,8 +143,8 @@ def trace_history(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, 
     """Value, spectral radius of the weights, of the operator, and alignment along a path of points."""
     distinct, place = np.unique(np.asarray(units), axis=0, return_inverse=True)
     # the best point stays for many steps, and `assess` is compiled already
-    values = jnp.stack([assess(problem, jnp.asarray(unit))[1] for unit in distinct])[place.reshape(-1)]
-    return values, *_traced(problem, units)
+    values = np.array([assess(problem, jnp.asarray(unit))[1] for unit in distinct])[place.reshape(-1)]
+    return jnp.asarray(values), *_traced(problem, units)
 
 
 @eqx.filter_jit

@@ -21,6 +21,7 @@ from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.fisher._profile import InformationProfile
 from fisherjax.fisher._scaling import InformationScaling
 from fisherjax.geometry._measured import GeometryCurve
+from fisherjax.optimize._sensitivity import Sensitivity
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
@@ -66,6 +67,7 @@ _MADE_BY: dict[type, str] = {
     vision.Response: "vision.respond",
     nx.DiGraph: "dynamics.transition_graph",
     optimize.History: ".history of optimize.maximize",
+    Sensitivity: ".sensitivity of optimize.maximize's result",
     MeasuredAutocorrelation: "simulate.measure_autocorrelation",
     tasks.TaskBatch: "tasks.flip_flop(num_bits=1).batch(key, num_trials, num_steps)",
     vision.ConvolutionalTraining: "vision.train",
