@@ -1,0 +1,129 @@
+"""Which structure keeps most information, over time, noise and budget, in both forms: one sweep that goes on.
+
+Five populations in a Toeplitz structure; at every point the best of several gradient ascents. The result is a list of
+points in atlas.json, each with the gains that lags −4 … 4 have, what both forms say of it beside the homogeneous
+network on the same budget, and what it is like. A run that was stopped goes on with the points that are missing.
+
+    python examples/atlas.py            # all points
+    python examples/atlas.py --quick    # a few, into a file of their own
+"""
+
+import itertools
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+
+from fisherjax import connectivity, meanfield, optimize
+from fisherjax.plot import COLORS
+
+HERE = Path(__file__).parent
+TIMES, NOISES, BUDGETS = (2, 5, 10, 20), (0.03, 0.1, 0.3, 1.0), (0.5, 1.0, 2.0)
+FORMS, STIMULUS, STARTS, POPULATIONS = ("independent", "linear"), 0.1, 6, 5
+FAMILY = connectivity.ToeplitzFamily(POPULATIONS)
+
+
+def main(*, quick: bool) -> None:
+    """Fill the file, then draw it."""
+    path = HERE / ("atlas-quick.json" if quick else "atlas.json")
+    points = json.loads(path.read_text()) if path.exists() else []
+    done = {(point["form"], point["steps"], point["noise_std"], point["budget"]) for point in points}
+    grid = list(itertools.product(FORMS, TIMES[:1] if quick else TIMES, NOISES[1:2] if quick else NOISES, BUDGETS))
+    for place in grid:
+        if place in done:
+            continue
+        start = time.perf_counter()
+        points.append(best_of(*place, starts=2 if quick else STARTS))
+        path.write_text(json.dumps(points, indent=1) + "\n")
+        print(f"{place}: {points[-1]['regime']}, {time.perf_counter() - start:.1f} s", flush=True)
+    if not quick:
+        draw(points)
+
+
+def best_of(form: str, steps: int, noise_std: float, budget: float, *, starts: int) -> dict[str, Any]:
+    """The best structure at one point, and what it is like."""
+    objectives = {name: optimize.LogFisher(steps, stimulus=STIMULUS, noise_std=noise_std, form=name) for name in FORMS}
+    limit = optimize.Budget(budget)
+    ascents = []
+    for index in range(starts):
+        unit = jax.random.uniform(jax.random.key(index), (FAMILY.num_parameters,), minval=0.05, maxval=0.95)
+        first = FAMILY.build(5 * unit)
+        ascents.append(optimize.refine(FAMILY, objectives[form], first, constraints=(limit,), num_steps=80))
+    best = max(ascents, key=lambda ascent: float(ascent.value))
+    matrix = limit.rescale(FAMILY.build(5 * best.best))
+    plain = limit.rescale(connectivity.homogeneous(1.0, POPULATIONS))
+    gains = np.asarray(FAMILY.parameters(matrix))
+    share = np.asarray(matrix.fractions)[0] ** 2 * (POPULATIONS - np.abs(np.arange(-4, 5))) * gains**2 / budget
+    alignment = meanfield.diffusion_operator(matrix, noise_std=noise_std).alignment()
+    return {
+        "form": form,
+        "steps": steps,
+        "noise_std": noise_std,
+        "budget": budget,
+        "gains": np.round(gains, 6).tolist(),
+        "share of the budget": np.round(share, 4).tolist(),
+        **{f"{name} form": float(np.exp(objective(matrix))) for name, objective in objectives.items()},
+        **{
+            f"over the homogeneous network, {name} form": float(np.exp(objective(matrix) - objective(plain)))
+            for name, objective in objectives.items()
+        },
+        "starts that found it": sum(abs(float(ascent.value) - float(best.value)) < 1e-5 for ascent in ascents),
+        "spectral radius": float(alignment.weight_spectral_radius),
+        "alignment": float(alignment.input_overlap),
+        "largest transient gain": float(alignment.transient_gain),
+        "regime": regime(share),
+    }
+
+
+def regime(share: np.ndarray) -> str:
+    """What the budget goes into: loops within populations, and lags that hold a twentieth of it or more."""
+    lags = np.arange(-4, 5)
+    used = lags[share > 0.05]
+    if not used.size:
+        return "spread"
+    parts = []
+    if 0 in used:
+        parts.append("self-loops")
+    if (used > 0).any():
+        parts.append(f"forward {', '.join(map(str, used[used > 0]))}")
+    if (used < 0).any():
+        parts.append(f"back {', '.join(map(str, -used[used < 0]))}")
+    return "; ".join(parts)
+
+
+def draw(points: list[dict[str, Any]]) -> None:
+    """Where each form's optimum spends its budget, over noise, one row for every form, one column for every time."""
+    figure, axes = plt.subplots(len(FORMS), len(TIMES), figsize=(13, 6), layout="constrained", sharex=True, sharey=True)
+    for row, form in zip(axes, FORMS, strict=True):
+        for ax, steps in zip(row, TIMES, strict=True):
+            chosen = {
+                point["noise_std"]: np.array(point["share of the budget"])
+                for point in points
+                if (point["form"], point["steps"], point["budget"]) == (form, steps, 1.0)
+            }
+            bottom = np.zeros(len(chosen))
+            shares = np.array([chosen[noise] for noise in sorted(chosen)])
+            parts = {
+                "within populations": shares[:, 4], "forward, one step": shares[:, 5],
+                "forward, further": shares[:, 6:].sum(1),
+                "back, one step": shares[:, 3], "back, further": shares[:, :3].sum(1),
+            }  # fmt: skip
+            for index, (name, part) in enumerate(parts.items()):
+                ax.bar(range(len(part)), part, 0.8, bottom, color=COLORS[index], label=name)
+                bottom += part
+            ax.set_xticks(range(len(chosen)), [f"{noise:g}" for noise in sorted(chosen)])
+            ax.set_title(f"{form}, T = {steps}")
+    axes[0, 0].legend(fontsize=7)
+    figure.supxlabel("process noise σ")
+    figure.supylabel("share of the synaptic budget")
+    figure.savefig(HERE / "atlas.png", dpi=110)
+
+
+if __name__ == "__main__":
+    with jax.enable_x64(True):
+        main(quick="--quick" in sys.argv)
