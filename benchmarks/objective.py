@@ -1,6 +1,7 @@
 """The optimizer's objective and its optimum against NumPy quadrature under scipy's differential evolution."""
 
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 from scipy.optimize import differential_evolution
 
 from benchmarks._common import Row, paired, ratio_row, row
-from fisherjax import connectivity, optimize
+from fisherjax import connectivity, fisher, optimize
 from fisherjax.optimize._problem import make_problem
 
 POPULATIONS, STEP, STIMULUS, NOISE = 5, 10, 0.1, 0.1
@@ -76,7 +77,7 @@ def _slope_transform(k: np.ndarray) -> np.ndarray:
 def speed() -> list[Row]:
     """Evaluations per second, and the optimum found in a given time."""
     with jax.enable_x64(True):
-        return _rows()
+        return [*_rows(), *linear_form()]
 
 
 def _rows() -> list[Row]:
@@ -120,4 +121,41 @@ def _rows() -> list[Row]:
         row(f"{name}: worst optimum − SciPy's best of {PEER_RUNS}", min(ours_value) - max(peer_value), "higher", -1e-6),
         row(f"{name}: time / five runs of SciPy", warm / five, "lower", 0.2),
         row(f"{name}: time with compiling / five runs of SciPy", ours_seconds[0] / five, "lower"),
+    ]
+
+
+def linear_form() -> list[Row]:
+    """The linear form of five populations to T = 10: curve, gradient, and how the curve's cost grows."""
+
+    def curve(gains: jax.Array, steps: int) -> jax.Array:
+        matrix = connectivity.GainMatrix(gains)
+        return fisher.meanfield_curve(matrix, stimulus=STIMULUS, noise_std=NOISE, num_steps=steps, form="linear").total
+
+    def at(populations: int, steps: int) -> Callable[[], jax.Array]:
+        gains = 1 + 0.1 * jnp.sin(jnp.arange(populations**2, dtype=float)).reshape(populations, populations)
+        program = jax.jit(curve, static_argnums=1)
+        return lambda: program(gains, steps)
+
+    gains = jnp.ones((POPULATIONS, POPULATIONS))
+    begun = time.perf_counter()
+    value = jax.jit(lambda g: curve(g, STEP)).lower(gains).compile()
+    compiled = time.perf_counter()
+    slope = jax.jit(jax.grad(lambda g: jnp.log(curve(g, STEP)[-1]))).lower(gains).compile()
+    ended = time.perf_counter()
+    times = paired(
+        {
+            "value": lambda: value(gains), "gradient": lambda: slope(gains), "T": at(POPULATIONS, STEP),
+            "2T": at(POPULATIONS, 2 * STEP), "2P": at(2 * POPULATIONS, STEP),
+        },
+        7,
+    )  # fmt: skip
+    return [
+        row("linear form, five populations to T = 10: curve, ms", [1e3 * t for t in times["value"]], "lower", 50),
+        ratio_row("linear form: gradient / curve", times, ("gradient", "value"), "lower", 5),
+        row("linear form: compiling the curve, s", compiled - begun, "lower", 20),
+        row("linear form: compiling the gradient, s", ended - compiled, "lower", 20),
+        ratio_row("linear form: twice the steps / once (T²: 4)", times, ("2T", "T"), "lower", 4),
+        ratio_row(
+            "linear form: twice the populations / once, each also read alone (P³: 8)", times, ("2P", "T"), "lower"
+        ),
     ]
