@@ -32,11 +32,11 @@ class Candidate:
         alignment, horizon = operator.alignment(), operator.memory_horizon(0.1)
         own = gains.fractions**2 * np.diagonal(np.asarray(gains.gains)) ** 2
         found: dict[str, tuple[str, object]] = {}
-        for form in self.forms:
+        for form in self.theory.forms:
             found[f"Fisher information at T, {form} form"] = ("", self.information(form))
             ratio = self.information(form) / reference.information(form)
             found[f"over the homogeneous network, {form} form"] = ("ratio", ratio)
-        if len(self.forms) > 1:
+        if len(self.theory.forms) > 1:
             kept = self.information("linear") / self.information("independent")
             found["what noise correlations leave"] = ("linear / independent", kept)
         total = self.theory.independent.total
@@ -51,11 +51,6 @@ class Candidate:
             "largest transient gain": ("max ‖Aᵗ‖", float(alignment.transient_gain)),
             "memory horizon, 10 % of F(1)": ("steps", "beyond 10000" if horizon is None else horizon),
         }
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """Forms in which theory knows it."""
-        return ("independent",) if self.theory.linear is None else ("linear", "independent")
 
 
 def comparison(candidates: list[Candidate], noise_std: float, nonlinearity: str) -> Table:
@@ -103,5 +98,5 @@ def panels(candidates: list[Candidate]) -> dict[str, dict[str, list[fisher.Fishe
             one.name: [one.theory.of_form(form), *([one.measured[form]] if form in one.measured else [])]
             for one in candidates
         }
-        for form in candidates[0].forms
+        for form in candidates[0].theory.forms
     }

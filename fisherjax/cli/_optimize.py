@@ -11,7 +11,7 @@ from fisherjax.plot._pages import save_curves, save_history, save_network, save_
 from fisherjax.report import Section, Table
 from fisherjax.report._html import Picture
 
-from ._arguments import Optimize
+from ._arguments import ODD, Optimize
 from ._geometry import distance_arrays, geometry_section
 from ._optima import Candidate, comparison, panels, what_they_prefer
 from ._outcome import Outcome, section
@@ -81,8 +81,7 @@ def _searches(command: Optimize, session: Session, key: jax.Array) -> list[optim
     path = session.checkpoint("checkpoint.npz")
     with session.stage(f"optimizing the gains, {command.form} form"):
         found = [session.save("optimum", _search(command, command.form, session, path, key))]
-    odd = optimize.LogFisher(nonlinearity=command.nonlinearity).nonlinearity.odd
-    if odd and not found[0].interrupted:
+    if command.nonlinearity in ODD and not found[0].interrupted:
         beside = session.folder / f"checkpoint-{_other(command)}.npz"
         if not command.resume:
             remove_checkpoint(beside)
@@ -128,15 +127,15 @@ def _candidates(
     settings = curve_settings(command)
     with session.stage("predicting Fisher information"):
         theories = [predicted(gains, settings) for gains in structures.values()]
-    few = max(command.populations, min(command.units, _LINEAR_UNITS[command.quick]))
+    few = _few_units(command)
     sizes = {"independent": (command.units, command.trials), "linear": (few, _LINEAR_TRIALS * few)}
     candidates = []
     with session.stage("simulating networks"):
         for (name, gains), theory in zip(structures.items(), theories, strict=True):
-            candidate = Candidate(name, gains, theory, {})
-            for form in candidate.forms:
+            measured: dict[str, fisher.FisherCurve] = {}
+            for form in theory.forms:
                 units, trials = sizes[form]
-                measured = fisher.ensemble_curve(
+                curve = fisher.ensemble_curve(
                     gains,
                     **{**settings, "num_units": units},
                     num_trials=trials,
@@ -145,9 +144,14 @@ def _candidates(
                     key=key,
                     progress=session.progress,
                 )
-                candidate.measured[form] = _per_units(measured, command.units / units)
-            candidates.append(candidate)
+                measured[form] = _per_units(curve, command.units / units)
+            candidates.append(Candidate(name, gains, theory, measured))
     return candidates
+
+
+def _few_units(command: Optimize) -> int:
+    """Of the networks in which noise correlations are measured."""
+    return max(command.populations, min(command.units, _LINEAR_UNITS[command.quick]))
 
 
 def _per_units(curve: fisher.FisherCurve, factor: float) -> fisher.FisherCurve:
@@ -166,8 +170,10 @@ def _follow_images(command: Optimize, gains: connectivity.GainMatrix, key: jax.A
 
 def _printed(command: Optimize, candidates: list[Candidate]) -> str:
     best, reference = candidates[0], candidates[-1]
-    ratios = [f"{best.information(form) / reference.information(form):.2f} × ({form} form)" for form in best.forms]
-    value = best.information(best.forms[0])
+    ratios = [
+        f"{best.information(form) / reference.information(form):.2f} × ({form} form)" for form in best.theory.forms
+    ]
+    value = best.information(best.theory.forms[0])
     return f"F({command.steps}) = {value:.4g}, of the homogeneous network's {' and '.join(ratios)}"
 
 
@@ -207,7 +213,7 @@ def _arrays(optimum: optimize.Optimum, candidates: list[Candidate]) -> dict[str,
     }
     for one in candidates:
         name = one.name.replace(" ", "_")
-        for form in one.forms:
+        for form in one.theory.forms:
             arrays |= {
                 f"{name}_{form}": one.theory.of_form(form).total,
                 f"{name}_{form}_simulated": one.measured[form].total,
@@ -254,7 +260,7 @@ def _what_was_found(
 
 def _information(command: Optimize, candidates: list[Candidate]) -> Section:
     best = candidates[0]
-    few = max(command.populations, min(command.units, _LINEAR_UNITS[command.quick]))
+    few = _few_units(command)
     text = [
         (
             "Theory is exact for large networks: in the independent form, which adds up what single units tell, and in "
@@ -268,7 +274,7 @@ def _information(command: Optimize, candidates: list[Candidate]) -> Section:
             f"In the linear form networks of {few} units with {_LINEAR_TRIALS * few} trials each, scaled to "
             f"{command.units} units; the form is approached as 1/N, within some percent."
         )
-        if len(best.forms) > 1
+        if len(best.theory.forms) > 1
         else "",
     ]
     optima = Picture("optima.png", "Total information of each structure.", save_optima, panels(candidates))

@@ -7,10 +7,9 @@ import numpy as np
 from fisherjax import _runtime, connectivity, fisher
 from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.datasets._tables import read_numbers
-from fisherjax.nonlinearities import as_nonlinearity
 from fisherjax.report import Table
 
-from ._arguments import Dmft, Optimize, Structured
+from ._arguments import ODD, Dmft, Optimize, Structured
 from ._files import load_record, part_of, reading
 from ._values import UsageError
 
@@ -66,6 +65,11 @@ class Predictions(NamedTuple):
     linear: fisher.FisherCurve | None
     bare: fisher.FisherCurve
 
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Forms in which theory knows the structure."""
+        return ("independent",) if self.linear is None else ("linear", "independent")
+
     def of_form(self, form: str) -> fisher.FisherCurve:
         """The prediction of what is measured in a form; where there is none, units are counted as independent."""
         return self.linear if form == "linear" and self.linear is not None else self.independent
@@ -78,10 +82,9 @@ class Predictions(NamedTuple):
 
 def predicted(gains: connectivity.GainMatrix, settings: dict[str, Any]) -> Predictions:
     """Both forms and the bare operator; `settings` as of `curve_settings`."""
-    odd = as_nonlinearity(settings["nonlinearity"]).odd
     return Predictions(
         fisher.meanfield_curve(gains, **settings),
-        fisher.meanfield_curve(gains, **settings, form="linear") if odd else None,
+        fisher.meanfield_curve(gains, **settings, form="linear") if settings["nonlinearity"] in ODD else None,
         fisher.operator_curve(gains, **settings),
     )
 

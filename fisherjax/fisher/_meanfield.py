@@ -128,13 +128,7 @@ def meanfield_curve(
     )
     by_population, total, order = structure_information(arrays, how)
     curve = _in_units(how.times, by_population, total, num_units, stimulus, form)
-    if (
-        order is not None
-        and not is_traced(total)
-        and np.isnan(np.asarray(told_trajectory(order, how.phi).sensitivity)).any()
-    ):
-        return curve  # it has told from where on, and is NaN from there
-    return warn_if_not_finite(curve, _REASONS[form])
+    return _told(curve, order if order is None else told_trajectory(order, how.phi))
 
 
 class Structured(NamedTuple):
@@ -273,9 +267,7 @@ def operator_curve(
     by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)
     times = tuple(range(1, len(order.times) + 1))
     curve = _in_units(times, by_population, jnp.sum(by_population, axis=1), num_units, stimulus, "independent")
-    if not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity)).any():
-        return curve
-    return warn_if_not_finite(curve, _REASONS["independent"])
+    return _told(curve, order)
 
 
 @jax.jit
@@ -300,6 +292,13 @@ def check_noise(noise_std: Scalar, observation_noise_std: Scalar, *, process: bo
         "noise_std is 0, so the noise variance vanishes and Fisher information is infinite; "
         "set noise_std > 0, or observation_noise_std > 0 where it is offered",
     )
+
+
+def _told(curve: FisherCurve, order: Trajectory | None) -> FisherCurve:
+    """The curve, after a warning of where it ends, unless the trajectory has told that."""
+    if order is not None and not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity)).any():
+        return curve
+    return warn_if_not_finite(curve, _REASONS[curve.form])
 
 
 def _named(noise_std: Scalar, observation_noise_std: Scalar) -> tuple[tuple[str, Scalar], ...]:

@@ -53,8 +53,8 @@ def linear_readings(
     known &= fields.overlap + fields.noise_variance <= min(phi.largest_variance, float(jnp.finfo(fields.weights).max))
     finite = jnp.cumsum(~known.all(axis=1)) == 0
     fields = jax.tree.map(lambda part: jnp.where(finite.reshape(-1, *[1] * (part.ndim - 1)), part, part[:1]), fields)
-    levels = Levels(fields.weights, fields.moments.slope, fields.moments.rest)
-    tolerance = _LOOSE if small_signal else 4 * float(jnp.finfo(fields.weights.dtype).eps)
+    levels, exact = _levels(fields)
+    tolerance = _LOOSE if small_signal else exact
 
     def measure(parts: tuple[Array, Array]) -> Float[Array, "b K K"]:
         time, share = parts
@@ -74,9 +74,15 @@ def linear_readings(
 def linear_prices(fields: Fields, network: Network, observed: Float[Array, " P"]) -> Float[Array, "m P"]:
     """τ, the price of a unit's noise, at all times before the last."""
     reading = _reading(len(fields.weights), jnp.asarray([len(fields.weights)]), observed[None])
-    levels = Levels(fields.weights, fields.moments.slope, fields.moments.rest)
-    found = unexplained(4 * float(jnp.finfo(observed.dtype).eps), levels, network, reading, fields.noise_variance)
+    levels, exact = _levels(fields)
+    found = unexplained(exact, levels, network, reading, fields.noise_variance)
     return price_of(found.value, network, reading)[:-1, :, 0]
+
+
+def _levels(fields: Fields) -> tuple[Levels, float]:
+    """What the bulk needs of the fields, and how exactly it can be found."""
+    levels = Levels(fields.weights, fields.moments.slope, fields.moments.rest)
+    return levels, 4 * float(jnp.finfo(fields.weights.dtype).eps)
 
 
 def _reading(steps: int, time: Array, share: Float[Array, "b P"]) -> Reading:

@@ -84,7 +84,8 @@ class MemoryObjective(eqx.Module):
     readout: tuple[int, ...] | None = eqx.field(default=None, kw_only=True, static=True, converter=_populations)
 
     def __check_init__(self) -> None:
-        require(self.form == _SMALL_SIGNAL or check_choice("form", self.form, FORMS_AT_LARGE_N) == self.form, "")
+        if self.form != _SMALL_SIGNAL:
+            check_choice("form", self.form, FORMS_AT_LARGE_N)
         if self.form != "independent":
             check_linear(self.nonlinearity)
 
