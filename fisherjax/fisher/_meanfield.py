@@ -1,42 +1,24 @@
 """Fisher information predicted by the large-N theory."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real
-from fisherjax._errors import check_choice, check_integer, check_not_negative, is_traced, require
+from fisherjax._errors import check_integer, is_traced
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield import propagate
-from fisherjax.meanfield._fields import fields_over_time
-from fisherjax.meanfield._recursion import (
-    Trajectory,
-    as_trajectory,
-    input_parameters,
-    order_parameters,
-    told_trajectory,
-)
-from fisherjax.networks._protocol import check_times
-from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.meanfield._recursion import Trajectory, told_trajectory
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._curve import FisherCurve, warn_if_not_finite
-from ._meanfield_linear import check_linear, linear_prices, linear_readings
 from ._moments import scalar_if
-from ._unexplained import Network
+from ._structured import as_structure_question, check_noise, structure_information
 
-FORMS_AT_LARGE_N = ("independent", "linear")
-
-_NO_TOTAL = (
-    "form='total' has no theory at large N: the covariance term is of order N as well, and nothing is known of it; use "
-    "form='linear', or fisher.closure_curve(form='total') of networks drawn by simulate.draw_networks"
-)
 _REASONS = {
     "independent": "D/V left the float range; lower the gains, raise noise_std, or take another unit of the stimulus",
     "linear": "the noise that is left unexplained was not found, or left the float range; lower the gains, raise "
@@ -131,105 +113,6 @@ def meanfield_curve(
     return _told(curve, order if order is None else told_trajectory(order, how.phi))
 
 
-class Structured(NamedTuple):
-    """A question about a structure, as arrays."""
-
-    gain_matrix: GainMatrix
-    theta: Float[Array, " K"]
-    pattern: Float[Array, "P K"]
-    noise_std: Float[Array, ""]
-    observation_noise_std: Float[Array, ""]
-    observed: Float[Array, " P"]
-
-
-class StructuredHow(NamedTuple):
-    """What of it is fixed when its answer is compiled."""
-
-    phi: Nonlinearity
-    num_steps: int
-    form: str
-    times: tuple[int, ...]
-
-
-def as_structure_question(
-    gain_matrix: GainMatrix,
-    stimulus: Stimulus,
-    noise_std: Scalar,
-    num_steps: int,
-    form: str,
-    nonlinearity: NonlinearityLike,
-    input_pattern: ArrayLike | None,
-    observation_noise_std: Scalar,
-    observed: ArrayLike | None,
-    at: Sequence[int] | None,
-) -> tuple[Structured, StructuredHow]:
-    """The question that `meanfield_curve` asks, checked; nothing is compiled or run.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `meanfield_curve`.
-    """
-    require(form != "total", _NO_TOTAL)
-    check_choice("form", form, FORMS_AT_LARGE_N)
-    check_noise(noise_std, observation_noise_std, process=form == "linear")
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    phi = as_nonlinearity(nonlinearity)
-    if form == "linear":
-        check_linear(phi)
-    theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
-    count, dtype = gain_matrix.num_populations, theta.dtype
-    shares = np.ones(count) if observed is None else observed
-    hint = "the share of the units of each population that is read out"
-    shares = as_real("observed", shares, str(count), dtype=dtype, minimum=0.0, hint=hint)
-    if not is_traced(shares):
-        require(float(jnp.max(shares)) <= 1, f"observed must hold shares of at most 1, got {float(jnp.max(shares)):g}")
-        require(float(jnp.max(shares)) > 0, "observed must hold a share above 0: nothing would be read out")
-    process, observation = (
-        as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std)
-    )
-    asked = Structured(gain_matrix, theta, pattern, process, observation, shares)
-    return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps))
-
-
-@jax.jit(static_argnames=("how", "alone"))
-def structure_information(
-    asked: Structured, how: StructuredHow, *, alone: bool = True
-) -> tuple[Float[Array, "t P K K"], Float[Array, "t K K"], Trajectory | None]:
-    """Information per unit at the times asked for, by population and in total, and the trajectory if one was followed.
-
-    Unless `alone`, that of single populations is not computed in the linear form, where it costs as much as the total.
-    """
-    gain_matrix, steps = asked.gain_matrix, how.times[-1]
-    given = (gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, steps)
-    if how.form == "independent":
-        order, chosen = as_trajectory(*order_parameters(*given), how.phi), np.asarray(how.times) - 1
-        noise = order.noise_variance[chosen] + asked.observation_noise_std**2
-        share = gain_matrix.fractions * asked.observed / noise
-        by_population = share[..., None, None] * order.sensitivity[chosen]
-        return by_population, jnp.sum(by_population, axis=1), order
-    groups = asked.observed[None]
-    if alone:
-        groups = jnp.concatenate([groups, jnp.diag(asked.observed)])
-    network = _network(asked)
-    small = how.form == "small-signal"
-    found = linear_readings(how.phi, fields_over_time(*given), network, groups, how.times, small_signal=small)
-    return found[:, 1:], found[:, 0], None
-
-
-@jax.jit(static_argnames="how")
-def structure_prices(asked: Structured, how: StructuredHow) -> Float[Array, "m P"]:
-    """τ_q(k), the price of a unit's noise, at times 1…T − 1 for the last read-out."""
-    steps = how.times[-1]
-    given = (asked.gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, steps)
-    return linear_prices(fields_over_time(*given), _network(asked), asked.observed)
-
-
-def _network(asked: Structured) -> Network:
-    noises = (asked.noise_std**2, asked.observation_noise_std**2)
-    return Network(asked.gain_matrix.gains**2, asked.gain_matrix.fractions, *noises)
-
-
 @full_precision
 def operator_curve(
     gain_matrix: GainMatrix,
@@ -278,31 +161,11 @@ def _diffused(operators: Float[Array, "T P P"], start: Float[Array, "P K K"]) ->
     return jax.lax.scan(step, start, operators)[1]
 
 
-def check_noise(noise_std: Scalar, observation_noise_std: Scalar, *, process: bool = False) -> None:
-    """Refuse noise levels for which the variance that information is measured in would vanish."""
-    check_not_negative(**dict(_named(noise_std, observation_noise_std)))
-    if is_traced((noise_std, observation_noise_std)) or float(noise_std) > 0:
-        return
-    require(
-        not process,
-        "noise_std is 0: the linear form needs process noise, noise_std > 0; use form='independent' without it",
-    )
-    require(
-        float(observation_noise_std) > 0,
-        "noise_std is 0, so the noise variance vanishes and Fisher information is infinite; "
-        "set noise_std > 0, or observation_noise_std > 0 where it is offered",
-    )
-
-
 def _told(curve: FisherCurve, order: Trajectory | None) -> FisherCurve:
     """The curve, after a warning of where it ends, unless the trajectory has told that."""
     if order is not None and not is_traced(curve.total) and np.isnan(np.asarray(order.sensitivity)).any():
         return curve
     return warn_if_not_finite(curve, _REASONS[curve.form])
-
-
-def _named(noise_std: Scalar, observation_noise_std: Scalar) -> tuple[tuple[str, Scalar], ...]:
-    return ("noise_std", noise_std), ("observation_noise_std", observation_noise_std)
 
 
 def _in_units(

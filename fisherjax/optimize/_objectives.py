@@ -15,14 +15,14 @@ from fisherjax._errors import check_choice, check_integer, check_kind, check_sca
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
-from fisherjax.fisher._meanfield import (
+from fisherjax.fisher._meanfield_linear import check_linear
+from fisherjax.fisher._structured import (
     FORMS_AT_LARGE_N,
     Structured,
     StructuredHow,
     as_structure_question,
     structure_information,
 )
-from fisherjax.fisher._meanfield_linear import check_linear
 from fisherjax.meanfield import diffusion_operator
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity

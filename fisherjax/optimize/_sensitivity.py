@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_scalar, require
 from fisherjax._types import Record
-from fisherjax.fisher._meanfield import structure_prices
+from fisherjax.fisher._structured import structure_prices
 
 from ._objectives import MemoryObjective
 from ._problem import Problem, trace_history

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from fisherjax import connectivity as cn
 from fisherjax import optimize, plot
-from fisherjax.fisher._meanfield import as_structure_question, structure_prices
+from fisherjax.fisher._structured import as_structure_question, structure_prices
 
 FAMILY, BUDGET = cn.ToeplitzFamily(2), (optimize.Budget(1.0),)
 OBJECTIVE = optimize.LogFisher(4, stimulus=0.1, noise_std=0.1)
