@@ -68,7 +68,7 @@ class Asked(Common):
     noise_std: Amount | None = None
     """Standard deviation σ of the process noise; that of the file with --network, and else 0.1, by default."""
     observation_noise_std: Amount | None = None
-    """Standard deviation of the noise of what is read, with --network; that of the file by default."""
+    """Standard deviation of the noise of what is read; that of the file with --network, and else none, by default."""
     protocol: Literal["pulse", "sustained"] = "pulse"
     """How the stimulus enters with --network: before the first step, or at every step."""
     pattern: Path | None = None
@@ -97,6 +97,14 @@ class Structured(Asked):
 
     def usual(self) -> dict[str, Any]:
         return {} if self.network else {"noise_std": 0.1, "nonlinearity": "tanh"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOut(Structured):
+    """Arguments that say what is read of a structured network."""
+
+    observed: tuple[Share, ...] = ()
+    """Share of the units of each population that is read, from 0 to 1; all by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,12 +164,12 @@ class Optimize(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve(Structured):
+class Curve(ReadOut):
     """Predict Fisher information over time: of a structure by the exact theory, of one network at small noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulate(Structured):
+class Simulate(ReadOut):
     """Measure Fisher information in simulated networks, or in one that is given, beside the theory."""
 
     trials: Count = 200

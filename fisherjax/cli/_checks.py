@@ -67,13 +67,14 @@ def _processes(c: command.Common) -> Wrong:
 def _asked(c: command.Asked, said: Said) -> Wrong:
     count = len(c.stimulus)
     if c.network is not None:
-        structure = "gain gains fractions units draws projection"
+        structure = "gain gains fractions units draws projection observed"
         yield from _each(said, structure, "describes a structure, and --network names one network; give one of them")
         many = f"--stimulus must be one number, which --pattern multiplies, got {count}"
         yield c.pattern is not None and count != 1, many
     else:
         only = "" if isinstance(c, command.Structured) else "stimulus noise_std steps nonlinearity"
-        of_network = f"observation_noise_std protocol pattern read {only}"
+        alone = "" if isinstance(c, command.ReadOut) else "observation_noise_std"
+        of_network = f"{alone} protocol pattern read {only}"
         yield from _each(said, of_network, "belongs to --network, which names a network")
         yield count != 1, f"--stimulus must be one number for a structure, got {count}; several belong to --network"
 
@@ -93,14 +94,22 @@ def _structure(c: command.Structured | command.Dmft, said: Said) -> Wrong:
             yield from _each(said, "fractions", f"is already in {c.gains}; give fractions with gains as text only")
 
 
+def _read_out(c: command.ReadOut, _: Said) -> Wrong:
+    yield c.observed and max(c.observed) == 0, "--observed must hold a share above 0: nothing would be read"
+    populations = max(1, len(c.fractions))
+    many = f"--observed must be one share for each of the {populations} populations, got {len(c.observed)}"
+    yield c.observed and c.gains is None and len(c.observed) != populations, many
+
+
 def _trials(c: Any, _: Said) -> Wrong:
     yield c.trials < 2 * _BLOCKS, f"--trials must be at least {2 * _BLOCKS}, got {c.trials}"
 
 
 def _simulate(c: command.Simulate, said: Said) -> Wrong:
     yield from _trials(c, said)
-    # how many numbers are read of a given network is known when its file is
-    few = c.network is None and c.form == "linear" and not enough_trials(c.trials, c.units)
+    # how many numbers are read of a given network, or of populations in a file, is known when that is
+    known = c.network is None and not c.observed
+    few = known and c.form == "linear" and not enough_trials(c.trials, c.units)
     needed = f"--units by a ninth for --form linear, got {c.trials} trials of {c.units} units"
     yield few, f"--trials must be more than {needed}"
 
@@ -210,6 +219,7 @@ _CHECKS: dict[type[command.Common], Callable[[Any, Said], Wrong]] = {
     command.Common: _all,
     command.Asked: _asked,
     command.Structured: _structure,
+    command.ReadOut: _read_out,
     command.Dmft: _dmft,
     command.Simulate: _simulate,
     command.Optimize: _optimize,

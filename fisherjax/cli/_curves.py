@@ -11,7 +11,7 @@ from fisherjax.plot._pages import save_curves, save_network_curves
 from fisherjax.report import Table
 from fisherjax.report._html import Picture
 
-from ._arguments import Curve, Simulate, Structured
+from ._arguments import Curve, ReadOut, Simulate
 from ._network import Question, check_trials, load_question
 from ._outcome import Outcome, printed, section
 from ._session import Session
@@ -55,7 +55,7 @@ def run_simulate(command: Simulate, session: Session) -> Outcome:
     return _of_structure(command, session, measured)
 
 
-def _of_structure(command: Structured, session: Session, measured: fisher.FisherCurve | None) -> Outcome:
+def _of_structure(command: ReadOut, session: Session, measured: fisher.FisherCurve | None) -> Outcome:
     gains, settings = load_gain_matrix(command), curve_settings(command)
     with session.stage("predicting Fisher information"):
         theory = predicted(gains, settings)
@@ -72,18 +72,26 @@ def _of_structure(command: Structured, session: Session, measured: fisher.Fisher
         if theory.linear is not None
         else f"The linear form, with noise correlations, has no theory for {command.nonlinearity}, which is not odd.",
         "" if measured is None else f"The simulation is in the {measured.form} form.",
+        _told_read_out(command),
     ]
     caption = "Fisher information by population, and in total."
     picture = Picture("fisher.png", caption, save_curves, *theory, measured)
-    arrays = {"theory": theory.independent.by_population, "bare": theory.bare.by_population}
     return Outcome(
         title="Fisher information over time",
         sections=[section("Fisher information", text, picture, table)],
         results=results,
-        arrays=arrays if theory.linear is None else {**arrays, "linear": theory.linear.by_population},
+        arrays=theory.by_population(),
         table=table,
         sentences=printed(table),
     )
+
+
+def _told_read_out(command: ReadOut) -> str:
+    shares, noise = command.observed, command.observation_noise_std
+    of_units = f"of the units of each population a share of {', '.join(f'{share:g}' for share in shares)}"
+    with_noise = f"with noise of standard deviation {noise:g}" if noise else ""
+    parts = [part for part in (of_units if shares else "", with_noise) if part]
+    return f"Read is {' '.join(parts)}." if parts else ""
 
 
 def _simulate_network(command: Simulate, session: Session) -> Outcome:

@@ -205,8 +205,7 @@ def _arrays(optimum: optimize.Optimum, candidates: list[Candidate]) -> dict[str,
     best = candidates[0]
     arrays = {
         "gains": optimum.gain_matrix.gains,
-        "theory": best.theory.independent.by_population,
-        "bare": best.theory.bare.by_population,
+        **best.theory.by_population(),
         "simulated": best.measured["independent"].by_population,
         "simulated_error": best.measured["independent"].by_population_error,
         "history": optimum.history.value,

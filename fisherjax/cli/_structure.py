@@ -9,7 +9,7 @@ from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.datasets._tables import read_numbers
 from fisherjax.report import Table
 
-from ._arguments import ODD, Dmft, Optimize, Structured
+from ._arguments import ODD, Dmft, Optimize, ReadOut, Structured
 from ._files import load_record, part_of, reading
 from ._values import UsageError
 
@@ -42,7 +42,11 @@ def dynamics_settings(command: Optimize | Structured) -> dict[str, Any]:
 def curve_settings(command: Optimize | Structured) -> dict[str, Any]:
     """Arguments that the predicted and the simulated curve share."""
     stimulus = command.stimulus[0] if isinstance(command, Structured) else command.stimulus
-    return {**dynamics_settings(command), "stimulus": stimulus, "num_units": command.units}
+    settings = {**dynamics_settings(command), "stimulus": stimulus, "num_units": command.units}
+    if isinstance(command, ReadOut):
+        settings |= {"observation_noise_std": command.observation_noise_std or 0.0}
+        settings |= {"observed": np.asarray(command.observed)} if command.observed else {}
+    return settings
 
 
 def check_memory(what: str, size: int) -> None:
@@ -59,11 +63,14 @@ def check_networks(gains: connectivity.GainMatrix, units: int, draws: int = 1) -
 
 
 class Predictions(NamedTuple):
-    """What theory says of a structure: in both forms, and by the bare operator; no linear form if φ is not odd."""
+    """What theory says of a structure: in both forms, and by the bare operator.
+
+    There is no linear form if φ is not odd, and no bare operator of what is read in part, or with noise of its own.
+    """
 
     independent: fisher.FisherCurve
     linear: fisher.FisherCurve | None
-    bare: fisher.FisherCurve
+    bare: fisher.FisherCurve | None
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -74,6 +81,11 @@ class Predictions(NamedTuple):
         """The prediction of what is measured in a form; where there is none, units are counted as independent."""
         return self.linear if form == "linear" and self.linear is not None else self.independent
 
+    def by_population(self) -> dict[str, Any]:
+        """For arrays.npz."""
+        curves = {"theory": self.independent, "linear": self.linear, "bare": self.bare}
+        return {name: curve.by_population for name, curve in curves.items() if curve is not None}
+
     def totals(self) -> dict[str, Any]:
         """Totals for results.json."""
         found = {"theory": self.independent.total}
@@ -82,10 +94,12 @@ class Predictions(NamedTuple):
 
 def predicted(gains: connectivity.GainMatrix, settings: dict[str, Any]) -> Predictions:
     """Both forms and the bare operator; `settings` as of `curve_settings`."""
+    read = {name: settings[name] for name in ("observed", "observation_noise_std") if name in settings}
+    whole = {name: value for name, value in settings.items() if name not in read}
     return Predictions(
         fisher.meanfield_curve(gains, **settings),
         fisher.meanfield_curve(gains, **settings, form="linear") if settings["nonlinearity"] in ODD else None,
-        fisher.operator_curve(gains, **settings),
+        fisher.operator_curve(gains, **whole) if not any(np.any(value) for value in read.values()) else None,
     )
 
 
@@ -96,7 +110,7 @@ def curve_table(theory: Predictions, measured: fisher.FisherCurve | None = None)
         [int(time) for time in theory.independent.times.tolist()],
         theory.independent.total.tolist(),
         empty if theory.linear is None else theory.linear.total.tolist(),
-        theory.bare.total.tolist(),
+        empty if theory.bare is None else theory.bare.total.tolist(),
     ]
     if measured is not None:
         expected = theory.of_form(measured.form)

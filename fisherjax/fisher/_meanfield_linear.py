@@ -15,7 +15,7 @@ from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
 from ._collective import linear_information
 from ._unexplained import Levels, Network, Reading, first_value, price_of, unexplained
 
-_LOOSE = 1e-6  # of a search
+_LOOSE = 1e-3  # of a search, which ranks to some 1e-6 by it
 _MOST_NUMBERS = 2**22  # nodes of all populations, times and read-outs that are followed at once
 
 

@@ -12,16 +12,17 @@ from fisherjax._errors import check_choice, check_counts, check_flag, check_key,
 from fisherjax._runtime import Devices, full_precision
 from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
-from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
 from fisherjax.meanfield._recursion import input_parameters
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import Protocol, Reading
+from fisherjax.networks._protocol import PartOfState, Protocol, Reading
 from fisherjax.nonlinearities._registry import NonlinearityLike
 from fisherjax.simulate import SensitivityMoments, draw_networks, sensitivity_moments
 
 from ._curve import FisherCurve, as_question, mean_curve, warn_if_not_finite
 from ._gaussian import spans
 from ._moments import PathMoments, path_value
+from ._structured import as_shares
 
 _BLOCKS = 10
 _FORMS = ("independent", "linear")
@@ -178,6 +179,7 @@ def ensemble_curve(
     nonlinearity: NonlinearityLike = "tanh",
     input_pattern: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
+    observed: ArrayLike | None = None,
     dtype: DTypeLike = jnp.float32,
     progress: bool = False,
     devices: Devices = None,
@@ -190,6 +192,9 @@ def ensemble_curve(
     ----------
     num_draws
         Networks drawn; with more than one, the standard error is over networks.
+    observed
+        o (P,), share of the units of each population that is read out, rounded to whole units, but at least one where
+        it is above 0; all by default.
     dtype
         Float type of the simulation, float32 or float64.
 
@@ -200,7 +205,9 @@ def ensemble_curve(
     """
     check_gain_matrix(gain_matrix)
     num_steps, num_units = check_counts(num_steps=num_steps, num_units=num_units)
-    num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, num_units)
+    sizes = population_sizes(gain_matrix, num_units)
+    counts = sizes if observed is None else _counts(sizes, observed)
+    num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, sum(counts))
     check_flag("progress", progress)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
     weight_key, trial_key = jax.random.split(check_key("key", key))
@@ -222,10 +229,17 @@ def ensemble_curve(
         num_trials=num_trials,
         key=trial_key,
         form=form,
+        read="state" if observed is None else PartOfState(sizes, counts),
         num_blocks=num_blocks,
         progress=progress,
         devices=devices,
     )
+
+
+def _counts(sizes: tuple[int, ...], observed: ArrayLike) -> tuple[int, ...]:
+    """How many units of every population are read."""
+    shares = np.asarray(as_shares(observed, len(sizes), dtype=jnp.result_type(float)))
+    return tuple(max(int(share > 0), round(share * size)) for share, size in zip(shares.tolist(), sizes, strict=True))
 
 
 @jax.jit(static_argnums=1)
@@ -250,7 +264,7 @@ def _estimate(moments: SensitivityMoments, sizes: tuple[int, ...]) -> Float[Arra
         per_unit *= (freedom - 2) / freedom / covariance[:, None, None]
         populations = [jnp.sum(per_unit[..., low:high], axis=-1) for low, high in groups]
         return jnp.stack([jnp.sum(per_unit, axis=-1), *populations], axis=1)
-    groups = groups if len(groups) == 1 else [(0, groups[-1][1]), *groups]
+    groups = [(0, groups[-1][1]), *(groups if len(groups) > 1 else ())]
     values = [
         path_value(
             PathMoments(
@@ -261,5 +275,11 @@ def _estimate(moments: SensitivityMoments, sizes: tuple[int, ...]) -> Float[Arra
             )
         )[0]
         for low, high in groups
+        if high > low
     ]
-    return jnp.stack(values * 2 if len(sizes) == 1 else values, axis=1)
+    if len(sizes) == 1:
+        return jnp.stack(values * 2, axis=1)
+    # of a population that is not read nothing is known
+    told = iter(values[1:])
+    nothing = jnp.zeros_like(values[0])
+    return jnp.stack([values[0], *(next(told) if size else nothing for size in sizes)], axis=1)

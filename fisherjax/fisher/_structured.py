@@ -1,7 +1,7 @@
 """A question about a structure at large N, checked, and its answer as one compiled program."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,17 +77,22 @@ def as_structure_question(
         check_linear(phi)
     theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
     count, dtype = gain_matrix.num_populations, theta.dtype
-    shares = np.ones(count) if observed is None else observed
-    hint = "the share of the units of each population that is read out"
-    shares = as_real("observed", shares, str(count), dtype=dtype, minimum=0.0, hint=hint)
-    if not is_traced(shares):
-        require(float(jnp.max(shares)) <= 1, f"observed must hold shares of at most 1, got {float(jnp.max(shares)):g}")
-        require(float(jnp.max(shares)) > 0, "observed must hold a share above 0: nothing would be read out")
+    shares = as_shares(np.ones(count) if observed is None else observed, count, dtype=dtype)
     process, observation = (
         as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std)
     )
     asked = Structured(gain_matrix, theta, pattern, process, observation, shares)
     return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps))
+
+
+def as_shares(observed: ArrayLike, count: int, *, dtype: Any) -> Float[Array, " P"]:
+    """The share of the units of each population that is read out."""
+    hint = "the share of the units of each population that is read out"
+    shares = as_real("observed", observed, str(count), dtype=dtype, minimum=0.0, hint=hint)
+    if not is_traced(shares):
+        require(float(jnp.max(shares)) <= 1, f"observed must hold shares of at most 1, got {float(jnp.max(shares)):g}")
+        require(float(jnp.max(shares)) > 0, "observed must hold a share above 0: nothing would be read out")
+    return shares
 
 
 @jax.jit(static_argnames=("how", "alone"))

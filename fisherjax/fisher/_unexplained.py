@@ -144,7 +144,7 @@ def _upwards(levels: Levels, network: Network, reading: Reading, price: Array) -
     return jax.lax.scan(step, first, (levels, price, reading.before))[1]
 
 
-def averages(weights: Float[Array, "*T P n"], terms: Float[Array, "*T P n b"]) -> Float[Array, "*T P b"]:
+def averages(weights: Float[Array, "*T P n"], terms: Float[Array, "... P n b"]) -> Float[Array, "... P b"]:
     """Means over the nodes; of many read-outs as products, which compilers do fast."""
     if terms.shape[-1] == 1:
         return jnp.sum(weights * terms[..., 0], axis=-1)[..., None]

@@ -21,13 +21,18 @@ class Fields(NamedTuple):
     """The field (m, ∂m) of every population at times 1…T, on n nodes of m, for K parameters of the stimulus."""
 
     weights: Float[Array, "T P n"]
-    moments: ConditionalMoments  # of φ given m, each (T, P, n)
+    stacked: Float[Array, "T 14 P n"]  # moments of φ given m
     mean_slope: Float[Array, "T K P n"]  # E[∂m | m]
     private_slope: Float[Array, "T P K K"]  # covariance of ∂m given m
     overlap: Float[Array, "T P"]  # C
     noise_variance: Float[Array, "T P"]  # V
     noise_slope: Float[Array, "T K P"]  # ∂V
     sensitivity: Float[Array, "T P K K"]  # D
+
+    @property
+    def moments(self) -> ConditionalMoments:
+        """Those of φ given m, each (…, P, n)."""
+        return ConditionalMoments(*jnp.moveaxis(self.stacked, -3, 0))
 
     def responses(self) -> tuple[Float[Array, "*T A P n"], Float[Array, "*T A P n"]]:
         """μ and E[s | m] for every parameter, s = a ∂m + ½ b ∂V, and their derivatives in m at fixed ∂m."""
@@ -77,7 +82,7 @@ def _fields(phi: Nonlinearity, state: _State) -> Fields:
     root, share = _along(state.overlap, state.half_slope)
     return Fields(
         weights=weights,
-        moments=conditional_moments(phi, root[:, None] * z, variance[:, None]),
+        stacked=conditional_moments(phi, root[:, None] * z, variance[:, None]),
         mean_slope=share.T[..., None] * z,
         private_slope=state.private,
         overlap=state.overlap,

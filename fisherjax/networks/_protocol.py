@@ -1,11 +1,14 @@
 """How a stimulus enters a network, as a pulse, for good or as any stream of inputs; what is read of it, and when."""
 
+import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
@@ -150,7 +153,23 @@ def reading(network: Network, read: Reading) -> Callable[[State], Float[Array, "
 
 def populations_read(network: Network, read: Reading, size: int) -> tuple[int, ...]:
     """Sizes of the groups that are told apart in what is read: the populations of a state, else one."""
+    if isinstance(read, PartOfState):
+        return read.counts
     return network.population_sizes if read == "state" else (size,)
+
+
+@dataclasses.dataclass(frozen=True)
+class PartOfState:
+    """A reading: the first so many of the units of every population."""
+
+    population_sizes: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    def __call__(self, state: Float[Array, "*n N"]) -> Float[Array, "*n O"]:
+        """The units that are read."""
+        starts = itertools.accumulate(self.population_sizes[:-1], initial=0)
+        units = [range(start, start + count) for start, count in zip(starts, self.counts, strict=True)]
+        return state[..., np.concatenate(units).astype(int)]
 
 
 def _state(state: State) -> State:

@@ -5,13 +5,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from ._nonlinearity import Moments, Nonlinearity
 from ._regularity import derivative
 
+Stacked = Float[Array, "14 ..."]
+
 
 class ConditionalMoments(NamedTuple):
     """Moments of φ(x) over x ~ N(m, V), and the derivatives in m at fixed V that the linear information needs.
+
+    Computed and kept as one array (14, …) of them: as many arrays would take long to compile.
 
     With c = φ − Eφ, and since ∂_V = ½ ∂²_m on every E f(x),
 
@@ -34,26 +39,26 @@ class ConditionalMoments(NamedTuple):
     excess: Moments  # π = E c⁴ − υ² − d² V, the variance of c² that is not linear in x
 
 
-def conditional_moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> ConditionalMoments:
+def conditional_moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
     """All of them for x ~ N(mean, variance), elementwise, φ smooth; a quadrature, relative error below 1e-11."""
     return _moments(phi, *jnp.broadcast_arrays(mean, variance))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> ConditionalMoments:
+def _moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
     return _by_quadrature(phi, mean, variance)
 
 
 @_moments.defjvp
 def _moments_jvp(phi, primals, tangents):
     """Many functions of two numbers each: their slopes in both are taken forward, so that no node is remembered."""
-    one, zero = jnp.ones_like(primals[0]), jnp.zeros_like(primals[0])
-    values, by_mean = jax.jvp(functools.partial(_by_quadrature, phi), primals, (one, zero))
-    _, by_variance = jax.jvp(functools.partial(_by_quadrature, phi), primals, (zero, one))
-    return values, jax.tree.map(lambda m, v: m * tangents[0] + v * tangents[1], by_mean, by_variance)
+    values, push = jax.linearize(functools.partial(_by_quadrature, phi), *primals)
+    both = jnp.stack([jnp.ones_like(primals[0]), jnp.zeros_like(primals[0])])
+    by_mean, by_variance = jax.vmap(push)(both, both[::-1])
+    return values, by_mean * tangents[0] + by_variance * tangents[1]
 
 
-def _by_quadrature(phi: Nonlinearity, mean: Moments, variance: Moments) -> ConditionalMoments:
+def _by_quadrature(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
     points, weights = phi.points(mean, variance)
     value, a, b, third = phi.derivative_means(mean, variance, 3)
 
@@ -67,7 +72,7 @@ def _by_quadrature(phi: Nonlinearity, mean: Moments, variance: Moments) -> Condi
     v = average(slope**2 + centered * curvature)
     bend = 2 * (v - a**2)
     third_cumulant, by_mean = average(centered * squared), 3 * average(squared * slope) - 3 * a * spread
-    return ConditionalMoments(
+    moments = ConditionalMoments(
         mean=value,
         slope=a,
         curvature=b,
@@ -83,3 +88,4 @@ def _by_quadrature(phi: Nonlinearity, mean: Moments, variance: Moments) -> Condi
         skew_by_mean=by_mean - (b * d + a * bend) * variance,
         excess=average(squared**2) - spread**2 - d**2 * variance,
     )
+    return jnp.stack(moments)

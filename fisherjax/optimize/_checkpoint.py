@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._errors import require
@@ -21,16 +22,13 @@ class SearchState(Record):
 
 
 class AscentState(Record):
-    """Stage 2 after some steps of one penalty round."""
+    """Stage 2 as all that it has evaluated, in order, from which it is followed again: E points of the unit box."""
 
-    round: int
-    done: int
-    free: Float[Array, " d"]
-    leaves: tuple[Any, ...]
-    multipliers: Float[Array, " c"]
-    best: Float[Array, " d"]
-    best_value: Float[Array, ""]
-    path: Float[Array, "S d"]
+    points: Float[np.ndarray, "E d"]
+    values: Float[np.ndarray, " E"]
+    excesses: Float[np.ndarray, "E c"]
+    slopes: Float[np.ndarray, "E d"]
+    excess_slopes: Float[np.ndarray, "E c d"]
 
 
 class OptimizationCheckpoint(Record):

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key
 from fisherjax._runtime import Devices, on_devices, progress_bar, spread, spread_map, stop_if_requested
@@ -48,8 +48,9 @@ def evolve(
 ) -> Search:
     """Search the family's box for the global maximum; see `maximize` for the parameters.
 
-    Differential evolution is best/1/bin with the differential weight dithered in [0.5, 1] and crossover
-    rate 0.9. Points that leave the box are reflected at it. The objective's coarse variant is used.
+    The first generation is drawn at random. Differential evolution is best/1/bin with the differential weight
+    dithered in [0.5, 1] and crossover rate 0.9. Points that leave the box are reflected at it. The objective's coarse
+    variant is used.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def search(
     algorithm, population_size, num_generations, num_restarts = settings
     problem = problem.coarse()
     start_key, run_key = jax.random.split(check_key("key", key))
-    start = (problem, algorithm, population_size, jax.random.split(start_key, num_restarts))
+    start = (algorithm, population_size, problem.family.num_parameters, jax.random.split(start_key, num_restarts))
     # evosax mixes float types; strict promotion is for our own code
     with jax.numpy_dtype_promotion("standard"):
         if state is None:
@@ -135,7 +136,8 @@ def search(
                     stop_if_requested()
                     length = min(_CHUNK, num_generations - done)
                     keys = _generation_keys(run_key, done, length, num_restarts)
-                    strategy, path = _generations(problem, algorithm, population_size, strategy, keys)
+                    first = jnp.arange(done, done + length) == 0
+                    strategy, path = _generations(problem, algorithm, population_size, strategy, keys, first)
                     paths.append(path)
                     done += length
                     if save is not None:
@@ -144,7 +146,7 @@ def search(
             except KeyboardInterrupt:
                 interrupted = True
     path = jnp.concatenate(paths) if paths else strategy.best_solution[None]
-    evaluations = (done + 1) * population_size * num_restarts
+    evaluations = done * population_size * num_restarts
     return Search(strategy.best_solution, strategy.best_fitness, path, evaluations, interrupted)
 
 
@@ -187,22 +189,24 @@ def _fitness(unit: Float[Array, " d"], problem: Problem) -> Float[Array, ""]:
 
 
 @eqx.filter_jit
-def _start(problem: Problem, name: str, population_size: int, keys: Key) -> Any:
-    num_dims = problem.family.num_parameters
+def _start(name: str, population_size: int, num_dims: int, keys: Key) -> Any:
     strategy = _algorithm(name, population_size, num_dims)
     parameters = _parameters(name, strategy)
 
     def begun(key: Key) -> Any:
         if name == "cma-es":
             return strategy.init(key, jax.random.uniform(key, (num_dims,), minval=0.2, maxval=0.8), parameters)
-        population = jax.random.uniform(key, (population_size, num_dims))
-        return strategy.init(key, population, jax.vmap(problem.fitness)(population), parameters)
+        # what is known of the first population is known after the first generation
+        unknown = jnp.full(population_size, jnp.inf)
+        return strategy.init(key, jax.random.uniform(key, (population_size, num_dims)), unknown, parameters)
 
     return jax.vmap(begun)(keys)
 
 
 @eqx.filter_jit
-def _generations(problem: Problem, name: str, population_size: int, state: Any, keys: Key) -> tuple[Any, Array]:
+def _generations(
+    problem: Problem, name: str, population_size: int, state: Any, keys: Key, first: Bool[Array, " g"]
+) -> tuple[Any, Array]:
     strategy = _algorithm(name, population_size, problem.family.num_parameters)
     parameters = _parameters(name, strategy)
 
@@ -213,10 +217,13 @@ def _generations(problem: Problem, name: str, population_size: int, state: Any, 
         state, _ = strategy.tell(key, told, fitness, state, parameters)
         return state.replace(best_solution=reflect(state.best_solution))
 
-    def generation(state: Any, keys: Key) -> tuple[Any, Array]:
+    def generation(state: Any, now: tuple[Key, Array]) -> tuple[Any, Array]:
+        keys, first = now
         ask_keys, tell_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         # restarts ask one after the other: it costs nothing, and compiles in half the time
+        drawn = None if name == "cma-es" else state.population
         asked, state = jax.lax.map(ask, (ask_keys, state))
+        asked = asked if drawn is None else jnp.where(first, drawn, asked)
         inside = reflect(asked)
         fitness = spread_map(_fitness, inside.reshape(-1, inside.shape[-1]), problem).reshape(inside.shape[:-1])
         # CMA-ES adapts to the steps it took, differential evolution keeps what was evaluated
@@ -224,4 +231,4 @@ def _generations(problem: Problem, name: str, population_size: int, state: Any, 
         state = jax.vmap(tell)(tell_keys, told, fitness, state)
         return state, state.best_solution
 
-    return spread(jax.lax.scan(generation, state, keys))
+    return spread(jax.lax.scan(generation, state, (keys, first)))

@@ -17,7 +17,7 @@ from fisherjax.connectivity import Family, GainMatrix
 from ._checkpoint import Saver
 from ._evolve import Search, SearchSettings, best_restart, search
 from ._objectives import Constraint
-from ._problem import History, Objective, Problem, assess, make_problem, trace_history
+from ._problem import History, Objective, Problem, evaluate, make_problem, member, trace_history
 from ._refine import Ascent, ascend, check_optimizer, fingerprint
 from ._sensitivity import Sensitivity, sensitivity
 
@@ -102,12 +102,12 @@ def maximize(
     population_size, num_generations, num_restarts
         Size of the search.
     refine_steps
-        Gradient steps of stage 2 (per penalty round, where there are inequality constraints).
+        Iterations of stage 2 at most (per penalty round, where there are inequality constraints).
     optimizer
-        An optax transformation for stage 2; L-BFGS by default.
+        An optax transformation for stage 2; SciPy's L-BFGS by default, which ends where nothing is to be gained.
     checkpoint
-        File (.npz) to write every 25 generations and every 10 gradient steps. If it exists, the run goes on from
-        there, to the same bits as if it had never stopped; a checkpoint of another run is refused.
+        File (.npz) to write every 25 generations and every 10 evaluations of the ascent. If it exists, the run goes on
+        from there, to the same bits as if it had never stopped; a checkpoint of another run is refused.
     progress
         Whether to show bars on stderr.
     devices
@@ -145,7 +145,7 @@ def maximize(
         if checkpoint is not None:
             # what a function closes over shows only in what it returns
             middle = jnp.full(family.num_parameters, 0.5, float)  # of a known type: another is another program
-            described["objective"] = digest([assess(problem, middle * share)[1:] for share in (1.0, 0.6)])
+            described["objective"] = digest([evaluate(problem, middle * share)[:2] for share in (1.0, 0.6)])
         saver = Saver(None if checkpoint is None else npz_path(checkpoint), described)
         searched = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep)
         winner = best_restart(searched)
@@ -163,18 +163,18 @@ def maximize(
 
 def _optimum(problem: Problem, search: Search, winner: int, ascent: Ascent) -> Optimum:
     best = ascent.best
-    gain_matrix, value, excesses = assess(problem, best)
+    known = evaluate(problem, best)
     low, high = (jnp.asarray(bound, best.dtype) for bound in problem.family.bounds)
     path = jnp.concatenate([search.path[:, winner], ascent.path[1:]])
     values, radius, *others = trace_history(problem, path)
     operator_radius, alignment = others or (None, None)
     return Optimum(
-        gain_matrix=gain_matrix,
-        value=value,
+        gain_matrix=member(problem, best),
+        value=known.value,
         parameters=low + (high - low) * best,
         history=History(values, radius, operator_radius, alignment, search.path.shape[0]),
-        feasible=problem.holds(excesses),
-        excesses=excesses,
+        feasible=problem.holds(known.excesses),
+        excesses=known.excesses,
         num_evaluations=search.num_evaluations,
         interrupted=search.interrupted or ascent.interrupted,
     )

@@ -1,7 +1,7 @@
 """An objective over a family under constraints, as functions of a point in the unit box."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -56,7 +56,7 @@ class Problem(eqx.Module):
         return jnp.where(jnp.isfinite(value) & jnp.isfinite(violation), fitness, jnp.inf)
 
     @staticmethod
-    def holds(excesses: Float[Array, " c"]) -> Bool[Array, ""]:
+    def holds(excesses: Float[Array | np.ndarray, " c"]) -> Bool[Array, ""]:
         """Whether all constraints hold to rounding."""
         return jnp.all(excesses <= 1e3 * jnp.finfo(excesses.dtype).eps)
 
@@ -121,15 +121,34 @@ def _check_objective(family: Family, objective: Objective) -> None:
         raise TypeError(f"objective must return a real number that has a gradient, got {value.dtype}")
 
 
+class Evaluation(NamedTuple):
+    """What is known of a point of the unit box: objective, excess of every inequality constraint, their slopes."""
+
+    value: Float[Array, ""]
+    excesses: Float[Array, " c"]
+    slope: Float[Array, " d"]
+    excess_slopes: Float[Array, "c d"]
+
+
 @eqx.filter_jit
-def assess(problem: Problem, unit: Float[Array, " d"]) -> tuple[GainMatrix, Array, Array]:
-    """Gain matrix at a point, its objective, and the excess of every inequality constraint."""
-    gain_matrix = problem.gain_matrix(unit)
-    return gain_matrix, problem.objective(gain_matrix), problem.excesses(gain_matrix)
+def evaluate(problem: Problem, unit: Float[Array, " d"]) -> Evaluation:
+    """Values and exact slopes: the one program, which takes long to compile, for all that is asked of single points."""
+
+    def excesses(unit: Array) -> Array:
+        return problem.excesses(problem.gain_matrix(unit))
+
+    value, slope = jax.value_and_grad(problem.value)(unit)
+    return Evaluation(value, excesses(unit), slope, jax.jacrev(excesses)(unit))
+
+
+@eqx.filter_jit
+def member(problem: Problem, unit: Float[Array, " d"]) -> GainMatrix:
+    """The gain matrix at a point."""
+    return problem.gain_matrix(unit)
 
 
 class History(Record):
-    """The best point so far at every step of a search (S steps), generations first, then gradient steps."""
+    """The best point so far at every step of a search (S steps), generations first, then iterations of the ascent."""
 
     value: Float[Array, " S"]
     weight_spectral_radius: Float[Array, " S"]
@@ -142,8 +161,8 @@ class History(Record):
 def trace_history(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
     """Value, spectral radius of the weights, of the operator, and alignment along a path of points."""
     distinct, place = np.unique(np.asarray(units), axis=0, return_inverse=True)
-    # the best point stays for many steps, and `assess` is compiled already
-    values = np.array([assess(problem, jnp.asarray(unit))[1] for unit in distinct])[place.reshape(-1)]
+    # the best point stays for many steps
+    values = np.array([evaluate(problem, jnp.asarray(unit)).value for unit in distinct])[place.reshape(-1)]
     return jnp.asarray(values), *_traced(problem, units)
 
 

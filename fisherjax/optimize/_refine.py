@@ -1,29 +1,33 @@
 """Stage 2: gradient ascent through the exact objective, in coordinates without bounds."""
 
+import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+import scipy.optimize
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_flag, check_instance, check_integer, check_optional, is_traced, require
 from fisherjax._runtime import digest, progress_bar, stop_if_requested
 from fisherjax.connectivity import Family, GainMatrix
 
-from ._checkpoint import AscentState, Save, leaves_of, with_leaves
+from ._checkpoint import AscentState, Save
 from ._objectives import Constraint
-from ._problem import Objective, Problem, assess, make_problem
+from ._problem import Evaluation, Objective, Problem, evaluate, make_problem
 
-_CHUNK = 10
+_KEEP = 10  # evaluations between checkpoints
 _MARGIN = 1e-4  # distance from the faces of the box at which the ascent starts
 _PENALTIES = (1e1, 1e2, 1e3, 1e4)
 
 
 class Ascent(NamedTuple):
-    """Best feasible point of a gradient ascent, and the path to it, in the unit box."""
+    """Best feasible point of a gradient ascent, and the best before and after every iteration, in the unit box."""
 
     best: Float[Array, " d"]
     value: Float[Array, ""]
@@ -45,7 +49,8 @@ def refine(
 
     Each parameter is written as low + (high − low)(1 + sin u)/2, so that u is free and a face of the
     box is reached at finite u. Inequality constraints enter by an augmented Lagrangian whose penalty
-    grows in four rounds; the best feasible point is returned. L-BFGS by default; see `maximize`.
+    grows in four rounds; the best feasible point is returned. By default SciPy's L-BFGS, for at most `num_steps`
+    iterations a round; see `maximize`.
 
     Raises
     ------
@@ -107,55 +112,136 @@ def ascend(
     state: AscentState | None = None,
     save: Save | None = None,
 ) -> Ascent:
-    """`refine` from a point of the unit box, or from a state that an earlier run saved."""
+    """`refine` from a point of the unit box; what an earlier run has evaluated is not computed again."""
     num_steps = check_integer("num_steps", num_steps, minimum=0)
-    _, value, excess = assess(problem, unit)
-    require(bool(jnp.isfinite(value)), "the objective must be finite where the ascent starts")
-    transform = _default_optimizer() if optimizer is None else optax.with_extra_args_support(optimizer)
-    if state is None:
-        free = jnp.arcsin(2 * jnp.clip(unit, _MARGIN, 1 - _MARGIN) - 1)
-        best_value = jnp.where(problem.holds(excess), value, -jnp.inf)
-        state = AscentState(0, 0, free, (), jnp.zeros_like(excess), unit, best_value, unit[None])
-    interrupted = False
-    rounds = _PENALTIES if excess.size else (1.0,)
-    bar = progress_bar("ascending the gradient", num_steps * len(rounds), enabled=progress)
-    # optax mixes integer types; strict promotion is for our own code
-    with bar as advance, jax.numpy_dtype_promotion("standard"):
-        advance(state.round * num_steps + state.done)
+    path = _Path(problem, unit, state, save)
+    start = path.at(np.asarray(unit))
+    require(bool(np.isfinite(start.value)), "the objective must be finite where the ascent starts")
+    free = np.arcsin(2 * np.clip(np.asarray(unit, float), _MARGIN, 1 - _MARGIN) - 1)
+    climb = _by_scipy if optimizer is None else functools.partial(_by_optax, optax.with_extra_args_support(optimizer))
+    multipliers, interrupted, visited = np.zeros(start.excesses.shape), False, [path.best]
+    rounds = _PENALTIES if multipliers.size else (1.0,)
+    with progress_bar("ascending the gradient", num_steps * len(rounds), enabled=progress) as advance:
+
+        def moved(_: Any) -> None:
+            visited.append(path.best)
+            advance(1, note=f"best {path.best_value:.6f}")
+
         try:
-            while state.round < len(rounds):
-                stop_if_requested()
-                before = len(state.path)
-                state = _advanced(problem, transform, state, rounds[state.round], num_steps)
-                if save is not None:
-                    save(state)
-                advance(len(state.path) - before, note=f"best {float(state.best_value):.6f}")
+            for finished, penalty in enumerate(rounds if num_steps else ()):
+                free = climb(_Loss(path, multipliers, penalty), free, num_steps, moved)
+                # it may end early
+                advance((finished + 1) * num_steps + 1 - len(visited))
+                if multipliers.size:
+                    multipliers = np.maximum(multipliers + penalty * path.at(_to_unit(free)).excesses, 0)
         except KeyboardInterrupt:
             interrupted = True
-    return Ascent(state.best, state.best_value, state.path, interrupted)
+    path.keep()
+    best, value = (jnp.asarray(part, unit.dtype) for part in (path.best, path.best_value))
+    return Ascent(best, value, jnp.asarray(np.stack(visited), unit.dtype), interrupted)
 
 
-def _advanced(problem: Problem, transform: Any, state: AscentState, penalty: float, num_steps: int) -> AscentState:
-    """Some steps further in a penalty round, or into the next."""
-    length = min(_CHUNK, num_steps - state.done)
-    free, leaves, multipliers, path = state.free, state.leaves, state.multipliers, state.path
-    best, best_value = state.best, state.best_value
-    if length:
-        optimizer = transform.init(free)
-        optimizer = with_leaves(optimizer, leaves) if state.done else optimizer
-        terms = (multipliers, jnp.asarray(penalty, free.dtype))
-        free, optimizer, visited, values = _ascend(problem, transform, terms, free, optimizer, jnp.asarray(length))
-        visited, values = visited[:length], values[:length]
-        leaves, path = leaves_of(optimizer), jnp.concatenate([path, visited])
-        index = int(jnp.argmax(values))
-        if float(values[index]) > float(best_value):
-            best, best_value = visited[index], values[index]
-    done = state.done + length
-    if done < num_steps:
-        return AscentState(state.round, done, free, leaves, multipliers, best, best_value, path)
-    if multipliers.size:
-        multipliers = jnp.maximum(multipliers + penalty * assess(problem, _to_unit(free))[2], 0)
-    return AscentState(state.round + 1, 0, free, (), multipliers, best, best_value, path)
+class _Path:
+    """The evaluations of an ascent, of which an earlier run may know the first, and the best feasible point so far."""
+
+    def __init__(self, problem: Problem, unit: Float[Array, " d"], state: AscentState | None, save: Save | None):
+        self.problem, self.save, self.dtype = problem, save, unit.dtype
+        columns = () if state is None else dataclasses.astuple(state)
+        self.log: list[tuple[np.ndarray, ...]] = list(zip(*columns, strict=True))
+        self.asked = self.kept = 0
+        self.best, self.best_value = np.asarray(unit), -np.inf
+        self.worst = -np.inf  # finite loss
+
+    def at(self, unit: Float[np.ndarray, " d"]) -> Evaluation:
+        """Objective, excesses and their slopes at the next point."""
+        point = np.asarray(unit, self.dtype)
+        # another machine may round otherwise: then what was known is of no use
+        if self.asked < len(self.log) and not np.array_equal(self.log[self.asked][0], point):
+            del self.log[self.asked :]
+        if self.asked == len(self.log):
+            stop_if_requested()
+            self.log.append((point, *jax.device_get(evaluate(self.problem, jnp.asarray(point)))))
+        known = Evaluation(*self.log[self.asked][1:])  # pyright: ignore[reportArgumentType]
+        self.asked += 1
+        if np.isfinite(known.value) and known.value > self.best_value and bool(self.problem.holds(known.excesses)):
+            self.best, self.best_value = point, float(known.value)
+        if len(self.log) >= self.kept + _KEEP:
+            self.keep()
+        return known
+
+    def keep(self) -> None:
+        """Hand out what is known."""
+        if self.save is not None and len(self.log) > self.kept:
+            self.save(AscentState(*(np.stack(column) for column in zip(*self.log, strict=True))))
+            self.kept = len(self.log)
+
+
+class _Loss(NamedTuple):
+    """The augmented Lagrangian of a penalty round, in free coordinates."""
+
+    path: _Path
+    multipliers: Float[np.ndarray, " c"]
+    penalty: float
+
+    def __call__(self, free: Float[np.ndarray, " d"]) -> tuple[float, Float[np.ndarray, " d"]]:
+        """Loss and slope; where they are not finite, more than all that were, and level."""
+        value, excesses, slope, excess_slopes = self.path.at(_to_unit(free))
+        pressed = np.maximum(excesses + self.multipliers / self.penalty, 0)
+        loss = float(self.penalty / 2 * np.sum(pressed**2) - value)
+        slope = (self.penalty * pressed @ excess_slopes - slope) * np.cos(free) / 2
+        if not (np.isfinite(loss) and np.isfinite(slope).all()):
+            return self.path.worst + 1, np.zeros_like(free)
+        self.path.worst = max(self.path.worst, loss)
+        return loss, slope
+
+
+def _by_scipy(
+    loss: _Loss, free: Float[np.ndarray, " d"], num_steps: int, moved: Callable[[Any], None]
+) -> Float[np.ndarray, " d"]:
+    """L-BFGS with a line search for the strong Wolfe conditions, until nothing is gained but rounding."""
+    rounding = float(jnp.finfo(loss.path.dtype).eps)
+    limits = {"maxiter": num_steps, "maxfun": 20 * num_steps, "ftol": 4 * rounding, "gtol": rounding**0.5 / 10}
+    return scipy.optimize.minimize(loss, free, jac=True, method="L-BFGS-B", callback=moved, options=limits).x
+
+
+def _by_optax(
+    transform: optax.GradientTransformationExtraArgs,
+    loss: _Loss,
+    free: Float[np.ndarray, " d"],
+    num_steps: int,
+    moved: Callable[[Any], None],
+) -> Float[np.ndarray, " d"]:
+    point = jnp.asarray(free, loss.path.dtype)
+    terms = (jnp.asarray(loss.multipliers, point.dtype), jnp.asarray(loss.penalty, point.dtype))
+    # optax mixes integer types; strict promotion is for our own code
+    with jax.numpy_dtype_promotion("standard"):
+        state = transform.init(point)
+        value, slope = loss(np.asarray(point))
+        for _ in range(num_steps):
+            known = (jnp.asarray(part, point.dtype) for part in (value, slope))
+            new, state = _stepped(loss.path.problem, transform, terms, point, state, *known)
+            # a line search that ran into non-finite values must not carry them on
+            point = new if bool(jnp.isfinite(new).all()) else point
+            value, slope = loss(np.asarray(point))
+            moved(point)
+    return np.asarray(point)
+
+
+@eqx.filter_jit
+def _stepped(
+    problem: Problem, transform: Any, terms: tuple[Array, Array], free: Array, state: Any, value: Array, slope: Array
+) -> tuple[Array, Any]:
+    multipliers, penalty = terms
+
+    def loss(free: Array) -> Array:
+        gain_matrix = problem.gain_matrix((1 + jnp.sin(free)) / 2)
+        pressed = jnp.maximum(problem.excesses(gain_matrix) + multipliers / penalty, 0)
+        return penalty / 2 * jnp.sum(pressed**2) - problem.objective(gain_matrix)
+
+    # a line search asks for more points than the path knows of
+    updates, state = transform.update(slope, state, free, value=value, grad=slope, value_fn=loss)
+    moved: Any = optax.apply_updates(free, updates)
+    return moved, state
 
 
 def fingerprint(optimizer: optax.GradientTransformation, num_parameters: int) -> str:
@@ -171,59 +257,5 @@ def fingerprint(optimizer: optax.GradientTransformation, num_parameters: int) ->
         return digest(jax.tree.leaves(transform.update(2 * start, transform.init(start), start, **known)))
 
 
-def _to_unit(free: Float[Array, " d"]) -> Float[Array, " d"]:
-    return (1 + jnp.sin(free)) / 2
-
-
-@functools.cache
-def _default_optimizer() -> optax.GradientTransformationExtraArgs:
-    """One instance, so that a second ascent finds the first one's compiled program."""
-    return optax.lbfgs()
-
-
-@eqx.filter_jit
-def _ascend(
-    problem: Problem, transform: Any, terms: tuple[Array, Array], free: Array, state: Any, length: Array
-) -> tuple[Array, Any, Array, Array]:
-    """`length` steps, or as many as a chunk has; what stands in its rows beyond is where it ended.
-
-    An evaluation takes long to compile: what a line search has found out is not computed again.
-    """
-    multipliers, penalty = terms
-
-    def pressure_of(excesses: Array) -> Array:
-        return penalty / 2 * jnp.sum(jnp.maximum(excesses + multipliers / penalty, 0) ** 2)
-
-    def loss(free: Array) -> Array:
-        gain_matrix = problem.gain_matrix(_to_unit(free))
-        return -problem.objective(gain_matrix) + pressure_of(problem.excesses(gain_matrix))
-
-    def feasible_value(free: Array, value: Array) -> Array:
-        excesses = problem.excesses(problem.gain_matrix(_to_unit(free)))
-        holds = problem.holds(excesses) & jnp.isfinite(value)
-        return jnp.where(holds, pressure_of(excesses) - value, -jnp.inf)
-
-    def climb(carry: tuple) -> tuple:
-        free, state, value, gradient = carry
-        updates, state = transform.update(gradient, state, free, value=value, grad=gradient, value_fn=loss)
-        moved: Any = optax.apply_updates(free, updates)
-        # a line search that ran into non-finite values must not carry them on
-        sound = jnp.all(jnp.isfinite(moved))
-        free = jnp.where(sound, moved, free)
-        new_value, new_gradient = _seen_by_search(state) or jax.value_and_grad(loss)(free)
-        return free, state, jnp.where(sound, new_value, value), jnp.where(sound, new_gradient, gradient)
-
-    def step(carry: tuple, index: Array) -> tuple[tuple, tuple[Array, Array]]:
-        carry = jax.lax.cond(index < length, climb, lambda at: at, carry)
-        return carry, (_to_unit(carry[0]), feasible_value(carry[0], carry[2]))
-
-    # the length of a chunk is no part of the program, which takes long to compile
-    begun = (free, state, *jax.value_and_grad(loss)(free))
-    (free, state, *_), (units, values) = jax.lax.scan(step, begun, jnp.arange(_CHUNK))
-    return free, state, units, values
-
-
-def _seen_by_search(state: Any) -> tuple[Array, Array] | None:
-    """Loss and gradient where a line search has stopped, if the optimizer keeps them."""
-    value, gradient = optax.tree.get(state, "value"), optax.tree.get(state, "grad")
-    return None if value is None or gradient is None else (value, gradient)
+def _to_unit(free: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
+    return (1 + np.sin(free)) / 2

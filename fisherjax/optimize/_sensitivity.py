@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -13,7 +12,7 @@ from fisherjax._types import Record
 from fisherjax.fisher._structured import structure_prices
 
 from ._objectives import MemoryObjective
-from ._problem import Problem, trace_history
+from ._problem import Problem, evaluate, member, trace_history
 
 _STEP = 1e-4  # of the box, for differences of gradients
 _AT_BOUND = 1e-4  # of the box: a gain this close to a bound lies on it
@@ -63,7 +62,7 @@ def sensitivity(problem: Problem, unit: Float[Array, " d"], *, loss: float) -> S
     operator, alignment = others or (None, None)
     price, objective = None, problem.objective
     if isinstance(objective, MemoryObjective) and objective.form == "linear":
-        price = np.asarray(structure_prices(*objective.question(problem.gain_matrix(unit), at=(objective.step,))))
+        price = np.asarray(structure_prices(*objective.question(member(problem, unit), at=(objective.step,))))
     return Sensitivity(
         directions=directions,
         curvature=curvature,
@@ -79,9 +78,8 @@ def sensitivity(problem: Problem, unit: Float[Array, " d"], *, loss: float) -> S
     )
 
 
-@eqx.filter_jit
 def _slope(problem: Problem, unit: Float[Array, " d"]) -> Float[Array, " d"]:
-    return jax.grad(problem.value)(unit)
+    return evaluate(problem, unit).slope
 
 
 @eqx.filter_jit
@@ -110,7 +108,7 @@ def _directions(problem: Problem, place: np.ndarray, free: np.ndarray) -> tuple[
     order = np.argsort(-curvature)
     moves = np.zeros((len(order), len(place)))
     moves[:, free] = (whitened @ turned).T[order]
-    matrix = problem.gain_matrix(jnp.asarray(place))
+    matrix = member(problem, jnp.asarray(place))
     root = np.sqrt(np.asarray(matrix.fractions))
     changes = (moves[:, free] @ speeds).reshape(-1, *matrix.gains.shape) / (root[:, None] * root)
     return changes, moves, curvature[order]

@@ -36,7 +36,7 @@ def save_curves(
     path: Path,
     independent: FisherCurve,
     linear: FisherCurve | None,
-    bare: FisherCurve,
+    bare: FisherCurve | None = None,
     measured: FisherCurve | None = None,
 ) -> Path:
     """Fisher information of a structure over time: by population in the form that was measured, and totals."""
@@ -53,7 +53,8 @@ def save_curves(
         panel.fisher_curve(independent, right, label="independent form,", by_population=False, color=COLORS[0])
         if linear is not None:
             panel.fisher_curve(linear, right, label="linear form,", by_population=False)
-        panel.fisher_curve(bare, right, label="bare operator,", by_population=False, dashed=True, color=COLORS[0])
+        if bare is not None:
+            panel.fisher_curve(bare, right, label="bare operator,", by_population=False, dashed=True, color=COLORS[0])
         if measured is not None:
             panel.fisher_curve(measured, right, label=f"simulation ({measured.form}),", by_population=False)
         right.set_title("total")

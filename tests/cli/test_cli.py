@@ -100,6 +100,24 @@ def test_curve_reads_a_text_table(tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == FILES | {"fisher.png", "theory.npz", "linear.npz"}
 
 
+def test_a_part_of_the_units_is_read_with_noise(tmp_path, capsys):
+    """Half of one population and nothing of the other: theory and simulation of the same read-out."""
+    table, out = tmp_path / "gains.txt", tmp_path / "read"
+    table.write_text("1.0, 0.5\n0.2, 0.9\n")
+    read = ["--observed", "0.5", "0", "--observation-noise-std", "0.2", "--form", "linear"]
+    sizes = ["--steps", "2", "--units", "120", "--trials", "400", "--draws", "6"]
+    assert main(["simulate", "--gains", str(table), *read, *sizes, "--out", str(out)]) == 0
+    theory = meanfield_curve(
+        cn.GainMatrix([[1.0, 0.5], [0.2, 0.9]]), stimulus=0.1, noise_std=0.1, num_steps=2, num_units=120, form="linear",
+        observed=(0.5, 0.0), observation_noise_std=0.2,
+    )  # fmt: skip
+    results = json.loads((out / "results.json").read_text())
+    np.testing.assert_allclose(results["linear"], theory.total, rtol=1e-9)
+    measured, error = np.array(results["simulated"]), np.array(results["standard_error"])
+    np.testing.assert_array_less(np.abs(measured - theory.total), 4 * error)
+    assert "a share of 0.5, 0 with noise of standard deviation 0.2" in (out / "report.html").read_text()
+
+
 def test_simulate_and_geometry(tmp_path):
     common = ["--quick", "--steps", "3", "--units", "120"]
     assert main(["simulate", *common, "--out", str(tmp_path / "simulate")]) == 0
@@ -140,6 +158,9 @@ BAD = [
     (["optimize", "--nonlinearity", "relu", "--form", "linear"], "--form linear needs an odd --nonlinearity"),
     (["optimize", "--budget", "-2"], "--budget must be at least 0, got -2"),
     (["curve", "--fractions", "0.5", "0.6"], "--fractions must sum to 1, got 1.1"),
+    (["curve", "--observed", "0.5", "1"], "--observed must be one share for each of the 1 populations, got 2"),
+    (["curve", "--observed", "1.5"], "--observed must be"),
+    (["geometry", "--observation-noise-std", "1"], "--observation-noise-std belongs to --network"),
 ]
 
 

@@ -14,7 +14,7 @@ from fisherjax._linalg import solve_discrete_lyapunov
 from fisherjax._runtime import fit_parameters
 from fisherjax.fisher._interval import noncentral_f_cdf, noncentrality_interval
 from fisherjax.nonlinearities import Erf, Identity, Logistic, SmoothFunction, Tanh, ThresholdLinear, as_nonlinearity
-from fisherjax.nonlinearities._conditional import conditional_moments
+from fisherjax.nonlinearities._conditional import ConditionalMoments, conditional_moments
 from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
 
 NONLINEARITIES = [
@@ -181,7 +181,8 @@ def test_conditional_moments_are_those_of_a_fine_rule(name):
     function = (lambda x: jnp.tanh(3 * x)) if name == "steep" else name
     phi = as_nonlinearity(function)
     means, variances = np.array([0.0, 0.3, -1.2, 4.0]), np.array([0.2, 1.0, 5.0, 30.0])[:, None]
-    found = jax.jit(lambda m, v: conditional_moments(phi, m, v))(jnp.asarray(means), jnp.asarray(variances))
+    stacked = jax.jit(lambda m, v: conditional_moments(phi, m, v))(jnp.asarray(means), jnp.asarray(variances))
+    found = ConditionalMoments(*stacked)
     for i, variance in enumerate(variances[:, 0]):
         for j, mean in enumerate(means):
             for field, expected in dense_conditional(lambda x: np.asarray(phi(jnp.asarray(x))), mean, variance).items():
