@@ -8,6 +8,7 @@ network on the same budget, and what it is like. A run that was stopped goes on 
     python examples/atlas.py --quick    # a few, into a file of their own
 """
 
+import collections
 import itertools
 import json
 import sys
@@ -25,6 +26,8 @@ from fisherjax.plot import COLORS
 HERE = Path(__file__).parent
 TIMES, NOISES, BUDGETS = (2, 5, 10, 20), (0.03, 0.1, 0.3, 1.0), (0.5, 1.0, 2.0)
 FORMS, STIMULUS, STARTS, POPULATIONS = ("independent", "linear"), 0.1, 6, 5
+LEGEND = {"exchange": "exchange 0 ↔ 4", "self-loops": "self-loops", "other lags": "other lags"}
+SHARE = "share of the budget"
 FAMILY = connectivity.ToeplitzFamily(POPULATIONS)
 
 
@@ -41,8 +44,12 @@ def main(*, quick: bool) -> None:
         points.append(best_of(*place, starts=2 if quick else STARTS))
         path.write_text(json.dumps(points, indent=1) + "\n")
         print(f"{place}: {points[-1]['regime']}, {time.perf_counter() - start:.1f} s", flush=True)
-    if not quick:
-        draw(points)
+    if quick:
+        return
+    for form in FORMS:
+        found = collections.Counter(regime(np.array(point[SHARE])) for point in points if point["form"] == form)
+        print(f"{form}: {', '.join(f'{name} {count}' for name, count in found.most_common())}")
+    draw(points)
 
 
 def best_of(form: str, steps: int, noise_std: float, budget: float, *, starts: int) -> dict[str, Any]:
@@ -66,7 +73,7 @@ def best_of(form: str, steps: int, noise_std: float, budget: float, *, starts: i
         "noise_std": noise_std,
         "budget": budget,
         "gains": np.round(gains, 6).tolist(),
-        "share of the budget": np.round(share, 4).tolist(),
+        SHARE: np.round(share, 4).tolist(),
         **{f"{name} form": float(np.exp(objective(matrix))) for name, objective in objectives.items()},
         **{
             f"over the homogeneous network, {name} form": float(np.exp(objective(matrix) - objective(plain)))
@@ -80,48 +87,47 @@ def best_of(form: str, steps: int, noise_std: float, budget: float, *, starts: i
     }
 
 
+def parts_of(share: np.ndarray) -> dict[str, float]:
+    """Shares of the budget: between the population that hears the stimulus and the last one, within each, elsewhere."""
+    return {
+        "exchange": share[0] + share[-1],
+        "self-loops": share[4],
+        "other lags": share[1:4].sum() + share[5:-1].sum(),
+    }
+
+
 def regime(share: np.ndarray) -> str:
-    """What the budget goes into: loops within populations, and lags that hold a twentieth of it or more."""
-    lags = np.arange(-4, 5)
-    used = lags[share > 0.05]
-    if not used.size:
-        return "spread"
-    parts = []
-    if 0 in used:
-        parts.append("self-loops")
-    if (used > 0).any():
-        parts.append(f"forward {', '.join(map(str, used[used > 0]))}")
-    if (used < 0).any():
-        parts.append(f"back {', '.join(map(str, -used[used < 0]))}")
-    return "; ".join(parts)
+    """What a tenth of the budget or more goes into, the most first."""
+    parts = parts_of(share)
+    return " and ".join(name for name in sorted(parts, key=parts.__getitem__, reverse=True) if parts[name] > 0.1)
 
 
 def draw(points: list[dict[str, Any]]) -> None:
     """Where each form's optimum spends its budget, over noise, one row for every form, one column for every time."""
     figure, axes = plt.subplots(len(FORMS), len(TIMES), figsize=(13, 6), layout="constrained", sharex=True, sharey=True)
+    width = 0.26
     for row, form in zip(axes, FORMS, strict=True):
         for ax, steps in zip(row, TIMES, strict=True):
-            chosen = {
-                point["noise_std"]: np.array(point["share of the budget"])
-                for point in points
-                if (point["form"], point["steps"], point["budget"]) == (form, steps, 1.0)
-            }
-            bottom = np.zeros(len(chosen))
-            shares = np.array([chosen[noise] for noise in sorted(chosen)])
-            parts = {
-                "within populations": shares[:, 4], "forward, one step": shares[:, 5],
-                "forward, further": shares[:, 6:].sum(1),
-                "back, one step": shares[:, 3], "back, further": shares[:, :3].sum(1),
-            }  # fmt: skip
-            for index, (name, part) in enumerate(parts.items()):
-                ax.bar(range(len(part)), part, 0.8, bottom, color=COLORS[index], label=name)
-                bottom += part
-            ax.set_xticks(range(len(chosen)), [f"{noise:g}" for noise in sorted(chosen)])
-            ax.set_title(f"{form}, T = {steps}")
-    axes[0, 0].legend(fontsize=7)
-    figure.supxlabel("process noise σ")
+            for offset, budget in zip((-1, 0, 1), BUDGETS, strict=True):
+                chosen = [
+                    point
+                    for point in points
+                    if (point["form"], point["steps"], point["budget"]) == (form, steps, budget)
+                ]
+                chosen.sort(key=lambda point: point["noise_std"])
+                parts = [parts_of(np.array(point[SHARE])) for point in chosen]
+                places, bottom = np.arange(len(chosen)) + 1.1 * width * offset, np.zeros(len(chosen))
+                for color, name in zip(COLORS, ("exchange", "self-loops", "other lags"), strict=False):
+                    height = np.array([part[name] for part in parts])
+                    ax.bar(places, height, width, bottom, color=color, label=LEGEND[name] if offset == 0 else None)
+                    bottom += height
+            ax.set_xticks(range(len(NOISES)), [f"{noise:g}" for noise in NOISES])
+            ax.set_title(f"{form} form, T = {steps}")
+    axes[1, 0].legend(fontsize=8, loc="lower left")
+    figure.supxlabel("process noise σ; bars of one group: budgets 0.5, 1, 2")
     figure.supylabel("share of the synaptic budget")
     figure.savefig(HERE / "atlas.png", dpi=110)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
