@@ -28,7 +28,7 @@ from fisherjax import _linalg, fisher, optimize, plot
 from fisherjax import connectivity as cn
 from fisherjax.networks import RateNetwork
 
-UNITS, STEPS, NOISE, STIMULUS = 60, 10, 0.1, 0.1
+UNITS, STEPS, NOISE, STIMULUS = 60, 6, 0.1, 0.1
 POPULATIONS = 5
 RATE, TRUST = 0.01, 1.5  # Adam's step; ratio of prediction to measurement beyond which the closure is not trusted
 SETTINGS = {"stimulus": STIMULUS, "num_steps": STEPS}
@@ -141,10 +141,10 @@ def main(*, quick: bool) -> None:
     vector = (jnp.arange(UNITS) < UNITS // POPULATIONS).astype(float)
     optimum = optimize.maximize(
         cn.ToeplitzFamily(POPULATIONS),
-        optimize.LogFisher(STEPS, stimulus=STIMULUS, noise_std=NOISE),
+        optimize.LogFisher(STEPS, stimulus=STIMULUS, noise_std=NOISE, form="linear"),
         key=key,
         constraints=(optimize.Budget(1.0),),
-        num_generations=20 if quick else 150,
+        num_generations=20 if quick else 50,
     ).gain_matrix
     networks = starts(key, optimum)
     ensemble = [
