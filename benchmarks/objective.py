@@ -155,8 +155,8 @@ def linear_form() -> list[Row]:
             [1e3 * t for t in times["value"]],
             "lower",
             50,
-            "milliseconds are those of a machine: sixty read-outs, each population alone at each time, half of that time "
-            "in sweeps to their fixed points; the total at the last time alone takes a fifth",
+            "milliseconds are a machine's: sixty read-outs, each population alone at each time; the total at the "
+            "last time alone takes a fifth",
         ),
         ratio_row("linear form: gradient / curve", times, ("gradient", "value"), "lower", 5),
         row("linear form: compiling the curve, s", compiled - begun, "lower", 20),
