@@ -95,7 +95,9 @@ def array_default(kind: type[eqx.Module], field: dataclasses.Field[Any], default
 def _check_itself(module: eqx.Module) -> None:
     """Make the record again, where its fields are all that its constructor takes; else run its `__check_init__`."""
     kind = type(module)
-    names = {field.name for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    fields = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+    # what may be absent is kept under another name than it is read by
+    names = {field.name.removeprefix("_") for field in fields}
     arguments = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
     hints = typing.get_type_hints(kind.__init__)
     # a constructor may keep an argument in another form, which it would not take again

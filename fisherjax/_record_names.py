@@ -20,8 +20,9 @@ _HOMES = {
     "connectivity._families": (
         "BlockFamily CirculantFamily FeedforwardChainFamily FreeFamily "
         "GeneralizedToeplitzFamily HomogeneousFamily SymmetricToeplitzFamily "
-        "ToeplitzFamily WithFractions"
+        "ToeplitzFamily"
     ),
+    "connectivity._freed": "WithFractions WithMeans",
     "connectivity._gain_matrix": "GainMatrix",
     "datasets._pictures": "Preprocessing",
     "datasets._preprocess": "Whitening",
@@ -44,6 +45,7 @@ _HOMES = {
     "fisher._gate": "Diagnosis FisherEstimate",
     "fisher._profile": "InformationProfile",
     "fisher._scaling": "InformationScaling",
+    "fisher._temporal": "TemporalMatrix",
     "geometry._comparison": "GeometryComparison NetworkGeometry",
     "geometry._measured": "GeometryCurve",
     "geometry._measures": "NearIsometry",

@@ -42,7 +42,7 @@ def as_structure(gain: Scalar | GainMatrix, noise_std: Any) -> Structure:
         If one of them is negative or not finite, or `noise_std` has neither one entry nor one per population.
     """
     if isinstance(gain, GainMatrix):
-        total_gain = gain.variance_gain
+        total_gain = check_gain_matrix(gain).variance_gain
     else:
         check_scalar("gain", gain, minimum=0.0)
         total_gain = as_real("gain", gain, "").reshape(1, 1) ** 2

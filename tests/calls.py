@@ -146,6 +146,9 @@ def labels():
 
 ENTRIES = {
     "connectivity.sample_weights": lambda k, x: cn.sample_weights(gain(x), N, key=k),
+    "connectivity.spectral_outliers": lambda k, x: cn.spectral_outliers(
+        GainMatrix(0.1 * np.ones((2, 2)), None, x * np.ones((2, 2)))
+    ),
     "connectivity.spectral_radius": lambda k, x: cn.spectral_radius(gain(x)),
     "dmft.autocorrelation": lambda k, x: dmft.autocorrelation(1.8 * x),
     "meanfield.critical_gain": lambda k, x: meanfield.critical_gain(noise_std=0.3 * x),
@@ -183,6 +186,8 @@ ENTRIES = {
     "fisher.simulated_curve": lambda k, x: fisher.simulated_curve(
         network(k, x), stimulus=0.4 * x, num_steps=STEPS, num_trials=60, key=k, num_blocks=2
     ),
+    "fisher.temporal_matrix": lambda k, x: fisher.temporal_matrix(gain(x), x * np.ones(STEPS), noise_std=0.3),
+    "fisher.temporal_matrix, network": lambda k, x: fisher.temporal_matrix(network(k, x), x * np.ones(STEPS)),
     "fisher.total_memory": lambda k, x: fisher.total_memory(weights(k, x), np.ones(N), noise_std=0.3 * x),
     "simulate.continuous_trajectories": lambda k, x: simulate.continuous_trajectories(
         flow(k, x), times=np.array([0.5, 1.0]), initial_state=patterns(k, x), key=k, dt=0.1

@@ -70,7 +70,7 @@ class Asked(Common):
     observation_noise_std: Amount | None = None
     """Standard deviation of the noise of what is read; that of the file with --network, and else none, by default."""
     protocol: Literal["pulse", "sustained"] = "pulse"
-    """How the stimulus enters with --network: before the first step, or at every step."""
+    """How the stimulus enters: before the first step, or at every step."""
     pattern: Path | None = None
     """What the number --stimulus multiplies with --network (.npy, in the shape of its inputs): an input that is there
     at the first step (pulse) or at every step. Needed for images, and for more than 12 inputs."""
@@ -100,9 +100,16 @@ class Structured(Asked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadOut(Structured):
-    """Arguments that say what is read of a structured network."""
+class Entered(Structured):
+    """Arguments that say what else enters a structured network, and what is read of it."""
 
+    means: Path | None = None
+    """Mean weights, N times the mean of J, as text (P rows of P numbers): an excitatory population has a column of
+    positive numbers, an inhibitory one of negative ones."""
+    bias: tuple[Real, ...] = ()
+    """What is added to every unit at every step: one number, or one per population."""
+    bias_std: tuple[Amount, ...] = ()
+    """How far the bias differs from unit to unit, for good: one number, or one per population."""
     observed: tuple[Share, ...] = ()
     """Share of the units of each population that is read, from 0 to 1; all by default."""
 
@@ -164,12 +171,12 @@ class Optimize(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve(ReadOut):
+class Curve(Entered):
     """Predict Fisher information over time: of a structure by the exact theory, of one network at small noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulate(ReadOut):
+class Simulate(Entered):
     """Measure Fisher information in simulated networks, or in one that is given, beside the theory."""
 
     trials: Count = 200

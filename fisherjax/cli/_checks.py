@@ -67,14 +67,14 @@ def _processes(c: command.Common) -> Wrong:
 def _asked(c: command.Asked, said: Said) -> Wrong:
     count = len(c.stimulus)
     if c.network is not None:
-        structure = "gain gains fractions units draws projection observed"
+        structure = "gain gains fractions units draws projection observed means bias bias_std"
         yield from _each(said, structure, "describes a structure, and --network names one network; give one of them")
         many = f"--stimulus must be one number, which --pattern multiplies, got {count}"
         yield c.pattern is not None and count != 1, many
     else:
         only = "" if isinstance(c, command.Structured) else "stimulus noise_std steps nonlinearity"
-        alone = "" if isinstance(c, command.ReadOut) else "observation_noise_std"
-        of_network = f"{alone} protocol pattern read {only}"
+        alone = "" if isinstance(c, command.Entered) else "observation_noise_std protocol"
+        of_network = f"{alone} pattern read {only}"
         yield from _each(said, of_network, "belongs to --network, which names a network")
         yield count != 1, f"--stimulus must be one number for a structure, got {count}; several belong to --network"
 
@@ -94,11 +94,16 @@ def _structure(c: command.Structured | command.Dmft, said: Said) -> Wrong:
             yield from _each(said, "fractions", f"is already in {c.gains}; give fractions with gains as text only")
 
 
-def _read_out(c: command.ReadOut, _: Said) -> Wrong:
+def _entered(c: command.Entered, said: Said) -> Wrong:
     yield c.observed and max(c.observed) == 0, "--observed must hold a share above 0: nothing would be read"
     populations = max(1, len(c.fractions))
-    many = f"--observed must be one share for each of the {populations} populations, got {len(c.observed)}"
-    yield c.observed and c.gains is None and len(c.observed) != populations, many
+    for name, alone in (("observed", ""), ("bias", "a number, or "), ("bias_std", "a number, or ")):
+        count = len(getattr(c, name))
+        many = f"{option(name)} must be {alone}one for each of the {populations} populations, got {count}"
+        fits = count in {0, populations} or (alone and count == 1)
+        yield c.gains is None and not fits, many
+    if c.gains is not None and c.gains.suffix == ".npz":
+        yield from _each(said, "means", f"belongs to gains as text; {c.gains} has its own")
 
 
 def _trials(c: Any, _: Said) -> Wrong:
@@ -219,7 +224,7 @@ _CHECKS: dict[type[command.Common], Callable[[Any, Said], Wrong]] = {
     command.Common: _all,
     command.Asked: _asked,
     command.Structured: _structure,
-    command.ReadOut: _read_out,
+    command.Entered: _entered,
     command.Dmft: _dmft,
     command.Simulate: _simulate,
     command.Optimize: _optimize,

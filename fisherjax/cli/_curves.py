@@ -11,7 +11,7 @@ from fisherjax.plot._pages import save_curves, save_network_curves
 from fisherjax.report import Table
 from fisherjax.report._html import Picture
 
-from ._arguments import Curve, ReadOut, Simulate
+from ._arguments import Curve, Entered, Simulate
 from ._network import Question, check_trials, load_question
 from ._outcome import Outcome, printed, section
 from ._session import Session
@@ -55,7 +55,7 @@ def run_simulate(command: Simulate, session: Session) -> Outcome:
     return _of_structure(command, session, measured)
 
 
-def _of_structure(command: ReadOut, session: Session, measured: fisher.FisherCurve | None) -> Outcome:
+def _of_structure(command: Entered, session: Session, measured: fisher.FisherCurve | None) -> Outcome:
     gains, settings = load_gain_matrix(command), curve_settings(command)
     with session.stage("predicting Fisher information"):
         theory = predicted(gains, settings)
@@ -70,7 +70,7 @@ def _of_structure(command: ReadOut, session: Session, measured: fisher.FisherCur
         "Theory is exact for large networks. The independent form adds up what single units tell.",
         "The linear form counts their noise correlations, and is what a read-out can get; it is approached as 1/N."
         if theory.linear is not None
-        else f"The linear form, with noise correlations, has no theory for {command.nonlinearity}, which is not odd.",
+        else "The linear form, with noise correlations, is known for odd nonlinearities and a pulse, without means.",
         "" if measured is None else f"The simulation is in the {measured.form} form.",
         _told_read_out(command),
     ]
@@ -86,7 +86,7 @@ def _of_structure(command: ReadOut, session: Session, measured: fisher.FisherCur
     )
 
 
-def _told_read_out(command: ReadOut) -> str:
+def _told_read_out(command: Entered) -> str:
     shares, noise = command.observed, command.observation_noise_std
     of_units = f"of the units of each population a share of {', '.join(f'{share:g}' for share in shares)}"
     with_noise = f"with noise of standard deviation {noise:g}" if noise else ""

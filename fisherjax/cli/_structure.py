@@ -1,5 +1,6 @@
 """A structured network from the arguments that describe it, and its information through time as a table."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.datasets._tables import read_numbers
 from fisherjax.report import Table
 
-from ._arguments import ODD, Dmft, Optimize, ReadOut, Structured
+from ._arguments import ODD, Dmft, Entered, Optimize, Structured
 from ._files import load_record, part_of, reading
 from ._values import UsageError
 
@@ -21,17 +22,25 @@ _CURVE_HEADER = (
 def load_gain_matrix(command: Structured | Dmft) -> connectivity.GainMatrix:
     """The gain matrix that a command names: a file, or a homogeneous network."""
     path, fractions = command.gains, command.fractions or None
+    means = _table("--means", command.means) if isinstance(command, Entered) and command.means is not None else None
     if path is None:
-        return connectivity.homogeneous(command.gain, len(command.fractions) or 1, fractions)
+        plain = connectivity.homogeneous(command.gain, len(command.fractions) or 1, fractions)
+        return connectivity.GainMatrix(plain.gains, plain.fractions, means)
     if path.suffix == ".npz":
         saved = load_record(path, "--gains")
         matrix = part_of(saved, connectivity.GainMatrix, f"--gains {path}", "gain matrix")
-        return connectivity.GainMatrix(matrix.gains, matrix.fractions)
-    with reading("--gains", path):
-        gains = read_numbers(path, header="no")
-    if gains.shape[0] != gains.shape[1]:
-        raise UsageError(f"--gains {path}: expected a square table, got shape {gains.shape}")
-    return connectivity.GainMatrix(gains, None if fractions is None else np.array(fractions))
+        return connectivity.GainMatrix(matrix.gains, matrix.fractions, None if matrix.centered else matrix.means)
+    gains = _table("--gains", path)
+    return connectivity.GainMatrix(gains, None if fractions is None else np.array(fractions), means)
+
+
+def _table(name: str, path: Path) -> np.ndarray:
+    """A square table of numbers."""
+    with reading(name, path):
+        numbers = read_numbers(path, header="no")
+    if numbers.shape[0] != numbers.shape[1]:
+        raise UsageError(f"{name} {path}: expected a square table, got shape {numbers.shape}")
+    return numbers
 
 
 def dynamics_settings(command: Optimize | Structured) -> dict[str, Any]:
@@ -43,9 +52,12 @@ def curve_settings(command: Optimize | Structured) -> dict[str, Any]:
     """Arguments that the predicted and the simulated curve share."""
     stimulus = command.stimulus[0] if isinstance(command, Structured) else command.stimulus
     settings = {**dynamics_settings(command), "stimulus": stimulus, "num_units": command.units}
-    if isinstance(command, ReadOut):
+    if isinstance(command, Entered):
         settings |= {"observation_noise_std": command.observation_noise_std or 0.0}
-        settings |= {"observed": np.asarray(command.observed)} if command.observed else {}
+        settings |= {} if command.protocol == "pulse" else {"protocol": command.protocol}
+        for name in ("observed", "bias", "bias_std"):
+            values = np.asarray(getattr(command, name), float)
+            settings |= {name: values[0] if name != "observed" and len(values) == 1 else values} if len(values) else {}
     return settings
 
 
@@ -65,7 +77,8 @@ def check_networks(gains: connectivity.GainMatrix, units: int, draws: int = 1) -
 class Predictions(NamedTuple):
     """What theory says of a structure: in both forms, and by the bare operator.
 
-    There is no linear form if φ is not odd, and no bare operator of what is read in part, or with noise of its own.
+    There is no linear form if φ is not odd, and neither it nor a bare operator where something has a mean or lasts; no
+    bare operator either of what is read in part, or with noise of its own.
     """
 
     independent: fisher.FisherCurve
@@ -95,11 +108,13 @@ class Predictions(NamedTuple):
 def predicted(gains: connectivity.GainMatrix, settings: dict[str, Any]) -> Predictions:
     """Both forms and the bare operator; `settings` as of `curve_settings`."""
     read = {name: settings[name] for name in ("observed", "observation_noise_std") if name in settings}
-    whole = {name: value for name, value in settings.items() if name not in read}
+    plain = {name: value for name, value in settings.items() if name not in read}
+    still = gains.centered and not {"protocol", "bias", "bias_std"} & set(settings)
+    whole = still and not any(np.any(value) for value in read.values())
     return Predictions(
         fisher.meanfield_curve(gains, **settings),
-        fisher.meanfield_curve(gains, **settings, form="linear") if settings["nonlinearity"] in ODD else None,
-        fisher.operator_curve(gains, **whole) if not any(np.any(value) for value in read.values()) else None,
+        fisher.meanfield_curve(gains, **settings, form="linear") if settings["nonlinearity"] in ODD and still else None,
+        fisher.operator_curve(gains, **plain) if whole else None,
     )
 
 

@@ -10,8 +10,8 @@ from ._families import (
     HomogeneousFamily,
     SymmetricToeplitzFamily,
     ToeplitzFamily,
-    WithFractions,
 )
+from ._freed import WithFractions, WithMeans
 from ._gain_matrix import (
     GainMatrix,
     block,
@@ -23,11 +23,11 @@ from ._gain_matrix import (
     symmetric_toeplitz,
     toeplitz,
 )
-from ._sampling import sample_weights, spectral_radius, weight_initializer
+from ._sampling import sample_weights, spectral_outliers, spectral_radius, weight_initializer
 
 __all__ = [
     "BlockFamily", "CirculantFamily", "Family", "FeedforwardChainFamily", "FreeFamily", "GainMatrix",
     "GeneralizedToeplitzFamily", "HomogeneousFamily", "SymmetricToeplitzFamily", "ToeplitzFamily", "WithFractions",
-    "block", "circulant", "feedforward_chain", "generalized_toeplitz", "homogeneous", "population_index",
-    "sample_weights", "spectral_radius", "symmetric_toeplitz", "toeplitz", "weight_initializer",
+    "WithMeans", "block", "circulant", "feedforward_chain", "generalized_toeplitz", "homogeneous", "population_index",
+    "sample_weights", "spectral_outliers", "spectral_radius", "symmetric_toeplitz", "toeplitz", "weight_initializer",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_instance, check_integer, check_not_negative, check_scalar, require
+from fisherjax._errors import check_instance, check_integer, check_not_negative, require
 
 from ._gain_matrix import GainMatrix, check_gain_matrix, generalized_toeplitz, homogeneous, lags
 
@@ -225,58 +225,3 @@ class GeneralizedToeplitzFamily(Family):
         weighted = jnp.asarray(design, gains.dtype) * positive[:, None].astype(gains.dtype)
         solution = jnp.linalg.lstsq(weighted, target)[0]
         return jnp.concatenate([jnp.exp(solution[: 2 * count - 1]), solution[2 * count - 1 :]])
-
-
-class WithFractions(Family):
-    """Another family whose population fractions are parameters too.
-
-    The simplex is covered by stick-breaking: P − 1 more parameters in (0, 1), each the share that a
-    population takes of what is left, above a floor that keeps every population alive.
-
-    Parameters
-    ----------
-    family
-        The family of the gains.
-    floor
-        Smallest share of any population, below 1/P.
-    """
-
-    family: Family = eqx.field(default_factory=ToeplitzFamily)
-    floor: float = eqx.field(static=True, default=0.02)
-
-    def __init__(self, family: Family, floor: float = 0.02):
-        """Wrap `family`."""
-        check_instance("family", family, Family, "such as ToeplitzFamily(5)")
-        check_scalar("floor", floor)
-        self.family, self.floor = family, floor
-        self.num_populations, self.low, self.high = family.num_populations, family.low, family.high
-        self.fractions = None
-        require(
-            0 < floor * family.num_populations < 1,
-            f"floor must be positive and below 1/P = {1 / family.num_populations:g}, got {floor:g}",
-        )
-
-    @property
-    def num_parameters(self) -> int:
-        return self.family.num_parameters + self.num_populations - 1
-
-    @property
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = self.family.bounds
-        sticks = np.ones(self.num_populations - 1)
-        return np.concatenate([low, 1e-3 * sticks]), np.concatenate([high, (1 - 1e-3) * sticks])
-
-    def build(self, parameters: Parameters) -> GainMatrix:
-        parameters = self._checked(parameters)
-        gains = self.family.build(parameters[: self.family.num_parameters]).gains
-        sticks = parameters[self.family.num_parameters :]
-        one = jnp.ones(1, parameters.dtype)
-        left = jnp.concatenate([one, jnp.cumprod(1 - sticks)])
-        simplex = left * jnp.concatenate([sticks, one])
-        return GainMatrix(gains, self.floor + (1 - self.floor * self.num_populations) * simplex)
-
-    def parameters(self, gain_matrix: GainMatrix) -> Parameters:
-        check_gain_matrix(gain_matrix)
-        simplex = (gain_matrix.fractions - self.floor) / (1 - self.floor * self.num_populations)
-        left = 1 - jnp.concatenate([jnp.zeros(1, simplex.dtype), jnp.cumsum(simplex)[:-2]])
-        return jnp.concatenate([self.family.parameters(gain_matrix), simplex[:-1] / left])

@@ -15,7 +15,7 @@ from fisherjax._types import ArrayLike, Record
 class GainMatrix(Record):
     """Structure of a random network of P populations.
 
-    Unit i of population p receives from unit j of population q a weight J_ij ~ N(0, g_pq² / N).
+    Unit i of population p receives from unit j of population q a weight J_ij ~ N(M_pq / N, g_pq² / N).
 
     Parameters
     ----------
@@ -23,12 +23,15 @@ class GainMatrix(Record):
         g (P, P), standard deviation of √N·J from population q (column) to p (row), at least 0.
     fractions
         f (P,), share of each population of the N units; positive, sum 1.
+    means
+        M (P, P), mean of N·J; of either sign: an excitatory population has a column ≥ 0, an inhibitory one ≤ 0. None
+        by default, which is 0 in numbers and cheaper.
 
     Raises
     ------
     ValueError
-        If the shapes do not match, a gain is negative or not finite, or the fractions are not
-        positive or do not sum to one.
+        If the shapes do not match, a gain is negative, a number is not finite, or the fractions are not positive or do
+        not sum to one.
 
     References
     ----------
@@ -38,8 +41,9 @@ class GainMatrix(Record):
 
     gains: Float[Array, "populations populations"]
     fractions: Float[Array, " populations"]
+    _means: Float[Array, "populations populations"] | None = None
 
-    def __init__(self, gains: ArrayLike, fractions: ArrayLike | None = None):
+    def __init__(self, gains: ArrayLike, fractions: ArrayLike | None = None, means: ArrayLike | None = None):
         """Validate and convert; `fractions` default to equal shares."""
         self.gains = as_real("gains", gains, "populations populations", hint="one row and one column per population")
         count = self.gains.shape[0]
@@ -59,6 +63,19 @@ class GainMatrix(Record):
                 smallest > 0, f"fractions must be positive, got a smallest of {smallest:g}; leave the population out"
             )
             require(abs(total - 1) < 1e-5, f"fractions must sum to 1, got {total:g}")
+        hint = "one row and one column per population, as gains"
+        if means is not None:
+            self._means = as_real("means", means, f"{count} {count}", dtype=self.gains.dtype, hint=hint)
+
+    @property
+    def means(self) -> Float[Array, "populations populations"]:
+        """M, mean of N·J."""
+        return jnp.zeros_like(self.gains) if self._means is None else self._means
+
+    @property
+    def centered(self) -> bool:
+        """Whether the structure was made without means."""
+        return self._means is None
 
     @property
     def num_populations(self) -> int:
@@ -72,13 +89,23 @@ class GainMatrix(Record):
 
     @property
     def mean_synaptic_budget(self) -> Float[Array, ""]:
-        """Σ_pq f_p g_pq² f_q, the mean of N·J_ij²; 1 for the homogeneous critical network."""
-        return self.fractions @ self.variance_gain.sum(axis=1)
+        """Σ_pq f_p (g_pq² + M_pq²) f_q; 1 for the homogeneous critical network.
+
+        Of weights without means it is the mean of N·J_ij². Means, which are 1/√N of the weights' spread, count as they
+        drive the state.
+        """
+        return self.fractions @ (self.gains**2 + self.means**2) @ self.fractions
+
+    @property
+    def mean_gain(self) -> Float[Array, "populations populations"]:
+        """M_pq f_q, the gain of the mean from q to p."""
+        return self.means * self.fractions
 
     def scaled(self, factor: float | Float[Array, ""]) -> "GainMatrix":
-        """The same structure with all gains multiplied by `factor`."""
+        """The same structure with all gains, and means, multiplied by `factor`."""
         check_scalar("factor", factor, minimum=0.0)
-        return GainMatrix(self.gains * as_real("factor", factor, "", dtype=self.gains.dtype), self.fractions)
+        factor = as_real("factor", factor, "", dtype=self.gains.dtype)
+        return GainMatrix(self.gains * factor, self.fractions, None if self._means is None else self._means * factor)
 
     def permuted(self, order: ArrayLike) -> "GainMatrix":
         """The same network with its populations in another order."""
@@ -87,14 +114,29 @@ class GainMatrix(Record):
             sorted(index.tolist()) == list(range(self.num_populations)),
             f"order must be a permutation of 0…{self.num_populations - 1}, got {index.tolist()}",
         )
-        return GainMatrix(self.gains[index][:, index], self.fractions[index])
+        means = None if self._means is None else self._means[index][:, index]
+        return GainMatrix(self.gains[index][:, index], self.fractions[index], means)
 
 
-def check_gain_matrix(value: Any) -> GainMatrix:
-    """Return `value` if it is a `GainMatrix`; TypeError otherwise, with how to make one."""
-    return check_instance(
+def check_gain_matrix(value: Any, *, means: bool = False) -> GainMatrix:
+    """Return `value` if it is a `GainMatrix`; one with means only where those are followed.
+
+    Raises
+    ------
+    TypeError
+        If it is none, with how to make one.
+    ValueError
+        If it has means and may not.
+    """
+    checked = check_instance(
         "gain_matrix", value, GainMatrix, "make one with connectivity.homogeneous(gain) or GainMatrix(gains)"
     )
+    require(
+        means or checked.centered,
+        "gain_matrix has means, which are not followed here; leave them out, or measure networks of "
+        "simulate.draw_networks",
+    )
+    return checked
 
 
 def population_sizes(gain_matrix: GainMatrix, num_units: int) -> tuple[int, ...]:
@@ -105,7 +147,7 @@ def population_sizes(gain_matrix: GainMatrix, num_units: int) -> tuple[int, ...]
     ValueError
         If a population would be left without a unit.
     """
-    check_gain_matrix(gain_matrix)
+    check_gain_matrix(gain_matrix, means=True)
     num_units = check_integer("num_units", num_units, minimum=1)
     if is_traced(gain_matrix.fractions):
         raise ValueError("population sizes need concrete fractions; they are shapes, and cannot be traced")
@@ -136,9 +178,9 @@ def homogeneous(gain: ArrayLike, num_populations: int = 1, fractions: ArrayLike 
     return GainMatrix(jnp.broadcast_to(value, (count, count)), fractions)
 
 
-def block(gains: ArrayLike, fractions: ArrayLike | None = None) -> GainMatrix:
-    """Any block structure, given entry by entry: gains (P, P), rows = to, columns = from."""
-    return GainMatrix(gains, fractions)
+def block(gains: ArrayLike, fractions: ArrayLike | None = None, means: ArrayLike | None = None) -> GainMatrix:
+    """Any block structure, given entry by entry: gains and perhaps means (P, P), rows = to, columns = from."""
+    return GainMatrix(gains, fractions, means)
 
 
 def toeplitz(coefficients: ArrayLike, fractions: ArrayLike | None = None) -> GainMatrix:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Complex, Float, Int
 
 from fisherjax import _linalg, _runtime
 from fisherjax._arrays import check_float_type
@@ -23,12 +23,12 @@ def sample_weights(
     dtype: DTypeLike | None = None,
     devices: _runtime.Devices = None,
 ) -> Weights:
-    """Draw the weights of one network: J_ij ~ N(0, g²_{p(i)q(j)} / N), independent.
+    """Draw the weights of one network: J_ij ~ N(M_{p(i)q(j)} / N, g²_{p(i)q(j)} / N), independent.
 
     Parameters
     ----------
     gain_matrix
-        Structure; the weights are differentiable in its gains at a fixed key.
+        Structure; the weights are differentiable in its gains and means at a fixed key.
     num_units
         Number of units N; population sizes are exact and sum to N.
     key
@@ -54,37 +54,61 @@ def sample_weights(
     index = population_index(gain_matrix, num_units)
     kind = gain_matrix.gains.dtype if dtype is None else check_float_type("dtype", dtype)
     deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
+    means = None if gain_matrix.centered else (gain_matrix.means / num_units).astype(kind)
     mesh = _runtime.device_mesh(devices)
     if mesh is None:
-        return _draw(key, deviations, index, divided=False)
+        return _draw(key, deviations, means, index, divided=False)
     require(
         num_units % mesh.size == 0,
         f"num_units={num_units} rows cannot be divided evenly among {mesh.size} devices; take a multiple",
     )
     with _runtime.on_devices(mesh):
-        return _draw(key, deviations, index, divided=True)
+        return _draw(key, deviations, means, index, divided=True)
 
 
 @jax.jit(static_argnames=("divided",))
-def _draw(key: Key, deviations: Float[Array, "P P"], index: Int[Array, " N"], *, divided: bool) -> Weights:
+def _draw(
+    key: Key,
+    deviations: Float[Array, "P P"],
+    means: Float[Array, "P P"] | None,
+    index: Int[Array, " N"],
+    *,
+    divided: bool,
+) -> Weights:
     drawn = jax.random.normal(key, (len(index), len(index)), deviations.dtype)
     weights = drawn * deviations[index][:, index]
+    weights = weights if means is None else weights + means[index][:, index]
     return _runtime.spread(weights, _runtime.AXES) if divided else weights
 
 
 def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
-    """Radius of the eigenvalue disc of the weights as N → ∞: √ρ(G), G_pq = g_pq² f_q.
+    """Radius of the eigenvalue disc of the weights as N → ∞: √ρ(G), G_pq = g_pq² f_q; see also `spectral_outliers`.
 
     References
     ----------
     Aljadeff, Renfrew & Stern (2015), Eigenvalues of block structured asymmetric random matrices,
     J. Math. Phys. 56, 103502.
     """
-    gains = check_gain_matrix(gain_matrix).gains
+    gains = check_gain_matrix(gain_matrix, means=True).gains
     # relative to the largest, whose squares neither overflow nor vanish
     largest = jnp.max(gains)
     relative = gains / jnp.where(largest > 0, largest, 1)
     return largest * jnp.sqrt(_linalg.spectral_radius(relative**2 * gain_matrix.fractions))
+
+
+def spectral_outliers(gain_matrix: GainMatrix) -> Complex[Array, " P"]:
+    """Eigenvalues of the weights outside the disc, which their means make as N → ∞: those of M_pq f_q.
+
+    At most P of them, the largest first; NaN for those within the disc of `spectral_radius`, where they are lost.
+
+    References
+    ----------
+    Tao (2013), Outliers in the spectrum of iid matrices with bounded rank perturbations, Probab. Theory Relat. Fields
+    155, 231–263.
+    """
+    values = jnp.linalg.eigvals(check_gain_matrix(gain_matrix, means=True).mean_gain)
+    values = values[jnp.argsort(-jnp.abs(values))]
+    return jnp.where(jnp.abs(values) > spectral_radius(gain_matrix), values, jnp.nan)
 
 
 def weight_initializer(gain_matrix: GainMatrix) -> Callable[[Key, tuple[int, int], DTypeLike], Float[Array, "from to"]]:
@@ -99,7 +123,7 @@ def weight_initializer(gain_matrix: GainMatrix) -> Callable[[Key, tuple[int, int
     ValueError
         When it is called: if the shape is not square, or as `sample_weights`.
     """
-    check_gain_matrix(gain_matrix)
+    check_gain_matrix(gain_matrix, means=True)
 
     def draw(key: Key, shape: tuple[int, int], dtype: DTypeLike) -> Float[Array, "from to"]:
         require(shape[0] == shape[1], f"a gain matrix gives square recurrent weights, asked for shape {shape}")

@@ -20,11 +20,13 @@ from ._profile import information_profile
 from ._resampling import bootstrap, jackknife
 from ._scaling import information_scaling
 from ._simulated import ensemble_curve, simulated_curve
+from ._temporal import temporal_matrix
 
 __all__ = [
     "AssumptionWarning", "FisherCurve", "FisherEstimate", "bootstrap", "closure_curve", "closure_moments",
     "continuous_curve", "cramer_rao", "decoder", "direct", "eigendistortions", "ensemble_curve", "estimate",
     "gaussian_information", "gaussian_total", "information_profile", "information_scaling", "jackknife",
     "linearized_curve", "meanfield_curve", "memory_curve", "memory_matrix", "operator_curve", "optimal_decoder",
-    "pathwise", "sensitivity_index", "shuffled", "simulated_continuous_curve", "simulated_curve", "total_memory",
+    "pathwise", "sensitivity_index", "shuffled", "simulated_continuous_curve", "simulated_curve",
+    "temporal_matrix", "total_memory",
 ]  # fmt: skip

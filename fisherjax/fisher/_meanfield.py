@@ -11,8 +11,11 @@ from fisherjax._errors import check_integer, is_traced
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
 from fisherjax.meanfield import propagate
+from fisherjax.meanfield._drive import Entering
 from fisherjax.meanfield._recursion import Trajectory, told_trajectory
+from fisherjax.networks._protocol import Protocol
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._curve import FisherCurve, warn_if_not_finite
@@ -37,11 +40,15 @@ def meanfield_curve(
     form: str = "independent",
     nonlinearity: NonlinearityLike = "tanh",
     input_pattern: ArrayLike | None = None,
+    protocol: Protocol = "pulse",
+    bias: ArrayLike | None = None,
+    bias_std: ArrayLike | None = None,
+    input_pattern_std: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
     observed: ArrayLike | None = None,
     at: Sequence[int] | None = None,
 ) -> FisherCurve:
-    r"""Fisher information of a structure about a stimulus pulse, at large N: exact at leading order.
+    r"""Fisher information of a structure about a stimulus, at large N: exact at leading order.
 
     .. math::
         \text{independent: } F_p(t) = N o_p f_p D_p / (V_p + σ_o^2), \qquad
@@ -71,8 +78,9 @@ def meanfield_curve(
         order N as well, and no theory of it is known; see `closure_curve`.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`. The linear form needs a smooth and odd one.
-    input_pattern
-        w, (P,) or (P, K); population 0 by default.
+    input_pattern, protocol, bias, bias_std, input_pattern_std
+        What enters, and how, as in `meanfield.propagate`: a pulse on population 0 by default. The linear form follows
+        a pulse alone, through weights without means.
     observation_noise_std
         σ_obs, noise added to what is read out.
     observed
@@ -103,7 +111,7 @@ def meanfield_curve(
         num_steps,
         form,
         nonlinearity,
-        input_pattern,
+        Entering(protocol, input_pattern, bias, bias_std, input_pattern_std),
         observation_noise_std,
         observed,
         at,
@@ -134,6 +142,7 @@ def operator_curve(
     Qin & Sharpee (2025), Fisher information diffusion in structured recurrent networks.
     """
     num_units = check_integer("num_units", num_units, minimum=1)
+    check_gain_matrix(gain_matrix)
     check_noise(noise_std, 0.0)
     order = propagate(
         gain_matrix,

@@ -178,6 +178,10 @@ def ensemble_curve(
     form: str = "independent",
     nonlinearity: NonlinearityLike = "tanh",
     input_pattern: ArrayLike | None = None,
+    protocol: Protocol = "pulse",
+    bias: ArrayLike | None = None,
+    bias_std: ArrayLike | None = None,
+    input_pattern_std: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
     observed: ArrayLike | None = None,
     dtype: DTypeLike = jnp.float32,
@@ -186,7 +190,7 @@ def ensemble_curve(
 ) -> FisherCurve:
     """Measure Fisher information in networks drawn from a structure: what `meanfield_curve` predicts.
 
-    Parameters are those of `meanfield_curve` and `simulated_curve`, with
+    Parameters are those of `meanfield_curve`, `draw_networks` and `simulated_curve`, with
 
     Parameters
     ----------
@@ -203,13 +207,16 @@ def ensemble_curve(
     ValueError, TypeError
         As `meanfield_curve` and `simulated_curve`.
     """
-    check_gain_matrix(gain_matrix)
+    check_gain_matrix(gain_matrix, means=True)
     num_steps, num_units = check_counts(num_steps=num_steps, num_units=num_units)
     sizes = population_sizes(gain_matrix, num_units)
     counts = sizes if observed is None else _counts(sizes, observed)
     num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, sum(counts))
     check_flag("progress", progress)
-    theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
+    # a function says itself how many inputs there are
+    named = isinstance(protocol, str)
+    theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern if named else None)
+    pattern = pattern[:, 0] if np.ndim(stimulus) == 0 else pattern
     weight_key, trial_key = jax.random.split(check_key("key", key))
     drawn = draw_networks(
         gain_matrix,
@@ -218,7 +225,10 @@ def ensemble_curve(
         noise_std=noise_std,
         observation_noise_std=observation_noise_std,
         key=weight_key,
-        input_pattern=pattern if np.ndim(stimulus) else pattern[:, 0],  # pyright: ignore[reportArgumentType]
+        input_pattern=pattern if named else input_pattern,
+        bias=bias,
+        bias_std=bias_std,
+        input_pattern_std=input_pattern_std,
         nonlinearity=nonlinearity,
         dtype=dtype,
     )
@@ -229,6 +239,7 @@ def ensemble_curve(
         num_trials=num_trials,
         key=trial_key,
         form=form,
+        protocol=protocol,
         read="state" if observed is None else PartOfState(sizes, counts),
         num_blocks=num_blocks,
         progress=progress,

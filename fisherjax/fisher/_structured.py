@@ -12,8 +12,10 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_integer, check_not_negative, is_traced, require
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
+from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.meanfield._drive import Drive, Entering, as_drive
 from fisherjax.meanfield._fields import fields_over_time
-from fisherjax.meanfield._recursion import Trajectory, as_trajectory, input_parameters, order_parameters
+from fisherjax.meanfield._recursion import Trajectory, trajectory_of
 from fisherjax.networks._protocol import check_times
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
@@ -33,8 +35,7 @@ class Structured(NamedTuple):
     """A question about a structure, as arrays."""
 
     gain_matrix: GainMatrix
-    theta: Float[Array, " K"]
-    pattern: Float[Array, "P K"]
+    drive: Drive
     noise_std: Float[Array, ""]
     observation_noise_std: Float[Array, ""]
     observed: Float[Array, " P"]
@@ -56,7 +57,7 @@ def as_structure_question(
     num_steps: int,
     form: str,
     nonlinearity: NonlinearityLike,
-    input_pattern: ArrayLike | None,
+    entering: Entering,
     observation_noise_std: Scalar,
     observed: ArrayLike | None,
     at: Sequence[int] | None,
@@ -73,15 +74,17 @@ def as_structure_question(
     check_noise(noise_std, observation_noise_std, process=form == "linear")
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     phi = as_nonlinearity(nonlinearity)
+    check_gain_matrix(gain_matrix, means=True)
+    drive = as_drive(gain_matrix, stimulus, num_steps, entering)
     if form == "linear":
         check_linear(phi)
-    theta, pattern = input_parameters(gain_matrix, stimulus, input_pattern)
-    count, dtype = gain_matrix.num_populations, theta.dtype
+        _check_still(gain_matrix, drive)
+    count, dtype = gain_matrix.num_populations, gain_matrix.gains.dtype
     shares = as_shares(np.ones(count) if observed is None else observed, count, dtype=dtype)
     process, observation = (
         as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std)
     )
-    asked = Structured(gain_matrix, theta, pattern, process, observation, shares)
+    asked = Structured(gain_matrix, drive, process, observation, shares)
     return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps))
 
 
@@ -104,9 +107,9 @@ def structure_information(
     Unless `alone`, that of single populations is not computed in the linear form, where it costs as much as the total.
     """
     gain_matrix, steps = asked.gain_matrix, how.times[-1]
-    given = (gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, steps)
+    given = (gain_matrix, how.phi, asked.drive.until(steps), asked.noise_std, steps)
     if how.form == "independent":
-        order, chosen = as_trajectory(*order_parameters(*given), how.phi), np.asarray(how.times) - 1
+        order, chosen = trajectory_of(fields_over_time(*given), gain_matrix, how.phi), np.asarray(how.times) - 1
         noise = order.noise_variance[chosen] + asked.observation_noise_std**2
         share = gain_matrix.fractions * asked.observed / noise
         by_population = share[..., None, None] * order.sensitivity[chosen]
@@ -116,7 +119,9 @@ def structure_information(
         groups = jnp.concatenate([groups, jnp.diag(asked.observed)])
     network = _network(asked)
     small = how.form == "small-signal"
-    found = linear_readings(how.phi, fields_over_time(*given), network, groups, how.times, small_signal=small)
+    found = linear_readings(
+        how.phi, fields_over_time(*given, linear=True), network, groups, how.times, small_signal=small
+    )
     return found[:, 1:], found[:, 0], None
 
 
@@ -124,8 +129,19 @@ def structure_information(
 def structure_prices(asked: Structured, how: StructuredHow) -> Float[Array, "m P"]:
     """τ_q(k), the price of a unit's noise, at times 1…T − 1 for the last read-out."""
     steps = how.times[-1]
-    given = (asked.gain_matrix, how.phi, asked.theta, asked.pattern, asked.noise_std, steps)
-    return linear_prices(fields_over_time(*given), _network(asked), asked.observed)
+    given = (asked.gain_matrix, how.phi, asked.drive.until(steps), asked.noise_std, steps)
+    return linear_prices(fields_over_time(*given, linear=True), _network(asked), asked.observed)
+
+
+def _check_still(gain_matrix: GainMatrix, drive: Drive) -> None:
+    """Refuse the linear form where a state has a mean that lasts."""
+    instead = "use form='independent', or fisher.closure_curve of networks drawn by simulate.draw_networks"
+    what = "means" if not gain_matrix.centered else "inputs that last, or a bias"
+    require(
+        gain_matrix.centered and drive.is_pulse,
+        f"form='linear' follows a pulse through weights without means, but here there are {what}: fields of different "
+        f"times are correlated then, which the theory does not follow; {instead}",
+    )
 
 
 def _network(asked: Structured) -> Network:

@@ -60,7 +60,7 @@ def initial_patterns(
     key = check_key("key", key)
     check_positive(amplitude=amplitude)
     check_choice("projection", projection, PROJECTIONS)
-    sizes = population_sizes(check_gain_matrix(gain_matrix), num_units)
+    sizes = population_sizes(check_gain_matrix(gain_matrix, means=True), num_units)
     population = check_integer("population", population, minimum=0)
     require(population < len(sizes), f"population must be below {len(sizes)}, got {population}")
     dtype, units = gain_matrix.gains.dtype, sizes[population]

@@ -1,37 +1,55 @@
-"""The Gaussian fields of a structure through time, and the moments of φ that noise correlations are made of.
+"""The Gaussian fields of a structure through time, and the moments of φ that information is made of.
 
-The same order parameters as `propagate`, for odd φ, as averages over the noise-mean m of a unit: m and its derivative
-∂m in the stimulus are jointly Gaussian over the units of a population, and given m the state is N(m, V).
+The noise-mean m of a unit and its derivative ∂m in the stimulus are jointly Gaussian over the units of a population,
+and given m the state is N(m, V). All that follows are averages over m, of sums of squares wherever it can be so.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fisherjax.connectivity._gain_matrix import GainMatrix
 from fisherjax.nonlinearities import Nonlinearity
-from fisherjax.nonlinearities._conditional import ConditionalMoments, conditional_moments
+from fisherjax.nonlinearities._conditional import (
+    ConditionalMoments,
+    Kind,
+    ResponseMoments,
+    SlopeMoments,
+    conditional_moments,
+)
 
-from ._recursion import first_step
+from ._drive import Drive
+
+_UNRESOLVED = 1e-2  # of the sensitivity, that rounding may have changed: a bound, which is far from reached
 
 
 class Fields(NamedTuple):
     """The field (m, ∂m) of every population at times 1…T, on n nodes of m, for K parameters of the stimulus."""
 
     weights: Float[Array, "T P n"]
-    stacked: Float[Array, "T 14 P n"]  # moments of φ given m
+    stacked: Float[Array, "T moments P n"]  # moments of φ given m
     mean_slope: Float[Array, "T K P n"]  # E[∂m | m]
     private_slope: Float[Array, "T P K K"]  # covariance of ∂m given m
-    overlap: Float[Array, "T P"]  # C
+    mean: Float[Array, "T P"]  # μ
+    overlap: Float[Array, "T P"]  # C, variance of m
     noise_variance: Float[Array, "T P"]  # V
+    population_slope: Float[Array, "T P K"]  # μ′
+    half_overlap_slope: Float[Array, "T P K"]  # ½ ∂C
     noise_slope: Float[Array, "T K P"]  # ∂V
-    sensitivity: Float[Array, "T P K K"]  # D
+    sensitivity: Float[Array, "T P K K"]  # mean of ∂m ∂m
+    next_noise_variance: Float[Array, "T P"]
+    resolved: Bool[Array, " T"]  # whether rounding leaves something of the next ∂m
+
+    @property
+    def slopes(self) -> SlopeMoments:
+        """The moments that carry a response on, each (…, P, n)."""
+        return SlopeMoments(*jnp.moveaxis(self.stacked[..., : len(SlopeMoments._fields), :, :], -3, 0))
 
     @property
     def moments(self) -> ConditionalMoments:
-        """Those of φ given m, each (…, P, n)."""
+        """All of them, in fields that are followed for the linear form."""
         return ConditionalMoments(*jnp.moveaxis(self.stacked, -3, 0))
 
     def responses(self) -> tuple[Float[Array, "*T A P n"], Float[Array, "*T A P n"]]:
@@ -44,52 +62,91 @@ class Fields(NamedTuple):
 
 
 class _State(NamedTuple):
-    overlap: Float[Array, " P"]  # C
-    half_slope: Float[Array, "P K"]  # ½ ∂C
-    sensitivity: Float[Array, "P K K"]
+    mean: Float[Array, " P"]
+    mean_slope: Float[Array, "P K"]
+    overlap: Float[Array, " P"]
+    half_slope: Float[Array, "P K"]
     private: Float[Array, "P K K"]
     noise_variance: Float[Array, " P"]
     noise_slope: Float[Array, "P K"]
 
 
+class _Sent(NamedTuple):
+    """What a population sends on: averages over m of the mean response μ̂ and of s, its derivative."""
+
+    weights: Float[Array, "P n"]
+    value: Float[Array, "P n"]
+    slope: Float[Array, "K P n"]
+    private: Float[Array, "P K K"]  # what of ∂m is not told by m, as far as it is sent
+    noise: Float[Array, " P"]  # ⟨υ⟩
+    noise_slope: Float[Array, "P K"]
+
+
 def fields_over_time(
-    gain_matrix: GainMatrix, phi: Nonlinearity, theta: Array, pattern: Array, noise_std: Array, num_steps: int
+    gain_matrix: GainMatrix, phi: Nonlinearity, drive: Drive, noise_std: Array, num_steps: int, *, linear: bool = False
 ) -> Fields:
-    r"""Follow a pulse, φ odd and smooth.
+    r"""Follow a structure from where it starts, through whatever enters.
 
     .. math::
-        V^+ &= σ² + G⟨υ⟩, \quad ∂V^+ = G(⟨d\,∂m⟩ + ⟨v⟩ ∂V), \\
-        C^+ &= G⟨μ²⟩, \quad ½∂C^+ = G⟨μ s⟩, \quad D^+ = G⟨s s^T⟩
+        μ^+ &= M f ⟨\hat μ⟩ + b + w u, \quad C^+ = G⟨\hat μ^2⟩ + β^2 + ω^2 u^2, \quad V^+ = σ² + G⟨υ⟩, \\
+        μ'^+ &= M f ⟨s⟩ + w e, \quad ½∂C^+ = G⟨\hat μ s⟩ + ω^2 u e, \quad
+        ⟨∂m ∂m^T⟩^+ - μ'μ'^T = G⟨s s^T⟩ + ω^2 e e^T, \\
+        ∂V^+ &= G(⟨d\,∂m⟩ + ⟨v⟩ ∂V), \qquad s = a ∂m + ½ b ∂V
 
-    No difference of large numbers is in it. Not a number from where a variance leaves the float range.
+    No difference of large numbers is in it. Not a number from where a variance leaves the float range. With `linear`
+    all moments of φ are kept that the linear form needs.
     """
-    noise, gain = noise_std**2, gain_matrix.variance_gain
-    start = first_step(gain_matrix, phi, theta, pattern, noise)
-    begun = _State(
-        start.overlap, start.overlap_slope / 2, start.sensitivity, start.across, start.noise_variance, start.noise_slope
-    )
+    noise, centered = noise_std**2, gain_matrix.centered and drive.is_pulse
+    # where μ = 0 the noise that is sent is a closed form in C and V for many φ
+    kind = ConditionalMoments if linear else (SlopeMoments if centered else ResponseMoments)
 
-    def step(state: _State, _: None) -> tuple[_State, Fields]:
-        fields = _fields(phi, state)
-        return _following(gain, noise, fields), fields
+    def arriving(sent: _Sent, now: Drive) -> _State:
+        return _arriving(gain_matrix, noise, sent, now)
 
-    return jax.lax.scan(step, begun, length=num_steps)[1]
+    def step(state: _State, now: Drive) -> tuple[_State, Fields]:
+        fields = _fields(kind, phi, state, odd=centered and phi.odd)
+        following = arriving(_sent(phi, fields, centered=centered), now)
+        resolved = _resolved(fields)
+        return following, fields._replace(next_noise_variance=following.noise_variance, resolved=resolved)
+
+    first, later = (jax.tree.map(lambda part, cut=cut: part[cut], drive[2:]) for cut in (0, slice(1, None)))
+    begun = arriving(_sent_first(phi, drive), Drive(*drive[:2], *first))
+    # what enters after the last step is nobody's
+    entering = jax.tree.map(lambda part: jnp.concatenate([part, jnp.zeros_like(part[:1])]), later)
+
+    def scanned(state: _State, now: tuple) -> tuple[_State, Fields]:
+        return step(state, Drive(*drive[:2], *now))
+
+    return jax.lax.scan(scanned, begun, entering, length=num_steps)[1]
 
 
-def _fields(phi: Nonlinearity, state: _State) -> Fields:
-    variance = state.noise_variance
-    z, weights = phi.half_points(state.overlap, jnp.sqrt(1 + variance))
+def _fields(kind: Kind, phi: Nonlinearity, state: _State, *, odd: bool) -> Fields:
+    variance, width = state.noise_variance, jnp.sqrt(1 + state.noise_variance)
+    if odd:
+        z, weights = phi.half_points(state.overlap, width)
+    else:
+        z, weights = phi.field_points(state.mean, state.overlap, width)
     root, share = _along(state.overlap, state.half_slope)
+    means = state.mean_slope
     return Fields(
         weights=weights,
-        stacked=conditional_moments(phi, root[:, None] * z, variance[:, None]),
-        mean_slope=share.T[..., None] * z,
+        stacked=conditional_moments(kind, phi, state.mean[:, None] + root[:, None] * z, variance[:, None]),
+        mean_slope=means.T[..., None] + share.T[..., None] * z,
         private_slope=state.private,
+        mean=state.mean,
         overlap=state.overlap,
         noise_variance=variance,
+        population_slope=means,
+        half_overlap_slope=state.half_slope,
         noise_slope=state.noise_slope.T,
-        sensitivity=state.sensitivity,
+        sensitivity=state.private + _outer(share) + _outer(means),
+        next_noise_variance=variance,
+        resolved=jnp.ones((), bool),
     )
+
+
+def _outer(slopes: Float[Array, "P K"]) -> Float[Array, "P K K"]:
+    return slopes[:, :, None] * slopes[:, None, :]
 
 
 def _along(overlap: Array, half_slope: Array) -> tuple[Float[Array, " P"], Float[Array, "P K"]]:
@@ -99,23 +156,93 @@ def _along(overlap: Array, half_slope: Array) -> tuple[Float[Array, " P"], Float
     return jnp.where(active, root, 0), jnp.where(active[:, None], half_slope / root[:, None], 0)
 
 
-def _following(gain: Array, noise: Array, fields: Fields) -> _State:
-    phi, (responses, _) = fields.moments, fields.responses()
+def _resolved(fields: Fields) -> Bool[Array, ""]:
+    """Whether what rounding adds to the private part of ∂m, of the size of what lies along m, is small when sent on."""
+    phi = fields.slopes
+    slope = phi.slope * fields.mean_slope + phi.curvature * fields.noise_slope[..., None] / 2
+    kappa = jnp.sum(fields.weights * phi.slope**2, axis=-1)
+    private = jnp.diagonal(fields.private_slope, axis1=-2, axis2=-1).T
+    sent = jnp.sum(fields.weights * slope**2, axis=-1) + kappa * private
+    unit = 4 * float(jnp.finfo(kappa.dtype).eps)
+    doubt = kappa * (_along(fields.overlap, fields.half_overlap_slope)[1].T * unit) ** 2
+    return jnp.all(doubt <= _UNRESOLVED * sent)
+
+
+def _sent_first(phi: Nonlinearity, drive: Drive) -> _Sent:
+    """Of a state that is the same for all units of a population, without noise."""
+    value, slope = jax.jvp(phi, (drive.start,), (jnp.ones_like(drive.start),))
+    slopes = (slope[:, None] * drive.start_slope).T
+    none = jnp.zeros_like(drive.start_slope)
+    return _Sent(
+        weights=jnp.ones_like(value)[:, None],
+        value=value[:, None],
+        slope=slopes[..., None],
+        private=jnp.zeros((*none.shape, none.shape[1]), none.dtype),
+        noise=jnp.zeros_like(value),
+        noise_slope=none,
+    )
+
+
+def _sent(phi: Nonlinearity, fields: Fields, *, centered: bool) -> _Sent:
+    slopes = fields.slopes
 
     def average(terms: Array) -> Array:
         return jnp.sum(fields.weights * terms, axis=-1)
 
-    second = jnp.einsum("ipn,jpn,pn->pij", responses, responses, fields.weights, precision=jax.lax.Precision.HIGHEST)
-    second = second.at[:, 1:, 1:].add(average(phi.slope**2)[:, None, None] * fields.private_slope)
-    moved = average(phi.by_mean * fields.mean_slope) + average(phi.by_variance) * fields.noise_slope
-    following = jnp.einsum("pq,qij->pij", gain, second)
-    overlap, half_slope, sensitivity = following[:, 0, 0], following[:, 0, 1:], following[:, 1:, 1:]
-    _, share = _along(overlap, half_slope)
+    kappa = average(slopes.slope**2)
+    if centered:
+        total = fields.overlap + fields.noise_variance
+        noise = phi.spread(total, fields.noise_variance)
+        total_slope = 2 * fields.half_overlap_slope.T + fields.noise_slope
+        noise_slope = phi.spread_slope(total, fields.noise_variance) * total_slope + kappa * fields.noise_slope
+    else:
+        all_of_them = ResponseMoments(*jnp.moveaxis(fields.stacked, -3, 0))
+        noise = average(all_of_them.variance)
+        noise_slope = average(all_of_them.by_mean * fields.mean_slope)
+        noise_slope += average(all_of_them.by_variance) * fields.noise_slope
+    return _Sent(
+        weights=fields.weights,
+        value=slopes.mean,
+        slope=slopes.slope * fields.mean_slope + slopes.curvature * fields.noise_slope[..., None] / 2,
+        private=kappa[:, None, None] * fields.private_slope,
+        noise=noise,
+        noise_slope=noise_slope.T,
+    )
+
+
+def _arriving(gain_matrix: GainMatrix, noise: Array, sent: _Sent, now: Drive) -> _State:
+    """The state of every population after what the others send, and what enters."""
+    gain, count = gain_matrix.variance_gain, sent.slope.shape[0]
+    weights, value, slope = sent.weights, sent.value, sent.slope
+    none = jnp.zeros_like(gain[0])
+    overlap = gain @ jnp.sum(weights * value**2, axis=-1)
+    half_slope = gain @ jnp.sum(weights * value * slope, axis=-1).T
+    mean, mean_slope = none, jnp.zeros((len(none), count), none.dtype)
+    if not gain_matrix.centered:
+        mean = gain_matrix.mean_gain @ jnp.sum(weights * value, axis=-1)
+        mean_slope = gain_matrix.mean_gain @ jnp.sum(weights * slope, axis=-1).T
+    if now.mean is not None and now.mean_slope is not None:
+        mean, mean_slope = mean + now.mean, mean_slope + now.mean_slope
+    random, random_slope = now.random, now.random_slope
+    if random is not None and random_slope is not None:
+        overlap += jnp.sum(random**2, axis=0)
+        half_slope += jnp.sum(random[..., None] * random_slope, axis=0)
+    # what of ∂m lies along m is taken off before anything is squared
+    active = overlap[:, None] > 0
+    along = jnp.where(active, half_slope / jnp.where(active, overlap[:, None], 1), 0)
+    beside = slope[None] - along[:, :, None, None] * value
+    private = jnp.einsum(
+        "pq,piqn,pjqn,qn->pij", gain, beside, beside, weights, precision=jax.lax.Precision.HIGHEST
+    ) + jnp.einsum("pq,qij->pij", gain, sent.private)
+    if random is not None and random_slope is not None:
+        own = random_slope - along * random[..., None]
+        private += jnp.einsum("hpi,hpj->pij", own, own)
     return _State(
+        mean=mean,
+        mean_slope=mean_slope,
         overlap=overlap,
         half_slope=half_slope,
-        sensitivity=sensitivity,
-        private=sensitivity - share[:, :, None] * share[:, None, :],
-        noise_variance=noise + gain @ average(phi.variance),
-        noise_slope=gain @ moved.T,
+        private=private,
+        noise_variance=noise + gain @ sent.noise,
+        noise_slope=gain @ sent.noise_slope,
     )

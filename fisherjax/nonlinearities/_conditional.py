@@ -10,11 +10,30 @@ from jaxtyping import Array, Float
 from ._nonlinearity import Moments, Nonlinearity
 from ._regularity import derivative
 
-Stacked = Float[Array, "14 ..."]
+Stacked = Float[Array, "moments ..."]
+
+
+class SlopeMoments(NamedTuple):
+    """Moments of φ(x) over x ~ N(m, V) that say how a state responds."""
+
+    mean: Moments  # μ = E φ
+    slope: Moments  # a = E φ′
+    curvature: Moments  # b = E φ″
+
+
+class ResponseMoments(NamedTuple):
+    """Those, first, and how its noise does."""
+
+    mean: Moments
+    slope: Moments
+    curvature: Moments
+    variance: Moments  # υ = Var φ
+    by_mean: Moments  # d = ∂υ/∂m
+    by_variance: Moments  # v = ∂υ/∂V
 
 
 class ConditionalMoments(NamedTuple):
-    """Moments of φ(x) over x ~ N(m, V), and the derivatives in m at fixed V that the linear information needs.
+    """Those, first, and the derivatives in m at fixed V that the linear information needs.
 
     Computed and kept as one array (14, …) of them: as many arrays would take long to compile.
 
@@ -23,13 +42,13 @@ class ConditionalMoments(NamedTuple):
         ∂_m υ = 2 E[c φ′],  ∂_V υ = E[φ′² + c φ″],  ∂²_m υ = 2 (∂_V υ − a²),  ∂_m κ₃ = 3 E[c² φ′] − 3 a υ.
     """
 
-    mean: Moments  # μ = E φ
-    slope: Moments  # a = E φ′
-    curvature: Moments  # b = E φ″
+    mean: Moments
+    slope: Moments
+    curvature: Moments
+    variance: Moments
+    by_mean: Moments
+    by_variance: Moments
     third: Moments  # E φ‴, which is ∂_m b
-    variance: Moments  # υ = Var φ
-    by_mean: Moments  # d = ∂υ/∂m
-    by_variance: Moments  # v = ∂υ/∂V
     bend: Moments  # ∂²υ/∂m²
     rest: Moments  # η = υ − a² V, what of υ is not linear in x
     rest_by_mean: Moments  # ∂_m η
@@ -39,23 +58,38 @@ class ConditionalMoments(NamedTuple):
     excess: Moments  # π = E c⁴ − υ² − d² V, the variance of c² that is not linear in x
 
 
-def conditional_moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
-    """All of them for x ~ N(mean, variance), elementwise, φ smooth; a quadrature, relative error below 1e-11."""
-    return _moments(phi, *jnp.broadcast_arrays(mean, variance))
+Kind = type[SlopeMoments] | type[ResponseMoments] | type[ConditionalMoments]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _moments(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
-    return _by_quadrature(phi, mean, variance)
+def conditional_moments(kind: Kind, phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
+    """All of a kind for x ~ N(mean, variance), elementwise; of a smooth φ with relative errors below 1e-11."""
+    return _moments(kind, phi, *jnp.broadcast_arrays(mean, variance))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _moments(kind: Kind, phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
+    return _MOMENTS[kind](phi, mean, variance)
 
 
 @_moments.defjvp
-def _moments_jvp(phi, primals, tangents):
+def _moments_jvp(kind, phi, primals, tangents):
     """Many functions of two numbers each: their slopes in both are taken forward, so that no node is remembered."""
-    values, push = jax.linearize(functools.partial(_by_quadrature, phi), *primals)
+    values, push = jax.linearize(functools.partial(_moments.__wrapped__, kind, phi), *primals)
     both = jnp.stack([jnp.ones_like(primals[0]), jnp.zeros_like(primals[0])])
     by_mean, by_variance = jax.vmap(push)(both, both[::-1])
     return values, by_mean * tangents[0] + by_variance * tangents[1]
+
+
+def _slopes(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
+    return jnp.stack(phi.derivative_means(mean, variance, 2))
+
+
+def _responses(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
+    value, slope, curvature = phi.derivative_means(mean, variance, 2)
+    spread, push = jax.linearize(phi.value_variance, mean, variance)
+    one, zero = jnp.ones_like(mean), jnp.zeros_like(mean)
+    by_mean, by_variance = jax.vmap(push)(jnp.stack([one, zero]), jnp.stack([zero, one]))
+    return jnp.stack(ResponseMoments(value, slope, curvature, spread, by_mean, by_variance))
 
 
 def _by_quadrature(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stacked:
@@ -89,3 +123,6 @@ def _by_quadrature(phi: Nonlinearity, mean: Moments, variance: Moments) -> Stack
         excess=average(squared**2) - spread**2 - d**2 * variance,
     )
     return jnp.stack(moments)
+
+
+_MOMENTS = {SlopeMoments: _slopes, ResponseMoments: _responses, ConditionalMoments: _by_quadrature}

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from fisherjax._errors import check_integer, check_scalar
 
 from ._mixture import kolmogorov_rule
-from ._nonlinearity import Drift, Moments, Nonlinearity, TwoPointMoments
+from ._nonlinearity import Moments, Nonlinearity, TwoPointMoments
 from ._quadrature import shifted_moment
 
 _SHIFTED_NODES = 97  # poles at ±iπ/2 (tanh), ±iπ (logistic): relative error below 1e-13 at any mean and variance
@@ -113,11 +113,11 @@ class ErfMixture(Nonlinearity):
             slope_third=-pairs.sum(cubed * mean),
         )
 
-    def drift(self, variance: Moments, noise_variance: Moments) -> Drift:
-        """All three without cancellation.
+    def spread_slope(self, variance: Moments, noise_variance: Moments) -> Moments:
+        """Without cancellation.
 
         With A = (Δ + v²)(Δ + w²), s = A − Δ², S as above, and m, p the mean and the product of v² and w², a pair has
-        V S^(−1/2) / A · {(Δm + p)(Δ + C) / (√s (√s + √S)) − (m + Δ)}, −(m + V) S^(−3/2), (2Vm + p + V²) S^(−3/2).
+        V S^(−1/2) / A · {(Δm + p)(Δ + C) / (√s (√s + √S)) − (m + Δ)}.
         """
         pairs = self._pairs(jnp.result_type(variance, noise_variance))
         variance, noise_variance = variance[..., None], noise_variance[..., None]
@@ -126,17 +126,7 @@ class ErfMixture(Nonlinearity):
         root_one, root_two = jnp.sqrt(one_point), jnp.sqrt(one_point + noise_variance * total)
         gained = (variance * pairs.mean + pairs.product) * total / (root_one * (root_one + root_two))
         outside = noise_variance / (root_two * (one_point + variance**2))
-        cubed = root_two**-3
-        slope = pairs.sum((pairs.mean + noise_variance) * cubed)
-        aligned = pairs.sum((noise_variance * (2 * pairs.mean + noise_variance) + pairs.product) * cubed)
-        return Drift(
-            spread=pairs.sum(outside * (gained - pairs.mean - variance)),
-            slope_overlap=-slope,
-            aligned=aligned,
-            spread_size=pairs.sum(outside * (gained + pairs.mean + variance)),
-            slope_overlap_size=slope,
-            aligned_size=aligned,
-        )
+        return pairs.sum(outside * (gained - pairs.mean - variance))
 
     def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
         scales, weights = self.tail_components()

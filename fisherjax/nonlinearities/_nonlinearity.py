@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._quadrature import half_points, shifted_points
+from ._quadrature import graded_nodes, half_points, shifted_points
 
 Moments = Float[Array, "..."]
 
@@ -25,20 +25,6 @@ class TwoPointMoments(NamedTuple):
     curvature_value: Moments  # E[φ″(a) φ(b)]
     curvature_overlap: Moments  # E[φ″(a) φ″(b)]
     slope_third: Moments  # E[φ′(a) φ‴(b)]
-
-
-class Drift(NamedTuple):
-    """How moments of a pair change with Δ while V = Δ − C stays, and the size of the terms they were computed from.
-
-    Value over size times rounding is what a recursion that adds them up knows of them.
-    """
-
-    spread: Moments  # d/dΔ of E[φ²] − E[φ(a) φ(b)], which is E[φ′² + φφ″] − E[φ′(a)φ′(b)] − E[φ″(a)φ(b)]
-    slope_overlap: Moments  # d/dΔ of κ = E[φ′(a) φ′(b)], which is E[φ″(a)φ″(b)] + E[φ′(a)φ‴(b)]
-    aligned: Moments  # κ + 2 C dκ/dΔ
-    spread_size: Moments
-    slope_overlap_size: Moments
-    aligned_size: Moments
 
 
 class Nonlinearity(eqx.Module):
@@ -119,6 +105,10 @@ class Nonlinearity(eqx.Module):
         """
         return half_points(self.num_points[1], *jax.lax.stop_gradient((variance, width)))
 
+    def field_points(self, mean: Moments, variance: Moments, width: Moments) -> tuple[Moments, Moments]:
+        """Points z and weights (…, n) of E over N(0, 1), for such functions of m = mean + √variance z of any parity."""
+        return graded_nodes(2 * self.num_points[1] - 1, *jax.lax.stop_gradient((mean, variance, width)))
+
     @property
     def accuracy(self) -> float:
         """Relative error of the moments in double precision."""
@@ -129,19 +119,10 @@ class Nonlinearity(eqx.Module):
         """Up to which variance the moments hold; by default as far as the float type reaches."""
         return math.inf
 
-    def drift(self, variance: Moments, noise_variance: Moments) -> Drift:
-        """Derivatives in Δ at fixed V, which subclasses compute without differences of large numbers where they can."""
-        pair, slope = self.two_point(variance, noise_variance), self.second_moment_slope(variance)
-        slope_overlap = pair.curvature_overlap + pair.slope_third
-        size, twice = jnp.abs(pair.curvature_overlap) + jnp.abs(pair.slope_third), 2 * (variance - noise_variance)
-        return Drift(
-            spread=slope - pair.slope_overlap - pair.curvature_value,
-            slope_overlap=slope_overlap,
-            aligned=pair.slope_overlap + twice * slope_overlap,
-            spread_size=jnp.abs(slope) + jnp.abs(pair.slope_overlap) + jnp.abs(pair.curvature_value),
-            slope_overlap_size=size,
-            aligned_size=jnp.abs(pair.slope_overlap) + jnp.abs(twice) * size,
-        )
+    def spread_slope(self, variance: Moments, noise_variance: Moments) -> Moments:
+        """d/dΔ of `spread` while V = Δ − C stays: E[φ′² + φφ″] − E[φ′(a) φ′(b)] − E[φ″(a) φ(b)]."""
+        pair = self.two_point(variance, noise_variance)
+        return self.second_moment_slope(variance) - pair.slope_overlap - pair.curvature_value
 
     def two_point(self, variance: Moments, noise_variance: Moments) -> TwoPointMoments:
         """Moments of φ, φ′, φ″ and φ‴ over a pair with variances Δ and covariance Δ − V."""

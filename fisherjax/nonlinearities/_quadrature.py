@@ -33,22 +33,23 @@ def shifted_points(num_nodes: int, mean: Array, variance: Array) -> tuple[jax.Ar
 
     Derivatives are taken at fixed z, which is exact for any positive variance; that in a variance of 0 is given as 0.
     """
-    z, weights = _nodes(num_nodes, *(jax.lax.stop_gradient(part) for part in (mean, variance)))
+    z, weights = graded_nodes(num_nodes, *(jax.lax.stop_gradient(part) for part in (mean, variance)))
     positive = variance > 0
     deviation = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0)
     return mean[..., None] + deviation[..., None] * z, weights
 
 
-def _nodes(num_nodes: int, mean: Array, variance: Array) -> tuple[jax.Array, jax.Array]:
-    """Nodes z (…, n) and weights of E over N(0, 1), dense where mean + √variance z is near the origin."""
+def graded_nodes(num_nodes: int, mean: Array, variance: Array, width: Array | None = None) -> tuple[Array, Array]:
+    """Nodes z (…, n) and weights of E over N(0, 1), dense where mean + √variance z is within `width` (1) of 0."""
+    near = 1.0 if width is None else width[..., None]
     mean, scale = mean[..., None], jnp.maximum(jnp.sqrt(variance), _SMALLEST)[..., None]
-    low, high = jnp.arcsinh(mean - REACH * scale), jnp.arcsinh(mean + REACH * scale)
+    low, high = (jnp.arcsinh((mean + side * REACH * scale) / near) for side in (-1, 1))
     unit = jnp.asarray(np.linspace(0, 1, num_nodes), scale.dtype)
     place = low + (high - low) * unit
     # sinh and cosh of one exponential
     grown = jnp.exp(place)
     shrunk = 1 / grown
-    z = ((grown - shrunk) / 2 - mean) / scale
+    z = (near * (grown - shrunk) / 2 - mean) / scale
     weights = (grown + shrunk) * jnp.exp(-(z**2) / 2)
     # normalized: exact for constants, so that the mean of a saturated function is right to the last digit
     return z, weights / jnp.sum(weights, axis=-1, keepdims=True)

@@ -24,6 +24,7 @@ from fisherjax.fisher._structured import (
     structure_information,
 )
 from fisherjax.meanfield import diffusion_operator
+from fisherjax.meanfield._drive import Entering
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike, coarse_nonlinearity
 
@@ -109,7 +110,7 @@ class MemoryObjective(eqx.Module):
             self.step,
             "linear" if self.form == _SMALL_SIGNAL else self.form,
             self.nonlinearity,
-            self.input_pattern,
+            Entering(input_pattern=self.input_pattern),
             0.0,
             observed,
             at,

@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from fisherjax._arrays import as_real, check_float_type
@@ -25,6 +26,9 @@ def draw_networks(
     noise_std: Scalar,
     key: Key,
     input_pattern: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    bias_std: ArrayLike | None = None,
+    input_pattern_std: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
     nonlinearity: NonlinearityLike = "tanh",
     kind: type[N] = RateNetwork,
@@ -46,6 +50,11 @@ def draw_networks(
     input_pattern
         w, the same for all units of a population: (P,), or (P, K) for a vector stimulus; or for every unit, (N,) or
         (N, K). By default 1 on the first population and 0 on the others.
+    bias
+        b, added at every step: a number, one per population (P,) or per unit (N,).
+    bias_std, input_pattern_std
+        β and ω, a number or one per population (ω also (P, K)): how far bias and pattern differ from unit to unit,
+        normally distributed and drawn once for each network.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
     kind
@@ -62,7 +71,7 @@ def draw_networks(
     TypeError
         If `gain_matrix` or `kind` is none, or `key` is not a JAX key.
     """
-    check_gain_matrix(gain_matrix)
+    check_gain_matrix(gain_matrix, means=True)
     num_units, num_draws = check_counts(num_units=num_units, num_draws=num_draws)
     if kind not in {RateNetwork, FlowNetwork}:
         raise TypeError(f"kind must be networks.RateNetwork or networks.FlowNetwork, got {told(kind)}")
@@ -71,18 +80,50 @@ def draw_networks(
     vector = unit_pattern(gain_matrix, num_units, input_pattern).astype(dtype)
     sizes = population_sizes(gain_matrix, num_units)
     options: dict[str, Any] = {"dt": dt} if kind is FlowNetwork else {}
-    return tuple(
-        kind(
-            sample_weights(gain_matrix, num_units, key=draw_key, dtype=dtype),
-            vector,
+    level = _of_units("bias", bias, gain_matrix, num_units)
+    spreads = tuple(
+        _of_units(name, spread, gain_matrix, num_units, minimum=0.0)
+        for name, spread in (("bias_std", bias_std), ("input_pattern_std", input_pattern_std))
+    )
+
+    def own(key: Key, mean: jax.Array | None, spread: jax.Array | None) -> jax.Array | None:
+        """What every unit has, about its mean."""
+        if spread is None:
+            return mean
+        shape = np.broadcast_shapes(spread.shape, () if mean is None else mean.shape)
+        drawn = spread * jax.random.normal(key, shape, spread.dtype)
+        return drawn if mean is None else mean + drawn
+
+    def draw(key: Key) -> N:
+        bias_key, pattern_key = jax.random.split(jax.random.fold_in(key, 1))
+        entering, lasting = own(pattern_key, vector, spreads[1]), own(bias_key, level, spreads[0])
+        return kind(
+            sample_weights(gain_matrix, num_units, key=key, dtype=dtype),
+            entering.astype(dtype),  # pyright: ignore[reportOptionalMemberAccess]
             noise_std=noise_std,
             observation_noise_std=observation_noise_std,
+            sustained_input=None if lasting is None else lasting.astype(dtype),
             nonlinearity=phi,
             populations=sizes,
             **options,
         )
-        for draw_key in jax.random.split(check_key("key", key), num_draws)
-    )
+
+    return tuple(draw(draw_key) for draw_key in jax.random.split(check_key("key", key), num_draws))
+
+
+def _of_units(
+    name: str, value: ArrayLike | None, gain_matrix: GainMatrix, num_units: int, minimum: float | None = None
+) -> jax.Array | None:
+    """A number, or numbers of populations or units, for every unit (N,) or (N, K); None if there are none."""
+    if value is None:
+        return None
+    populations = gain_matrix.num_populations
+    shapes = ("", f"{populations}", f"{num_units}", *((f"{populations} K",) if name == "input_pattern_std" else ()))
+    given = as_real(name, value, *shapes, hint="one per population, or one per unit", minimum=minimum)
+    if given.ndim == 0:
+        return jnp.full(num_units, given)
+    index = population_index(gain_matrix, num_units)
+    return given[index] if len(given) == populations else given
 
 
 def unit_pattern(gain_matrix: GainMatrix, num_units: int, pattern: ArrayLike | None) -> jax.Array:

@@ -118,6 +118,25 @@ def test_a_part_of_the_units_is_read_with_noise(tmp_path, capsys):
     assert "a share of 0.5, 0 with noise of standard deviation 0.2" in (out / "report.html").read_text()
 
 
+def test_excitation_and_inhibition_with_an_input_that_lasts(tmp_path):
+    gains, means, out = tmp_path / "gains.txt", tmp_path / "means.txt", tmp_path / "lasting"
+    gains.write_text("0.8 1.2\n0.9 1.0\n")
+    means.write_text("2 -4\n2 -3\n")
+    words = ["--gains", str(gains), "--means", str(means), "--fractions", "0.8", "0.2", "--bias", "0.4", "0.2"]
+    words += ["--noise-std", "0.3", "--protocol", "sustained", "--steps", "2"]
+    sizes = ["--units", "300", "--trials", "60", "--draws", "4"]
+    assert main(["simulate", *words, *sizes, "--out", str(out)]) == 0
+    theory = meanfield_curve(
+        cn.GainMatrix([[0.8, 1.2], [0.9, 1.0]], [0.8, 0.2], [[2, -4], [2, -3]]), stimulus=0.1, noise_std=0.3,
+        num_steps=2, num_units=300, bias=(0.4, 0.2), protocol="sustained",
+    )  # fmt: skip
+    results = json.loads((out / "results.json").read_text())
+    np.testing.assert_allclose(results["theory"], theory.total, rtol=1e-9)
+    measured, error = np.array(results["simulated"]), np.array(results["standard_error"])
+    np.testing.assert_array_less(np.abs(measured - theory.total), 4 * error)
+    assert "linear" not in results
+
+
 def test_simulate_and_geometry(tmp_path):
     common = ["--quick", "--steps", "3", "--units", "120"]
     assert main(["simulate", *common, "--out", str(tmp_path / "simulate")]) == 0
@@ -158,7 +177,9 @@ BAD = [
     (["optimize", "--nonlinearity", "relu", "--form", "linear"], "--form linear needs an odd --nonlinearity"),
     (["optimize", "--budget", "-2"], "--budget must be at least 0, got -2"),
     (["curve", "--fractions", "0.5", "0.6"], "--fractions must sum to 1, got 1.1"),
-    (["curve", "--observed", "0.5", "1"], "--observed must be one share for each of the 1 populations, got 2"),
+    (["curve", "--observed", "0.5", "1"], "--observed must be one for each of the 1 populations, got 2"),
+    (["curve", "--bias", "0.5", "1", "2", "--fractions", "0.5", "0.5"], "--bias must be a number, or one for each of"),
+    (["geometry", "--protocol", "sustained"], "--protocol belongs to --network"),
     (["curve", "--observed", "1.5"], "--observed must be"),
     (["geometry", "--observation-noise-std", "1"], "--observation-noise-std belongs to --network"),
 ]

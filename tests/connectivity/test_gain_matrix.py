@@ -22,11 +22,14 @@ FAMILIES = [
     cn.BlockFamily(5, groups=(0, 0, 1, 1, 1)),
     cn.WithFractions(cn.ToeplitzFamily(3)),
     cn.WithFractions(cn.FreeFamily(2), floor=0.1),
+    cn.WithMeans(cn.ToeplitzFamily(3)),
+    cn.WithMeans(cn.FreeFamily(2), signs=(1, -1)),
+    cn.WithFractions(cn.WithMeans(cn.FreeFamily(2))),
 ]
 
 
 def name_of(family):
-    inner = f"-{type(family.family).__name__}" if isinstance(family, cn.WithFractions) else ""
+    inner = f"-{type(family.family).__name__}" if isinstance(family, cn.WithFractions | cn.WithMeans) else ""
     return type(family).__name__ + inner
 
 
@@ -46,12 +49,18 @@ def test_round_trip(family):
         again = family.build(family.parameters(built))
         np.testing.assert_allclose(again.gains, built.gains, rtol=1e-9)
         np.testing.assert_allclose(again.fractions, built.fractions, rtol=1e-12)
+        np.testing.assert_allclose(again.means, built.means, rtol=1e-12)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=name_of)
 def test_build_is_differentiable_and_batches(family):
     parameters = interior(family)
-    jacobian = jax.jacobian(lambda x: jnp.append(family.build(x).gains, family.build(x).fractions))(parameters)
+
+    def numbers(x):
+        built = family.build(x)
+        return jnp.concatenate([built.gains.reshape(-1), built.fractions, built.means.reshape(-1)])
+
+    jacobian = jax.jacobian(numbers)(parameters)
     assert bool(jnp.all(jnp.isfinite(jacobian)))
     assert jnp.linalg.matrix_rank(jacobian) == parameters.size
     batch = jax.vmap(family.build)(jnp.stack([parameters, parameters * 0.9]))

@@ -88,7 +88,7 @@ def test_kinks_by_their_closed_forms(threshold, as_user):
             phi.slope_second_moment(VARIANCE),
             phi.mean(VARIANCE),
             *phi.derivative_means(0.3 * jnp.ones(3), VARIANCE, 3),
-            *phi.drift(VARIANCE, NOISE)[:3],
+            phi.spread_slope(VARIANCE, NOISE),
         )
 
     for got, right in zip(moments(written), moments(corner), strict=True):

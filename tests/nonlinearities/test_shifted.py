@@ -181,7 +181,9 @@ def test_conditional_moments_are_those_of_a_fine_rule(name):
     function = (lambda x: jnp.tanh(3 * x)) if name == "steep" else name
     phi = as_nonlinearity(function)
     means, variances = np.array([0.0, 0.3, -1.2, 4.0]), np.array([0.2, 1.0, 5.0, 30.0])[:, None]
-    stacked = jax.jit(lambda m, v: conditional_moments(phi, m, v))(jnp.asarray(means), jnp.asarray(variances))
+    stacked = jax.jit(lambda m, v: conditional_moments(ConditionalMoments, phi, m, v))(
+        jnp.asarray(means), jnp.asarray(variances)
+    )
     found = ConditionalMoments(*stacked)
     for i, variance in enumerate(variances[:, 0]):
         for j, mean in enumerate(means):

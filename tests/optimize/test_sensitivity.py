@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from fisherjax import connectivity as cn
 from fisherjax import optimize, plot
 from fisherjax.fisher._structured import as_structure_question, structure_prices
+from fisherjax.meanfield._drive import Entering
 
 FAMILY, BUDGET = cn.ToeplitzFamily(2), (optimize.Budget(1.0),)
 OBJECTIVE = optimize.LogFisher(4, stimulus=0.1, noise_std=0.1)
@@ -58,6 +59,8 @@ def test_what_cannot_be_asked(optimum):
 def test_the_price_of_noise_in_a_linear_network():
     """One population, two steps: τ = g²/e with e² = σ² e + g² σ⁴."""
     gain, noise = 1.3, 0.4
-    asked = as_structure_question(cn.homogeneous(gain), 0.1, noise, 2, "linear", "identity", None, 0.0, None, None)
+    asked = as_structure_question(
+        cn.homogeneous(gain), 0.1, noise, 2, "linear", "identity", Entering(), 0.0, None, None
+    )
     unexplained = noise**2 * (1 + np.sqrt(1 + 4 * gain**2)) / 2
     np.testing.assert_allclose(structure_prices(*asked), [[gain**2 / unexplained]], rtol=1e-12)
