@@ -27,6 +27,7 @@ from ._information import (
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
 from ._sensitivity import sensitivity
 from ._style import COLORS, style
+from ._temporal import temporal_matrix
 from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, unit_trajectories
 
 __all__ = [
@@ -35,6 +36,6 @@ __all__ = [
     "estimates", "estimator_errors", "fisher_curve", "gain_matrix", "history", "information_in_time",
     "information_profile", "information_scaling", "lyapunov_exponents", "network_trial", "phase_diagram",
     "phase_plane", "relaxation", "robustness", "sensitivity", "shepard", "spectra", "stages", "state_space", "style",
-    "sweep", "task_trial", "training_history", "trajectory_spectrum", "transient_growth", "transition_graph",
-    "unit_trajectories", "weight_matrix", "weight_spectrum",
+    "sweep", "task_trial", "temporal_matrix", "training_history", "trajectory_spectrum", "transient_growth",
+    "transition_graph", "unit_trajectories", "weight_matrix", "weight_spectrum",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from fisherjax.fisher._cramer_rao import CramerRao
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.fisher._profile import InformationProfile
 from fisherjax.fisher._scaling import InformationScaling
+from fisherjax.fisher._temporal import TemporalMatrix
 from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.optimize._sensitivity import Sensitivity
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
@@ -58,6 +59,7 @@ _MADE_BY: dict[type, str] = {
     fisher.FisherEstimate: "fisher.direct or fisher.estimate",
     InformationProfile: "fisher.information_profile",
     InformationScaling: "fisher.information_scaling",
+    TemporalMatrix: "fisher.temporal_matrix",
     geometry.DistanceCorrelation: "geometry.distance_correlation",
     geometry.GeometryComparison: "geometry.compare_geometry",
     geometry.NetworkGeometry: "geometry.network_geometry",

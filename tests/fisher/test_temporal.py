@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fisherjax import connectivity as cn
-from fisherjax import fisher, networks, simulate
+from fisherjax import fisher, networks, plot, simulate
 
 EI = cn.GainMatrix([[0.8, 1.2], [0.9, 1.0]], [0.8, 0.2], [[2.0, -4.0], [2.0, -3.0]])
 STREAM = np.array([0.8, -0.5, 0.3, 1.0, -0.6])
@@ -79,6 +79,10 @@ def test_saved_and_loaded(tmp_path):
     found = fisher.temporal_matrix(cn.homogeneous(1.2), STREAM, noise_std=0.1)
     loaded = type(found).load(found.save(tmp_path / "matrix"))
     np.testing.assert_array_equal(loaded.total, found.total)
+    matrix, memory, modes = plot.temporal_matrix(loaded)
+    np.testing.assert_allclose(memory.lines[0].get_ydata(), found.memory[:, 0])
+    assert matrix.images
+    assert len(modes.lines) == 4
 
 
 def _network():
