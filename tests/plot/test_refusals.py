@@ -110,6 +110,7 @@ REFUSED = [
 
 @pytest.fixture(autouse=True)
 def _closed():
+    plt.close("all")  # those of other files
     yield
     plt.close("all")
 
@@ -118,7 +119,6 @@ def _closed():
     ("draw", "argument"), REFUSED, ids=[f"{place}-{name}" for place, (_, name) in enumerate(REFUSED)]
 )
 def test_what_is_no_result_is_named(draw, argument, as_user):
-    plt.close("all")  # those of other files
     for wrong in (NOT_ONE, "text"):
         with pytest.raises((TypeError, ValueError), match=rf"^{argument} must "):
             draw(wrong)
