@@ -115,7 +115,10 @@ class PiecewiseSmooth(Nonlinearity):
 
     def derivative_means(self, mean: Moments, variance: Moments, order: int) -> tuple[Moments, ...]:
         mean, variance = jnp.broadcast_arrays(mean, variance)
-        return tuple(_derivative_means(self, range(order + 1), mean, _deviation(variance)))
+        # a rule as narrow as rounding makes its places has weights of chance
+        least = float(jnp.finfo(mean.dtype).eps) ** (1 / 3) * jnp.maximum(jnp.abs(mean), 1)
+        deviation = jnp.maximum(_deviation(variance), jax.lax.stop_gradient(least))
+        return tuple(_derivative_means(self, range(order + 1), mean, deviation))
 
     def value_variance(self, mean: Moments, variance: Moments) -> Moments:
         return _central_moment(self, 2, *jnp.broadcast_arrays(mean, variance))
