@@ -199,8 +199,8 @@ def test_refused_on_one_line_before_anything_begins(files, words, message, tmp_p
 
 
 def test_options_of_a_network_need_one(tmp_path, capsys):
-    assert run(tmp_path, "curve", "--protocol", "sustained") == 2
-    assert "--protocol belongs to --network" in capsys.readouterr().err
+    assert run(tmp_path, "curve", "--read", "output") == 2
+    assert "--read belongs to --network" in capsys.readouterr().err
     assert run(tmp_path, "estimate", "--stimulus", "0.1") == 2
     assert "--stimulus belongs to --network" in capsys.readouterr().err
     assert run(tmp_path, "curve", "--stimulus", "0.1", "0.2") == 2
