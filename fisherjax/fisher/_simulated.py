@@ -13,7 +13,7 @@ from fisherjax._runtime import Devices, full_precision
 from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
-from fisherjax.meanfield._recursion import input_parameters
+from fisherjax.meanfield._drive import input_parameters
 from fisherjax.networks import Network
 from fisherjax.networks._protocol import PartOfState, Protocol, Reading
 from fisherjax.nonlinearities._registry import NonlinearityLike

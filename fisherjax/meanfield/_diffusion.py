@@ -13,7 +13,8 @@ from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
 from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 
-from ._recursion import bare_operator, input_parameters
+from ._drive import input_parameters
+from ._recursion import bare_operator
 from ._stationary import require_convergence, stationary_state
 
 

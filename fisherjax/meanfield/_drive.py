@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import output_of, require, suggest, told
+from fisherjax._errors import output_of, require
 from fisherjax._types import ArrayLike, Stimulus
-from fisherjax.connectivity._gain_matrix import GainMatrix
-from fisherjax.networks._protocol import PROTOCOLS, Protocol
+from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
+from fisherjax.networks._protocol import Protocol, is_named
 
 
 class Drive(NamedTuple):
@@ -58,9 +58,7 @@ def as_drive(gain_matrix: GainMatrix, stimulus: Stimulus, num_steps: int, enteri
     ValueError
         If a shape does not fit, or patterns that differ between units are asked of a pulse.
     """
-    dtype, count = gain_matrix.gains.dtype, gain_matrix.num_populations
-    theta = as_real("stimulus", stimulus, "", "parameters", dtype=dtype).reshape(-1)
-    require(theta.size > 0, "stimulus must hold at least one number")
+    dtype, count, theta = gain_matrix.gains.dtype, gain_matrix.num_populations, _parameters(gain_matrix, stimulus)
     bias = as_real("bias", 0.0 if entering.bias is None else entering.bias, "", str(count), dtype=dtype)
     none, protocol = jnp.zeros((count, theta.size), dtype), entering.protocol
     if isinstance(protocol, str) and protocol == "pulse":
@@ -80,6 +78,20 @@ def as_drive(gain_matrix: GainMatrix, stimulus: Stimulus, num_steps: int, enteri
         pattern = _pattern("input_pattern", entering.input_pattern, count, inputs.shape[1], dtype)
     mean, mean_slope = bias + inputs @ pattern.T, jnp.einsum("pi,tik->tpk", pattern, slopes)
     return Drive(*begun, mean, mean_slope, *_random(entering, inputs, slopes, count))
+
+
+def input_parameters(
+    gain_matrix: GainMatrix, stimulus: Stimulus, input_pattern: ArrayLike | None
+) -> tuple[Float[Array, " K"], Float[Array, "P K"]]:
+    """Stimulus as a vector (K,) and the pattern of a stimulus that is an input itself (P, K), checked."""
+    theta = _parameters(check_gain_matrix(gain_matrix, means=True), stimulus)
+    return theta, _pattern("input_pattern", input_pattern, gain_matrix.num_populations, theta.size, theta.dtype)
+
+
+def _parameters(gain_matrix: GainMatrix, stimulus: Stimulus) -> Float[Array, " K"]:
+    theta = as_real("stimulus", stimulus, "", "parameters", dtype=gain_matrix.gains.dtype).reshape(-1)
+    require(theta.size > 0, "stimulus must hold at least one number")
+    return theta
 
 
 def _random(
@@ -105,16 +117,9 @@ def _inputs(
     protocol: Any, theta: Float[Array, " K"], num_steps: int, *, scalar: bool
 ) -> tuple[Float[Array, "T I"], Float[Array, "T I K"]]:
     """Inputs to all steps and their derivatives in the stimulus; one channel for every parameter if it is named."""
-    if isinstance(protocol, str):
-        if protocol not in PROTOCOLS:
-            raise ValueError(
-                f"protocol must be {', '.join(map(repr, PROTOCOLS))} or a function from the stimulus to inputs, "
-                f"got {told(protocol)}{suggest(protocol, PROTOCOLS)}"
-            )
+    if is_named(protocol):
         eye = jnp.eye(theta.size, dtype=theta.dtype)
         return jnp.broadcast_to(theta, (num_steps, theta.size)), jnp.broadcast_to(eye, (num_steps, *eye.shape))
-    if not callable(protocol):
-        raise TypeError(f"protocol must be 'pulse', 'sustained' or a function from θ to inputs, got {told(protocol)}")
 
     def inputs(values: Array) -> Array:
         shown = jnp.asarray(protocol(values[0] if scalar else values)).astype(theta.dtype)  # pyright: ignore[reportCallIssue]

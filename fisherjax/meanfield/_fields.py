@@ -48,6 +48,11 @@ class Fields(NamedTuple):
         return SlopeMoments(*jnp.moveaxis(self.stacked[..., : len(SlopeMoments._fields), :, :], -3, 0))
 
     @property
+    def slope_overlap(self) -> Float[Array, "*T P"]:
+        """κ = ⟨a²⟩."""
+        return jnp.sum(self.weights * self.slopes.slope**2, axis=-1)
+
+    @property
     def moments(self) -> ConditionalMoments:
         """All of them, in fields that are followed for the linear form."""
         return ConditionalMoments(*jnp.moveaxis(self.stacked, -3, 0))
@@ -105,8 +110,8 @@ def fields_over_time(
 
     def step(state: _State, now: Drive) -> tuple[_State, Fields]:
         fields = _fields(kind, phi, state, odd=centered and phi.odd)
-        following = arriving(_sent(phi, fields, centered=centered), now)
-        resolved = _resolved(fields)
+        sent = _sent(phi, fields, centered=centered)
+        following, resolved = arriving(sent, now), _resolved(fields, sent)
         return following, fields._replace(next_noise_variance=following.noise_variance, resolved=resolved)
 
     first, later = (jax.tree.map(lambda part, cut=cut: part[cut], drive[2:]) for cut in (0, slice(1, None)))
@@ -156,16 +161,13 @@ def _along(overlap: Array, half_slope: Array) -> tuple[Float[Array, " P"], Float
     return jnp.where(active, root, 0), jnp.where(active[:, None], half_slope / root[:, None], 0)
 
 
-def _resolved(fields: Fields) -> Bool[Array, ""]:
+def _resolved(fields: Fields, sent: _Sent) -> Bool[Array, ""]:
     """Whether what rounding adds to the private part of ∂m, of the size of what lies along m, is small when sent on."""
-    phi = fields.slopes
-    slope = phi.slope * fields.mean_slope + phi.curvature * fields.noise_slope[..., None] / 2
-    kappa = jnp.sum(fields.weights * phi.slope**2, axis=-1)
-    private = jnp.diagonal(fields.private_slope, axis1=-2, axis2=-1).T
-    sent = jnp.sum(fields.weights * slope**2, axis=-1) + kappa * private
-    unit = 4 * float(jnp.finfo(kappa.dtype).eps)
-    doubt = kappa * (_along(fields.overlap, fields.half_overlap_slope)[1].T * unit) ** 2
-    return jnp.all(doubt <= _UNRESOLVED * sent)
+    private = jnp.diagonal(sent.private, axis1=-2, axis2=-1).T
+    whole = jnp.sum(sent.weights * sent.slope**2, axis=-1) + private
+    unit = 4 * float(jnp.finfo(whole.dtype).eps)
+    doubt = fields.slope_overlap * (_along(fields.overlap, fields.half_overlap_slope)[1].T * unit) ** 2
+    return jnp.all(doubt <= _UNRESOLVED * whole)
 
 
 def _sent_first(phi: Nonlinearity, drive: Drive) -> _Sent:
@@ -189,7 +191,7 @@ def _sent(phi: Nonlinearity, fields: Fields, *, centered: bool) -> _Sent:
     def average(terms: Array) -> Array:
         return jnp.sum(fields.weights * terms, axis=-1)
 
-    kappa = average(slopes.slope**2)
+    kappa = fields.slope_overlap
     if centered:
         total = fields.overlap + fields.noise_variance
         noise = phi.spread(total, fields.noise_variance)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_not_negative, is_traced, require, warn
+from fisherjax._errors import check_integer, check_not_negative, is_traced, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar, Stimulus
 from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
@@ -147,8 +147,7 @@ def trajectory_of(fields: Fields, gain_matrix: GainMatrix, phi: Nonlinearity) ->
     known &= ((variance <= phi.largest_variance) & jnp.isfinite(variance)).all(axis=-1)
     known &= jnp.concatenate([jnp.ones(1, bool), fields.resolved[:-1]])
     known = jnp.cumsum(~known) == 0
-    kappa = jnp.sum(fields.weights * fields.slopes.slope**2, axis=-1)
-    noises = (kappa, fields.noise_variance, fields.next_noise_variance)
+    noises = (fields.slope_overlap, fields.noise_variance, fields.next_noise_variance)
     return Trajectory(
         times=jnp.arange(1, len(mean) + 1, dtype=mean.dtype),
         variance=variance,
@@ -179,20 +178,6 @@ def told_trajectory(order: Trajectory, phi: Nonlinearity) -> Trajectory:
         f"{'' if dtype == jnp.float64 else ', or use float64'}"
     )
     return order
-
-
-def input_parameters(
-    gain_matrix: GainMatrix, stimulus: ArrayLike, input_pattern: ArrayLike | None
-) -> tuple[Float[Array, " K"], Float[Array, "P K"]]:
-    """Stimulus as a vector (K,) and input pattern as a matrix (P, K), checked."""
-    dtype, count = check_gain_matrix(gain_matrix, means=True).gains.dtype, gain_matrix.num_populations
-    theta = as_real("stimulus", stimulus, "", "parameters", dtype=dtype).reshape(-1)
-    require(theta.size > 0, "stimulus must hold at least one number")
-    if input_pattern is None:
-        return theta, jnp.zeros((count, theta.size), dtype).at[0].set(1)
-    hint = f"one row for each of {count} populations, one column for each of {theta.size} parameters of the stimulus"
-    shapes = (f"{count} {theta.size}", *((str(count),) if theta.size == 1 else ()))
-    return theta, as_real("input_pattern", input_pattern, *shapes, dtype=dtype, hint=hint).reshape(count, theta.size)
 
 
 def bare_operator(gain_matrix: GainMatrix, kappa: Array, noise_variance: Array, next_noise_variance: Array) -> Array:

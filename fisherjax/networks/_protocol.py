@@ -45,17 +45,10 @@ def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_step
         If the name is unknown, or a shape does not fit.
     """
     theta = as_real("stimulus", stimulus, dtype=network.dtype)
-    if isinstance(protocol, str):
-        if protocol not in PROTOCOLS:
-            raise ValueError(
-                f"protocol must be {', '.join(map(repr, PROTOCOLS))} or a function from the stimulus to inputs, "
-                f"got {told(protocol)}{suggest(protocol, PROTOCOLS)}"
-            )
+    if is_named(protocol):
         leaves, structure = jax.tree.flatten(network)
         _check_entry(structure, tuple(map(jax.typeof, leaves)), protocol, jax.typeof(theta))
         return theta
-    if not callable(protocol):
-        raise TypeError(f"protocol must be 'pulse', 'sustained' or a function from θ to inputs, got {told(protocol)}")
     shape = network.input_shape
     if shape is None:
         raise ValueError(f"protocol has no use here: the step of this {type(network).__name__} takes no input")
@@ -66,6 +59,26 @@ def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_step
     wanted = (num_steps, *shape)
     require(given == wanted, f"protocol must return inputs of shape {wanted}, one for each step, got {given}")
     return theta
+
+
+def is_named(protocol: Any) -> bool:
+    """Whether a protocol is a name, and not a function.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If there is none of that name.
+    """
+    if isinstance(protocol, str) and protocol not in PROTOCOLS:
+        raise ValueError(
+            f"protocol must be {', '.join(map(repr, PROTOCOLS))} or a function from the stimulus to inputs, "
+            f"got {told(protocol)}{suggest(protocol, PROTOCOLS)}"
+        )
+    if not isinstance(protocol, str) and not callable(protocol):
+        raise TypeError(f"protocol must be 'pulse', 'sustained' or a function from θ to inputs, got {told(protocol)}")
+    return isinstance(protocol, str)
 
 
 @functools.lru_cache

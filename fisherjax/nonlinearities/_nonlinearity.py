@@ -110,11 +110,6 @@ class Nonlinearity(eqx.Module):
         return graded_nodes(2 * self.num_points[1] - 1, *jax.lax.stop_gradient((mean, variance, width)))
 
     @property
-    def accuracy(self) -> float:
-        """Relative error of the moments in double precision."""
-        return 1e-14
-
-    @property
     def largest_variance(self) -> float:
         """Up to which variance the moments hold; by default as far as the float type reaches."""
         return math.inf

@@ -64,10 +64,6 @@ class PiecewiseSmooth(Nonlinearity):
         return self.function(x)
 
     @property
-    def accuracy(self) -> float:
-        return 1e-10
-
-    @property
     def largest_variance(self) -> float:
         return self.reach
 

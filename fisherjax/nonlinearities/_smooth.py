@@ -59,10 +59,6 @@ class SmoothFunction(Nonlinearity):
         return self.function(x)
 
     @property
-    def accuracy(self) -> float:
-        return 1e-10
-
-    @property
     def largest_variance(self) -> float:
         """Features of size one are resolved up to here by the inner rule."""
         return min(1e4, (self.num_nodes / 60) ** 2)

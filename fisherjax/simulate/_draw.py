@@ -80,10 +80,14 @@ def draw_networks(
     vector = unit_pattern(gain_matrix, num_units, input_pattern).astype(dtype)
     sizes = population_sizes(gain_matrix, num_units)
     options: dict[str, Any] = {"dt": dt} if kind is FlowNetwork else {}
-    level = _of_units("bias", bias, gain_matrix, num_units)
-    spreads = tuple(
-        _of_units(name, spread, gain_matrix, num_units, minimum=0.0)
-        for name, spread in (("bias_std", bias_std), ("input_pattern_std", input_pattern_std))
+    vectors, matrices = ("", f"{gain_matrix.num_populations}", f"{num_units}"), (f"{gain_matrix.num_populations} K",)
+    level, bias_spread, pattern_spread = (
+        None if value is None else _of_units(name, value, gain_matrix, num_units, *shapes, minimum=minimum)
+        for name, value, shapes, minimum in (
+            ("bias", bias, vectors, None),
+            ("bias_std", bias_std, vectors, 0.0),
+            ("input_pattern_std", input_pattern_std, vectors + matrices, 0.0),
+        )
     )
 
     def own(key: Key, mean: jax.Array | None, spread: jax.Array | None) -> jax.Array | None:
@@ -96,7 +100,7 @@ def draw_networks(
 
     def draw(key: Key) -> N:
         bias_key, pattern_key = jax.random.split(jax.random.fold_in(key, 1))
-        entering, lasting = own(pattern_key, vector, spreads[1]), own(bias_key, level, spreads[0])
+        entering, lasting = own(pattern_key, vector, pattern_spread), own(bias_key, level, bias_spread)
         return kind(
             sample_weights(gain_matrix, num_units, key=key, dtype=dtype),
             entering.astype(dtype),  # pyright: ignore[reportOptionalMemberAccess]
@@ -112,30 +116,23 @@ def draw_networks(
 
 
 def _of_units(
-    name: str, value: ArrayLike | None, gain_matrix: GainMatrix, num_units: int, minimum: float | None = None
-) -> jax.Array | None:
-    """A number, or numbers of populations or units, for every unit (N,) or (N, K); None if there are none."""
-    if value is None:
-        return None
-    populations = gain_matrix.num_populations
-    shapes = ("", f"{populations}", f"{num_units}", *((f"{populations} K",) if name == "input_pattern_std" else ()))
+    name: str, value: ArrayLike, gain_matrix: GainMatrix, num_units: int, *shapes: str, minimum: float | None = None
+) -> jax.Array:
+    """A number, or numbers of populations or units, for every unit (N,) or (N, K)."""
     given = as_real(name, value, *shapes, hint="one per population, or one per unit", minimum=minimum)
     if given.ndim == 0:
         return jnp.full(num_units, given)
-    index = population_index(gain_matrix, num_units)
-    return given[index] if len(given) == populations else given
+    require(given.size > 0, f"{name} must hold at least one number")
+    return given[population_index(gain_matrix, num_units)] if len(given) == gain_matrix.num_populations else given
 
 
 def unit_pattern(gain_matrix: GainMatrix, num_units: int, pattern: ArrayLike | None) -> jax.Array:
     """The pattern of every unit (N, *K), from one per population or per unit; the default is population 0."""
-    populations = gain_matrix.num_populations
-    index = population_index(gain_matrix, num_units)
     if pattern is None:
-        return jnp.asarray(index == 0, float)
+        return jnp.asarray(population_index(gain_matrix, num_units) == 0, float)
+    populations = gain_matrix.num_populations
     shapes = (f"{populations}", f"{populations} K", f"{num_units}", f"{num_units} K")
-    values = as_real("input_pattern", pattern, *shapes, hint="one per population, or one per unit")
-    require(values.size > 0, "input_pattern must hold at least one number")
-    return values[index] if len(values) == populations else values
+    return _of_units("input_pattern", pattern, gain_matrix, num_units, *shapes)
 
 
 def check_network(network: Any) -> Network:
