@@ -390,6 +390,7 @@ def test_wrong_arguments_say_what_is_wrong(change, error, message, key):
 def test_another_run_compiles_nothing(key):
     """New keys, learning rates and lengths use the program that is there; so does the second chunk of a run."""
     programs, lasting = run_steps._cached, {**SMALL, "trial_steps": 13}  # as no other test has
+    programs.clear_cache()  # none of earlier tests is let go of meanwhile
     training.fit(small(key), TASK, key=key, num_steps=10, **lasting)
     compiled = programs._cache_size()
     other = small(jax.random.key(3))
