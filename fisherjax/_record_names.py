@@ -53,7 +53,7 @@ _HOMES = {
     "meanfield._diffusion": "Alignment DiffusionOperator",
     "meanfield._overlaps": "PatternOverlaps",
     "meanfield._recursion": "Trajectory",
-    "meanfield._stationary": "StationaryState",
+    "meanfield._resting": "StationaryState",
     "networks._constraints": "Dale FixedSigns Frozen LowRank Mask NoAutapses",
     "networks._from_torch": "CurrentRNN",
     "networks._gated": "GRU LSTM",

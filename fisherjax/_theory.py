@@ -31,8 +31,8 @@ class Structure(NamedTuple):
         return self.noise_std**2
 
 
-def as_structure(gain: Scalar | GainMatrix, noise_std: Any) -> Structure:
-    """Total gains and noise of every population, checked.
+def as_structure(gain: Scalar | GainMatrix, noise_std: Any, *, means: bool = False) -> Structure:
+    """Total gains and noise of every population, checked; of a structure with means only where those are followed.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def as_structure(gain: Scalar | GainMatrix, noise_std: Any) -> Structure:
         If one of them is negative or not finite, or `noise_std` has neither one entry nor one per population.
     """
     if isinstance(gain, GainMatrix):
-        total_gain = check_gain_matrix(gain).variance_gain
+        total_gain = check_gain_matrix(gain, means=means).variance_gain
     else:
         check_scalar("gain", gain, minimum=0.0)
         total_gain = as_real("gain", gain, "").reshape(1, 1) ** 2
@@ -53,32 +53,47 @@ def as_structure(gain: Scalar | GainMatrix, noise_std: Any) -> Structure:
     return Structure(total_gain, jnp.broadcast_to(noise_std, (populations,)))
 
 
-def structure_or_one(gain_matrix: Any, dtype: Any = None) -> GainMatrix:
+def structure_or_one(gain_matrix: Any, dtype: Any = None, *, means: bool = False) -> GainMatrix:
     """A user's structure, or one population of gain 1 where there is none; TypeError if it is something else."""
-    return GainMatrix(jnp.ones((1, 1), dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix)
+    return GainMatrix(jnp.ones((1, 1), dtype)) if gain_matrix is None else check_gain_matrix(gain_matrix, means=means)
 
 
 _PICARD_STEPS = 60
 
 
 def variance_from_above(total_gain: Array, noise: Array, phi: Nonlinearity) -> Array:
-    """Δ from above: a start that bounds the fixed point for a saturating φ, large for the others."""
-    count = total_gain.shape[0]
-    row_sum = jnp.max(jnp.sum(total_gain, axis=1))
-    big = jnp.full((count,), 1e4, total_gain.dtype)
-    start = noise + row_sum * jnp.max(phi.second_moment(big)) + jnp.zeros_like(big)
+    """Δ, reached from above."""
 
     def variance_map(variance: Array, args: tuple[Array, Array]) -> Array:
         gain, sigma2 = args
         return sigma2 + gain @ phi.second_moment(variance)
 
-    return fixed_point(variance_map, jax.lax.stop_gradient(start), (total_gain, noise))
+    return fixed_point(variance_map, largest_variance(total_gain, noise, phi), (total_gain, noise))
 
 
-def fixed_point(function: Callable[[Array, Any], Array], start: Array, arguments: Any) -> Array:
-    """Fixed point near where plain iteration leads; derivative by the implicit function theorem."""
+def largest_variance(total_gain: Array, noise: Array, phi: Nonlinearity) -> Float[Array, " P"]:
+    """A variance that bounds the stationary one for a saturating φ, and is large for the others."""
+    big = jnp.full(total_gain.shape[:1], 1e4, total_gain.dtype)
+    row_sum = jnp.max(jnp.sum(total_gain, axis=1))
+    return noise + row_sum * jnp.max(phi.second_moment(big)) + jnp.zeros_like(big)
+
+
+def fixed_point(
+    function: Callable[[Array, Any], Array],
+    start: Array,
+    arguments: Any,
+    *,
+    share: float = 1.0,
+    num_steps: int = _PICARD_STEPS,
+) -> Array:
+    """Fixed point near where iteration leads, whole steps or a share of each; its derivative is the implicit one."""
     frozen = jax.lax.stop_gradient(arguments)
-    near = jax.lax.fori_loop(0, _PICARD_STEPS, lambda _, y: function(y, frozen), jax.lax.stop_gradient(start))
+
+    def step(_: Any, y: Array) -> Array:
+        following = function(y, frozen)
+        return following if share == 1 else y + share * (following - y)
+
+    near = jax.lax.fori_loop(0, num_steps, step, jax.lax.stop_gradient(start))
     eps = float(jnp.finfo(start.dtype).eps)
     solver = optx.Newton(rtol=10 * eps, atol=10 * eps)
     return optx.fixed_point(function, solver, near, arguments, throw=False, max_steps=64).value
@@ -104,11 +119,11 @@ def unless_silent(phi: Nonlinearity, total_gain: Array, noise: Array, otherwise:
     return jnp.where(jnp.all(noise == 0) & (phi(zero) == 0), silent, otherwise)
 
 
-def ordered_below(phi: Nonlinearity, total_gain: Array) -> Float[Array, ""]:
-    """Logarithm of a factor below which no state is chaotic: √ρ(G) max |φ′| < 1 there, whatever the variance."""
-    slopes = jax.vmap(jax.grad(phi))(jnp.linspace(-_FARTHEST, _FARTHEST, 1601, dtype=total_gain.dtype))
+def ordered_below(phi: Nonlinearity, radius: Array) -> Float[Array, ""]:
+    """Logarithm of a factor on weights of this radius, below which nothing grows: radius · max |φ′| < 1 there."""
+    slopes = jax.vmap(jax.grad(phi))(jnp.linspace(-_FARTHEST, _FARTHEST, 1601, dtype=radius.dtype))
     steepest = jnp.max(jnp.abs(slopes))
-    return jax.lax.stop_gradient(-jnp.log(spectral_radius(total_gain)) / 2 - jnp.log(steepest) - 0.1)
+    return jax.lax.stop_gradient(-jnp.log(radius) - jnp.log(steepest) - 0.1)
 
 
 def crossing(function: Callable, parameters: ArrayLike, lower: Array, upper: Array) -> Float[Array, ""]:
@@ -148,9 +163,10 @@ def crossing(function: Callable, parameters: ArrayLike, lower: Array, upper: Arr
     return jnp.where(left < eps**0.5, jnp.exp(root), jnp.nan)
 
 
-REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic")
+REGIMES = ("silent", "fixed", "driven", "expanding", "chaotic", "unstable")
 """Regimes of a network: no activity; a heterogeneous fixed point; driven by noise and stable; driven, with a
-Jacobian that expands at every moment and yet no chaos; chaotic."""
+Jacobian that expands at every moment and yet no chaos; chaotic; with means that leave this state, for another or into
+an oscillation."""
 
 
 class PhaseDiagram(Record):
@@ -214,22 +230,15 @@ class Point(NamedTuple):
 
 
 def diagram(
-    row_of: Callable[[Array, Array, Array], Point],
-    gains: ArrayLike,
-    noise_stds: ArrayLike,
-    gain_matrix: GainMatrix | None,
-    *,
-    progress: bool,
+    row_of: Callable[[Array, Array], Point], gains: ArrayLike, noise_stds: ArrayLike, dtype: Any, *, progress: bool
 ) -> PhaseDiagram:
-    """A phase diagram, row after row: `row_of` (G, gains, σ) solves one."""
+    """A phase diagram, row after row: `row_of` (gains, σ) solves one."""
     check_flag("progress", progress)
-    columns, rows = grid_of("gains", gains), grid_of("noise_stds", noise_stds)
-    total_gain = structure_or_one(gain_matrix, columns.dtype).variance_gain
-    columns = columns.astype(total_gain.dtype)
+    columns, rows = grid_of("gains", gains).astype(dtype), grid_of("noise_stds", noise_stds)
     points = []
     with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
-        for noise_std in rows.astype(total_gain.dtype):
-            points.append(jax.block_until_ready(row_of(total_gain, columns, noise_std)))
+        for noise_std in rows.astype(dtype):
+            points.append(jax.block_until_ready(row_of(columns, noise_std)))
             advance()
     return _diagram_of(points, columns, rows)
 

@@ -152,6 +152,9 @@ ENTRIES = {
     "connectivity.spectral_radius": lambda k, x: cn.spectral_radius(gain(x)),
     "dmft.autocorrelation": lambda k, x: dmft.autocorrelation(1.8 * x),
     "meanfield.critical_gain": lambda k, x: meanfield.critical_gain(noise_std=0.3 * x),
+    "meanfield.critical_mean": lambda k, x: meanfield.critical_mean(
+        GainMatrix(0.5 * np.ones((1, 1)), None, x * np.ones((1, 1))), noise_std=0.3
+    ),
     "meanfield.diffusion_operator": lambda k, x: meanfield.diffusion_operator(gain(x), noise_std=0.3 * x),
     "meanfield.lyapunov_exponent": lambda k, x: meanfield.lyapunov_exponent(gain(x), noise_std=0.3 * x),
     "meanfield.pattern_overlaps": lambda k, x: meanfield.pattern_overlaps(

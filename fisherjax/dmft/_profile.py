@@ -22,7 +22,8 @@ from scipy.special import eval_legendre, roots_jacobi
 
 from fisherjax._linalg import spectral_radius
 from fisherjax._theory import Structure
-from fisherjax.nonlinearities import Nonlinearity, TwoPointMoments
+from fisherjax.nonlinearities import Nonlinearity
+from fisherjax.nonlinearities._nonlinearity import TwoPointMoments
 
 
 class LobattoRule(NamedTuple):

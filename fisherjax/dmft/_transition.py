@@ -93,7 +93,7 @@ def _critical(structure: _theory.Structure, rule: LobattoRule, phi: Nonlinearity
         # activity without bound counts as unstable
         return jnp.where(jnp.all(scaled.intensity == 0), at_rest, jnp.where(state.converged, driven, 1.0))
 
-    lower = _theory.ordered_below(phi, structure.total_gain)
+    lower = _theory.ordered_below(phi, jnp.sqrt(spectral_radius(structure.total_gain)))
     critical = _theory.crossing(growth, structure, lower, lower + _WIDEST + jnp.log1p(jnp.max(structure.noise_std)))
     return _theory.unless_silent(phi, structure.total_gain, structure.intensity, critical)
 
@@ -128,8 +128,9 @@ def phase_diagram(
         If a grid is not one-dimensional, not finite or negative.
     """
     phi = as_nonlinearity(nonlinearity)
-    row = functools.partial(_row, phi, lobatto_rule(NUM_NODES))
-    return _theory.diagram(row, gains, noise_stds, gain_matrix, progress=progress)
+    total_gain = _theory.structure_or_one(gain_matrix, _theory.grid_of("gains", gains).dtype).variance_gain
+    row = functools.partial(_row, phi, lobatto_rule(NUM_NODES), total_gain)
+    return _theory.diagram(row, gains, noise_stds, total_gain.dtype, progress=progress)
 
 
 @jax.jit(static_argnums=0)

@@ -14,8 +14,9 @@ from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix, population_index, population_sizes
 from fisherjax.networks import FlowNetwork
 from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
-from fisherjax.simulate import SensitivityMoments, draw_networks
+from fisherjax.simulate import draw_networks
 from fisherjax.simulate._continuous import solve_additive, solver_grid
+from fisherjax.simulate._moments import SensitivityMoments
 
 from ._continuous import PROTOCOLS, noise_and_pattern, times_after_onset
 from ._curve import FisherCurve, mean_curve, warn_if_not_finite

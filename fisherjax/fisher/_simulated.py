@@ -17,7 +17,8 @@ from fisherjax.meanfield._drive import input_parameters
 from fisherjax.networks import Network
 from fisherjax.networks._protocol import PartOfState, Protocol, Reading
 from fisherjax.nonlinearities._registry import NonlinearityLike
-from fisherjax.simulate import SensitivityMoments, draw_networks, sensitivity_moments
+from fisherjax.simulate import draw_networks, sensitivity_moments
+from fisherjax.simulate._moments import SensitivityMoments
 
 from ._curve import FisherCurve, as_question, mean_curve, warn_if_not_finite
 from ._gaussian import spans

@@ -15,6 +15,7 @@ from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 
 from ._drive import input_parameters
 from ._recursion import bare_operator
+from ._resting import StationaryState, as_resting, slope_overlap
 from ._stationary import require_convergence, stationary_state
 
 
@@ -77,7 +78,8 @@ class DiffusionOperator(Record):
     def first_information(self, input_pattern: ArrayLike | None = None) -> Float[Array, " P"]:
         """Distribution u = F(1)/ΣF(1) of a small stimulus over populations after the first step; 0 if none gets on."""
         _, pattern = input_parameters(self.gain_matrix, 0.0, input_pattern)
-        received = self.gain_matrix.fractions * (self.gain_matrix.variance_gain @ pattern[:, 0] ** 2)
+        shifted = self.gain_matrix.mean_gain @ pattern[:, 0]
+        received = self.gain_matrix.fractions * (self.gain_matrix.variance_gain @ pattern[:, 0] ** 2 + shifted**2)
         return _over(received, jnp.sum(received))
 
     def alignment(self, input_pattern: ArrayLike | None = None, readout: ArrayLike | None = None) -> Alignment:
@@ -103,6 +105,11 @@ class DiffusionOperator(Record):
         """
         check_positive(fraction=fraction)
         check_integer("max_steps", max_steps, minimum=1)
+        require(
+            self.gain_matrix.centered,
+            "memory_horizon follows the operator alone, but with means the populations' shifts carry information too: "
+            "use fisher.meanfield_curve",
+        )
         require(not is_traced(self.matrix), "memory_horizon needs concrete numbers: it is a whole number of steps")
 
         def unfinished(carry: tuple[Array, Array]) -> Array:
@@ -150,18 +157,29 @@ def _largest_power(matrix: Array, num_steps: int) -> Float[Array, ""]:
 
 @full_precision
 def diffusion_operator(
-    gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh"
+    gain_matrix: GainMatrix,
+    *,
+    noise_std: Scalar,
+    nonlinearity: NonlinearityLike = "tanh",
+    bias: ArrayLike | None = None,
+    bias_std: ArrayLike | None = None,
+    start: ArrayLike | StationaryState | None = None,
 ) -> DiffusionOperator:
     """Fisher diffusion operator at the stationary state reached from independent replicas.
+
+    It carries what differs between the units of a population. With means a stimulus also shifts whole populations,
+    which feeds the former: `propagate` follows both.
 
     Parameters
     ----------
     gain_matrix
-        Structure, P populations.
+        Structure, P populations, with or without means.
     noise_std
         σ, above 0: without noise there is no noise variance for information to be measured in.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
+    bias, bias_std, start
+        As in `stationary_state`.
 
     Raises
     ------
@@ -174,8 +192,9 @@ def diffusion_operator(
     """
     check_positive(noise_std=noise_std)
     phi = as_nonlinearity(nonlinearity)
-    state = stationary_state(gain_matrix, noise_std=noise_std, nonlinearity=phi)
+    entering = {"noise_std": noise_std, "bias": bias, "bias_std": bias_std}
+    state = stationary_state(gain_matrix, nonlinearity=phi, start=start, **entering)
     require_convergence(state, "the diffusion operator")
-    kappa = phi.two_point(state.variance, state.noise_variance).slope_overlap
+    kappa = slope_overlap(as_resting(gain_matrix, **entering), phi, state)
     matrix = bare_operator(gain_matrix, kappa, state.noise_variance, state.noise_variance)
     return DiffusionOperator(matrix, gain_matrix, state.converged)

@@ -1,104 +1,150 @@
-"""Stationary state of the population theory, differentiated implicitly; where it becomes chaotic, and its regimes."""
-
-import functools
+"""Stationary states of the population theory, all that there are, and how fast trajectories part in one."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.stats import qmc
 
-from fisherjax import _theory
-from fisherjax._errors import check_not_negative, is_traced
+from fisherjax._arrays import as_real
+from fisherjax._errors import check_not_negative, is_traced, require
 from fisherjax._linalg import spectral_radius
 from fisherjax._runtime import full_precision
-from fisherjax._theory import as_structure, fixed_point, variance_from_above
-from fisherjax._types import ArrayLike, Record, Scalar
-from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
+from fisherjax._theory import largest_variance
+from fisherjax._types import ArrayLike, Scalar
+from fisherjax.connectivity._gain_matrix import GainMatrix
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
-
-class StationaryState(Record):
-    """Fixed point of the variance Δ and of the overlap C of two replicas, per population.
-
-    `overlap` is the branch reached from independent replicas (C = 0), `overlap_from_identical` the one
-    reached from identical replicas (C = Δ). Where they differ, two replicas of one network with the same
-    weights remember whether they started alike.
-    """
-
-    variance: Float[Array, " P"]
-    overlap: Float[Array, " P"]
-    noise_variance: Float[Array, " P"]
-    overlap_from_identical: Float[Array, " P"]
-    residual: Float[Array, ""]
-    converged: Bool[Array, ""]
-    """False where the iteration did not settle, for instance where a linear network diverges."""
-
-    @property
-    def bistable(self) -> Bool[Array, ""]:
-        """Whether the two branches of the overlap differ."""
-        scale = jnp.max(self.variance)
-        return jnp.max(jnp.abs(self.overlap - self.overlap_from_identical)) > 1e-6 * scale
+from ._resting import Resting, Start, StationaryState, as_resting, slope_second_moment, solve_stationary
 
 
 @full_precision
 def stationary_state(
-    gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh"
+    gain_matrix: GainMatrix,
+    *,
+    noise_std: Scalar,
+    nonlinearity: NonlinearityLike = "tanh",
+    bias: ArrayLike | None = None,
+    bias_std: ArrayLike | None = None,
+    start: ArrayLike | StationaryState | None = None,
 ) -> StationaryState:
-    """Solve Δ = σ² + G E[φ²] and C = G E[φ(a)φ(b)] for their stationary values.
+    r"""Where the means and variances of a structure come to rest.
 
-    The variance is reached from above, so that at σ = 0 an active state is preferred to the silent
-    one. Plain iteration comes first, then Newton steps; derivatives are by the implicit function theorem.
+    .. math::
+        μ = M f ⟨φ⟩ + b, \quad Δ - μ^2 = σ² + β² + G ⟨φ²⟩, \quad V = σ² + G ⟨\mathrm{Var}(φ | m)⟩
+
+    over x ~ N(μ, Δ − μ²) and its noise-mean m ~ N(μ, Δ − μ² − V). An input that lasts is a bias, w θ. The variance is
+    reached from above, so that at σ = 0 an active state is preferred to the silent one. Iteration comes first,
+    then Newton steps; derivatives are by the implicit function theorem.
 
     Parameters
     ----------
     gain_matrix
-        Structure, P populations.
+        Structure, P populations, with or without means.
     noise_std
         σ, at least 0.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
+    bias, bias_std
+        b and β, a number or (P,), as in `propagate`.
+    start
+        Means from which to start, a number or (P,); 0 by default. Or a state, to which Newton's method finds the
+        nearest: so one that is not stable is followed, and differentiated. `stationary_states` finds them.
 
     Returns
     -------
-    StationaryState, differentiable in the gains, the fractions and σ. Check `.converged`: an unbounded
-    nonlinearity above its threshold has no stationary state.
+    StationaryState, differentiable in the gains, the means, the fractions, σ, b and β. Check `.converged`: an unbounded
+    nonlinearity above its threshold has no stationary state; and `.stable`: the state may be one that a network leaves.
 
     Raises
     ------
     ValueError
-        If `noise_std` is negative.
+        If `noise_std` or `bias_std` is negative, or a shape does not fit.
     """
     phi = as_nonlinearity(nonlinearity)
     check_not_negative(noise_std=noise_std)
-    structure = as_structure(check_gain_matrix(gain_matrix), noise_std)
-    return solve_stationary(structure.total_gain, structure.intensity[0], phi)
+    resting = as_resting(gain_matrix, noise_std, bias, bias_std)
+    if start is None:
+        return solve_stationary(resting, phi)
+    if isinstance(start, StationaryState):
+        return solve_stationary(resting, phi, Start(start.mean, start.variance - start.mean**2), settle=False)
+    mean = as_real("start", start, "", str(gain_matrix.num_populations), dtype=gain_matrix.gains.dtype)
+    spread = largest_variance(resting.total_gain, resting.entering, phi)
+    return solve_stationary(resting, phi, Start(jnp.broadcast_to(mean, spread.shape), spread))
 
 
-@jax.jit(static_argnums=2)
-def solve_stationary(total_gain: Array, noise: Array, phi: Nonlinearity) -> StationaryState:
-    variance = variance_from_above(total_gain, noise, phi)
+_LOG_STARTS = 5  # of so many places
+_SAME = 1e-6  # relative to the activity
 
-    def overlap_map(noise_variance: Array, args: tuple[Array, Array, Array]) -> Array:
-        gain, sigma2, delta = args
-        return sigma2 + gain @ phi.spread(delta, noise_variance)
 
-    arguments = (total_gain, noise, variance)
-    noise_variance = fixed_point(overlap_map, variance, arguments)
-    from_identical = variance - fixed_point(overlap_map, jnp.zeros_like(variance), arguments)
-    residual = jnp.max(jnp.abs(variance - noise - total_gain @ phi.second_moment(variance)))
-    residual += jnp.max(jnp.abs(noise_variance - overlap_map(noise_variance, arguments)))
-    scale = jnp.max(variance) + noise
-    eps = float(jnp.finfo(residual.dtype).eps)
-    # without noise the silent state is approached, and reached to rounding of what an active one would be
-    least = jnp.where(jnp.max(noise) > 0, 1e-12, max(1e-12, 1e3 * eps)).astype(residual.dtype)
-    tolerance = 1e3 * eps * jnp.maximum(scale, least)
-    # Newton may land on the negative variance that a linear network above threshold has for a root; without noise
-    # that root is the silent state, which rounding may put below zero (at the transition, where it is double, far)
-    slack = jnp.where(jnp.max(noise) > 0, tolerance, eps**0.5)
-    physical = jnp.all(variance >= -slack) & jnp.all(noise_variance >= -slack)
-    converged = jnp.isfinite(residual) & (residual <= tolerance) & physical
-    overlap = variance - noise_variance
-    return StationaryState(variance, overlap, noise_variance, from_identical, residual, converged)
+@full_precision
+def stationary_states(
+    gain_matrix: GainMatrix,
+    *,
+    noise_std: Scalar,
+    nonlinearity: NonlinearityLike = "tanh",
+    bias: ArrayLike | None = None,
+    bias_std: ArrayLike | None = None,
+) -> list[StationaryState]:
+    """All stationary states that are found from 32 places, by iteration and by Newton's method; stable ones first.
+
+    Newton's method finds states that a network leaves, too. Parameters and errors are those of `stationary_state`, to
+    which each can be given, as `start`, for its derivatives.
+
+    Returns
+    -------
+    List of StationaryState, then in the order of the mean of the first population; empty where nothing comes to rest.
+    Without means and bias there is the state of `stationary_state` alone.
+    """
+    phi = as_nonlinearity(nonlinearity)
+    check_not_negative(noise_std=noise_std)
+    resting = as_resting(gain_matrix, noise_std, bias, bias_std)
+    require(not is_traced(resting), "stationary_states needs known numbers: how many states there are depends on them")
+    if not resting.has_means:
+        only = solve_stationary(resting, phi)
+        return [only] if bool(only.converged) else []
+    starts = _places(resting, phi)
+    found = [
+        jax.tree.map(lambda part, place=place: part[place], states)
+        for states in (_solve_all(resting, phi, starts, settle=settle) for settle in (True, False))
+        for place in np.flatnonzero(np.asarray(states.converged))
+    ]
+    return sorted(_distinct(found), key=lambda state: (not bool(state.stable), *np.asarray(state.mean).tolist()))
+
+
+@jax.jit(static_argnames=("phi", "settle"))
+def _solve_all(resting: Resting, phi: Nonlinearity, starts: Start, *, settle: bool) -> StationaryState:
+    return jax.vmap(lambda start: solve_stationary(resting, phi, start, settle=settle))(starts)
+
+
+def _places(resting: Resting, phi: Nonlinearity) -> Start:
+    """Places that fill the means and variances that a state may have, rest among them."""
+    count, dtype = len(resting.noise), resting.noise.dtype
+    spread = largest_variance(resting.total_gain, resting.entering, phi)
+    most = jnp.max(jnp.abs(phi(jnp.linspace(-_FARTHEST, _FARTHEST, 401, dtype=dtype))))
+    bound = jnp.zeros(count, dtype) if resting.bias is None else jnp.abs(resting.bias)
+    if resting.mean_gain is not None:
+        bound += jnp.abs(resting.mean_gain) @ jnp.full(count, most)
+    unit = jnp.asarray(qmc.Sobol(2 * count, scramble=False).random_base2(_LOG_STARTS), dtype)
+    return Start((2 * unit[:, :count] - 1) * bound, unit[:, count:] * spread)
+
+
+_FARTHEST = 20.0  # states among which the largest value of φ is looked for
+
+
+def _distinct(states: list[StationaryState]) -> list[StationaryState]:
+    """One of each kind."""
+    kept: list[StationaryState] = []
+    for state in states:
+        scale = float(jnp.sqrt(jnp.max(state.variance))) + _SAME
+        if all(
+            float(jnp.max(jnp.abs(state.mean - other.mean))) > _SAME * scale
+            or float(jnp.max(jnp.abs(state.variance - other.variance))) > _SAME * scale**2
+            for other in kept
+        ):
+            kept.append(state)
+    return kept
 
 
 def require_convergence(state: StationaryState, what: str) -> None:
@@ -111,32 +157,43 @@ def require_convergence(state: StationaryState, what: str) -> None:
     )
 
 
-@jax.jit(static_argnums=2)
-def growth_rate(gain_matrix: GainMatrix, variance: Array, phi: Nonlinearity) -> Array:
-    """½ ln ρ(G ∘ E[φ′²]), the growth rate of an infinitesimal perturbation."""
+@jax.jit
+def growth_rate(gain_matrix: GainMatrix, slope_square: Float[Array, " P"]) -> Array:
+    """½ ln ρ(G ∘ ⟨φ′²⟩), the growth rate of an infinitesimal perturbation of single units."""
     # of gains relative to the largest, whose squares neither overflow nor vanish
     largest = jnp.max(gain_matrix.gains)
     relative = gain_matrix.gains / jnp.where(largest > 0, largest, 1)
-    radius = spectral_radius(relative**2 * gain_matrix.fractions * phi.slope_second_moment(variance))
+    radius = spectral_radius(relative**2 * gain_matrix.fractions * slope_square)
     return jnp.log(radius) / 2 + jnp.where(largest > 0, jnp.log(jnp.where(largest > 0, largest, 1)), -jnp.inf)
 
 
 @full_precision
 def lyapunov_exponent(
-    gain_matrix: GainMatrix, *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh"
+    gain_matrix: GainMatrix,
+    *,
+    noise_std: Scalar,
+    nonlinearity: NonlinearityLike = "tanh",
+    bias: ArrayLike | None = None,
+    bias_std: ArrayLike | None = None,
+    start: ArrayLike | StationaryState | None = None,
 ) -> Float[Array, ""]:
-    """Largest Lyapunov exponent of the discrete-time network, per step: λ = ½ ln ρ(G ∘ E[φ′_q²]); −∞ without weights.
+    """Largest Lyapunov exponent of the discrete-time network, per step; −∞ without weights.
+
+    That of perturbations that differ between units is ½ ln ρ(G ∘ ⟨φ′²⟩). With means or a bias the logarithm of the
+    state's `growth`, that of perturbations which shift whole populations, may be the larger one.
 
     Under a transformation (jit, vmap) a network without stationary state gives NaN instead of an error.
 
     Parameters
     ----------
     gain_matrix
-        Structure, P populations.
+        Structure, P populations, with or without means.
     noise_std
         σ, at least 0; the same noise drives both neighboring trajectories.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
+    bias, bias_std, start
+        As in `stationary_state`.
 
     Raises
     ------
@@ -149,112 +206,12 @@ def lyapunov_exponent(
     Phys. Rev. Lett. 69, 3717.
     """
     phi = as_nonlinearity(nonlinearity)
-    state = stationary_state(gain_matrix, noise_std=noise_std, nonlinearity=phi)
+    state = stationary_state(
+        gain_matrix, noise_std=noise_std, nonlinearity=phi, bias=bias, bias_std=bias_std, start=start
+    )
     require_convergence(state, "the Lyapunov exponent")
-    return jnp.where(state.converged, growth_rate(gain_matrix, state.variance, phi), jnp.nan)
-
-
-_WIDEST = 9.2  # range of log gain that is searched
-
-
-@full_precision
-def critical_gain(
-    *, noise_std: Scalar, nonlinearity: NonlinearityLike = "tanh", gain_matrix: GainMatrix | None = None
-) -> Float[Array, ""]:
-    """Gain at which x(t+1) = J φ(x(t)) + σ ξ(t) becomes chaotic: λ(g_c) = 0, λ = ½ ln ρ(G ∘ E[φ′²]).
-
-    The gains of `gain_matrix` are scaled by one factor, which is returned. For continuous time see
-    `dmft.critical_gain`.
-
-    Parameters
-    ----------
-    noise_std
-        σ ≥ 0.
-    nonlinearity
-        φ: a name, a smooth function, or a `Nonlinearity`.
-    gain_matrix
-        Structure to scale; one population of gain 1 by default, so that the factor is the gain.
-
-    Returns
-    -------
-    Scalar, differentiable in the noise and in the structure. NaN where there is no such gain: for a nonlinearity
-    whose activity grows without bound first, or that never becomes chaotic within 10⁴ + 10⁴ σ times the gain below
-    which no network can; a RuntimeWarning says so.
-
-    Raises
-    ------
-    ValueError
-        If `noise_std` is negative.
-    """
-    phi = as_nonlinearity(nonlinearity)
-    shape = _theory.structure_or_one(gain_matrix)
-    check_not_negative(noise_std=noise_std)
-    return _theory.warn_if_missing(_critical(shape, _theory.as_structure(shape, noise_std).noise_std[0], phi))
-
-
-@jax.jit(static_argnums=2)
-def _critical(shape: GainMatrix, sigma: Array, phi: Nonlinearity) -> Float[Array, ""]:
-    def growth(log_factor: Array, parameters: tuple[GainMatrix, Array]) -> Array:
-        structure, sigma = parameters
-        scaled = GainMatrix(structure.gains * jnp.exp(log_factor), structure.fractions)
-        return growth_rate(scaled, _theory.variance_from_above(scaled.variance_gain, sigma**2, phi), phi)
-
-    lower = _theory.ordered_below(phi, shape.variance_gain)
-    critical = _theory.crossing(growth, (shape, sigma), lower, lower + _WIDEST + jnp.log1p(sigma))
-    return _theory.unless_silent(phi, shape.variance_gain, sigma, critical)
-
-
-@full_precision
-def phase_diagram(
-    gains: ArrayLike,
-    noise_stds: ArrayLike,
-    *,
-    nonlinearity: NonlinearityLike = "tanh",
-    gain_matrix: GainMatrix | None = None,
-    progress: bool = False,
-) -> _theory.PhaseDiagram:
-    """Stationary states of x(t+1) = J φ(x(t)) + σ ξ(t) on a grid of gains and noise levels, a row of gains at a time.
-
-    As `stationary_state` and `lyapunov_exponent` have them; local expansion and chaos are the same here.
-
-    Parameters
-    ----------
-    gains
-        g (n,), at least 0.
-    noise_stds
-        σ (m,), at least 0.
-    nonlinearity
-        φ: a name, a smooth function, or a `Nonlinearity`.
-    gain_matrix
-        Structure whose gains are multiplied by `gains`; one population of gain 1 by default.
-    progress
-        Whether to show a bar on stderr.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a grid is not one-dimensional, not finite or negative.
-    """
-    phi = as_nonlinearity(nonlinearity)
-    return _theory.diagram(functools.partial(_row, phi), gains, noise_stds, gain_matrix, progress=progress)
-
-
-@jax.jit(static_argnums=0)
-def _row(phi: Nonlinearity, total_gain: Array, gains: Array, noise_std: Array) -> _theory.Point:
-    intensity = noise_std**2
-
-    def point(gain: Array) -> _theory.Point:
-        scaled = total_gain * gain**2
-        state = solve_stationary(scaled, intensity, phi)
-        # the gain apart: its square may leave the float range
-        slopes = total_gain * phi.slope_second_moment(state.variance)
-        exponent = jnp.log(gain) + jnp.log(spectral_radius(slopes)) / 2
-        pair = phi.two_point(state.variance, state.noise_variance)
-        memory = spectral_radius(scaled * pair.slope_overlap)
-        active = jnp.max(state.variance) > 1e3 * jnp.finfo(intensity.dtype).eps
-        ordered = jnp.where(intensity > 0, 2, jnp.where(active, 1, 0))
-        known = (exponent, exponent, memory, -1 / jnp.log(memory))
-        kept = [jnp.where(state.converged, value, jnp.nan) for value in (state.variance, *known)]
-        return _theory.Point(*kept, regime=jnp.where(exponent > 0, 4, ordered), converged=state.converged)
-
-    return jax.vmap(point)(gains)
+    resting = as_resting(gain_matrix, noise_std, bias, bias_std)
+    exponent = growth_rate(gain_matrix, slope_second_moment(resting, phi, state))
+    if resting.has_means:
+        exponent = jnp.maximum(exponent, jnp.log(state.growth))
+    return jnp.where(state.converged, exponent, jnp.nan)

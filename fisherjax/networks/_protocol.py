@@ -22,7 +22,7 @@ Protocol: TypeAlias = Literal["pulse", "sustained"] | Callable[[Array], Any]
 """How a stimulus enters.
 
 ``"pulse"``: it sets the initial state (`Network.initial_state`); ``"sustained"``: it is the input at every step, from
-rest; a function θ ↦ inputs (T, I): any stream or movie, from rest.
+rest; a function θ ↦ inputs (T, I), or (T,) where there is one: any stream or movie, from rest.
 """
 
 PROTOCOLS = ("pulse", "sustained")
@@ -57,6 +57,8 @@ def check_protocol(network: Network, protocol: Any, stimulus: Stimulus, num_step
     if given is None:
         raise TypeError(f"protocol must return one array of inputs {(num_steps, *shape)}, got {told(inputs)}")
     wanted = (num_steps, *shape)
+    if shape == (1,) and given == (num_steps,):
+        return theta
     require(given == wanted, f"protocol must return inputs of shape {wanted}, one for each step, got {given}")
     return theta
 
@@ -102,7 +104,8 @@ def entered(
     if protocol == "sustained":
         shown = network.as_input(theta)
         return network.resting_state, jnp.broadcast_to(shown, (num_steps, *shown.shape))
-    return network.resting_state, jnp.asarray(protocol(theta)).astype(network.dtype)  # pyright: ignore[reportCallIssue]
+    shown = jnp.asarray(protocol(theta)).astype(network.dtype)  # pyright: ignore[reportCallIssue]
+    return network.resting_state, shown[:, None] if shown.ndim == 1 else shown
 
 
 def entered_with_slopes(network: Network, protocol: Protocol, theta: Array, num_steps: int) -> Any:

@@ -2,12 +2,12 @@
 
 from ._erf_mixture import Erf, Logistic, Tanh
 from ._linear import Identity, ThresholdLinear
-from ._nonlinearity import Nonlinearity, TwoPointMoments
+from ._nonlinearity import Nonlinearity
 from ._piecewise import PiecewiseSmooth
 from ._registry import as_nonlinearity
 from ._smooth import SmoothFunction
 
 __all__ = [
     "Erf", "Identity", "Logistic", "Nonlinearity", "PiecewiseSmooth", "SmoothFunction", "Tanh", "ThresholdLinear",
-    "TwoPointMoments", "as_nonlinearity",
+    "as_nonlinearity",
 ]  # fmt: skip

@@ -98,6 +98,9 @@ class ThresholdLinear(Nonlinearity):
     def slope_second_moment(self, variance: Moments) -> Moments:
         return self.mean_slope(variance)
 
+    def slope_square(self, mean: Moments, variance: Moments) -> Moments:
+        return self.derivative_means(mean, variance, 1)[1]
+
     def overlap(self, variance_a: Moments, variance_b: Moments, covariance: Moments) -> Moments:
         return _ramp_overlap(self.threshold, *jnp.broadcast_arrays(variance_a, variance_b, covariance))
 

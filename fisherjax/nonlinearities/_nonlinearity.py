@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._quadrature import graded_nodes, half_points, shifted_points
+from ._regularity import derivative
 
 Moments = Float[Array, "..."]
 
@@ -79,6 +80,11 @@ class Nonlinearity(eqx.Module):
     def slope_second_moment(self, variance: Moments) -> Moments:
         """E[φ′(x)²] for x ~ N(0, variance)."""
         return self.two_point(variance, jnp.zeros_like(variance)).slope_overlap
+
+    def slope_square(self, mean: Moments, variance: Moments) -> Moments:
+        """E[φ′(x)²] for x ~ N(mean, variance)."""
+        points, weights = self.points(mean, variance)
+        return jnp.sum(weights * derivative(self, 1)(points) ** 2, axis=-1)
 
     def second_moment_slope(self, variance: Moments) -> Moments:
         """D E[φ(x)²] / dΔ = E[φ′² + φ φ″]."""

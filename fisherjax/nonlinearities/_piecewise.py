@@ -99,6 +99,10 @@ class PiecewiseSmooth(Nonlinearity):
     def slope_second_moment(self, variance: Moments) -> Moments:
         return _one_point(self, (1, 1), variance)
 
+    def slope_square(self, mean: Moments, variance: Moments) -> Moments:
+        mean, variance = jnp.broadcast_arrays(mean, variance)
+        return _expectations(self, ((1, 1),), mean, _deviation(variance))[0]
+
     def overlap(self, variance_a: Moments, variance_b: Moments, covariance: Moments) -> Moments:
         return _pair(self, ((0, 0),), *jnp.broadcast_arrays(variance_a, variance_b, covariance))[0]
 
