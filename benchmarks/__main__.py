@@ -28,7 +28,7 @@ SPEED = (
     "growth",
     "scaling",
 )
-LONG = ("agreement", "accuracy", "estimators", "closure", "linear_form", "inputs", "geometry", "dmft")
+LONG = ("agreement", "accuracy", "estimators", "closure", "linear_form", "inputs", "fresh_weights", "geometry", "dmft")
 
 
 def main(words: list[str]) -> None:

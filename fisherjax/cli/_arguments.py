@@ -12,7 +12,7 @@ Nonlinearity = Literal[
     "tanh", "erf", "relu", "threshold-linear", "retanh", "logistic", "sigmoid", "softplus", "identity", "linear"
 ]
 
-ODD = ("tanh", "erf", "identity", "linear")
+SMOOTH = ("tanh", "erf", "identity", "linear", "logistic", "sigmoid", "softplus")
 """Nonlinearities for which there is a theory of noise correlations."""
 
 Structure = Literal[
@@ -126,7 +126,7 @@ class Optimize(Common):
     """What to maximize at the last step."""
     form: Literal["linear", "independent"] = "linear"
     """Information with noise correlations counted, what a read-out can get, or units counted as independent; the
-    latter by default where the nonlinearity is not odd."""
+    latter by default where the nonlinearity has a kink."""
     steps: Count = 10
     """Time T at which information counts."""
     stimulus: Real = 0.1
@@ -163,7 +163,7 @@ class Optimize(Common):
     """Go on from the checkpoint in --out."""
 
     def usual(self) -> dict[str, Any]:
-        return {} if self.nonlinearity in ODD else {"form": "independent"}
+        return {} if self.nonlinearity in SMOOTH else {"form": "independent"}
 
     def quick_sizes(self) -> dict[str, Any]:
         search = {"generations": 25, "refine_steps": 10, "population_size": 24, "restarts": 1}
@@ -173,6 +173,10 @@ class Optimize(Common):
 @dataclass(frozen=True, kw_only=True)
 class Curve(Entered):
     """Predict Fisher information over time: of a structure by the exact theory, of one network at small noise."""
+
+    protocol: Literal["pulse", "sustained", "stream"] = "pulse"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """How the stimulus enters: before the first step, at every step, or as a stream of inputs, of each of which is told
+    what is known in the end: as many numbers as there are steps, or one, the size of normal ones."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,13 @@ def _asked(c: command.Asked, said: Said) -> Wrong:
         alone = "" if isinstance(c, command.Entered) else "observation_noise_std protocol"
         of_network = f"{alone} pattern read {only}"
         yield from _each(said, of_network, "belongs to --network, which names a network")
-        yield count != 1, f"--stimulus must be one number for a structure, got {count}; several belong to --network"
+        streams = c.protocol == "stream"
+        many = f"--stimulus must be one number for a structure, got {count}; several belong to --network or a stream"
+        yield count != 1 and not streams, many
+    if c.protocol == "stream":
+        steps = f"--stimulus must be one number, or one for each of --steps {c.steps}, got {count}"
+        yield count not in {1, c.steps} and "steps" in said, steps
+        yield from _each(said, "pattern read", "has no use with --protocol stream")
 
 
 def _structure(c: command.Structured | command.Dmft, said: Said) -> Wrong:
@@ -125,9 +131,9 @@ def _optimize(c: command.Optimize, said: Said) -> Wrong:
     empty = f"--units must be at least the number of populations, {count}, got {c.units}"
     yield c.units < count, f"{empty}: a population without a unit cannot be simulated"
     yield low >= high, f"--bounds must be a lower and a higher number, got {low:g} {high:g}"
-    needs = f"--form linear needs an odd --nonlinearity ({', '.join(command.ODD)}), got {c.nonlinearity}"
-    odd = f"{needs}; use --form independent"
-    yield c.form == "linear" and c.nonlinearity not in command.ODD, odd
+    needs = f"--form linear needs a smooth --nonlinearity ({', '.join(command.SMOOTH)}), got {c.nonlinearity}"
+    smooth = f"{needs}; use --form independent"
+    yield c.form == "linear" and c.nonlinearity not in command.SMOOTH, smooth
     alone = count < 2 and c.structure == "generalized-toeplitz"
     yield alone, f"--populations must be at least 2 for --structure {c.structure}, got {count}"
     yield c.images < _FEWEST_IMAGES, f"--images must be at least {_FEWEST_IMAGES}, got {c.images}"

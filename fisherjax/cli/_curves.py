@@ -15,6 +15,7 @@ from ._arguments import Curve, Entered, Simulate
 from ._network import Question, check_trials, load_question
 from ._outcome import Outcome, printed, section
 from ._session import Session
+from ._stream import run_stream
 from ._structure import check_networks, curve_settings, curve_table, load_gain_matrix, predicted
 
 _CLOSED = (networks.RateNetwork, networks.RNN, networks.FlowNetwork)  # what closure_curve takes
@@ -29,6 +30,8 @@ Curves = dict[str, fisher.FisherCurve]
 
 def run_curve(command: Curve, session: Session) -> Outcome:
     """Theory only."""
+    if command.protocol == "stream":
+        return run_stream(command, session)
     if command.network is None:
         return _of_structure(command, session, None)
     question = load_question(command)
@@ -70,7 +73,7 @@ def _of_structure(command: Entered, session: Session, measured: fisher.FisherCur
         "Theory is exact for large networks. The independent form adds up what single units tell.",
         "The linear form counts their noise correlations, and is what a read-out can get; it is approached as 1/N."
         if theory.linear is not None
-        else "The linear form, with noise correlations, is known for odd nonlinearities and a pulse, without means.",
+        else "The linear form, with noise correlations, is known for nonlinearities without a kink.",
         "" if measured is None else f"The simulation is in the {measured.form} form.",
         _told_read_out(command),
     ]

@@ -11,7 +11,7 @@ from fisherjax.plot._pages import save_curves, save_history, save_network, save_
 from fisherjax.report import Section, Table
 from fisherjax.report._html import Picture
 
-from ._arguments import ODD, Optimize
+from ._arguments import SMOOTH, Optimize
 from ._geometry import distance_arrays, geometry_section
 from ._optima import Candidate, comparison, panels, what_they_prefer
 from ._outcome import Outcome, section
@@ -81,7 +81,7 @@ def _searches(command: Optimize, session: Session, key: jax.Array) -> list[optim
     path = session.checkpoint("checkpoint.npz")
     with session.stage(f"optimizing the gains, {command.form} form"):
         found = [session.save("optimum", _search(command, command.form, session, path, key))]
-    if command.nonlinearity in ODD and not found[0].interrupted:
+    if command.nonlinearity in SMOOTH and not found[0].interrupted:
         beside = session.folder / f"checkpoint-{_other(command)}.npz"
         if not command.resume:
             remove_checkpoint(beside)

@@ -10,7 +10,7 @@ from fisherjax.connectivity._gain_matrix import population_sizes
 from fisherjax.datasets._tables import read_numbers
 from fisherjax.report import Table
 
-from ._arguments import ODD, Dmft, Entered, Optimize, Structured
+from ._arguments import SMOOTH, Dmft, Entered, Optimize, Structured
 from ._files import load_record, part_of, reading
 from ._values import UsageError
 
@@ -77,8 +77,8 @@ def check_networks(gains: connectivity.GainMatrix, units: int, draws: int = 1) -
 class Predictions(NamedTuple):
     """What theory says of a structure: in both forms, and by the bare operator.
 
-    There is no linear form if φ is not odd, and neither it nor a bare operator where something has a mean or lasts; no
-    bare operator either of what is read in part, or with noise of its own.
+    There is no linear form if φ has a kink, and no bare operator where something has a mean or lasts, nor of what is
+    read in part, or with noise of its own.
     """
 
     independent: fisher.FisherCurve
@@ -113,7 +113,7 @@ def predicted(gains: connectivity.GainMatrix, settings: dict[str, Any]) -> Predi
     whole = still and not any(np.any(value) for value in read.values())
     return Predictions(
         fisher.meanfield_curve(gains, **settings),
-        fisher.meanfield_curve(gains, **settings, form="linear") if settings["nonlinearity"] in ODD and still else None,
+        fisher.meanfield_curve(gains, **settings, form="linear") if settings["nonlinearity"] in SMOOTH else None,
         fisher.operator_curve(gains, **plain) if whole else None,
     )
 

@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import require
 from fisherjax.meanfield._fields import Fields
-from fisherjax.nonlinearities import Nonlinearity
+from fisherjax.nonlinearities import Nonlinearity, ThresholdLinear
 from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
 
 from ._collective import linear_information
+from ._shifts import shift_information
 from ._unexplained import Levels, Network, Reading, first_value, price_of, unexplained
 
 _LOOSE = 1e-3  # of a search, which ranks to some 1e-6 by it
@@ -22,12 +23,9 @@ _MOST_NUMBERS = 2**22  # nodes of all populations, times and read-outs that are 
 def check_linear(phi: Nonlinearity) -> None:
     """Refuse a nonlinearity for which there is no theory of the linear form, with what to use instead."""
     instead = "use form='independent', or fisher.closure_curve of networks drawn by simulate.draw_networks"
-    require(
-        phi.odd,
-        "form='linear' needs an odd nonlinearity, φ(−x) = −φ(x), known outside jit: with others the fields of "
-        f"different times are correlated, which the theory does not follow; {instead}",
-    )
     kinks = phi.kinks if isinstance(phi, PiecewiseSmooth) else ()
+    if isinstance(phi, ThresholdLinear):
+        kinks = (phi.threshold,)
     require(
         not kinks,
         f"form='linear' needs a smooth nonlinearity, but it has a kink at {kinks[0] if kinks else 0:g}; {instead}",
@@ -42,10 +40,12 @@ def linear_readings(
     times: tuple[int, ...],
     *,
     small_signal: bool,
+    entering: tuple[Float[Array, "T P K"], Float[Array, "T P K K"]] | None = None,
 ) -> Float[Array, "t groups K K"]:
     """Information per unit at the given times, for each of several read-outs; NaN where it was not found.
 
-    With `small_signal`, that of a signal so small that it changes nothing on its way: one pass, for searches.
+    With `small_signal`, that of a signal so small that it changes nothing on its way: one pass, for searches. With
+    what is `entering` at every time, that of a network whose state has no bearing on how it responds.
     """
     steps, groups = len(fields.weights), len(observed)
     # of what comes after nothing may reach what came before
@@ -60,9 +60,11 @@ def linear_readings(
         time, share = parts
         reading = _reading(steps, time, share)
         found = unexplained(tolerance, levels, network, reading, fields.noise_variance)
-        if small_signal:
+        if small_signal and network.means is None:
             value = network.fractions[:, None] * first_value(found, levels, network, reading)
             return jnp.einsum("pb,pij->bij", value, fields.sensitivity[0])
+        if entering is not None:
+            return shift_information(entering, fields, levels, network, reading, found)
         return linear_information(fields, network, reading, found)
 
     parts = (jnp.repeat(jnp.asarray(times), groups), jnp.tile(observed, (len(times), 1)))

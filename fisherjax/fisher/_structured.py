@@ -16,11 +16,12 @@ from fisherjax.connectivity._gain_matrix import check_gain_matrix
 from fisherjax.meanfield._drive import Drive, Entering, as_drive
 from fisherjax.meanfield._fields import fields_over_time
 from fisherjax.meanfield._recursion import Trajectory, trajectory_of
-from fisherjax.networks._protocol import check_times
-from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
+from fisherjax.networks._protocol import check_times, is_named
+from fisherjax.nonlinearities import Identity, Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._meanfield_linear import check_linear, linear_prices, linear_readings
+from ._shifts import entering_at
 from ._unexplained import Network
 
 FORMS_AT_LARGE_N = ("independent", "linear")
@@ -48,6 +49,7 @@ class StructuredHow(NamedTuple):
     num_steps: int
     form: str
     times: tuple[int, ...]
+    still: bool = False  # whether the state is known to have no bearing on how it responds
 
 
 def as_structure_question(
@@ -76,16 +78,30 @@ def as_structure_question(
     phi = as_nonlinearity(nonlinearity)
     check_gain_matrix(gain_matrix, means=True)
     drive = as_drive(gain_matrix, stimulus, num_steps, entering)
+    still = False
     if form == "linear":
         check_linear(phi)
-        _check_still(gain_matrix, drive)
+        still = isinstance(phi, Identity) or (phi.odd and _at_rest(stimulus, entering))
     count, dtype = gain_matrix.num_populations, gain_matrix.gains.dtype
     shares = as_shares(np.ones(count) if observed is None else observed, count, dtype=dtype)
     process, observation = (
         as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std)
     )
     asked = Structured(gain_matrix, drive, process, observation, shares)
-    return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps))
+    return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps), still)
+
+
+def _at_rest(stimulus: Stimulus, entering: Entering) -> bool:
+    """Whether nothing is known to move the state from 0: no bias, and inputs that are nothing."""
+    given = (stimulus, entering.bias, entering.bias_std)
+    if is_traced(given) or any(part is not None and np.any(np.asarray(part)) for part in given):
+        return False
+    if is_named(entering.protocol):
+        return True
+    with jax.ensure_compile_time_eval():
+        theta = jnp.asarray(stimulus, float)
+        inputs = entering.protocol(theta)  # pyright: ignore[reportCallIssue]
+        return not is_traced(inputs) and not np.any(np.asarray(inputs))
 
 
 def as_shares(observed: ArrayLike, count: int, *, dtype: Any) -> Float[Array, " P"]:
@@ -117,11 +133,12 @@ def structure_information(
     groups = asked.observed[None]
     if alone:
         groups = jnp.concatenate([groups, jnp.diag(asked.observed)])
-    network = _network(asked)
+    network, entering = _network(asked), None
+    if network.means is not None and how.still:
+        entering = entering_at(gain_matrix, how.phi, asked.drive.until(steps), steps)
     small = how.form == "small-signal"
-    found = linear_readings(
-        how.phi, fields_over_time(*given, linear=True), network, groups, how.times, small_signal=small
-    )
+    fields = fields_over_time(*given, linear=True)
+    found = linear_readings(how.phi, fields, network, groups, how.times, small_signal=small, entering=entering)
     return found[:, 1:], found[:, 0], None
 
 
@@ -133,20 +150,10 @@ def structure_prices(asked: Structured, how: StructuredHow) -> Float[Array, "m P
     return linear_prices(fields_over_time(*given, linear=True), _network(asked), asked.observed)
 
 
-def _check_still(gain_matrix: GainMatrix, drive: Drive) -> None:
-    """Refuse the linear form where a state has a mean that lasts."""
-    instead = "use form='independent', or fisher.closure_curve of networks drawn by simulate.draw_networks"
-    what = "means" if not gain_matrix.centered else "inputs that last, or a bias"
-    require(
-        gain_matrix.centered and drive.is_pulse,
-        f"form='linear' follows a pulse through weights without means, but here there are {what}: fields of different "
-        f"times are correlated then, which the theory does not follow; {instead}",
-    )
-
-
 def _network(asked: Structured) -> Network:
-    noises = (asked.noise_std**2, asked.observation_noise_std**2)
-    return Network(asked.gain_matrix.gains**2, asked.gain_matrix.fractions, *noises)
+    noises, gain_matrix = (asked.noise_std**2, asked.observation_noise_std**2), asked.gain_matrix
+    means = None if gain_matrix.centered and asked.drive.is_pulse else gain_matrix.means
+    return Network(gain_matrix.gains**2, gain_matrix.fractions, *noises, means)
 
 
 def check_noise(noise_std: Scalar, observation_noise_std: Scalar, *, process: bool = False) -> None:

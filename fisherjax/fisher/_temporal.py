@@ -142,7 +142,7 @@ def temporal_matrix(
     require(shown.size > 0, "inputs must hold at least one step, got none")
     steps, flat = len(shown), shown.reshape(-1)
 
-    asked = {"stimulus": flat, "num_steps": steps, "protocol": _Stream(steps), "at": (steps,), "form": form}
+    asked = {"stimulus": flat, "num_steps": steps, "protocol": Stream(steps), "at": (steps,), "form": form}
     of_structure = {
         "noise_std": noise_std, "nonlinearity": nonlinearity, "input_pattern": input_pattern, "bias": bias,
         "bias_std": bias_std, "input_pattern_std": input_pattern_std, "observation_noise_std": observation_noise_std,
@@ -163,7 +163,7 @@ def temporal_matrix(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Stream:
+class Stream:
     """The protocol in which every input is a parameter of its own; equal ones are one, and compile once."""
 
     num_steps: int

@@ -32,6 +32,7 @@ class Network(NamedTuple):
     fractions: Float[Array, " P"]
     noise: Float[Array, ""]  # σ²
     observation_noise: Float[Array, ""]  # σ_o²
+    means: Float[Array, "P P"] | None = None  # M, of a network whose states have means
 
 
 class Reading(NamedTuple):

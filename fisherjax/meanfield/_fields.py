@@ -117,7 +117,7 @@ def fields_over_time(
     first, later = (jax.tree.map(lambda part, cut=cut: part[cut], drive[2:]) for cut in (0, slice(1, None)))
     begun = arriving(_sent_first(phi, drive), Drive(*drive[:2], *first))
     # what enters after the last step is nobody's
-    entering = jax.tree.map(lambda part: jnp.concatenate([part, jnp.zeros_like(part[:1])]), later)
+    entering = jax.tree.map(lambda part, one: jnp.concatenate([part, jnp.zeros_like(one)[None]]), later, first)
 
     def scanned(state: _State, now: tuple) -> tuple[_State, Fields]:
         return step(state, Drive(*drive[:2], *now))
@@ -198,10 +198,10 @@ def _sent(phi: Nonlinearity, fields: Fields, *, centered: bool) -> _Sent:
         total_slope = 2 * fields.half_overlap_slope.T + fields.noise_slope
         noise_slope = phi.spread_slope(total, fields.noise_variance) * total_slope + kappa * fields.noise_slope
     else:
-        all_of_them = ResponseMoments(*jnp.moveaxis(fields.stacked, -3, 0))
-        noise = average(all_of_them.variance)
-        noise_slope = average(all_of_them.by_mean * fields.mean_slope)
-        noise_slope += average(all_of_them.by_variance) * fields.noise_slope
+        responses = ResponseMoments(*jnp.moveaxis(fields.stacked, -3, 0)[: len(ResponseMoments._fields)])
+        noise = average(responses.variance)
+        noise_slope = average(responses.by_mean * fields.mean_slope)
+        noise_slope += average(responses.by_variance) * fields.noise_slope
     return _Sent(
         weights=fields.weights,
         value=slopes.mean,

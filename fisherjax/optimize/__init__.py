@@ -12,13 +12,13 @@ from ._objectives import (
     MaximumGain,
     MemoryObjective,
     Retention,
+    StreamCapacity,
     WeightRadius,
 )
-from ._problem import History
 from ._refine import Ascent, refine
 
 __all__ = [
-    "Ascent", "Budget", "Constraint", "DiffusionRadius", "DistancesKept", "History", "IntegratedMemory",
-    "LogFisher", "MaximumGain", "MemoryObjective", "Optimum", "Retention", "Search", "WeightRadius", "evolve",
+    "Ascent", "Budget", "Constraint", "DiffusionRadius", "DistancesKept", "IntegratedMemory", "LogFisher",
+    "MaximumGain", "MemoryObjective", "Optimum", "Retention", "Search", "StreamCapacity", "WeightRadius", "evolve",
     "maximize", "refine",
 ]  # fmt: skip

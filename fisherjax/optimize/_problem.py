@@ -174,7 +174,13 @@ def _traced(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
         objective = problem.objective
         if not isinstance(objective, MemoryObjective):
             return basic
-        operator = diffusion_operator(gain_matrix, noise_std=objective.noise_std, nonlinearity=objective.nonlinearity)
+        operator = diffusion_operator(
+            gain_matrix,
+            noise_std=objective.noise_std,
+            nonlinearity=objective.nonlinearity,
+            bias=objective.bias,
+            bias_std=objective.bias_std,
+        )
         alignment = operator.alignment(objective.input_pattern)
         return (*basic, alignment.spectral_radius, alignment.input_overlap)
 

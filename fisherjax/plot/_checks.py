@@ -12,7 +12,7 @@ import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
 
-from fisherjax import connectivity, dmft, dynamics, fisher, geometry, networks, optimize, tasks, training, vision
+from fisherjax import connectivity, dmft, dynamics, fisher, geometry, networks, tasks, training, vision
 from fisherjax._errors import check_instance, require, told
 from fisherjax.dynamics._flow import MeasuredExponent
 from fisherjax.dynamics._phase_plane import PhasePlane
@@ -22,6 +22,7 @@ from fisherjax.fisher._profile import InformationProfile
 from fisherjax.fisher._scaling import InformationScaling
 from fisherjax.fisher._temporal import TemporalMatrix
 from fisherjax.geometry._measured import GeometryCurve
+from fisherjax.optimize._problem import History
 from fisherjax.optimize._sensitivity import Sensitivity
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._analyze import Analysis
@@ -68,7 +69,7 @@ _MADE_BY: dict[type, str] = {
     networks.RecurrentNetwork: "networks.RNN",
     vision.Response: "vision.respond",
     nx.DiGraph: "dynamics.transition_graph",
-    optimize.History: ".history of optimize.maximize",
+    History: ".history of optimize.maximize",
     Sensitivity: ".sensitivity of optimize.maximize's result",
     MeasuredAutocorrelation: "simulate.measure_autocorrelation",
     tasks.TaskBatch: "tasks.flip_flop(num_bits=1).batch(key, num_trials, num_steps)",

@@ -14,7 +14,7 @@ from fisherjax.connectivity import GainMatrix, spectral_radius
 from fisherjax.fisher import FisherCurve
 from fisherjax.geometry import DistanceCorrelation, ShepardDiagram
 from fisherjax.geometry._measured import GeometryCurve
-from fisherjax.optimize import History
+from fisherjax.optimize._problem import History
 
 from ._checks import axes_of, checked, drawable
 from ._style import COLORS, axes_or_new, draw_circle, page, population_color

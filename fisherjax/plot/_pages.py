@@ -10,13 +10,15 @@ from fisherjax._errors import check_instance
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, FisherEstimate
 from fisherjax.fisher._scaling import InformationScaling
-from fisherjax.optimize import History
+from fisherjax.fisher._temporal import TemporalMatrix
+from fisherjax.optimize._problem import History
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 
 from . import _figures as panel
 from . import _information as sampled
 from ._checks import check_results, checked
 from ._style import COLORS, page
+from ._temporal import temporal_matrix
 
 _SEPARATION = "separation Δθ"
 
@@ -59,6 +61,17 @@ def save_curves(
             panel.fisher_curve(measured, right, label=f"simulation ({measured.form}),", by_population=False)
         right.set_title("total")
         right.legend()
+    return path
+
+
+@checked
+def save_streams(path: Path, found: Mapping[str, TemporalMatrix]) -> Path:
+    """What is known of each input of a stream, a row of panels for every form or method (by its name)."""
+    check_results("found", found, TemporalMatrix)
+    with page(path, (14, 3.9 * len(found))) as figure:
+        for row, (name, matrix) in zip(figure.subplots(len(found), 3, squeeze=False), found.items(), strict=True):
+            temporal_matrix(matrix, tuple(row))
+            row[0].set_ylabel(f"{name}\n\n{row[0].get_ylabel()}")
     return path
 
 

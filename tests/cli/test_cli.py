@@ -9,7 +9,7 @@ import pytest
 
 from fisherjax import connectivity as cn
 from fisherjax.cli import main
-from fisherjax.fisher import meanfield_curve
+from fisherjax.fisher import meanfield_curve, temporal_matrix
 
 FILES = {"manifest.json", "results.json", "arrays.npz", "table.csv", "report.html"}
 
@@ -134,7 +134,18 @@ def test_excitation_and_inhibition_with_an_input_that_lasts(tmp_path):
     np.testing.assert_allclose(results["theory"], theory.total, rtol=1e-9)
     measured, error = np.array(results["simulated"]), np.array(results["standard_error"])
     np.testing.assert_array_less(np.abs(measured - theory.total), 4 * error)
-    assert "linear" not in results
+    assert (np.array(results["linear"])[1:] < theory.total[1:]).all()
+
+
+def test_the_memory_of_a_stream(tmp_path):
+    out = tmp_path / "stream"
+    words = ["--protocol", "stream", "--stimulus", "0.5", "-0.2", "0.3", "--steps", "3", "--noise-std", "0.3"]
+    assert main(["curve", *words, "--gain", "1.2", "--out", str(out)]) == 0
+    results = json.loads((out / "results.json").read_text())
+    for form in ("independent", "linear"):
+        expected = temporal_matrix(cn.homogeneous(1.2), [0.5, -0.2, 0.3], form=form, noise_std=0.3, num_units=1000)
+        np.testing.assert_allclose(results[f"{form} form"], expected.total, rtol=1e-9)
+    assert (out / "stream.png").exists()
 
 
 def test_simulate_and_geometry(tmp_path):
@@ -174,7 +185,7 @@ BAD = [
     (["curve", "--gains", "nowhere.txt"], "nowhere.txt"),
     (["curve", "--config", "nowhere.toml"], "nowhere.toml"),
     (["optimize", "--bounds", "3", "1"], "--bounds must be a lower and a higher number, got 3 1"),
-    (["optimize", "--nonlinearity", "relu", "--form", "linear"], "--form linear needs an odd --nonlinearity"),
+    (["optimize", "--nonlinearity", "relu", "--form", "linear"], "--form linear needs a smooth --nonlinearity"),
     (["optimize", "--budget", "-2"], "--budget must be at least 0, got -2"),
     (["curve", "--fractions", "0.5", "0.6"], "--fractions must sum to 1, got 1.1"),
     (["curve", "--observed", "0.5", "1"], "--observed must be one for each of the 1 populations, got 2"),

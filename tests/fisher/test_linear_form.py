@@ -226,8 +226,7 @@ def test_a_shorter_chunk_is_the_same(monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"nonlinearity": "relu"}, "needs an odd nonlinearity"),
-        ({"nonlinearity": "logistic"}, "use form='independent'"),
+        ({"nonlinearity": "relu"}, "kink at 0; use form='independent'"),
         ({"nonlinearity": lambda x: jnp.clip(x, -1, 1)}, "kink at -1"),
         ({"noise_std": 0.0, "observation_noise_std": 1.0}, "needs process noise"),
         ({"observed": (1.0, 1.5)}, "observed must hold shares of at most 1, got 1.5"),

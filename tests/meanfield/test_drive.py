@@ -207,7 +207,6 @@ BAD = [
     ({"bias": np.ones(3)}, ValueError, "bias must have shape"),
     ({"bias_std": -1.0}, ValueError, "bias_std must be at least 0"),
     ({"input_pattern_std": (1.0, 1.0)}, ValueError, "input_pattern_std belongs to inputs that last"),
-    ({"form": "linear"}, ValueError, "form='linear' follows a pulse through weights without means"),
 ]
 
 

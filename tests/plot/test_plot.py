@@ -9,7 +9,7 @@ from scipy.spatial.distance import squareform
 
 from fisherjax import connectivity as cn
 from fisherjax import fisher, geometry, plot
-from fisherjax.optimize import History
+from fisherjax.optimize._problem import History
 from fisherjax.plot._style import population_color
 
 mpl.use("Agg")

@@ -35,7 +35,7 @@ import matplotlib.pyplot as plt
 
 from fisherjax import connectivity as cn
 from fisherjax import fisher, geometry, plot, training
-from fisherjax.optimize import History
+from fisherjax.optimize._problem import History
 
 KEY = jax.random.key(0)
 TABLE = {"size": [1, 1, 2, 2, 3], "value": [1.0, 3.0, float("nan"), 4.0, "failed"]}
