@@ -56,8 +56,8 @@ def meanfield_curve(
 
     The independent form counts units as independent. The linear form counts their noise correlations, which change it
     by a factor of order one however large N is: it is what the best linear read-out reaches, mostly 0.2 to 0.9 of the
-    independent form; more than that where one population tells what noise another receives. It is a recursion of a few
-    numbers per population: the share of each unit's noise that the rest of the network leaves unexplained, its price,
+    independent form; more than that where one population tells what noise another receives, or an input lasts. It is a
+    recursion of a few numbers per population: the share of each unit's noise that the rest of the network leaves unexplained, its price,
     and one collective mode per population; derived, and tested against simulation, in docs/theory.md. It is
     approached as 1/N, within some percent at N = 400.
 
@@ -77,10 +77,9 @@ def meanfield_curve(
         ``"independent"`` or ``"linear"``. There is none for ``"total"``: its covariance term, ½ tr[(Σ⁻¹∂Σ)²], is of
         order N as well, and no theory of it is known; see `closure_curve`.
     nonlinearity
-        φ: a name, a smooth function, or a `Nonlinearity`. The linear form needs a smooth and odd one.
+        φ: a name, a smooth function, or a `Nonlinearity`. The linear form needs one without kinks.
     input_pattern, protocol, bias, bias_std, input_pattern_std
-        What enters, and how, as in `meanfield.propagate`: a pulse on population 0 by default. The linear form follows
-        a pulse alone, through weights without means.
+        What enters, and how, as in `meanfield.propagate`: a pulse on population 0 by default.
     observation_noise_std
         σ_obs, noise added to what is read out.
     observed
@@ -96,8 +95,8 @@ def meanfield_curve(
     Raises
     ------
     ValueError
-        If both noise levels vanish, an argument has the wrong shape or sign, or the linear form does not exist for this
-        nonlinearity.
+        If both noise levels vanish, an argument has the wrong shape or sign, or, in the linear form, the nonlinearity
+        has a kink.
 
     References
     ----------

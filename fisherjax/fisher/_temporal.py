@@ -117,7 +117,7 @@ def temporal_matrix(
     inputs
         u (T,), or (T, I) for several channels.
     form
-        ``"independent"`` or ``"linear"`` (networks).
+        ``"independent"``, or ``"linear"`` with noise correlations counted.
     noise_std, nonlinearity, input_pattern, bias, bias_std, input_pattern_std
         Of a structure, as in `meanfield_curve`; a network has its own.
     observation_noise_std, observed, num_units

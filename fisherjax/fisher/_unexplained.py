@@ -53,7 +53,7 @@ class Unexplained(NamedTuple):
 def price_of(value: Float[Array, "T P b"], network: Network, reading: Reading) -> Float[Array, "T P b"]:
     """τ_q(k) = Σ_p g_pq² f_p B_p(k + 1) before the read-out, 0 from there on."""
     following = jnp.concatenate([value[1:], jnp.zeros_like(value[:1])])
-    return reading.before[:, None] * (_prices(network) @ following)
+    return reading.before[:, None] * (prices_of(network) @ following)
 
 
 def worth(noise: Float[Array, "T P b"], network: Network, reading: Reading) -> Float[Array, "T P b"]:
@@ -68,7 +68,7 @@ def first_value(found: Unexplained, levels: Levels, network: Network, reading: R
     return worth(found.noise, network, reading)[0] + _averages(level, found.noise[0], price)[0]
 
 
-def _prices(network: Network) -> Float[Array, "P P"]:
+def prices_of(network: Network) -> Float[Array, "P P"]:
     return network.squares.T * network.fractions
 
 
@@ -124,7 +124,7 @@ def _downwards(levels: Levels, network: Network, reading: Reading, noise: Array)
 
     def step(after: Array, now: tuple[Levels, Array, Array, Array]) -> tuple[Array, Array]:
         level, e, top, before = now
-        here = top + _averages(level, e, before * (_prices(network) @ after))[0]
+        here = top + _averages(level, e, before * (prices_of(network) @ after))[0]
         return here, here
 
     read = worth(noise, network, reading)
@@ -179,7 +179,7 @@ def _newton(
     tau, e = price_of(found.value, network, reading)[..., None, :], found.noise[..., None, :]
     y = gain * e + levels.rest[..., None]
     inverse = 1 / (1 + tau * y) ** 2
-    f, prices = network.fractions[:, None], _prices(network)
+    f, prices = network.fractions[:, None], prices_of(network)
     at_end = worth(found.noise, network, reading) / (found.noise + network.observation_noise)
     by_noise = -f * (averages(levels.weights, (tau * gain) ** 2 * inverse) + at_end)
     by_price = -f * averages(levels.weights, y**2 * inverse) * reading.before[:, None]
