@@ -57,9 +57,9 @@ def meanfield_curve(
     The independent form counts units as independent. The linear form counts their noise correlations, which change it
     by a factor of order one however large N is: it is what the best linear read-out reaches, mostly 0.2 to 0.9 of the
     independent form; more than that where one population tells what noise another receives, or an input lasts. It is a
-    recursion of a few numbers per population: the share of each unit's noise that the rest of the network leaves unexplained, its price,
-    and one collective mode per population; derived, and tested against simulation, in docs/theory.md. It is
-    approached as 1/N, within some percent at N = 400.
+    recursion of a few numbers per population: the share of each unit's noise that the rest of the network leaves
+    unexplained, its price, and one collective mode per population; derived, and tested against simulation, in
+    docs/theory.md. It is approached as 1/N, within some percent at N = 400.
 
     Parameters
     ----------
