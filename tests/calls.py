@@ -161,6 +161,9 @@ ENTRIES = {
         gain(x), starting_overlap(gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")),
         noise_std=0.1 * x, num_steps=STEPS,
     ),
+    "meanfield.stationary_states": lambda k, x: meanfield.stationary_states(
+        GainMatrix(0.5 * np.ones((1, 1)), None, x * np.ones((1, 1))), noise_std=0.3
+    ),
     "meanfield.stationary_state": lambda k, x: meanfield.stationary_state(gain(x), noise_std=0.3 * x),
     "fisher.bootstrap": lambda k, x: fisher.bootstrap(samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k),
     "fisher.closure_curve": lambda k, x: fisher.closure_curve(network(k, x), stimulus=0.4 * x, num_steps=STEPS),
