@@ -9,10 +9,12 @@ from jaxtyping import Array, Complex, Float, Int
 
 from fisherjax import _linalg, _runtime
 from fisherjax._arrays import check_float_type
-from fisherjax._errors import check_key, require
+from fisherjax._errors import check_choice, check_key, require
 from fisherjax._types import Key, Weights
 
 from ._gain_matrix import GainMatrix, check_gain_matrix, population_index
+
+ENSEMBLES = ("gaussian", "orthogonal")
 
 
 def sample_weights(
@@ -20,6 +22,7 @@ def sample_weights(
     num_units: int,
     *,
     key: Key,
+    ensemble: str = "gaussian",
     dtype: DTypeLike | None = None,
     devices: _runtime.Devices = None,
 ) -> Weights:
@@ -29,6 +32,9 @@ def sample_weights(
     ----------
     gain_matrix
         Structure; the weights are differentiable in its gains and means at a fixed key.
+    ensemble
+        ``"gaussian"``; or ``"orthogonal"``, for one population without means: J = g O with O uniform among orthogonal
+        matrices (Haar).
     num_units
         Number of units N; population sizes are exact and sum to N.
     key
@@ -48,14 +54,19 @@ def sample_weights(
     TypeError
         If `key` is not a JAX key.
     ValueError
-        If a population would be left without a unit, or the rows cannot be divided evenly.
+        If a population would be left without a unit, the rows cannot be divided evenly, or the ensemble has no such
+        structure.
     """
     key = check_key("key", key)
+    orthogonal = check_ensemble(ensemble, check_gain_matrix(gain_matrix, means=True)) == "orthogonal"
+    require(not orthogonal or devices is None, "devices must be None for orthogonal weights, which are drawn whole")
     index = population_index(gain_matrix, num_units)
     kind = gain_matrix.gains.dtype if dtype is None else check_float_type("dtype", dtype)
     deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
     means = None if gain_matrix.centered else (gain_matrix.means / num_units).astype(kind)
     mesh = _runtime.device_mesh(devices)
+    if orthogonal:
+        return gain_matrix.gains[0, 0].astype(kind) * jax.random.orthogonal(key, num_units, dtype=kind)
     if mesh is None:
         return _draw(key, deviations, means, index, divided=False)
     require(
@@ -64,6 +75,28 @@ def sample_weights(
     )
     with _runtime.on_devices(mesh):
         return _draw(key, deviations, means, index, divided=True)
+
+
+def check_ensemble(ensemble: str, gain_matrix: GainMatrix) -> str:
+    """The ensemble, if the structure has weights of it.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or it is not known for such a structure.
+    """
+    check_choice("ensemble", ensemble, ENSEMBLES)
+    count = gain_matrix.num_populations
+    require(
+        ensemble == "gaussian" or count == 1,
+        f"ensemble='orthogonal' is known for one population, got {count}: what blocks of orthogonal matrices or chains "
+        "keep is not derived; use ensemble='gaussian'",
+    )
+    require(
+        ensemble == "gaussian" or gain_matrix.centered,
+        "ensemble='orthogonal' has no means: they are of the Gaussian ensemble",
+    )
+    return ensemble
 
 
 @jax.jit(static_argnames=("divided",))

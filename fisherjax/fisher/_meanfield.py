@@ -38,6 +38,7 @@ def meanfield_curve(
     num_steps: int,
     num_units: int = 1,
     form: str = "independent",
+    ensemble: str = "gaussian",
     nonlinearity: NonlinearityLike = "tanh",
     input_pattern: ArrayLike | None = None,
     protocol: Protocol = "pulse",
@@ -76,6 +77,9 @@ def meanfield_curve(
     form
         ``"independent"`` or ``"linear"``. There is none for ``"total"``: its covariance term, ½ tr[(Σ⁻¹∂Σ)²], is of
         order N as well, and no theory of it is known; see `closure_curve`.
+    ensemble
+        Law of the weights: ``"gaussian"``, or ``"orthogonal"``, g times a matrix that is uniform among the orthogonal
+        ones: one population, an odd nonlinearity, a pulse. The independent form is the same for both.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`. The linear form needs one without kinks.
     input_pattern, protocol, bias, bias_std, input_pattern_std
@@ -114,6 +118,7 @@ def meanfield_curve(
         observation_noise_std,
         observed,
         at,
+        ensemble=ensemble,
     )
     by_population, total, order = structure_information(arrays, how)
     curve = _in_units(how.times, by_population, total, num_units, stimulus, form)

@@ -13,6 +13,7 @@ from fisherjax.nonlinearities import Nonlinearity, ThresholdLinear
 from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
 
 from ._collective import linear_information
+from ._orthogonal import orthogonal_information
 from ._shifts import shift_information
 from ._unexplained import Levels, Network, Reading, first_value, price_of, unexplained
 
@@ -41,11 +42,13 @@ def linear_readings(
     *,
     small_signal: bool,
     entering: tuple[Float[Array, "T P K"], Float[Array, "T P K K"]] | None = None,
+    orthogonal: bool = False,
 ) -> Float[Array, "t groups K K"]:
     """Information per unit at the given times, for each of several read-outs; NaN where it was not found.
 
     With `small_signal`, that of a signal so small that it changes nothing on its way: one pass, for searches. With
-    what is `entering` at every time, that of a network whose state has no bearing on how it responds.
+    what is `entering` at every time, that of a network whose state has no bearing on how it responds. The weights are
+    Gaussian, or orthogonal.
     """
     steps, groups = len(fields.weights), len(observed)
     # of what comes after nothing may reach what came before
@@ -59,6 +62,8 @@ def linear_readings(
     def measure(parts: tuple[Array, Array]) -> Float[Array, "b K K"]:
         time, share = parts
         reading = _reading(steps, time, share)
+        if orthogonal:
+            return orthogonal_information(phi, fields, network, reading, small_signal=small_signal)
         found = unexplained(tolerance, levels, network, reading, fields.noise_variance)
         if small_signal and network.means is None:
             value = network.fractions[:, None] * first_value(found, levels, network, reading)

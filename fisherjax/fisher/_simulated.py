@@ -177,6 +177,7 @@ def ensemble_curve(
     num_draws: int,
     key: Key,
     form: str = "independent",
+    ensemble: str = "gaussian",
     nonlinearity: NonlinearityLike = "tanh",
     input_pattern: ArrayLike | None = None,
     protocol: Protocol = "pulse",
@@ -231,6 +232,7 @@ def ensemble_curve(
         bias_std=bias_std,
         input_pattern_std=input_pattern_std,
         nonlinearity=nonlinearity,
+        ensemble=ensemble,
         dtype=dtype,
     )
     return simulated_curve(

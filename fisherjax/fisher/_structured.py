@@ -13,6 +13,7 @@ from fisherjax._errors import check_choice, check_integer, check_not_negative, i
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity._gain_matrix import check_gain_matrix
+from fisherjax.connectivity._sampling import check_ensemble
 from fisherjax.meanfield._drive import Drive, Entering, as_drive
 from fisherjax.meanfield._fields import fields_over_time
 from fisherjax.meanfield._recursion import Trajectory, trajectory_of
@@ -50,6 +51,7 @@ class StructuredHow(NamedTuple):
     form: str
     times: tuple[int, ...]
     still: bool = False  # whether the state is known to have no bearing on how it responds
+    ensemble: str = "gaussian"
 
 
 def as_structure_question(
@@ -63,6 +65,8 @@ def as_structure_question(
     observation_noise_std: Scalar,
     observed: ArrayLike | None,
     at: Sequence[int] | None,
+    *,
+    ensemble: str = "gaussian",
 ) -> tuple[Structured, StructuredHow]:
     """The question that `meanfield_curve` asks, checked; nothing is compiled or run.
 
@@ -78,6 +82,12 @@ def as_structure_question(
     phi = as_nonlinearity(nonlinearity)
     check_gain_matrix(gain_matrix, means=True)
     drive = as_drive(gain_matrix, stimulus, num_steps, entering)
+    if check_ensemble(ensemble, gain_matrix) == "orthogonal":
+        require(
+            phi.odd and drive.is_pulse,
+            "ensemble='orthogonal' is followed for an odd nonlinearity and a pulse, without bias: else its fields are "
+            "correlated in time, which for orthogonal weights is not derived; use ensemble='gaussian'",
+        )
     still = False
     if form == "linear":
         check_linear(phi)
@@ -88,7 +98,7 @@ def as_structure_question(
         as_real(name, value, "", dtype=dtype) for name, value in _named(noise_std, observation_noise_std)
     )
     asked = Structured(gain_matrix, drive, process, observation, shares)
-    return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps), still)
+    return asked, StructuredHow(phi, num_steps, form, check_times(at, num_steps), still, ensemble)
 
 
 def _at_rest(stimulus: Stimulus, entering: Entering) -> bool:
@@ -138,7 +148,12 @@ def structure_information(
         entering = entering_at(gain_matrix, how.phi, asked.drive.until(steps), steps)
     small = how.form == "small-signal"
     fields = fields_over_time(*given, linear=True)
-    found = linear_readings(how.phi, fields, network, groups, how.times, small_signal=small, entering=entering)
+    orthogonal = how.ensemble == "orthogonal"
+    if orthogonal:
+        small |= how.still
+    found = linear_readings(
+        how.phi, fields, network, groups, how.times, small_signal=small, entering=entering, orthogonal=orthogonal
+    )
     return found[:, 1:], found[:, 0], None
 
 

@@ -31,11 +31,12 @@ def draw_networks(
     input_pattern_std: ArrayLike | None = None,
     observation_noise_std: Scalar = 0.0,
     nonlinearity: NonlinearityLike = "tanh",
+    ensemble: str = "gaussian",
     kind: type[N] = RateNetwork,
     dt: Scalar = 0.1,
     dtype: DTypeLike = jnp.float32,
 ) -> tuple[N, ...]:
-    """Networks with Gaussian weights of a structure, as all functions take that average over draws.
+    """Networks with random weights of a structure, as all functions take that average over draws.
 
     Parameters
     ----------
@@ -57,6 +58,8 @@ def draw_networks(
         normally distributed and drawn once for each network.
     nonlinearity
         φ: a name, a smooth function, or a `Nonlinearity`.
+    ensemble
+        ``"gaussian"`` or ``"orthogonal"``, as in `connectivity.sample_weights`.
     kind
         `networks.RateNetwork` (a map), or `networks.FlowNetwork` (continuous time).
     dt
@@ -102,7 +105,7 @@ def draw_networks(
         bias_key, pattern_key = jax.random.split(jax.random.fold_in(key, 1))
         entering, lasting = own(pattern_key, vector, pattern_spread), own(bias_key, level, bias_spread)
         return kind(
-            sample_weights(gain_matrix, num_units, key=key, dtype=dtype),
+            sample_weights(gain_matrix, num_units, key=key, ensemble=ensemble, dtype=dtype),
             entering.astype(dtype),  # pyright: ignore[reportOptionalMemberAccess]
             noise_std=noise_std,
             observation_noise_std=observation_noise_std,
