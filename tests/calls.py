@@ -146,6 +146,10 @@ def labels():
 
 ENTRIES = {
     "connectivity.sample_weights": lambda k, x: cn.sample_weights(gain(x), N, key=k),
+    "connectivity.memory_gain": lambda k, x: cn.memory_gain(5, noise_std=0.05 * x, input_variance=0.1, length=1),
+    "connectivity.memory_ratio": lambda k, x: cn.memory_ratio(
+        [x, 1.2], 5, noise_std=0.05 * x, input_variance=0.1, length=1
+    ),
     "connectivity.spectral_outliers": lambda k, x: cn.spectral_outliers(
         GainMatrix(0.1 * np.ones((2, 2)), None, x * np.ones((2, 2)))
     ),

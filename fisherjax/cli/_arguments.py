@@ -353,6 +353,11 @@ class Train(Common):
     """Whether units may drive themselves."""
     rank: Whole = 0
     """Rank of the recurrent weights; 0 for full."""
+    initializer: Literal["default", "glorot", "orthogonal", "memory"] = "default"
+    """Recurrent weights to start from; memory: orthogonal ones with the gain that keeps a sequence best over the delay
+    of copy-memory, which is told."""
+    delay: Whole = 0
+    """Steps for which copy-memory keeps its symbols, in place of --trial-steps; 0 for the task's own."""
     noise_std: Amount = 0.0
     """Standard deviation of the noise on every unit's current."""
     steps: Count = 1000

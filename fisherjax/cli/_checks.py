@@ -191,6 +191,13 @@ def _dmft(c: command.Dmft, said: Said) -> Wrong:
 
 def _train(c: command.Train, said: Said) -> Wrong:
     yield c.rank > c.units, f"--rank must be at most --units {c.units}, got {c.rank}"
+    of_copying = c.task != "copy-memory"
+    yield of_copying and c.delay > 0, f"--delay is that of copy-memory, and {c.task} has none to choose"
+    yield c.delay > 0 and c.trial_steps > 0, "--delay and --trial-steps say the same; give one of them"
+    memory = c.initializer == "memory"
+    yield memory and of_copying, f"--initializer memory is for copy-memory, got {c.task}"
+    plain = c.kind == "rnn" and c.nonlinearity == "tanh"
+    yield memory and not plain, f"--initializer memory is for rnn with tanh, got {c.kind} with {c.nonlinearity}"
     both = "--rank and --no-autapses exclude each other"
     yield c.rank and not c.autapses, f"{both}: weights of low rank have no entries of their own to leave out"
     if c.kind in {"gru", "lstm"}:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fisherjax import networks, tasks, training
+from fisherjax import connectivity, networks, tasks, training
 from fisherjax.networks._pattern import Constraint
 from fisherjax.plot._networks import save_training, save_trials
 from fisherjax.report import Table
@@ -28,13 +28,14 @@ _MOST_ROWS = 25
 def run_train(command: Train, session: Session) -> Outcome:
     """Train, test on fresh trials, and say how to go on."""
     task = TASKS[command.task]
+    steps = _trial_steps(command, task)
     network_key, train_key, test_key = jax.random.split(jax.random.key(command.seed), 3)
     _check_sizes(command, task)
     with jax.enable_x64(False):  # float32: theory is not at stake
         network = _network(command, task, network_key)
-        trained = _trained(command, session, network, train_key)
+        trained = _trained(command, session, network, steps, train_key)
         with session.stage("testing"):
-            batch = task.batch(test_key, _TEST_TRIALS, command.trial_steps or None)
+            batch = task.batch(test_key, _TEST_TRIALS, steps or None)
             accuracy = float(task.accuracy(networks.run(trained.network, batch.inputs)[1], batch))
     history, table = trained.history, _table(trained.history)
     ended = f"{trained.stopped} after {trained.num_steps} steps"
@@ -53,6 +54,12 @@ def run_train(command: Train, session: Session) -> Outcome:
         thinned(table, _MOST_ROWS),
     ]
     results = {"task": command.task, "accuracy": accuracy, "stopped": trained.stopped}
+    told = []
+    if command.initializer == "memory":
+        results["memory_gain"] = _memory_gain(command, task)
+        told = [
+            f"orthogonal weights began with the gain {results['memory_gain']:.4f}, which keeps most over this delay"
+        ]
     named = ("loss", "evaluated", "held_out_loss", "held_out_accuracy")
     arrays = {name: getattr(history, name) for name in named}
     path = session.folder / "checkpoint.npz"
@@ -63,6 +70,7 @@ def run_train(command: Train, session: Session) -> Outcome:
         arrays=arrays | {"recurrent_weights": trained.network.recurrent_weights},
         table=table,
         sentences=[
+            *told,
             f"{ended}: accuracy {accuracy:.4f} on {_TEST_TRIALS} fresh trials",
             f"its fixed points: fisherjax fixed-points --network {path} --out {session.folder}-fixed-points",
         ],
@@ -70,16 +78,29 @@ def run_train(command: Train, session: Session) -> Outcome:
     )
 
 
+def _trial_steps(command: Train, task: tasks.Task) -> int:
+    """Steps of a trial; 0 for the task's own."""
+    return task.shortest + command.delay if command.delay else command.trial_steps
+
+
+def _memory_gain(command: Train, task: tasks.Task) -> float:
+    """The gain that keeps the symbols over the delay, with input weights as they are drawn."""
+    delay = (_trial_steps(command, task) or task.default_steps) - task.shortest
+    return connectivity.memory_gain(delay, noise_std=command.noise_std, input_variance=1 / (3 * task.num_inputs))
+
+
 def _check_sizes(command: Train, task: tasks.Task) -> None:
     shortest, units = task.shortest, command.units
     if 0 < command.trial_steps < shortest:
         raise UsageError(f"--trial-steps must be at least {shortest} for {command.task}, got {command.trial_steps}")
     check_memory(f"the weights of --units {units}, their gradients and Adam's moments", 16 * units**2)
-    states = 4 * command.batch_size * units * (command.trial_steps or task.default_steps)
+    states = 4 * command.batch_size * units * (_trial_steps(command, task) or task.default_steps)
     check_memory(f"the states of --batch-size {command.batch_size}", states)
 
 
-def _trained(command: Train, session: Session, network: networks.RecurrentNetwork, key: jax.Array) -> training.Training:
+def _trained(
+    command: Train, session: Session, network: networks.RecurrentNetwork, steps: int, key: jax.Array
+) -> training.Training:
     path = session.checkpoint("checkpoint.npz")
     with session.stage("training"):
         trained = training.fit(
@@ -88,7 +109,7 @@ def _trained(command: Train, session: Session, network: networks.RecurrentNetwor
             key=key,
             num_steps=command.steps,
             batch_size=command.batch_size,
-            trial_steps=command.trial_steps or None,
+            trial_steps=steps or None,
             learning_rate=command.learning_rate,
             target_accuracy=command.target_accuracy or None,
             checkpoint=path,
@@ -110,6 +131,10 @@ def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNe
     options: dict[str, Any] = {"constraints": constraints, "noise_std": command.noise_std}
     if command.kind in {"rnn", "continuous"}:
         options["nonlinearity"] = command.nonlinearity
+    if command.initializer == "memory":
+        options["recurrent_initializer"] = networks.initializers.orthogonal(_memory_gain(command, task))
+    elif command.initializer != "default":
+        options["recurrent_initializer"] = command.initializer
     return _KINDS[command.kind](task.num_inputs, command.units, task.num_outputs, key=key, **options)
 
 

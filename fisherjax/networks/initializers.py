@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import equinox as eqx
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_choice, check_scalar, require, told
+from fisherjax._memory_gain import memory_gain
 from fisherjax._types import ArrayLike, Key, Scalar
 
 from ._balance import balanced_weights
@@ -137,9 +138,36 @@ def glorot() -> Initializer:
     return _Plain(jax.nn.initializers.glorot_uniform())
 
 
-def orthogonal(gain: Scalar = 1.0) -> Initializer:
-    """`gain` times a random orthogonal matrix; masks and signs are imposed on it afterwards."""
+def orthogonal(
+    gain: Scalar | Literal["memory"] = 1.0,
+    *,
+    delay: int | None = None,
+    noise_std: Scalar = 0.0,
+    input_variance: Scalar | None = None,
+) -> Initializer:
+    """`gain` times a random orthogonal matrix; masks and signs are imposed on it afterwards.
+
+    With ``gain="memory"`` it is `connectivity.memory_gain`, that with which tanh units keep what they heard over a
+    `delay` under the process noise `noise_std`: somewhat above 1. `input_variance` is that of an input weight, 1/15 by
+    default, as five inputs have it with `uniform`.
+
+    Raises
+    ------
+    ValueError
+        If the gain is neither a positive number nor ``"memory"``, or `delay` is missing, or given beside a number.
+    """
+    if isinstance(gain, str):
+        require(gain == "memory", f"gain must be a positive number or 'memory', got {gain!r}")
+        if delay is None:
+            raise ValueError("delay must be given for gain='memory': the steps over which it is to remember")
+        variance = _FIVE_INPUTS if input_variance is None else input_variance
+        gain = memory_gain(delay, noise_std=noise_std, input_variance=variance)
+    else:
+        require(delay is None, "delay belongs to gain='memory'")
     return _Plain(jax.nn.initializers.orthogonal(_positive("gain", gain)))
+
+
+_FIVE_INPUTS = 1 / 15
 
 
 def balanced(gain: Scalar = 1.0) -> Initializer:
