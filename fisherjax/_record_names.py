@@ -70,7 +70,9 @@ _HOMES = {
     "optimize._checkpoint": "AscentState OptimizationCheckpoint SearchState",
     "optimize._distances": "DistancesKept",
     "optimize._maximize": "Optimum",
-    "optimize._objectives": ("Budget DiffusionRadius IntegratedMemory LogFisher MaximumGain Retention WeightRadius"),
+    "optimize._objectives": (
+        "Budget DiffusionRadius IntegratedMemory LogFisher MaximumGain Retention StreamCapacity WeightRadius"
+    ),
     "optimize._problem": "History",
     "optimize._sensitivity": "Sensitivity",
     "simulate._autocorrelation": "MeasuredAutocorrelation",

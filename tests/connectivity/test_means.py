@@ -77,9 +77,7 @@ def test_saved_and_loaded(tmp_path):
 
 REFUSING = {
     "operator": lambda: fisher.operator_curve(EI, stimulus=0.5, noise_std=0.3, num_steps=2),
-    "stationary": lambda: meanfield.stationary_state(EI, noise_std=0.3),
-    "exponent": lambda: meanfield.lyapunov_exponent(EI, noise_std=0.3),
-    "critical gain": lambda: meanfield.critical_gain(noise_std=0.3, gain_matrix=EI),
+    "two times": lambda: meanfield.two_time_correlation(EI, num_steps=3, initial_variance=1.0),
     "dmft": lambda: dmft.autocorrelation(EI),
     "distances": lambda: geometry.predicted_distances(EI, np.eye(3), noise_std=0.3, num_steps=2),
     "family": lambda: cn.FreeFamily(2).parameters(EI),
