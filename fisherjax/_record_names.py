@@ -41,6 +41,7 @@ _HOMES = {
     "fisher._closure": "ClosureMoments",
     "fisher._cramer_rao": "CramerRao",
     "fisher._curve": "FisherCurve",
+    "fisher._decodability": "Decodability",
     "fisher._eigendistortions": "Eigendistortion",
     "fisher._gate": "Diagnosis FisherEstimate",
     "fisher._profile": "InformationProfile",

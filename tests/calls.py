@@ -171,6 +171,9 @@ ENTRIES = {
     "meanfield.stationary_state": lambda k, x: meanfield.stationary_state(gain(x), noise_std=0.3 * x),
     "fisher.bootstrap": lambda k, x: fisher.bootstrap(samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k),
     "fisher.closure_curve": lambda k, x: fisher.closure_curve(network(k, x), stimulus=0.4 * x, num_steps=STEPS),
+    "fisher.linear_decodability": lambda k, x: fisher.linear_decodability(
+        network(k, x), x * np.ones((3, 6, 1)), x * np.arange(18.0).reshape(3, 6, 1), key=k, num_blocks=2
+    ),
     "fisher.linearized_curve": lambda k, x: fisher.linearized_curve(network(k, x), stimulus=0.4 * x, num_steps=STEPS),
     "fisher.closure_moments": lambda k, x: fisher.closure_moments(network(k, x), stimulus=0.3 * x, num_steps=STEPS),
     "fisher.decoder": lambda k, x: fisher.decoder(samples(k, x), samples(k, 1.1 * x), 0.1 * x, key=k),

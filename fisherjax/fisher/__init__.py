@@ -5,6 +5,7 @@ from ._continuous import continuous_curve
 from ._continuous_simulated import simulated_continuous_curve
 from ._cramer_rao import cramer_rao
 from ._curve import FisherCurve
+from ._decodability import linear_decodability
 from ._decoder import decoder
 from ._diagnosis import AssumptionWarning
 from ._direct import direct, shuffled
@@ -26,7 +27,7 @@ __all__ = [
     "AssumptionWarning", "FisherCurve", "FisherEstimate", "bootstrap", "closure_curve", "closure_moments",
     "continuous_curve", "cramer_rao", "decoder", "direct", "eigendistortions", "ensemble_curve", "estimate",
     "gaussian_information", "gaussian_total", "information_profile", "information_scaling", "jackknife",
-    "linearized_curve", "meanfield_curve", "memory_curve", "memory_matrix", "operator_curve", "optimal_decoder",
-    "pathwise", "sensitivity_index", "shuffled", "simulated_continuous_curve", "simulated_curve",
-    "temporal_matrix", "total_memory",
+    "linear_decodability", "linearized_curve", "meanfield_curve", "memory_curve", "memory_matrix",
+    "operator_curve", "optimal_decoder", "pathwise", "sensitivity_index", "shuffled",
+    "simulated_continuous_curve", "simulated_curve", "temporal_matrix", "total_memory",
 ]  # fmt: skip
