@@ -368,7 +368,7 @@ HOST_ONLY = {
     # build or describe what others compute with, or compute in NumPy; other stages of training run the loop of one
     "connectivity": "block circulant feedforward_chain generalized_toeplitz homogeneous population_index "
     "symmetric_toeplitz toeplitz weight_initializer",
-    "datasets": "cifar10 cifar100 digits fit_whitening gabor gray intensities normalize_contrast "
+    "datasets": "cifar10 cifar100 fashion_mnist mnist digits fit_whitening gabor gray intensities normalize_contrast "
     "oriented_gratings photograph read_images read_responses shapes whiten",
     "dynamics": "attractor_manifold components_for_variance index_sum",
     "fisher": "cramer_rao sensitivity_index",
@@ -377,7 +377,7 @@ HOST_ONLY = {
     "low_rank mask no_autapses",
     "simulate": "draw_networks",
     "tasks": "adding choice_accuracy context_integration copy_memory delayed_match explained_variance "
-    "from_neurogym integrator perceptual_decision sign_accuracy sine_wave",
+    "from_neurogym integrator perceptual_decision sequential_images sign_accuracy sine_wave",
     "training": "load_checkpoint",
     "vision": "analyze angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
     "fold_batch_norm load_checkpoint orientation_study respond_to_gratings save_checkpoint shown train "

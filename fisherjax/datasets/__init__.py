@@ -2,6 +2,7 @@
 
 from ._cifar import cifar10, cifar100
 from ._gratings import grating_moments, gratings
+from ._idx import fashion_mnist, mnist
 from ._images import read_images
 from ._offline import digits, natural_patches, oriented_gratings, photograph, shapes
 from ._pictures import Preprocessing, gabor
@@ -10,7 +11,7 @@ from ._recorded import read_responses
 from ._variants import CIFAR10_CLASSES
 
 __all__ = [
-    "CIFAR10_CLASSES", "Preprocessing", "cifar10", "cifar100", "digits", "fit_whitening", "gabor",
-    "grating_moments", "gratings", "gray", "intensities", "natural_patches", "normalize_contrast",
+    "CIFAR10_CLASSES", "Preprocessing", "cifar10", "cifar100", "digits", "fashion_mnist", "fit_whitening",
+    "gabor", "grating_moments", "gratings", "gray", "intensities", "mnist", "natural_patches", "normalize_contrast",
     "oriented_gratings", "photograph", "read_images", "read_responses", "shapes", "whiten",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,18 @@ from ._variants import Variant
 _PATIENCE = 15  # seconds to find out whether there is a network
 _LOCAL = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 _INSTALL = "pip install 'fisherjax[cifar]'"
+
+
+class Remote(NamedTuple):
+    """A file that TensorFlow Datasets has registered, with its size and checksum."""
+
+    name: str  # of the data set
+    url: str
+
+    @property
+    def archive(self) -> str:
+        """Name of the file."""
+        return self.url.rpartition("/")[2]
 
 
 def data_folder() -> Path:
@@ -85,7 +97,7 @@ def _pixels(picture: bytes) -> np.ndarray:
     return np.asarray(opened.convert("RGB"))
 
 
-def download(variant: Variant, folder: Path, *, url_infos: dict[str, Any] | None = None) -> Path:
+def download(variant: Variant | Remote, folder: Path, *, url_infos: dict[str, Any] | None = None) -> Path:
     """The archive from TensorFlow Datasets' cache, or downloaded into it with the registered size and checksum.
 
     A file put by hand into ``folder/downloads/manual`` is checked and used. What fails leaves nothing.
@@ -147,7 +159,7 @@ def _kept(written: Path, target: Path) -> Path:
     return target
 
 
-def _told(error: Exception, variant: Variant, downloads: Path, manual: Path, size: int) -> Exception:
+def _told(error: Exception, variant: Variant | Remote, downloads: Path, manual: Path, size: int) -> Exception:
     """What went wrong: this machine's disk, the file, or the network."""
     if type(error).__name__ == "NonMatchingChecksumError":
         return ValueError(
@@ -161,7 +173,7 @@ def _told(error: Exception, variant: Variant, downloads: Path, manual: Path, siz
     return ConnectionError(f"the download of {variant.url} failed. {_by_hand(variant, manual)}")
 
 
-def _check_reachable(variant: Variant, manual: Path) -> None:
+def _check_reachable(variant: Variant | Remote, manual: Path) -> None:
     """Find out quickly whether there is a network: the download itself would try again for minutes."""
     try:
         request = urllib.request.Request(variant.url, method="HEAD")  # noqa: S310
@@ -182,10 +194,10 @@ def _reason(error: OSError) -> str:
     return (inner.strerror if isinstance(inner, OSError) else None) or "no connection"
 
 
-def _by_hand(variant: Variant, manual: Path) -> str:
+def _by_hand(variant: Variant | Remote, manual: Path) -> str:
     return (
         f"Download {variant.url} where there is a network and put it at {manual / variant.archive}, "
-        f"or anywhere and give its path: {variant.name}('…/{variant.archive}')"
+        f"or anywhere and give its path to {variant.name}"
     )
 
 

@@ -1,6 +1,7 @@
 """Tasks for recurrent networks, generated on the fly from a key."""
 
 from ._batch import TaskBatch
+from ._images import sequential_images
 from ._neurogym import from_neurogym
 from ._registry import (
     adding,
@@ -16,6 +17,6 @@ from ._task import Task, choice_accuracy, explained_variance, sign_accuracy
 
 __all__ = [
     "Task", "TaskBatch", "adding", "choice_accuracy", "context_integration", "copy_memory", "delayed_match",
-    "explained_variance", "flip_flop", "from_neurogym", "integrator", "perceptual_decision", "sign_accuracy",
-    "sine_wave",
+    "explained_variance", "flip_flop", "from_neurogym", "integrator", "perceptual_decision",
+    "sequential_images", "sign_accuracy", "sine_wave",
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import os
@@ -10,7 +9,6 @@ import pickle
 import subprocess
 import sys
 import tarfile
-import threading
 
 import numpy as np
 import pytest
@@ -189,37 +187,6 @@ def test_damaged_prepared_data(prepared):
     (folder / "dataset_info.json").write_text(json.dumps(info | {"name": "mnist"}))
     with pytest.raises(ValueError, match=r"mnist|cannot be read"):
         datasets.cifar10(prepared)
-
-
-@pytest.fixture
-def server():
-    """A local web server of given files; (address, files, requests)."""
-    files, asked = {}, []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.respond(body=False)
-
-        def do_GET(self):
-            asked.append(self.path)
-            self.respond(body=True)
-
-        def respond(self, *, body):
-            content = files.get(self.path)
-            self.send_response(404 if content is None else 200)
-            self.send_header("Content-Length", str(len(content or b"")))
-            self.end_headers()
-            if body and content:
-                self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{running.server_port}", files, asked
-    running.shutdown()
-    running.server_close()
 
 
 def listing(folder):
