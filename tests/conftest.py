@@ -96,6 +96,17 @@ def key():
 
 
 @pytest.fixture
+def num_programs():
+    """How many programs a compiled function has, once those of things that are gone have been let go of."""
+
+    def count(function):
+        gc.collect()
+        return getattr(function, "_cached", function)._cache_size()
+
+    return count
+
+
+@pytest.fixture
 def two_populations():
     """The two-population network of the acceptance grid, at unit scale."""
     from fisherjax.connectivity import GainMatrix

@@ -143,15 +143,15 @@ def test_trees_and_float32(weights):
     assert found.unflatten(found.points)["x"].shape == (len(found), 2)
 
 
-def test_one_program_serves_a_branch():
+def test_one_program_serves_a_branch(num_programs):
     from fisherjax.dynamics import _curve
 
     def step_of(mu):
         return lambda x: x + 0.1 * (mu - x**2)
 
-    before = _curve._evaluated._cached._cache_size()
+    before = num_programs(_curve._evaluated)
     dynamics.continue_fixed_points(step_of, [[1.0], [-1.0]], start=1.0, stop=2.0)
-    assert _curve._evaluated._cached._cache_size() == before + 1
+    assert num_programs(_curve._evaluated) == before + 1
 
 
 def test_a_branch_that_ends_says_why():

@@ -126,17 +126,17 @@ def test_non_finite_values_are_the_worst(key):
     assert 2.49 < float(optimum.value) <= 2.5
 
 
-def test_search_is_reproducible_and_compiles_once(optimum, key):
+def test_search_is_reproducible_and_compiles_once(optimum, key, num_programs):
     def run(noise_std, run_key):
         objective = optimize.LogFisher(4, noise_std=noise_std)
         arguments = {key: value for key, value in SMALL.items() if key != "refine_steps"}
         return optimize.evolve(FAMILY, objective, key=run_key, constraints=(BUDGET,), **arguments)
 
     first = run(0.3, key)
-    count = _evolve._generations._cached._cache_size()
+    count = num_programs(_evolve._generations)
     np.testing.assert_array_equal(first.path, run(0.3, key).path)
     assert not np.array_equal(first.path, run(0.2, jax.random.key(5)).path)
-    assert _evolve._generations._cached._cache_size() == count
+    assert num_programs(_evolve._generations) == count
 
 
 def test_reflection_stays_in_the_box():

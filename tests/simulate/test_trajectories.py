@@ -44,17 +44,17 @@ def test_dynamics_without_noise_are_the_equation(network):
         np.testing.assert_allclose(states[step], np.broadcast_to(x, (2, 20)), rtol=1e-12, atol=1e-15)
 
 
-def test_same_key_same_trajectories_and_one_program_for_all_keys(network):
+def test_same_key_same_trajectories_and_one_program_for_all_keys(network, num_programs):
     from fisherjax.simulate import _trajectories
 
     settings = {"stimulus": 0.3, "num_steps": 3, "num_trials": 4}
     first = simulate.trajectories(network, key=jax.random.key(1), **settings)
-    count = _trajectories._simulate._cached._cache_size()
+    count = num_programs(_trajectories._simulate)
     again = simulate.trajectories(network, key=jax.random.key(1), **settings)
     other = simulate.trajectories(network, key=jax.random.key(2), **settings)
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
-    assert _trajectories._simulate._cached._cache_size() == count
+    assert num_programs(_trajectories._simulate) == count
 
 
 def test_initial_states_add_an_axis(network, key):

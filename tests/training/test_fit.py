@@ -387,17 +387,16 @@ def test_wrong_arguments_say_what_is_wrong(change, error, message, key):
         training.fit(small(key), settings.pop("task"), **settings)
 
 
-def test_another_run_compiles_nothing(key):
+def test_another_run_compiles_nothing(key, num_programs):
     """New keys, learning rates and lengths use the program that is there; so does the second chunk of a run."""
-    programs, lasting = run_steps._cached, {**SMALL, "trial_steps": 13}  # as no other test has
-    programs.clear_cache()  # none of earlier tests is let go of meanwhile
+    lasting = {**SMALL, "trial_steps": 13}  # as no other test has
     training.fit(small(key), TASK, key=key, num_steps=10, **lasting)
-    compiled = programs._cache_size()
+    compiled = num_programs(run_steps)
     other = small(jax.random.key(3))
     training.fit(other, TASK, key=jax.random.key(4), num_steps=37, learning_rate=0.02, **lasting)
-    assert programs._cache_size() == compiled
+    assert num_programs(run_steps) == compiled
     training.fit(other, TASK, key=key, num_steps=10, max_gradient_norm=math.inf, **lasting)
-    assert programs._cache_size() == compiled + 1
+    assert num_programs(run_steps) == compiled + 1
 
 
 def test_results_can_be_saved(key, tmp_path):
