@@ -135,3 +135,12 @@ def write(name: str, result: dict[str, Any]) -> dict[str, Any]:
     record = {"machine": machine(), **result}
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
     return record
+
+
+def write_table(name: str, title: str, words: str, rows: list[dict[str, Any]]) -> None:
+    """NAME.md in the results: a title, a sentence, and a line for every row."""
+    header = list(rows[0])
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines += [f"| {' | '.join(v if isinstance(v, str) else f'{v:.4g}' for v in line.values())} |" for line in rows]
+    text = f"# {title}\n\nWritten by `python -m benchmarks --long {name}`. {words}".rstrip()
+    (RESULTS / f"{name}.md").write_text(text + "\n\n" + "\n".join(lines) + "\n")

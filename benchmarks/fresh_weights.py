@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from benchmarks._common import RESULTS, write
+from benchmarks._common import write, write_table
 from fisherjax import connectivity as cn
 from fisherjax import fisher
 
@@ -67,7 +67,12 @@ def run() -> dict[str, object]:
                     for step in range(1, STEPS)
                 ]
         print(f"  {name}: {time.perf_counter() - start:.0f} s", flush=True)
-        _table(rows)
+        write_table(
+            "fresh_weights",
+            "One set of weights, and fresh weights at every step",
+            "Linear over independent form.",
+            rows,
+        )
     return write("fresh_weights", {"what": __doc__, "rows": rows})
 
 
@@ -110,15 +115,6 @@ def ratio(case: Case, size: int, seed: tuple[int, int], *, fresh: bool) -> np.nd
         found.append(linear * np.mean(np.diag(covariance)) / np.sum(change**2))
         weights = drawn() if fresh else weights
     return np.array(found)
-
-
-def _table(rows: list[dict[str, Any]]) -> None:
-    header = list(rows[0])
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join(v if isinstance(v, str) else f'{v:.4g}' for v in line.values())} |" for line in rows]
-    text = "# One set of weights, and fresh weights at every step\n\n"
-    text += "Written by `python -m benchmarks --long fresh_weights`: linear over independent form.\n\n"
-    (RESULTS / "fresh_weights.md").write_text(text + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._common import RESULTS, write
+from benchmarks._common import write, write_table
 from fisherjax import connectivity as cn
 from fisherjax import fisher
 
@@ -73,7 +73,12 @@ def run() -> dict[str, object]:
 def report(measured: list[dict[str, Any]]) -> dict[str, object]:
     """The table, with what both sizes together say of larger networks, and how much of it holds."""
     rows = [part for small, large in _pairs(measured) for part in (small, large, _beyond(small, large))]
-    _table(rows)
+    write_table(
+        "inputs",
+        "Simulated networks with means and inputs against the theory at N → ∞",
+        "The spread over draws is of one network, over the mean.",
+        rows,
+    )
     kinds = {size: [line for line in rows if line["N"] == size] for size in (*map(str, SIZES), "∞")}
     return write(
         "inputs",
@@ -138,17 +143,6 @@ def _rows(
         _line(name, str(size), entry, float(expected[place]), float(found[place]), float(error[place]))
         for entry, place in entries.items()
     ]
-
-
-def _table(rows: list[dict[str, Any]]) -> None:
-    header = list(rows[0])
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join(v if isinstance(v, str) else f'{v:.4g}' for v in line.values())} |" for line in rows]
-    text = "# Simulated networks with means and inputs against the theory at N → ∞\n\n"
-    text += (
-        "Written by `python -m benchmarks --long inputs`. The spread over draws is of one network, over the mean.\n\n"
-    )
-    (RESULTS / "inputs.md").write_text(text + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

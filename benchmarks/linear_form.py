@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks._common import RESULTS, write
+from benchmarks._common import RESULTS, write, write_table
 from fisherjax import connectivity as cn
 from fisherjax import fisher, optimize, simulate
 
@@ -65,7 +65,7 @@ def run() -> dict[str, object]:
         start = time.perf_counter()
         rows += _measured(name, *setting, seed=index)
         print(f"  {name}: {time.perf_counter() - start:.0f} s", flush=True)
-        _table(rows)
+        write_table("linear_form", "Simulated networks against the linear form at N → ∞", "", rows)
     held = [abs(line["z"]) <= 2 or abs(line["ratio"] - 1) <= 0.01 for line in rows]
     picture(rows)
     return write(
@@ -149,15 +149,6 @@ def _kept_information(network: Any, stimulus: float, times: tuple[int, ...]) -> 
     )
     total = np.asarray(curve.total, float)
     return total[1:] / total[0]
-
-
-def _table(rows: list[dict[str, Any]]) -> None:
-    header = list(rows[0])
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join(v if isinstance(v, str) else f'{v:.4g}' for v in line.values())} |" for line in rows]
-    text = "# Simulated networks against the linear form at N → ∞\n\n"
-    text += "Written by `python -m benchmarks --long linear_form`.\n\n"
-    (RESULTS / "linear_form.md").write_text(text + "\n".join(lines) + "\n")
 
 
 def picture(rows: list[dict[str, Any]]) -> None:
