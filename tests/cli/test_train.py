@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from fisherjax import connectivity
 from fisherjax.cli import main
 
 FAST = ["--units", "12", "--steps", "40", "--batch-size", "8", "--trial-steps", "10"]
@@ -27,6 +28,18 @@ def test_train_writes_a_report(trained):
     assert np.all(np.diag(weights) == 0)
     assert np.all(weights[:, :9] >= 0)
     assert np.all(weights[:, 9:] <= 0)
+
+
+def test_weights_that_remember(tmp_path, capsys):
+    """Orthogonal ones with the gain of the theory, for the delay and the inputs that the task has."""
+    words = ["--initializer", "memory", "--delay", "20", "--units", "60", "--steps", "1", "--batch-size", "4"]
+    assert main(["train", "copy-memory", *words, "--learning-rate", "1e-9", "--out", str(tmp_path / "run")]) == 0
+    facts = json.loads((tmp_path / "run" / "results.json").read_text())
+    expected = connectivity.memory_gain(20, noise_std=0.0, input_variance=1 / 15)
+    assert facts["memory_gain"] == pytest.approx(expected)
+    assert f"with the gain {expected:.4f}" in capsys.readouterr().out
+    weights = np.load(tmp_path / "run" / "arrays.npz")["recurrent_weights"]
+    np.testing.assert_allclose(np.linalg.svd(weights, compute_uv=False), expected, rtol=1e-5)
 
 
 def test_resume_goes_on(trained, capsys):
@@ -64,6 +77,10 @@ def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):
         (["train", "chess"], "chess"),
         (["train", "flip-flop", "--dale", "1.5"], "--dale must be at most 1, got 1.5"),
         (["train", "flip-flop", "--kind", "gru", "--nonlinearity", "relu"], "have their own"),
+        (["train", "flip-flop", "--delay", "5"], "--delay is that of copy-memory"),
+        (["train", "flip-flop", "--initializer", "memory"], "--initializer memory is for copy-memory"),
+        (["train", "copy-memory", "--initializer", "memory", "--kind", "gru"], "is for rnn with tanh"),
+        (["train", "copy-memory", "--delay", "5", "--trial-steps", "20"], "give one of them"),
         (["train", "flip-flop", "--resume"], "there is no"),
         (["train", "flip-flop", "--rank", "2", "--no-autapses"], "--rank and --no-autapses exclude each other"),
         (["fixed-points", "--network", "nowhere.npz"], "No such file"),
