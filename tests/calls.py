@@ -160,6 +160,9 @@ ENTRIES = {
         GainMatrix(0.5 * np.ones((1, 1)), None, x * np.ones((1, 1))), noise_std=0.3
     ),
     "meanfield.diffusion_operator": lambda k, x: meanfield.diffusion_operator(gain(x), noise_std=0.3 * x),
+    "meanfield.gradient_gain": lambda k, x: meanfield.gradient_gain(
+        gain(x), stimulus=0.4 * x, noise_std=0.3 * x, num_steps=STEPS
+    ),
     "meanfield.lyapunov_exponent": lambda k, x: meanfield.lyapunov_exponent(gain(x), noise_std=0.3 * x),
     "meanfield.pattern_overlaps": lambda k, x: meanfield.pattern_overlaps(
         gain(x), starting_overlap(gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")),

@@ -53,9 +53,8 @@ def linear_decodability(
     .. math::
         G = \Big\langle \sum_i \frac{s_i^2}{s_i^2 + n σ_o^2} \frac{|U_i^T Y|^2}{|Y|^2} \Big\rangle_t, \qquad X = U s W^T
 
-    X are the states of n trials at a moment that counts, Y the targets, both less their mean. Networks in which G is
-    large learn fast; what they know about a pulse, or how their gradients grow, says less (docs/theory.md). The noise
-    is needed: without it what chaos has scrambled counts as known.
+    X are the states of n trials at a moment that counts, Y the targets, both less their mean: a criterion by which
+    initial networks can be compared. The noise is needed: without it what chaos has scrambled counts as known.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Large-N theory in discrete time: order parameters, stationary states, Fisher diffusion, chaos."""
 
+from ._backward import gradient_gain
 from ._diffusion import DiffusionOperator, diffusion_operator
 from ._overlaps import pattern_overlaps
 from ._recursion import propagate
@@ -10,6 +11,6 @@ from ._two_time import two_time_correlation
 
 __all__ = [
     "DiffusionOperator", "StationaryState", "critical_gain", "critical_mean", "diffusion_operator",
-    "lyapunov_exponent", "pattern_overlaps", "phase_diagram", "propagate", "stationary_state", "stationary_states",
-    "two_time_correlation",
+    "gradient_gain", "lyapunov_exponent", "pattern_overlaps", "phase_diagram", "propagate", "stationary_state",
+    "stationary_states", "two_time_correlation",
 ]  # fmt: skip
