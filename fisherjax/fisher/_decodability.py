@@ -115,7 +115,8 @@ def _batch(task: Any, targets: Any, mask: Any, key: Key, count: int, num_steps: 
         batch = task.batch(key, count, num_steps)
     else:
         require(targets is not None, "targets must be given with inputs")
-        inputs, labels = as_real("inputs", task, "T n ..."), np.asarray(targets)
+        require(num_steps is None, "num_steps belongs to a task; inputs have as many steps as they have")
+        inputs, labels = as_real("task", task, "T n ...", hint="a task, or inputs of n trials"), np.asarray(targets)
         kind = labels.dtype.kind in "iu"
         wanted = labels if kind else as_real("targets", targets, "T n O")
         weights = jnp.ones(inputs.shape[:2]) if mask is None else as_real("mask", mask, "T n", "T n O", minimum=0.0)
