@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax import fisher, networks
+from fisherjax.fisher._closure import CLOSED
 from fisherjax.plot._pages import save_curves, save_network_curves
 from fisherjax.report import Table
 from fisherjax.report._html import Picture
@@ -18,7 +19,6 @@ from ._session import Session
 from ._stream import run_stream
 from ._structure import check_networks, curve_settings, curve_table, load_gain_matrix, predicted
 
-_CLOSED = (networks.RateNetwork, networks.RNN, networks.FlowNetwork)  # what closure_curve takes
 _FILES = {"small noise": "theory", "closure": "closure", "simulation": "simulated"}
 _FORMS = {
     "linear": "with noise correlations (linear form)",
@@ -115,7 +115,7 @@ def _simulate_network(command: Simulate, session: Session) -> Outcome:
 def _predictions(session: Session, question: Question, form: str) -> Curves:
     with session.stage("predicting Fisher information"):
         curves = {"small noise": fisher.linearized_curve(question.network, **question.settings, form=form)}
-        if isinstance(question.network, _CLOSED):
+        if isinstance(question.network, CLOSED):
             curves["closure"] = fisher.closure_curve(question.network, **question.settings, form=form)
     return curves
 

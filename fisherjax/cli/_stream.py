@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fisherjax import fisher, networks
+from fisherjax.fisher._closure import CLOSED
 from fisherjax.fisher._temporal import TemporalMatrix
 from fisherjax.plot._pages import save_streams
 from fisherjax.report import Table
@@ -76,8 +77,7 @@ def _of_network(command: Curve, inputs: np.ndarray) -> dict[str, TemporalMatrix]
     network = networks.in_precision(asked_network(command), jnp.float64)
     if network.input_shape != (1,):
         raise UsageError(f"--protocol stream needs a network of one input, and {command.network} has another number")
-    closed = isinstance(network, networks.RateNetwork | networks.RNN | networks.FlowNetwork)
-    methods = {"small noise": "linearized", **({"closure": "closure"} if closed else {})}
+    methods = {"small noise": "linearized", **({"closure": "closure"} if isinstance(network, CLOSED) else {})}
     return {
         name: fisher.temporal_matrix(network, inputs, form="linear", method=method) for name, method in methods.items()
     }

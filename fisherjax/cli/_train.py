@@ -30,9 +30,10 @@ def run_train(command: Train, session: Session) -> Outcome:
     task = TASKS[command.task]
     steps = _trial_steps(command, task)
     network_key, train_key, test_key = jax.random.split(jax.random.key(command.seed), 3)
-    _check_sizes(command, task)
+    _check_sizes(command, task, steps)
     with jax.enable_x64(False):  # float32: theory is not at stake
-        network = _network(command, task, network_key)
+        gain = _memory_gain(task, steps, command.noise_std) if command.initializer == "memory" else None
+        network = _network(command, task, gain, network_key)
         trained = _trained(command, session, network, steps, train_key)
         with session.stage("testing"):
             batch = task.batch(test_key, _TEST_TRIALS, steps or None)
@@ -55,11 +56,9 @@ def run_train(command: Train, session: Session) -> Outcome:
     ]
     results = {"task": command.task, "accuracy": accuracy, "stopped": trained.stopped}
     told = []
-    if command.initializer == "memory":
-        results["memory_gain"] = _memory_gain(command, task)
-        told = [
-            f"orthogonal weights began with the gain {results['memory_gain']:.4f}, which keeps most over this delay"
-        ]
+    if gain is not None:
+        results["memory_gain"] = gain
+        told = [f"orthogonal weights began with the gain {gain:.4f}, which keeps most over this delay"]
     named = ("loss", "evaluated", "held_out_loss", "held_out_accuracy")
     arrays = {name: getattr(history, name) for name in named}
     path = session.folder / "checkpoint.npz"
@@ -83,18 +82,18 @@ def _trial_steps(command: Train, task: tasks.Task) -> int:
     return task.shortest + command.delay if command.delay else command.trial_steps
 
 
-def _memory_gain(command: Train, task: tasks.Task) -> float:
+def _memory_gain(task: tasks.Task, steps: int, noise_std: float) -> float:
     """The gain that keeps the symbols over the delay, with input weights as they are drawn."""
-    delay = (_trial_steps(command, task) or task.default_steps) - task.shortest
-    return connectivity.memory_gain(delay, noise_std=command.noise_std, input_variance=1 / (3 * task.num_inputs))
+    delay = (steps or task.default_steps) - task.shortest
+    return connectivity.memory_gain(delay, noise_std=noise_std, input_variance=1 / (3 * task.num_inputs))
 
 
-def _check_sizes(command: Train, task: tasks.Task) -> None:
+def _check_sizes(command: Train, task: tasks.Task, steps: int) -> None:
     shortest, units = task.shortest, command.units
     if 0 < command.trial_steps < shortest:
         raise UsageError(f"--trial-steps must be at least {shortest} for {command.task}, got {command.trial_steps}")
     check_memory(f"the weights of --units {units}, their gradients and Adam's moments", 16 * units**2)
-    states = 4 * command.batch_size * units * (_trial_steps(command, task) or task.default_steps)
+    states = 4 * command.batch_size * units * (steps or task.default_steps)
     check_memory(f"the states of --batch-size {command.batch_size}", states)
 
 
@@ -120,7 +119,7 @@ def _trained(
         return session.save("training", trained)
 
 
-def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNetwork:
+def _network(command: Train, task: tasks.Task, gain: float | None, key: Any) -> networks.RecurrentNetwork:
     constraints: list[Constraint] = []
     if command.dale:
         constraints.append(networks.dale(command.dale))
@@ -131,8 +130,8 @@ def _network(command: Train, task: tasks.Task, key: Any) -> networks.RecurrentNe
     options: dict[str, Any] = {"constraints": constraints, "noise_std": command.noise_std}
     if command.kind in {"rnn", "continuous"}:
         options["nonlinearity"] = command.nonlinearity
-    if command.initializer == "memory":
-        options["recurrent_initializer"] = networks.initializers.orthogonal(_memory_gain(command, task))
+    if gain is not None:
+        options["recurrent_initializer"] = networks.initializers.orthogonal(gain)
     elif command.initializer != "default":
         options["recurrent_initializer"] = command.initializer
     return _KINDS[command.kind](task.num_inputs, command.units, task.num_outputs, key=key, **options)

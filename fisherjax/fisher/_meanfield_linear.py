@@ -69,7 +69,7 @@ def linear_readings(
             value = network.fractions[:, None] * first_value(found, levels, network, reading)
             return jnp.einsum("pb,pij->bij", value, fields.sensitivity[0])
         if entering is not None:
-            return shift_information(entering, fields, levels, network, reading, found)
+            return shift_information(entering, levels, network, reading, found)
         return linear_information(fields, network, reading, found)
 
     parts = (jnp.repeat(jnp.asarray(times), groups), jnp.tile(observed, (len(times), 1)))

@@ -16,15 +16,13 @@ from jaxtyping import Array, Float
 from fisherjax._linalg import solve_block_tridiagonal
 from fisherjax.connectivity import GainMatrix
 from fisherjax.meanfield._drive import Drive
-from fisherjax.meanfield._fields import Fields
 from fisherjax.nonlinearities import Nonlinearity
 
-from ._unexplained import Levels, Network, Reading, Unexplained, averages, price_of, worth
+from ._unexplained import Levels, Network, Reading, Unexplained, price_of, values, worth
 
 
 def shift_information(
     entering: tuple[Float[Array, "T P K"], Float[Array, "T P K K"]],
-    fields: Fields,
     levels: Levels,
     network: Network,
     reading: Reading,
@@ -32,22 +30,16 @@ def shift_information(
 ) -> Float[Array, "b K K"]:
     """∂mᵀΣ⁻¹∂m per unit of the network, for each read-out."""
     shifts, private = entering
-    price = price_of(found.value, network, reading)
-    a = jnp.sum(fields.weights * levels.slope, axis=-1)
-    a2 = averages(levels.weights, levels.slope[..., None] ** 2)
-    rest = averages(levels.weights, levels.rest[..., None])
-    y = a2 * found.noise + rest
-    f = network.fractions[:, None]
-    # the information per unit about what is too small to change anything, at every time
-    value = worth(found.noise, network, reading) + price * a2 / (1 + price * y)
-    alone = jnp.einsum("kpb,kpij->bij", f * value, private)
+    f, price = network.fractions[:, None], price_of(found.value, network, reading)
+    alone = jnp.einsum("kpb,kpij->bij", f * values(found, levels, network, reading), private)
+    a, rest = (jnp.sum(levels.weights * part, axis=-1)[..., None] for part in (levels.slope, levels.rest))
+    y = a**2 * found.noise + rest
     # the last v̄ is free: there a = 1, y = 0 and B is its price
     last, before = reading.last[:, None], reading.before[:, None]
-    kept = last + before * a[..., None]
+    kept = last + before * a
     tau = last * worth(found.noise, network, reading) + before * price
     diagonal, upper = _assembled(tau, before * y, kept, reading, network)
-    entered = f * kept
-    source = jnp.einsum("kpb,kpi->kbpi", entered, shifts)
+    source = jnp.einsum("kpb,kpi->kbpi", f * kept, shifts)
     source = jnp.concatenate([jnp.zeros_like(source), source], axis=2)
     extremum = jax.vmap(solve_block_tridiagonal, in_axes=1, out_axes=1)(diagonal, upper, -source)
     return alone + jnp.einsum("kbxi,kbxj->bij", source, extremum)

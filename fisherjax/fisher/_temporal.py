@@ -14,18 +14,16 @@ from fisherjax._arrays import as_real
 from fisherjax._errors import check_choice, check_positive, require
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix
-from fisherjax.networks import RNN, FlowNetwork, Network, RateNetwork
+from fisherjax.networks import Network
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
-from ._closure import closure_curve
+from ._closure import CLOSED, closure_curve
 from ._curve import FisherCurve
 from ._linearized import linearized_curve
 from ._meanfield import meanfield_curve
 from ._simulated import simulated_curve
 
 METHODS = ("closure", "linearized", "simulated")
-
-_CLOSED = (RateNetwork, FlowNetwork, RNN)
 
 
 class TemporalMatrix(Record):
@@ -176,7 +174,7 @@ def _of_network(
     network: Any, asked: dict[str, Any], method: str | None, num_trials: int | None, key: Any
 ) -> FisherCurve:
     first = network[0] if isinstance(network, list | tuple) and network else network
-    usual = "closure" if isinstance(first, _CLOSED) else "linearized"
+    usual = "closure" if isinstance(first, CLOSED) else "linearized"
     method = check_choice("method", usual if method is None else method, METHODS)
     if method == "simulated":
         if num_trials is None or key is None:

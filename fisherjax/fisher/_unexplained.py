@@ -61,6 +61,12 @@ def worth(noise: Float[Array, "T P b"], network: Network, reading: Reading) -> F
     return reading.last[:, None] * reading.observed / (noise + network.observation_noise)
 
 
+def values(found: Unexplained, levels: Levels, network: Network, reading: Reading) -> Float[Array, "T P b"]:
+    """B_p(k) at all times, the first among them, with its derivatives."""
+    price = price_of(found.value, network, reading)
+    return worth(found.noise, network, reading) + _averages(levels, found.noise, price)[0]
+
+
 def first_value(found: Unexplained, levels: Levels, network: Network, reading: Reading) -> Float[Array, "P b"]:
     """B_p(1), the information per unit about a signal at the first time that is too small to change anything."""
     level = jax.tree.map(lambda part: part[0], levels)

@@ -4,17 +4,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real
-from fisherjax._errors import check_integer, check_not_negative
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
-from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
+from fisherjax.connectivity import GainMatrix
 from fisherjax.networks._protocol import Protocol
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
-from ._drive import Drive, Entering, as_drive
+from ._drive import Drive, Entering
 from ._fields import fields_over_time
+from ._recursion import followed
 
 
 @full_precision
@@ -48,12 +47,8 @@ def gradient_gain(
     transient chaos.
     """
     phi = as_nonlinearity(nonlinearity)
-    check_not_negative(noise_std=noise_std)
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    check_gain_matrix(gain_matrix, means=True)
     entering = Entering(protocol, input_pattern, bias, bias_std, input_pattern_std)
-    drive = as_drive(gain_matrix, stimulus, num_steps, entering)
-    sigma = as_real("noise_std", noise_std, "", dtype=gain_matrix.gains.dtype)
+    drive, sigma, num_steps = followed(gain_matrix, stimulus, noise_std, num_steps, entering)
     return _gain(gain_matrix, phi, drive, sigma, num_steps)
 
 

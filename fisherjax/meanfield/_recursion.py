@@ -122,13 +122,20 @@ def propagate(
     Qin & Sharpee (2025) for the operator; the rest is derived in the documentation, page "theory".
     """
     phi = as_nonlinearity(nonlinearity)
+    entering = Entering(protocol, input_pattern, bias, bias_std, input_pattern_std)
+    drive, sigma, num_steps = followed(gain_matrix, stimulus, noise_std, num_steps, entering)
+    return told_trajectory(_propagate(gain_matrix, phi, drive, sigma, num_steps), phi)
+
+
+def followed(
+    gain_matrix: GainMatrix, stimulus: Stimulus, noise_std: Scalar, num_steps: int, entering: Entering
+) -> tuple[Drive, Float[Array, ""], int]:
+    """What enters a structure that is followed for so many steps, and its noise, checked as `propagate` says."""
     check_not_negative(noise_std=noise_std)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     check_gain_matrix(gain_matrix, means=True)
-    entering = Entering(protocol, input_pattern, bias, bias_std, input_pattern_std)
     drive = as_drive(gain_matrix, stimulus, num_steps, entering)
-    sigma = as_real("noise_std", noise_std, "", dtype=gain_matrix.gains.dtype)
-    return told_trajectory(_propagate(gain_matrix, phi, drive, sigma, num_steps), phi)
+    return drive, as_real("noise_std", noise_std, "", dtype=gain_matrix.gains.dtype), num_steps
 
 
 @jax.jit(static_argnums=(1, 4))

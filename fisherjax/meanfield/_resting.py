@@ -13,7 +13,7 @@ from fisherjax._theory import as_structure, fixed_point, largest_variance, varia
 from fisherjax._types import ArrayLike, Record
 from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
 from fisherjax.nonlinearities import Nonlinearity
-from fisherjax.nonlinearities._conditional import ResponseMoments, SlopeMoments, conditional_moments
+from fisherjax.nonlinearities._conditional import Kind, ResponseMoments, SlopeMoments, conditional_moments
 
 
 class Resting(NamedTuple):
@@ -178,14 +178,15 @@ _HALF_STEPS = 120
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def sent_noise(phi: Nonlinearity, mean: Array, overlap: Array, noise_variance: Array) -> Float[Array, " P"]:
     """⟨Var(φ | m)⟩ over m ~ N(mean, overlap), x ~ N(m, noise_variance)."""
-    weights, moments = _over_field(phi, mean, overlap, noise_variance)
-    return jnp.sum(weights * moments.variance, axis=-1)
+    weights, stacked = _over_field(ResponseMoments, phi, mean, overlap, noise_variance)
+    return jnp.sum(weights * ResponseMoments(*stacked).variance, axis=-1)
 
 
 @sent_noise.defjvp
 def _sent_noise_jvp(phi, primals, tangents):
     """In the overlap half the mean of the second derivative, which is there at C = 0 where that of √C is not."""
-    weights, moments = _over_field(phi, *primals)
+    weights, stacked = _over_field(ResponseMoments, phi, *primals)
+    moments = ResponseMoments(*stacked)
 
     def average(terms: Array) -> Array:
         return jnp.sum(weights * terms, axis=-1)
@@ -197,14 +198,14 @@ def _sent_noise_jvp(phi, primals, tangents):
 
 
 def _over_field(
-    phi: Nonlinearity, mean: Array, overlap: Array, noise_variance: Array
-) -> tuple[Float[Array, "P n"], ResponseMoments]:
+    kind: Kind, phi: Nonlinearity, mean: Array, overlap: Array, noise_variance: Array
+) -> tuple[Float[Array, "P n"], Float[Array, "moments P n"]]:
+    """Weights and moments of a kind over the nodes of m."""
     z, weights = phi.field_points(mean, overlap, jnp.sqrt(1 + noise_variance))
     active = overlap > 0
     root = jnp.where(active, jnp.sqrt(jnp.where(active, overlap, 1)), 0)
     field = mean[:, None] + root[:, None] * z
-    stacked = conditional_moments(ResponseMoments, phi, field, noise_variance[:, None])
-    return weights, ResponseMoments(*stacked)
+    return weights, conditional_moments(kind, phi, field, noise_variance[:, None])
 
 
 def slope_overlap(resting: Resting, phi: Nonlinearity, state: StationaryState) -> Float[Array, " P"]:
@@ -212,10 +213,8 @@ def slope_overlap(resting: Resting, phi: Nonlinearity, state: StationaryState) -
     if not resting.has_means:
         return phi.two_point(state.variance, state.noise_variance).slope_overlap
     spread = jnp.maximum(state.overlap - state.mean**2, 0)
-    z, weights = phi.field_points(state.mean, spread, jnp.sqrt(1 + state.noise_variance))
-    field = state.mean[:, None] + jnp.sqrt(spread)[:, None] * z
-    moments = SlopeMoments(*conditional_moments(SlopeMoments, phi, field, state.noise_variance[:, None]))
-    return jnp.sum(weights * moments.slope**2, axis=-1)
+    weights, stacked = _over_field(SlopeMoments, phi, state.mean, spread, state.noise_variance)
+    return jnp.sum(weights * SlopeMoments(*stacked).slope ** 2, axis=-1)
 
 
 def slope_second_moment(resting: Resting, phi: Nonlinearity, state: StationaryState) -> Float[Array, " P"]:
