@@ -69,11 +69,10 @@ _HOMES = {
     "nonlinearities._piecewise": "PiecewiseSmooth",
     "nonlinearities._smooth": "SmoothFunction",
     "optimize._checkpoint": "AscentState OptimizationCheckpoint SearchState",
+    "optimize._constraints": "Budget DiffusionRadius MaximumGain WeightRadius",
     "optimize._distances": "DistancesKept",
     "optimize._maximize": "Optimum",
-    "optimize._objectives": (
-        "Budget DiffusionRadius IntegratedMemory LogFisher MaximumGain Retention StreamCapacity WeightRadius"
-    ),
+    "optimize._objectives": "IntegratedMemory LogFisher Retention StreamCapacity",
     "optimize._problem": "History",
     "optimize._sensitivity": "Sensitivity",
     "simulate._autocorrelation": "MeasuredAutocorrelation",

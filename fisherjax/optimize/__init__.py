@@ -1,20 +1,10 @@
 """Improve structure: global search and gradient ascent through predicted Fisher information."""
 
+from ._constraints import Budget, Constraint, DiffusionRadius, MaximumGain, WeightRadius
 from ._distances import DistancesKept
 from ._evolve import Search, evolve
 from ._maximize import Optimum, maximize
-from ._objectives import (
-    Budget,
-    Constraint,
-    DiffusionRadius,
-    IntegratedMemory,
-    LogFisher,
-    MaximumGain,
-    MemoryObjective,
-    Retention,
-    StreamCapacity,
-    WeightRadius,
-)
+from ._objectives import IntegratedMemory, LogFisher, MemoryObjective, Retention, StreamCapacity
 from ._refine import Ascent, refine
 
 __all__ = [

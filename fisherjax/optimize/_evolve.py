@@ -15,7 +15,7 @@ from fisherjax._types import Key
 from fisherjax.connectivity import Family
 
 from ._checkpoint import Save, SearchState, leaves_of, with_leaves
-from ._objectives import Constraint
+from ._constraints import Constraint
 from ._problem import Objective, Problem, make_problem
 
 ALGORITHMS = ("differential-evolution", "cma-es")

@@ -15,8 +15,8 @@ from fisherjax._types import Key, Record, npz_path
 from fisherjax.connectivity import Family, GainMatrix
 
 from ._checkpoint import Saver
+from ._constraints import Constraint
 from ._evolve import Search, SearchSettings, best_restart, search
-from ._objectives import Constraint
 from ._problem import History, Objective, Problem, evaluate, make_problem, member, trace_history
 from ._refine import Ascent, ascend, check_optimizer, fingerprint
 from ._sensitivity import Sensitivity, sensitivity

@@ -15,7 +15,8 @@ from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
 from fisherjax.meanfield import diffusion_operator
 
-from ._objectives import Budget, Constraint, MaximumGain, MemoryObjective
+from ._constraints import Budget, Constraint, MaximumGain
+from ._objectives import MemoryObjective
 
 Objective = Callable[[GainMatrix], Float[Array, ""]]
 

@@ -18,7 +18,7 @@ from fisherjax._runtime import digest, progress_bar, stop_if_requested
 from fisherjax.connectivity import Family, GainMatrix
 
 from ._checkpoint import AscentState, Save
-from ._objectives import Constraint
+from ._constraints import Constraint
 from ._problem import Evaluation, Objective, Problem, evaluate, make_problem
 
 _KEEP = 10  # evaluations between checkpoints
