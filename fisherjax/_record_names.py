@@ -33,6 +33,7 @@ _HOMES = {
     "dynamics._continuation": "Bifurcation Branch",
     "dynamics._fixed_points": "FixedPoints",
     "dynamics._flow": "MeasuredExponent",
+    "dynamics._gradients": "GradientSpectrum",
     "dynamics._jacobian": "Linearization",
     "dynamics._lyapunov": "LyapunovSpectrum",
     "dynamics._manifold": "AttractorManifold",

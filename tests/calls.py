@@ -163,6 +163,12 @@ ENTRIES = {
     "meanfield.gradient_gain": lambda k, x: meanfield.gradient_gain(
         gain(x), stimulus=0.4 * x, noise_std=0.3 * x, num_steps=STEPS
     ),
+    "meanfield.gradient_spectrum": lambda k, x: meanfield.gradient_spectrum(
+        cn.homogeneous(0.7 * x), stimulus=0.4 * x, noise_std=0.3 * x, num_steps=STEPS, num_values=5
+    ),
+    "meanfield.lyapunov_spectrum": lambda k, x: meanfield.lyapunov_spectrum(
+        cn.homogeneous(0.7 * x), noise_std=0.3 * x, num_exponents=5
+    ),
     "meanfield.lyapunov_exponent": lambda k, x: meanfield.lyapunov_exponent(gain(x), noise_std=0.3 * x),
     "meanfield.pattern_overlaps": lambda k, x: meanfield.pattern_overlaps(
         gain(x), starting_overlap(gain(x), patterns(k, x), nonlinearities.as_nonlinearity("tanh")),
@@ -292,6 +298,9 @@ ENTRIES = {
     "vision.decisions": lambda k, x: vision.decisions(x * jax.random.normal(k, (5, 4, 3)), labels()),
     "dynamics.lyapunov_spectrum": lambda k, x: dynamics.lyapunov_spectrum(
         contraction(x), np.ones(N), key=k, num_steps=20, warm_up=2
+    ),
+    "dynamics.gradient_spectrum": lambda k, x: dynamics.gradient_spectrum(
+        recurrent(k, x), np.ones((4, 2, 2)), key=k
     ),
     "dynamics.principal_components": lambda k, x: dynamics.principal_components(samples(k, x)),
     "vision.robustness": lambda k, x: vision.robustness(

@@ -134,14 +134,13 @@ def _decoded(
     inputs = batch.inputs.astype(network.dtype)
     trials = inputs.shape[1]
 
-    def step(state: Array, now: tuple[Array, Key]) -> tuple[Array, Array]:
-        shown, noise_key = now
-        noise = standard_normal(noise_key, state.shape, state.dtype)
-        state = network.step(state, shown, noise)
+    def step(state: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        state = network.step(state, *now)
         return state, state
 
     start = jnp.broadcast_to(network.resting_state, (trials, network.state_size))
-    states = jax.lax.scan(step, start, (inputs, jax.random.split(key, len(inputs))))[1]
+    noise = standard_normal(key, (len(inputs), *start.shape), start.dtype)
+    states = jax.lax.scan(step, start, (inputs, noise))[1]
     chosen = np.asarray(times)
     weights = moments(batch.mask)[chosen].astype(network.dtype)
     targets = batch.targets[chosen].astype(network.dtype)

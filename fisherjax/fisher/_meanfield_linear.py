@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import require
 from fisherjax.meanfield._fields import Fields
-from fisherjax.nonlinearities import Nonlinearity, ThresholdLinear
-from fisherjax.nonlinearities._piecewise import PiecewiseSmooth
+from fisherjax.nonlinearities import Nonlinearity
+from fisherjax.nonlinearities._registry import check_smooth
 
 from ._collective import linear_information
 from ._orthogonal import orthogonal_information
@@ -24,13 +23,7 @@ _MOST_NUMBERS = 2**22  # nodes of all populations, times and read-outs that are 
 def check_linear(phi: Nonlinearity) -> None:
     """Refuse a nonlinearity for which there is no theory of the linear form, with what to use instead."""
     instead = "use form='independent', or fisher.closure_curve of networks drawn by simulate.draw_networks"
-    kinks = phi.kinks if isinstance(phi, PiecewiseSmooth) else ()
-    if isinstance(phi, ThresholdLinear):
-        kinks = (phi.threshold,)
-    require(
-        not kinks,
-        f"form='linear' needs a smooth nonlinearity, but it has a kink at {kinks[0] if kinks else 0:g}; {instead}",
-    )
+    check_smooth("form='linear'", phi, instead)
 
 
 def linear_readings(

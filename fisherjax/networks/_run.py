@@ -99,7 +99,7 @@ def _run(
     start = jnp.broadcast_to(start, (*inputs.shape[1:-1], network.state_size))
     inputs = inputs.astype(start.dtype)
     process_key, observation_key = (None, None) if key is None else jax.random.split(key)
-    keys = None if process_key is None else jax.random.split(process_key, len(inputs))
+    noise = None if process_key is None else _noise(process_key, len(inputs), start)
     if reverse_mode:
         others = eqx.tree_at(
             lambda tree: (tree.recurrent, tree.input, tree.recurrent_bias),
@@ -108,39 +108,43 @@ def _run(
             is_leaf=lambda leaf: leaf is None,
         )
         joint = (network.recurrent.value, network.input.value, network.recurrent_bias)
-        states: Any = _states_hoisted(unroll, joint, others, start, inputs, keys)
+        states: Any = _states_hoisted(unroll, joint, others, start, inputs, noise)
     else:
-        states = _states(unroll, network.recurrent.value, network, start, network.drive(inputs), None, keys)
+        states = _states(unroll, network.recurrent.value, network, start, network.drive(inputs), None, noise)
     outputs = network.readout(states)
     if observation_key is not None:
         outputs += network.observation_noise_std * standard_normal(observation_key, outputs.shape, outputs.dtype)
     return states, outputs
 
 
+def _noise(key: Key, num_steps: int, state: Array) -> Float[Array, "T ..."]:
+    """Noise of all steps; drawn in the loop it is compiled together with the drive, and runs unvectorized."""
+    return jax.vmap(lambda one: standard_normal(one, state.shape, state.dtype))(jax.random.split(key, num_steps))
+
+
 def _states(
-    unroll: int, weights: Array, network: RecurrentNetwork, start: Array, drives: Array, extra: Any, keys: Any
+    unroll: int, weights: Array, network: RecurrentNetwork, start: Array, drives: Array, extra: Any, noises: Any
 ) -> Array:
     """x(1)…x(T); `extra` (T, …), if any, is added to the recurrent current."""
 
     def step(state: Array, inputs: Any) -> tuple[Array, Array]:
-        drive, more, step_key = inputs
+        drive, more, noise = inputs
         current = network.rates(state) @ weights.T
-        noise = None if step_key is None else standard_normal(step_key, state.shape, state.dtype)
         state = network.update(state, current if more is None else current + more, drive, noise)
         return state, state
 
-    return jax.lax.scan(step, start, (drives, extra, keys), unroll=unroll)[1]
+    return jax.lax.scan(step, start, (drives, extra, noises), unroll=unroll)[1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _states_hoisted(
-    unroll: int, joint: _Joint, network: RecurrentNetwork, start: Array, inputs: Array, keys: Any
+    unroll: int, joint: _Joint, network: RecurrentNetwork, start: Array, inputs: Array, noises: Any
 ) -> Array:
-    return _states(unroll, joint[0], network, start, _drive(joint, inputs), None, keys)
+    return _states(unroll, joint[0], network, start, _drive(joint, inputs), None, noises)
 
 
 def _forward(
-    unroll: int, joint: _Joint, network: RecurrentNetwork, start: Array, inputs: Array, keys: Any
+    unroll: int, joint: _Joint, network: RecurrentNetwork, start: Array, inputs: Array, noises: Any
 ) -> tuple[Array, Any]:
     """States, and the backward pass down to what reaches the recurrent current and the drive of every step."""
     drives = _drive(joint, inputs)
@@ -148,7 +152,7 @@ def _forward(
     extra = None if network.additive else jnp.zeros((*drives.shape[:-1], joint[0].shape[0]), drives.dtype)
 
     def moving(network: RecurrentNetwork, start: Array, drives: Array, extra: Array | None) -> Array:
-        return _states(unroll, joint[0], network, start, drives, extra, keys)
+        return _states(unroll, joint[0], network, start, drives, extra, noises)
 
     states, backward = jax.vjp(moving, network, start, drives, extra)
     rates = network.rates(jnp.concatenate([start[None], states[:-1]]))

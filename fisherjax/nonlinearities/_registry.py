@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from fisherjax._errors import suggest, told
+from fisherjax._errors import require, suggest, told
 
 from ._erf_mixture import Erf, Logistic, Tanh
 from ._linear import Identity, ThresholdLinear
@@ -107,3 +107,18 @@ def _named(name: str) -> Nonlinearity:
     also = _ALSO_CALLED.get(name.lower().replace(" ", "-"))
     hint = f"; did you mean {also!r}?" if also else suggest(name, _BY_NAME)
     raise ValueError(f"nonlinearity must be one of {', '.join(_BY_NAME)} or a function; got {told(name)}{hint}")
+
+
+def check_smooth(what: str, phi: Nonlinearity, instead: str = "") -> None:
+    """Refuse a nonlinearity with a kink, for what there is no theory of it, with what to use instead.
+
+    Raises
+    ------
+    ValueError
+        If φ has a kink.
+    """
+    kinks = phi.kinks if isinstance(phi, PiecewiseSmooth) else ()
+    if isinstance(phi, ThresholdLinear):
+        kinks = (phi.threshold,)
+    where = f"it has a kink at {kinks[0]:g}" if kinks else ""
+    require(not kinks, f"{what} needs a smooth nonlinearity, but {where}{'; ' if instead else ''}{instead}")
