@@ -358,6 +358,10 @@ class Train(Common):
     of copy-memory, which is told."""
     delay: Whole = 0
     """Steps for which copy-memory keeps its symbols, in place of --trial-steps; 0 for the task's own."""
+    length: Count = 3
+    """Symbols that copy-memory repeats."""
+    symbols: Count = 4
+    """Kinds of symbols that copy-memory has, at least 2."""
     noise_std: Amount = 0.0
     """Standard deviation of the noise on every unit's current."""
     steps: Count = 1000

@@ -10,6 +10,7 @@ from fisherjax.networks._pattern import Constraint
 from fisherjax.plot._networks import save_training, save_trials
 from fisherjax.report import Table
 from fisherjax.report._html import Picture
+from fisherjax.tasks._memory import CopyMemory
 from fisherjax.tasks._registry import TASKS
 
 from ._arguments import Train
@@ -27,14 +28,14 @@ _MOST_ROWS = 25
 
 def run_train(command: Train, session: Session) -> Outcome:
     """Train, test on fresh trials, and say how to go on."""
-    task = TASKS[command.task]
+    task = _task(command)
     steps = _trial_steps(command, task)
     network_key, train_key, test_key = jax.random.split(jax.random.key(command.seed), 3)
     _check_sizes(command, task, steps)
     with jax.enable_x64(False):  # float32: theory is not at stake
-        gain = _memory_gain(task, steps, command.noise_std) if command.initializer == "memory" else None
+        gain = _memory_gain(command, task, steps)
         network = _network(command, task, gain, network_key)
-        trained = _trained(command, session, network, steps, train_key)
+        trained = _trained(command, session, network, task, steps, train_key)
         with session.stage("testing"):
             batch = task.batch(test_key, _TEST_TRIALS, steps or None)
             accuracy = float(task.accuracy(networks.run(trained.network, batch.inputs)[1], batch))
@@ -77,15 +78,26 @@ def run_train(command: Train, session: Session) -> Outcome:
     )
 
 
+def _task(command: Train) -> tasks.Task:
+    if command.task == "copy-memory":
+        return tasks.copy_memory(length=command.length, num_symbols=command.symbols)
+    return TASKS[command.task]
+
+
 def _trial_steps(command: Train, task: tasks.Task) -> int:
     """Steps of a trial; 0 for the task's own."""
     return task.shortest + command.delay if command.delay else command.trial_steps
 
 
-def _memory_gain(task: tasks.Task, steps: int, noise_std: float) -> float:
-    """The gain that keeps the symbols over the delay, with input weights as they are drawn."""
+def _memory_gain(command: Train, task: tasks.Task, steps: int) -> float | None:
+    """The gain that keeps the symbols over the delay, with input weights as they are drawn; None if not asked for."""
+    if command.initializer != "memory" or not isinstance(task, CopyMemory):
+        return None
     delay = (steps or task.default_steps) - task.shortest
-    return connectivity.memory_gain(delay, noise_std=noise_std, input_variance=1 / (3 * task.num_inputs))
+    return connectivity.memory_gain(
+        delay, noise_std=command.noise_std, input_variance=1 / (3 * task.num_inputs), length=task.length,
+        num_symbols=task.num_symbols,
+    )  # fmt: skip
 
 
 def _check_sizes(command: Train, task: tasks.Task, steps: int) -> None:
@@ -98,13 +110,13 @@ def _check_sizes(command: Train, task: tasks.Task, steps: int) -> None:
 
 
 def _trained(
-    command: Train, session: Session, network: networks.RecurrentNetwork, steps: int, key: jax.Array
+    command: Train, session: Session, network: networks.RecurrentNetwork, task: tasks.Task, steps: int, key: jax.Array
 ) -> training.Training:
     path = session.checkpoint("checkpoint.npz")
     with session.stage("training"):
         trained = training.fit(
             network,
-            TASKS[command.task],
+            task,
             key=key,
             num_steps=command.steps,
             batch_size=command.batch_size,

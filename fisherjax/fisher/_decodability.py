@@ -18,6 +18,7 @@ from fisherjax.tasks._batch import has_labels, moments, without_masked
 
 _LEAST_NOISE = 0.01  # process noise without which a chaotic network would seem to remember
 _READ_NOISE = 0.03
+_TRIALS_PER_UNIT, _LEAST_TRIALS, _MOST_TRIALS = 16, 256, 4096
 
 
 class Decodability(Record):
@@ -43,7 +44,7 @@ def linear_decodability(
     key: Key,
     mask: ArrayLike | None = None,
     num_steps: int | None = None,
-    num_trials: int = 256,
+    num_trials: int | None = None,
     num_blocks: int = 4,
     process_noise_std: Scalar | None = None,
     observation_noise_std: Scalar = _READ_NOISE,
@@ -68,7 +69,8 @@ def linear_decodability(
     key
         JAX random key of trials and noise.
     num_steps, num_trials
-        Length of a trial of a task, its own by default, and n.
+        Length of a trial of a task, its own by default, and n. A read-out of S numbers explains a share S/n of any
+        targets by chance, so that n is 16 S by default, between 256 and 4096. Both belong to a task.
     num_blocks
         Independent draws, over which the error is taken.
     process_noise_std
@@ -83,10 +85,11 @@ def linear_decodability(
     """
     check_instance("network", network, Network, "such as networks.RNN(2, 64, 1, key=key)")
     check_scalar("observation_noise_std", observation_noise_std, minimum=0.0, strict=True)
-    count, blocks = (
-        check_integer("num_trials", num_trials, minimum=2),
-        check_integer("num_blocks", num_blocks, minimum=2),
-    )
+    usual = min(max(_LEAST_TRIALS, _TRIALS_PER_UNIT * network.state_size), _MOST_TRIALS)
+    fits = num_trials is None or isinstance(task, Task)
+    require(fits, "num_trials belongs to a task; of inputs all trials are taken")
+    count = usual if num_trials is None else check_integer("num_trials", num_trials, minimum=2)
+    blocks = check_integer("num_blocks", num_blocks, minimum=2)
     require(not is_traced(key), "key must be known: which moments count depends on the trials")
     level = jnp.maximum(network.noise_std, _LEAST_NOISE)
     if process_noise_std is not None:
@@ -132,15 +135,19 @@ def _decoded(
     network: Network, batch: TaskBatch, read_noise: Array, key: Key, times: tuple[int, ...]
 ) -> Float[Array, " t"]:
     inputs = batch.inputs.astype(network.dtype)
-    trials = inputs.shape[1]
+    trials, count = inputs.shape[1], len(times)
+    place = np.full(len(inputs), count)
+    place[np.asarray(times)] = np.arange(count)
 
-    def step(state: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        state = network.step(state, *now)
-        return state, state
+    def step(carry: tuple[Array, Array], now: tuple[Array, Key, Array]) -> tuple[tuple[Array, Array], None]:
+        state, kept = carry
+        shown, noise_key, where = now
+        state = network.step(state, shown, standard_normal(noise_key, state.shape, state.dtype))
+        return (state, kept.at[where].set(state, mode="drop")), None
 
     start = jnp.broadcast_to(network.resting_state, (trials, network.state_size))
-    noise = standard_normal(key, (len(inputs), *start.shape), start.dtype)
-    states = jax.lax.scan(step, start, (inputs, noise))[1]
+    begun = (start, jnp.zeros((count, *start.shape), start.dtype))
+    (_, states), _ = jax.lax.scan(step, begun, (inputs, jax.random.split(key, len(inputs)), jnp.asarray(place)))
     chosen = np.asarray(times)
     weights = moments(batch.mask)[chosen].astype(network.dtype)
     targets = batch.targets[chosen].astype(network.dtype)
@@ -148,7 +155,7 @@ def _decoded(
     def explained(part: tuple[Array, Array, Array]) -> Array:
         return _explained(part[0], part[1], part[2], read_noise)
 
-    return jax.lax.map(explained, (states[chosen], targets, weights))
+    return jax.lax.map(explained, (states, targets, weights))
 
 
 def _explained(

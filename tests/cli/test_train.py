@@ -33,9 +33,10 @@ def test_train_writes_a_report(trained):
 def test_weights_that_remember(tmp_path, capsys):
     """Orthogonal ones with the gain of the theory, for the delay and the inputs that the task has."""
     words = ["--initializer", "memory", "--delay", "20", "--units", "60", "--steps", "1", "--batch-size", "4"]
+    words += ["--length", "2", "--symbols", "5"]
     assert main(["train", "copy-memory", *words, "--learning-rate", "1e-9", "--out", str(tmp_path / "run")]) == 0
     facts = json.loads((tmp_path / "run" / "results.json").read_text())
-    expected = connectivity.memory_gain(20, noise_std=0.0, input_variance=1 / 15)
+    expected = connectivity.memory_gain(20, noise_std=0.0, input_variance=1 / 18, length=2, num_symbols=5)
     assert facts["memory_gain"] == pytest.approx(expected)
     assert f"with the gain {expected:.4f}" in capsys.readouterr().out
     weights = np.load(tmp_path / "run" / "arrays.npz")["recurrent_weights"]
@@ -81,6 +82,8 @@ def test_fixed_points_of_a_checkpoint(trained, tmp_path, capsys):
         (["train", "flip-flop", "--initializer", "memory"], "--initializer memory is for copy-memory"),
         (["train", "copy-memory", "--initializer", "memory", "--kind", "gru"], "is for rnn with tanh"),
         (["train", "copy-memory", "--delay", "5", "--trial-steps", "20"], "give one of them"),
+        (["train", "flip-flop", "--length", "5"], "--length is that of copy-memory"),
+        (["train", "copy-memory", "--symbols", "1"], "--symbols must be at least 2, got 1"),
         (["train", "flip-flop", "--resume"], "there is no"),
         (["train", "flip-flop", "--rank", "2", "--no-autapses"], "--rank and --no-autapses exclude each other"),
         (["fixed-points", "--network", "nowhere.npz"], "No such file"),
