@@ -6,7 +6,7 @@ from ._components import PrincipalComponents, components_for_variance, principal
 from ._continuation import Branch, continue_fixed_points
 from ._fixed_points import FixedPoints, find_fixed_points
 from ._flow import measure_lyapunov_exponent
-from ._gradients import GradientSpectrum, gradient_spectrum
+from ._gradients import gradient_spectrum
 from ._jacobian import jacobian, linearize
 from ._lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from ._manifold import attractor_manifold
@@ -15,7 +15,7 @@ from ._phase_plane import phase_plane
 from ._transitions import transition_graph
 
 __all__ = [
-    "Branch", "FixedPoints", "GradientSpectrum", "LyapunovSpectrum", "PeriodicOrbits", "PrincipalComponents",
+    "Branch", "FixedPoints", "LyapunovSpectrum", "PeriodicOrbits", "PrincipalComponents",
     "attractor_manifold", "components_for_variance", "continue_fixed_points", "find_fixed_points",
     "find_periodic_orbits", "gradient_spectrum", "index_sum", "jacobian", "linearize", "lyapunov_spectrum",
     "measure_lyapunov_exponent", "phase_plane", "principal_components", "sample_states", "transition_graph",

@@ -22,7 +22,7 @@ class GradientSpectrum(Record):
     """Singular values of ∂x(T)/∂x(1) along trials, and the mean-square gain of gradients on their way."""
 
     log_singular_values: Float[np.ndarray, "n S"]
-    """ln s of every trial, largest first; NaN where rounding beside the largest hides it"""
+    """ln s of every trial, largest first; NaN where rounding beside the largest hides it, −∞ where nothing passes"""
     gain: Float[np.ndarray, " T"]
     """Mean over trials of |∂x(T)/∂x(t)|²/S for t = 1…T, at last 1; `meanfield.gradient_gain` predicts it"""
 
@@ -68,6 +68,7 @@ def gradient_spectrum(network: Network, inputs: ArrayLike, *, key: Key | None = 
     size = values.shape[1]
     seen = values > size * float(jnp.finfo(network.dtype).eps) * values[:, :1]
     logs = np.log(values, out=np.full_like(values, np.nan), where=seen) + scale[:, None]
+    logs[values[:, 0] == 0] = -np.inf  # nothing passes, as along a chain that ends
     return GradientSpectrum(logs, np.append(np.mean(squares, axis=0), 1.0))
 
 

@@ -16,7 +16,7 @@ from fisherjax.networks import Network
 from fisherjax.tasks import Task, TaskBatch
 from fisherjax.tasks._batch import has_labels, moments, without_masked
 
-_LEAST_NOISE = 0.01  # process noise without which a chaotic network would seem to remember
+_PROCESS_NOISE = 0.01
 _READ_NOISE = 0.03
 _TRIALS_PER_UNIT, _LEAST_TRIALS, _MOST_TRIALS = 16, 256, 4096
 
@@ -46,7 +46,7 @@ def linear_decodability(
     num_steps: int | None = None,
     num_trials: int | None = None,
     num_blocks: int = 4,
-    process_noise_std: Scalar | None = None,
+    process_noise_std: Scalar = _PROCESS_NOISE,
     observation_noise_std: Scalar = _READ_NOISE,
 ) -> Decodability:
     r"""How much of what a task asks is in the states of a network already, before it is trained.
@@ -55,7 +55,7 @@ def linear_decodability(
         G = \Big\langle \sum_i \frac{s_i^2}{s_i^2 + n σ_o^2} \frac{|U_i^T Y|^2}{|Y|^2} \Big\rangle_t, \qquad X = U s W^T
 
     X are the states of n trials at a moment that counts, Y the targets, both less their mean: a criterion by which
-    initial networks can be compared. The noise is needed: without it what chaos has scrambled counts as known.
+    initial networks can be compared.
 
     Parameters
     ----------
@@ -74,7 +74,9 @@ def linear_decodability(
     num_blocks
         Independent draws, over which the error is taken.
     process_noise_std
-        Noise of every step in place of the network's; by default that, but at least 0.01.
+        Noise of every step, in place of the network's. It is needed: without it what chaos has scrambled counts as
+        known. The default stands for networks that train with more noise, too, since training teaches them to bear
+        it: with their own noise G ranks them less well (docs/remembering.md).
     observation_noise_std
         σ_o, above 0.
 
@@ -91,11 +93,9 @@ def linear_decodability(
     count = usual if num_trials is None else check_integer("num_trials", num_trials, minimum=2)
     blocks = check_integer("num_blocks", num_blocks, minimum=2)
     require(not is_traced(key), "key must be known: which moments count depends on the trials")
-    level = jnp.maximum(network.noise_std, _LEAST_NOISE)
-    if process_noise_std is not None:
-        check_scalar("process_noise_std", process_noise_std, minimum=0.0)
-        level = jnp.asarray(process_noise_std, network.dtype)
-    noisy = eqx.tree_at(lambda one: one.noise_std, network, level.astype(network.dtype))
+    check_scalar("process_noise_std", process_noise_std, minimum=0.0)
+    level = jnp.asarray(process_noise_std, network.dtype)
+    noisy = eqx.tree_at(lambda one: one.noise_std, network, level)
     found, times = [], np.zeros(0, int)
     for block in jax.random.split(check_key("key", key), blocks):
         trial_key, noise_key = jax.random.split(block)

@@ -58,6 +58,11 @@ def test_what_rounding_hides_is_not_told():
     logs = dynamics.gradient_spectrum(network, np.zeros((6, 1, *network.input_shape))).log_singular_values[0]
     np.testing.assert_allclose(logs[:2], [0, 5 * np.log(0.5)], atol=1e-5)
     assert np.isnan(logs[2])
+    chain = networks.RateNetwork(np.eye(3, k=-1), np.ones(3), noise_std=0.0)
+    found = dynamics.gradient_spectrum(chain, np.zeros((6, 1, *chain.input_shape)))
+    assert np.all(found.log_singular_values == -np.inf)
+    assert found.isometry == np.inf
+    np.testing.assert_allclose(found.gain, [0, 0, 0, 1 / 3, 2 / 3, 1], atol=1e-12)
 
 
 @pytest.mark.usefixtures("as_user")
