@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_integer, require
+from fisherjax._errors import check_integer, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
@@ -24,10 +24,8 @@ from ._resting import StationaryState
 from ._stationary import require_convergence, stationary_state
 
 _LEVELS, _FARTHEST = 320, 12.0  # logits of the shares with which the search of a spectrum begins, to ±
-_TURNS, _SHORT = (
-    32,
-    1e-4,
-)  # from the negative axis, where all is real, to the positive one, short of it by so many widths
+_TURNS = 40  # from the negative axis, where all is real, to the positive one
+_SHORT = 1e-4  # of the width, that the last turn stays off that axis
 _NARROW = 1e-12  # relative variance of s² below which all are alike
 _NEWTON, _LAST = 1, 6  # steps on the way, and at its end
 _HALVINGS = 80
@@ -81,7 +79,7 @@ def gradient_spectrum(
     Raises
     ------
     ValueError, TypeError
-        As `propagate`; for several populations, or a nonlinearity with kinks.
+        As `propagate`; for several populations, a nonlinearity with kinks, or numbers that are traced.
 
     References
     ----------
@@ -93,10 +91,12 @@ def gradient_spectrum(
     drive, sigma, num_steps = followed(gain_matrix, stimulus, noise_std, num_steps, entering)
     require(num_steps >= 3, f"num_steps must be at least 3: a product of two Jacobians or more, got {num_steps}")
     factors = _factors_over_time(gain_matrix, phi, drive, sigma, num_steps)
+    require(not is_traced(factors), "gradient_spectrum needs known numbers: it cannot be traced or differentiated")
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # noqa: FBT003
         factors = _Factors(*(jnp.asarray(np.asarray(part, np.float64)) for part in factors))
         logs = _quantiles(factors, (np.arange(count) + 0.5) / count, orthogonal=ensemble == "orthogonal")
-    return logs + (num_steps - 1) * np.log(float(gain_matrix.gains[0, 0]))
+    gain = float(gain_matrix.gains[0, 0])
+    return logs + ((num_steps - 1) * np.log(gain) if gain > 0 else -np.inf)
 
 
 def _quantiles(factors: _Factors, shares: np.ndarray, *, orthogonal: bool) -> Float[np.ndarray, " K"]:

@@ -113,5 +113,8 @@ def test_bad_input_is_named():
         meanfield.lyapunov_spectrum(cn.homogeneous(1.0), noise_std=0.3, nonlinearity="relu")
     with pytest.raises(ValueError, match="num_steps must be at least 3"):
         meanfield.gradient_spectrum(cn.homogeneous(1.0), **PULSE, num_steps=2)
+    with pytest.raises(ValueError, match="needs known numbers"):
+        jax.jit(lambda gain: meanfield.gradient_spectrum(cn.homogeneous(gain), **PULSE, num_steps=4))(1.0)
+    assert np.all(meanfield.gradient_spectrum(cn.homogeneous(0.0), **PULSE, num_steps=4) == -np.inf)
     with pytest.raises(ValueError, match="needs a stationary state"):
         meanfield.lyapunov_spectrum(cn.homogeneous(1.5), noise_std=0.3, nonlinearity="identity")
