@@ -208,7 +208,7 @@ def results(records: list[dict[str, Any]], rates: dict[Case, float], test: dict[
         ),
         "Eight fresh seeds, everything fixed beforehand; mean over training, and how many reach 90 %:",
         "",
-        *table("delay | noise | g* | g = 1 | g* | g* is better | Wilcoxon p", tests),
+        *table("delay | noise | gain g* | with g = 1 | with g* | g* is better | Wilcoxon p", tests),
     ]
     return "\n".join(lines)
 

@@ -45,7 +45,7 @@ def memory_ratio(
 
     .. math::
         Δ^+ = g² E[φ²] + v·(\text{inputs now}) + σ², \quad
-        C_s^+ = g² E[φφ](Δ, C_s) + v·[\text{they share the token now}]
+        C_s^+ = g² E_{Δ, C_s}[φφ] + v·[\text{they share the token now}]
 
     With S_k the mean of E[φφ] at recall k over pairs that share token k, less that over pairs that do not,
     ρ = mean_k S_k/(Eφ² − S_k + σ_o²), σ_o² = 10⁻⁴. The order parameters are those of Gaussian and of orthogonal
