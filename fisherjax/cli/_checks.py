@@ -191,14 +191,14 @@ def _dmft(c: command.Dmft, said: Said) -> Wrong:
 
 def _train(c: command.Train, said: Said) -> Wrong:
     yield c.rank > c.units, f"--rank must be at most --units {c.units}, got {c.rank}"
-    of_copying = c.task != "copy-memory"
-    yield of_copying and c.delay > 0, f"--delay is that of copy-memory, and {c.task} has none to choose"
-    for name, value, usual in (("--length", c.length, 3), ("--symbols", c.symbols, 4)):
-        yield of_copying and value != usual, f"{name} is that of copy-memory, and {c.task} has none"
+    elsewhere = c.task != "copy-memory"
+    yield elsewhere and c.delay > 0, f"--delay is that of copy-memory, and {c.task} has none to choose"
+    if elsewhere:
+        yield from _each(said, "length symbols", f"is that of copy-memory, and {c.task} has none")
     yield c.symbols < 2, f"--symbols must be at least 2, got {c.symbols}"
     yield c.delay > 0 and c.trial_steps > 0, "--delay and --trial-steps say the same; give one of them"
     memory = c.initializer == "memory"
-    yield memory and of_copying, f"--initializer memory is for copy-memory, got {c.task}"
+    yield memory and elsewhere, f"--initializer memory is for copy-memory, got {c.task}"
     yield memory and c.length > 10, f"--initializer memory compares sequences of at most 10 symbols, got {c.length}"
     plain = c.kind == "rnn" and c.nonlinearity == "tanh"
     yield memory and not plain, f"--initializer memory is for rnn with tanh, got {c.kind} with {c.nonlinearity}"

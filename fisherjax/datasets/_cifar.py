@@ -13,10 +13,9 @@ from jaxtyping import Int32, UInt8
 from fisherjax._errors import as_path, check_choice, check_integer, check_optional, require
 from fisherjax._npy import told_bytes
 
-from ._prepared import data_folder, download, find_prepared, read_prepared
+from ._prepared import SPLITS, data_folder, download, find_prepared, first_images, read_prepared
 from ._variants import CIFAR10, CIFAR100, COARSE, Variant, parse_binary, parse_python
 
-SPLITS = ("train", "test")
 _GZIP = b"\x1f\x8b"
 _LARGEST = 2**28  # bytes of an archive, packed or not: those of CIFAR have 170 and 186 million
 _CHUNK = 2**20
@@ -100,10 +99,7 @@ def _load(
         )
     else:
         images, labels = _read(variant, as_path("path", path).expanduser(), split)
-    if wanted is None:
-        return images, labels
-    require(wanted <= len(labels), f"num_images={wanted}, but the {split} split holds {len(labels)} images")
-    return images[:wanted], labels[:wanted]
+    return first_images(images, labels, wanted, split)
 
 
 def _read(variant: Variant, path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

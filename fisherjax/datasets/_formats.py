@@ -145,12 +145,23 @@ def _bounded(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _unpacked(path: Path) -> bytes:
+def read_packed(path: Path, most: int) -> bytes:
+    """At most so many bytes of what gzip has packed.
+
+    Raises
+    ------
+    ValueError
+        If it is truncated or damaged.
+    """
     try:
         with gzip.open(path) as stream:
-            data = stream.read(_MOST_TEXT + 1)
+            return stream.read(most)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is truncated or damaged: it cannot be unpacked by gzip") from error
+
+
+def _unpacked(path: Path) -> bytes:
+    data = read_packed(path, _MOST_TEXT + 1)
     require(len(data) <= _MOST_TEXT, f"{path} unpacks to more than {told_bytes(_MOST_TEXT)}; {_ADVICE}")
     require(len(data) > 0, f"{path} is empty")
     kind = _kind(data[:1024])

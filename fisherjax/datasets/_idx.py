@@ -1,9 +1,7 @@
 """MNIST and Fashion-MNIST in their own format, IDX: from files or a checked download; never through TensorFlow."""
 
-import gzip
 import math
 import os
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +10,9 @@ from jaxtyping import Int32, UInt8
 
 from fisherjax._errors import as_path, check_choice, check_integer, check_optional, require
 
-from ._prepared import Remote, data_folder, download
+from ._formats import read_packed
+from ._prepared import SPLITS, Remote, data_folder, download, first_images
 
-SPLITS = ("train", "test")
 _BYTES = 0x08  # the only type of number that these data sets have
 _LARGEST = 2**27  # bytes of a file, unpacked: 47 million at most
 _STEMS = {"train": "train", "test": "t10k"}
@@ -102,9 +100,7 @@ def _load(
     require(len(images) == len(labels), f"{files[0]} holds {len(images)} images, {files[1]} {len(labels)} labels")
     largest = int(labels.max(initial=0))
     require(largest < 10, f"{files[1]} has the label {largest}, of ten classes")
-    count = len(labels) if wanted is None else wanted
-    require(count <= len(labels), f"num_images={wanted}, but the {split} split holds {len(labels)} images")
-    return images[:count, ..., None], labels[:count].astype(np.int32)
+    return first_images(images[..., None], labels.astype(np.int32), wanted, split)
 
 
 def _found(known: IdxSet, path: Path, names: tuple[str, ...]) -> list[Path]:
@@ -131,13 +127,12 @@ def read_idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
     ValueError
         If it is something else, of another type or number of axes, truncated, too long, or damaged.
     """
-    try:
-        with path.open("rb") as plain:
-            packed = plain.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is truncated or damaged: it cannot be unpacked by gzip") from error
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        data = b"" if packed else stream.read(_LARGEST + 1)
+    if packed:
+        data = read_packed(path, _LARGEST + 1)
     require(len(data) <= _LARGEST, f"{path} has more than {_LARGEST} bytes: not the file it should be")
     head = 4 * (1 + dimensions)
     right = len(data) >= head and data[:4] == bytes([0, 0, _BYTES, dimensions])

@@ -9,8 +9,9 @@ from jaxtyping import Num, Shaped
 from fisherjax._arrays import as_labels, host_real
 from fisherjax._errors import as_path, check_integer, check_optional, listed, require
 
-from ._cifar import SPLITS, cifar10
+from ._cifar import cifar10
 from ._formats import kind_of_file, read_arrays
+from ._prepared import SPLITS
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"}
 _LISTED = 3

@@ -19,6 +19,7 @@ from ._variants import Variant
 
 _PATIENCE = 15  # seconds to find out whether there is a network
 _LOCAL = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
+SPLITS = ("train", "test")
 _INSTALL = "pip install 'fisherjax[cifar]'"
 
 
@@ -32,6 +33,15 @@ class Remote(NamedTuple):
     def archive(self) -> str:
         """Name of the file."""
         return self.url.rpartition("/")[2]
+
+
+def first_images(
+    images: np.ndarray, labels: np.ndarray, count: int | None, split: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first so many images of a split and their labels, all for None; ValueError if there are fewer."""
+    held = len(labels)
+    require(count is None or count <= held, f"num_images={count}, but the {split} split holds {held} images")
+    return images[:count], labels[:count]
 
 
 def data_folder() -> Path:

@@ -12,7 +12,7 @@ from fisherjax._errors import check_instance, check_integer, check_key, check_sc
 from fisherjax._linalg import standard_normal
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Scalar
-from fisherjax.networks import Network, RecurrentNetwork
+from fisherjax.networks import Network
 from fisherjax.networks._weights import resolved
 
 from ._step import input_axes
@@ -104,7 +104,7 @@ def _around_rest(network: Network, key: Key) -> Float[Array, "visits S"]:
 
 @eqx.filter_jit
 def _visited(network: Network, start: Float[Array, "batch S"], inputs: Array | None, keys: Any) -> Array:
-    ready: Network = resolved(network) if isinstance(network, RecurrentNetwork) else network
+    ready: Network = resolved(network)
 
     def move(states: Array, now: tuple[Array | None, Any]) -> tuple[Array, Array]:
         given, key = now

@@ -14,7 +14,6 @@ from fisherjax._linalg import standard_normal
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.networks import Network
-from fisherjax.networks._recurrent import RecurrentNetwork
 from fisherjax.networks._weights import resolved
 
 
@@ -77,7 +76,7 @@ def _products(
     network: Network, inputs: Array, key: Key | None
 ) -> tuple[Float[Array, "n S"], Float[Array, " n"], Float[Array, "n times"]]:
     """Singular values, divided by e to what follows, and |∂x(T)/∂x(t)|²/S for t = 1…T − 1; a trial at a time."""
-    ready = resolved(network) if isinstance(network, RecurrentNetwork) else network
+    ready = resolved(network)
     size = network.state_size
     start = ready.resting_state
     noise = None if key is None else standard_normal(key, (*inputs.shape[:2], size), start.dtype)

@@ -27,7 +27,7 @@ _LEVELS, _FARTHEST = 320, 12.0  # logits of the shares with which the search of 
 _TURNS = 40  # from the negative axis, where all is real, to the positive one
 _SHORT = 1e-4  # of the width, that the last turn stays off that axis
 _NARROW = 1e-12  # relative variance of s² below which all are alike
-_NEWTON, _LAST = 1, 6  # steps on the way, and at its end
+_LAST = 6  # steps of Newton's method at the end of the way, on which every turn takes one
 _HALVINGS = 80
 
 
@@ -270,7 +270,7 @@ def _density(
         return logit + change, places - (missed + moved * change) / slope
 
     def turn(point: tuple[Array, Array], turned: Array) -> tuple[tuple[Array, Array], None]:
-        return jax.lax.fori_loop(0, _NEWTON, lambda _, here: improve(here, turned), point), None
+        return improve(point, turned), None
 
     # the closer to the axis, the smaller the steps
     turns = jnp.pi * (1 - (_SHORT * width / jnp.pi) ** jnp.linspace(0, 1, _TURNS + 1)[1:])

@@ -11,7 +11,7 @@ from fisherjax._linalg import standard_normal
 from fisherjax._runtime import Devices, on_devices, spread
 from fisherjax._runtime._memory import check_allocation, row_shards
 from fisherjax._types import ArrayLike, Key, Stimulus
-from fisherjax.networks import Network, RecurrentNetwork
+from fisherjax.networks import Network
 from fisherjax.networks._protocol import Protocol, Reading, check_protocol, check_reading, entered, reading
 from fisherjax.networks._weights import resolved
 
@@ -103,7 +103,7 @@ def weight_bytes(network: Network) -> int:
 
 def ready(network: Network) -> Network:
     """The network as a loop over time should use it: its weights worked out, their rows laid out over the devices."""
-    network = resolved(network) if isinstance(network, RecurrentNetwork) else network
+    network = resolved(network)
     size = network.state_size
 
     def laid(leaf: Array) -> Array:
