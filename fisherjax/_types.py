@@ -169,6 +169,8 @@ def _described(value: Any) -> str:
         return f"{type(value).__name__}(…)"
     if isinstance(value, tuple) and any(isinstance(item, jax.Array | np.ndarray) for item in value):
         return f"({', '.join(_described(item) for item in value)})"
+    if isinstance(value, tuple) and len(value) > _FEW:
+        return f"({value[0]!r}, {value[1]!r}, …, {value[-1]!r}) [{len(value)}]"
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
 
 

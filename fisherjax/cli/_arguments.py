@@ -32,6 +32,8 @@ class Common:
     """TOML file whose entries replace the defaults of this command; the command line wins over it."""
     quick: bool = False
     """A small version that ends in seconds, to see that everything works; what else is said stays."""
+    format: Literal["png", "pdf", "svg"] = "png"
+    """Figures as PDF or SVG too, for a paper; the report holds PNG."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to compute."""
     devices: str = "1"
@@ -234,12 +236,34 @@ class Geometry(Structured):
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate(Asked):
-    """Estimate Fisher information from samples: of your responses, or of a network."""
+    """Estimate Fisher information from samples: of your recording, of responses to two conditions, or of a network."""
 
     responses: tuple[Path, ...] = ()
-    """Your responses: one file that names the condition of each trial, or two, one per condition. A table (.csv, .tsv,
-    also .gz) whose column `condition`, or else the first, names it; arrays (.npz, .mat) `minus` and `plus` (trials ×
-    units) and perhaps `separation`, or `responses` and `stimulus` or `condition`; two .npy."""
+    """Your responses. With --stimulus a recording (.csv, .tsv, .parquet, .npz, .mat, .h5, .nwb): trials × units, with
+    the stimulus of each trial. Without it two conditions: one file that names the condition of each trial, or two
+    files. A table (.csv, .tsv, also .gz) whose column `condition`, or else the first, names it; arrays (.npz, .mat)
+    `minus` and `plus` (trials × units) and perhaps `separation`, or `responses` and `stimulus` or `condition`; two
+    .npy."""
+    stimulus: tuple[str, ...] = ("0.1",)  # pyright: ignore[reportIncompatibleVariableOverride]
+    """With --responses the column or array that holds the stimulus of each trial. With --network the size θ of the
+    stimulus; for a network with several inputs as many numbers, or one for all of them."""
+    array: str = ""
+    """The array that holds the responses, where a file has several; of NWB `units` or the name of a series."""
+    block: str = ""
+    """The column or array that names the session or block of each trial: errors are between blocks then."""
+    exclude: tuple[str, ...] = ()
+    """Columns of a table that are no units."""
+    axes: str = ""
+    """Which axis of an array is which, as "units stimuli trials"."""
+    window: tuple[Real, ...] = ()
+    """Start and stop of the responses in seconds after the start of each trial of an NWB file."""
+    stimulus_unit: str = ""
+    """Unit of the stimulus, as deg, for axes and tables."""
+    missing: Literal["refuse", "drop", "pairwise"] = "refuse"
+    """Trials with missing values: refuse or drop them, or take units that were never recorded together as
+    independent (pairwise)."""
+    drop_rare: bool = False
+    """Leave out units that leave their most common value in less than one trial of a hundred."""
     conditions: tuple[str, ...] = ()
     """The two conditions to compare, where a file holds more."""
     separation: Amount = 0.0

@@ -72,7 +72,7 @@ def _asked(c: command.Asked, said: Said) -> Wrong:
         many = f"--stimulus must be one number, which --pattern multiplies, got {count}"
         yield c.pattern is not None and count != 1, many
     else:
-        only = "" if isinstance(c, command.Structured) else "stimulus noise_std steps nonlinearity"
+        only = "" if isinstance(c, command.Structured) else "noise_std steps nonlinearity"
         alone = "" if isinstance(c, command.Entered) else "observation_noise_std protocol"
         of_network = f"{alone} pattern read {only}"
         yield from _each(said, of_network, "belongs to --network, which names a network")
@@ -163,13 +163,40 @@ def _geometry(c: command.Geometry, said: Said) -> Wrong:
         yield from _each(said, "size", "is the side of --data natural; other images have their own")
 
 
+_RECORDED = "array block exclude axes window stimulus_unit missing drop_rare"
+
+
+def _recorded(c: command.Estimate, said: Said) -> Wrong:
+    """Of files of responses: --stimulus names that of a recording; without it there are two conditions."""
+    if "stimulus" not in said:
+        yield from _each(said, _RECORDED, "is of a recording; name its stimulus by --stimulus")
+        return
+    two = "conditions separation robust blocks"
+    yield from _each(said, two, "is for two conditions; --stimulus names the stimulus of a recording")
+    yield len(c.responses) != 1, f"--responses must be one file with --stimulus, got {len(c.responses)}"
+    yield len(c.stimulus) != 1, f"--stimulus must be one column or array of a recording, got {len(c.stimulus)}"
+    ends = f"--window must be a start and a later stop in seconds, got {' '.join(f'{end:g}' for end in c.window)}"
+    yield bool(c.window) and (len(c.window) != 2 or c.window[0] >= c.window[1]), ends
+
+
+def _is_finite(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
+
+
 def _estimate(c: command.Estimate, said: Said) -> Wrong:
     yield from _trials(c, said)
     if c.network is None:
         yield from _each(said, "trials", "belongs to --network, which names a network")
     if not c.responses:
-        files = "conditions separation period header separator decimal robust blocks"
+        files = f"conditions separation period header separator decimal robust blocks {_RECORDED}"
         yield from _each(said, files, "belongs to --responses, which names your files")
+    else:
+        yield from _recorded(c, said)
+    for word in c.stimulus if c.network is not None else ():
+        yield not _is_finite(word), f"--stimulus must be finite numbers with --network, got {word!r}"
     neither = "estimate: name files by --responses or a network by --network; orientations: fisherjax orientation"
     yield c.network is None and not c.responses, neither
     if c.network is not None:

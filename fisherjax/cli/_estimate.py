@@ -1,9 +1,9 @@
 """Fisher information from samples: of a user's responses, or of a given network."""
 
+import dataclasses
 import functools
 import re
 import warnings
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,8 @@ from ._arguments import Estimate
 from ._files import reading
 from ._messages import in_options
 from ._network import check_trials, load_question
-from ._outcome import Outcome, section
+from ._outcome import Outcome, estimate_table, section
+from ._recording import run_recording
 from ._session import Session
 from ._values import UsageError
 
@@ -43,16 +44,12 @@ class _Responses(NamedTuple):
 
 def run_estimate(command: Estimate, session: Session) -> Outcome:
     """Estimate from files or of a network."""
-    return (_of_responses if command.network is None else _of_network)(command, session)
-
-
-def estimate_table(estimates: Mapping[str, fisher.FisherEstimate]) -> Table:
-    """One row per method."""
-    rows = [
-        [name, float(e.value), float(e.standard_error), *(float(end) for end in e.interval), float(e.naive)]
-        for name, e in estimates.items()
-    ]
-    return Table(("method", "information", "standard error", "95 % from", "to", "uncorrected"), rows)
+    if command.network is not None:
+        numbers: Any = tuple(map(float, command.stimulus))
+        return _of_network(dataclasses.replace(command, stimulus=numbers), session)
+    # the default of --stimulus is a size of one, for networks
+    recorded = command.stimulus != Estimate().stimulus
+    return run_recording(command, session) if recorded else _of_responses(command, session)
 
 
 def _told(table: Table) -> list[str]:

@@ -10,8 +10,7 @@ from fisherjax.report._html import Picture
 from fisherjax.vision._orientation_study import OrientationCase, OrientationStudy
 
 from ._arguments import Orientation
-from ._estimate import estimate_table
-from ._outcome import Outcome, section
+from ._outcome import Outcome, estimate_table, section
 from ._session import Session
 
 

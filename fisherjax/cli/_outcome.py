@@ -17,6 +17,8 @@ import numpy as np
 from fisherjax._archive import npz_bytes
 from fisherjax._runtime import on_devices
 from fisherjax._types import write_atomically
+from fisherjax.fisher import FisherEstimate
+from fisherjax.plot._style import copies_as
 from fisherjax.report import Section, Table, html_report
 from fisherjax.report._html import Item
 
@@ -33,7 +35,7 @@ def run(command: Common, words: Sequence[str]) -> None:
         try:
             # of several processes one speaks
             quiet = contextlib.nullcontext() if session.first else contextlib.redirect_stdout(io.StringIO())
-            with on_devices(chosen_devices(command)), quiet:
+            with on_devices(chosen_devices(command)), quiet, copies_as(copies_of(command)):
                 write_outcome(session, function_of(command)(command, session))
         except KeyboardInterrupt:
             session.say_how_to_go_on()
@@ -41,6 +43,11 @@ def run(command: Common, words: Sequence[str]) -> None:
         finally:
             session.leave_no_empty_folder()
         session.close()
+
+
+def copies_of(command: Common) -> str:
+    """The format in which figures are written beside PNG, if there is one."""
+    return "" if command.format == "png" else command.format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,15 @@ def printed(table: Table) -> list[str]:
         "  ".join(f"{cell:>14.5g}" if isinstance(cell, float) else f"{cell:>14}" for cell in row)
         for row in [table.header, *table.rows]
     ]
+
+
+def estimate_table(estimates: Mapping[str, FisherEstimate]) -> Table:
+    """One row per method."""
+    rows = [
+        [name, float(e.value), float(e.standard_error), *(float(end) for end in e.interval), float(e.naive)]
+        for name, e in estimates.items()
+    ]
+    return Table(("method", "information", "standard error", "95 % from", "to", "uncorrected"), rows)
 
 
 def write_outcome(session: Session, outcome: Outcome) -> None:

@@ -15,11 +15,13 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fisherjax.plot._style import copies_as
+
 from ._arguments import Common, Sweep
 from ._commands import COMMANDS
 from ._files import read_toml
 from ._messages import told_reason
-from ._outcome import run
+from ._outcome import copies_of, run
 from ._parse import finished, with_entries
 from ._process import stop_if_terminated
 from ._session import CHECKPOINTS
@@ -27,7 +29,7 @@ from ._sweep_results import finish_point, merge_points, point_results
 from ._values import UsageError, check_word, converted, shown, suggestion
 
 _PARTS = ("command", "out", "fixed", "vary", "show")
-_OWN = ("out", "config", "force", "resume", "quick", "device", "devices", "distributed", "coordinator")
+_OWN = ("out", "config", "force", "resume", "quick", "format", "device", "devices", "distributed", "coordinator")
 _OWN += ("num_processes", "process_id")
 _MOST_POINTS = 100_000
 
@@ -74,7 +76,9 @@ def run_sweep(sweep: Sweep, words: list[str]) -> None:
     if missing and not sweep.merge:
         print(f"{missing} points are not done; those that are, together: fisherjax sweep {sweep.plan} --merge")
     else:
-        merge_points(plan.name, plan.folder, [(p.varied, p.folder) for p in plan.points if p.done], plan.show, missing)
+        done = [(point.varied, point.folder) for point in plan.points if point.done]
+        with copies_as(copies_of(sweep)):
+            merge_points(plan.name, plan.folder, done, plan.show, missing)
     if failed:
         raise UsageError(f"{len(failed)} points failed, the first: {failed[0]}; run again to try them again")
 
@@ -94,7 +98,7 @@ def read_plan(sweep: Sweep) -> Plan:
     if folder == Path():
         folder = converted(f"{source}: out", entries.get("out", str(Path("results") / sweep.plan.stem)), Path)
     base = with_entries(commands[name], fixed, f"{source}, [fixed]")
-    own = {"device": sweep.device, "devices": sweep.devices, "quick": sweep.quick}
+    own = {"device": sweep.device, "devices": sweep.devices, "quick": sweep.quick, "format": sweep.format}
     base = dataclasses.replace(base, **own, seed=base.seed if "seed" in fixed else sweep.seed)
     points: dict[Path, Point] = {}
     for values in itertools.product(*vary.values()):

@@ -129,7 +129,7 @@ def _from_two(files: list[Path], options: dict[str, str]) -> tuple[np.ndarray, n
     arrays, notes, headers = [], [], []
     for path in files:
         if file_kind(path) in {"text", "gzip"}:
-            table = _without_index(read_table(path, **options))
+            table = without_index(read_table(path, **options))
             _check_units(table)
             arrays.append(numbers(table))
             headers.append(table.names)
@@ -225,7 +225,7 @@ def _matrix(path: Path, name: str, value: np.ndarray) -> np.ndarray:
 
 
 def _from_table(table: Table) -> tuple[_Labeled, list[str]]:
-    table = _without_index(table)
+    table = without_index(table)
     lower = [name.lower() for name in table.names or ()]
     named = [index for index, name in enumerate(lower) if name in _CONDITION]
     column = named[0] if named else 0
@@ -252,7 +252,7 @@ def _check_units(table: Table) -> None:
         raise ValueError(f"{table.path}: the column {wrong[0]!r} is no unit; leave it out of the file")
 
 
-def _without_index(table: Table) -> Table:
+def without_index(table: Table) -> Table:
     """The table without a first column that numbers its rows."""
     cells = table.column(0)
     if len(table.rows[0].cells) < 2 or len(cells) < 2 or not whole_cells(cells):

@@ -106,8 +106,8 @@ def read_numbers(
     return numbers(read_table(as_path("path", path).expanduser(), header=header, separator=separator, decimal=decimal))
 
 
-def numbers(table: Table) -> np.ndarray:
-    """All cells as finite numbers (rows, columns).
+def numbers(table: Table, *, missing: bool = False) -> np.ndarray:
+    """All cells as finite numbers (rows, columns); NaN for those that are missing, if they may be.
 
     Raises
     ------
@@ -115,15 +115,16 @@ def numbers(table: Table) -> np.ndarray:
         If a cell is missing (in which lines), is no number, or not finite (in which line).
     """
     values = np.empty((len(table.rows), len(table.rows[0].cells)))
-    missing: list[int] = []
+    lines_with_holes: list[int] = []
     for index, (line, cells) in enumerate(table.rows):
         if _all_plain(cells, table.decimal, values[index]):
             continue
         for column, cell in enumerate(cells):
             value = as_number(cell, table.decimal)
             if value is None and is_missing(cell):
-                missing.append(line)
-                break
+                values[index, column] = np.nan
+                lines_with_holes.append(line)
+                continue
             if value is None:
                 other = next(name for name, mark in DECIMALS.items() if mark != table.decimal)
                 hint = f"; if its decimal mark is a {other}, say decimal={other}"
@@ -132,8 +133,9 @@ def numbers(table: Table) -> np.ndarray:
             if not np.isfinite(value):
                 raise ValueError(f"{table.path}: line {line} holds {cell[:40]!r}, which is not finite")
             values[index, column] = value
-    if missing:
-        share, lines = f"{len(missing)} of {len(table.rows)} rows", listed(missing, _LISTED)
+    if lines_with_holes and not missing:
+        holes = list(dict.fromkeys(lines_with_holes))
+        share, lines = f"{len(holes)} of {len(table.rows)} rows", listed(holes, _LISTED)
         what = "leave those rows out, or fill the values in"
         raise ValueError(f"{table.path}: {share} have missing values (line {lines}); {what}")
     return values

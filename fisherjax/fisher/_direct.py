@@ -1,6 +1,5 @@
 """Fisher information from responses to pairs of nearby stimuli: the bias-corrected direct estimates."""
 
-import math
 from typing import Any
 
 import jax
@@ -123,7 +122,7 @@ def direct_interval(
     moments: PairMoments, freedom: Number, confidence: float, *, scalar: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Value, error, interval and naive value of the direct estimate; a scalar's interval is exact for Gaussian data."""
-    value, error, naive = _direct(moments, freedom)
+    value, error, naive = direct_numbers(moments, freedom)
     if not scalar:
         return value, error, normal_interval(value, error, confidence), naive
     value, error, naive = scalar_if(scalar, (value, error, naive))
@@ -154,7 +153,7 @@ def shuffled(
     require(freedom > 2, f"responses must have more than 4 trials in all, got {_trials(minus, plus)}")
     moments = pair_moments(minus, plus, step)
     diagnosis = diagnosis_of_pairs(minus, plus, moments.slope)
-    value, error, naive, growth = _shuffled(moments, freedom)
+    value, error, naive, growth = shuffled_numbers(moments, freedom)
     interval = wilson_interval(value, error, growth, confidence)
     numbers = scalar_if(minus.ndim == 2, (value, error, interval, naive))
     of = "linear Fisher information of units taken as independent"
@@ -170,14 +169,14 @@ def diagnosis_of_pairs(
 
 
 @jax.jit
-def _direct(moments: PairMoments, freedom: Number) -> tuple[Array, Array, Array]:
-    """Corrected value, error and naive value, (K, K)."""
+def direct_numbers(moments: PairMoments, freedom: Number) -> tuple[Array, Array, Array]:
+    """Corrected value, error and naive value, (K, K); units that never vary count as absent."""
     value, naive = direct_value(moments, freedom)
-    error = jnp.sqrt(_direct_variance(value, moments.precision, moments.slope.shape[1], freedom))
-    return value, error, naive
+    units = jnp.sum(jnp.diagonal(moments.covariance) > 0).astype(value.dtype)
+    return value, jnp.sqrt(_direct_variance(value, moments.precision, units, freedom)), naive
 
 
-def _direct_variance(value: Array, precision: Array, units: int, freedom: Number) -> Float[Array, "K K"]:
+def _direct_variance(value: Array, precision: Array, units: Number, freedom: Number) -> Float[Array, "K K"]:
     """Variance of the corrected estimate: exact moments of Gaussian means and of an inverse Wishart matrix."""
     own, excess = jnp.asarray(freedom - units - 1, value.dtype), jnp.asarray(freedom - units - 3, value.dtype)
     infinite, excess = excess <= 0, jnp.maximum(excess, 1)
@@ -194,22 +193,28 @@ def _direct_variance(value: Array, precision: Array, units: int, freedom: Number
     return jnp.where(infinite, jnp.inf, jnp.where(jnp.eye(len(value), dtype=bool), diagonal, between))
 
 
-@jax.jit(static_argnums=1)
-def _shuffled(moments: PairMoments, freedom: int) -> tuple[Array, Array, Array, Array]:
-    """Corrected value, error, naive value, and how the variance grows with the information, (K, K)."""
+@jax.jit
+def shuffled_numbers(moments: PairMoments, freedom: Number) -> tuple[Array, Array, Array, Array]:
+    """Corrected value, error, naive value, and how the variance grows with the information, (K, K).
+
+    Units that never vary count as absent.
+    """
     value, naive = shuffled_value(moments, freedom)
     variance, growth = _shuffled_variance(moments, freedom)
     return value, jnp.sqrt(variance), naive, growth
 
 
-def _shuffled_variance(moments: PairMoments, freedom: int) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
+def _shuffled_variance(moments: PairMoments, freedom: Number) -> tuple[Float[Array, "K K"], Float[Array, "K K"]]:
     """Var Σ_i f̂′_ik f̂′_il / v_i, through derivatives and variances of correlated units, and how it grows with I."""
-    deviation = jnp.sqrt(jnp.diagonal(moments.covariance))
-    correlation = moments.covariance / (deviation[:, None] * deviation)
+    slope, covariance, _ = active_units(moments.slope, moments.covariance)
+    present = (jnp.diagonal(moments.covariance) > 0).astype(slope.dtype)
+    freedom = jnp.asarray(freedom, slope.dtype)
+    deviation = jnp.sqrt(jnp.diagonal(covariance))
+    correlation = covariance / (deviation[:, None] * deviation)
     # a sample correlation squared is too large by 1/ν on average
-    square = (correlation**2 - 1 / freedom) / (1 - 1 / freedom)
-    square = jnp.where(jnp.eye(len(deviation), dtype=bool), 1, square)
-    signal = moments.slope / deviation * math.sqrt((freedom - 2) / freedom)
+    square = (correlation**2 - 1 / freedom) / (1 - 1 / freedom) * present * present[:, None]
+    square = jnp.where(jnp.eye(len(deviation), dtype=bool), jnp.diag(present), square)
+    signal = slope / deviation * jnp.sqrt((freedom - 2) / freedom)
     inverse = 1 / moments.precision
     # a product of two Gaussian slopes has the variance of either given the other, twice that where they are the same
     same = 1 + jnp.eye(len(inverse), dtype=inverse.dtype)
@@ -219,7 +224,7 @@ def _shuffled_variance(moments: PairMoments, freedom: int) -> tuple[Float[Array,
     through_slopes = same * (projected[:, None] * inverse + inverse[:, None] * projected - null)
     # 1/v_i of two units vary together as their squared correlation (Wishart), by 2/(ν − 4) of their product
     products = signal[:, None] * signal
-    through_variances = 2 / max(freedom - 4, 1) * jnp.einsum("kli,ij,klj->kl", products, square, products)
+    through_variances = jnp.einsum("kli,ij,klj->kl", products, square, products) * 2 / jnp.maximum(freedom - 4, 1)
     growth = jnp.diag(4 * inverse * projected / jnp.sum(signal**2, axis=1))
     return jnp.maximum(through_slopes, same * null / 2) + through_variances, growth
 

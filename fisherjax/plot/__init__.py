@@ -25,6 +25,7 @@ from ._information import (
     information_scaling,
 )
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
+from ._recordings import processing_capacity, recorded_information, smooth_information, tuning
 from ._sensitivity import sensitivity
 from ._style import COLORS, style
 from ._temporal import temporal_matrix
@@ -35,7 +36,8 @@ __all__ = [
     "covariance_ellipses", "cramer_rao", "decisions", "distance_correlation", "eigendistortions", "eigenvalues",
     "estimates", "estimator_errors", "fisher_curve", "gain_matrix", "history", "information_in_time",
     "information_profile", "information_scaling", "lyapunov_exponents", "network_trial", "phase_diagram",
-    "phase_plane", "relaxation", "robustness", "sensitivity", "shepard", "spectra", "stages", "state_space", "style",
+    "phase_plane", "processing_capacity", "recorded_information", "relaxation", "robustness", "sensitivity", "shepard",
+    "smooth_information", "spectra", "stages", "state_space", "style",
     "sweep", "task_trial", "temporal_matrix", "training_history", "trajectory_spectrum", "transient_growth",
-    "transition_graph", "unit_trajectories", "weight_matrix", "weight_spectrum",
+    "transition_graph", "tuning", "unit_trajectories", "weight_matrix", "weight_spectrum",
 ]  # fmt: skip

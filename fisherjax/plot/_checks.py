@@ -16,10 +16,15 @@ from fisherjax import connectivity, dmft, dynamics, fisher, geometry, networks, 
 from fisherjax._errors import check_instance, require, told
 from fisherjax.dynamics._flow import MeasuredExponent
 from fisherjax.dynamics._phase_plane import PhasePlane
+from fisherjax.fisher._capacity import ProcessingCapacity
 from fisherjax.fisher._cramer_rao import CramerRao
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.fisher._profile import InformationProfile
-from fisherjax.fisher._scaling import InformationScaling
+from fisherjax.fisher._recorded._decoding import RecordedDecoding
+from fisherjax.fisher._recorded._information import RecordedInformation
+from fisherjax.fisher._recorded._smooth import SmoothInformation
+from fisherjax.fisher._recorded._tuning import Tuning
+from fisherjax.fisher._saturation import InformationScaling
 from fisherjax.fisher._temporal import TemporalMatrix
 from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.optimize._problem import History
@@ -60,6 +65,11 @@ _MADE_BY: dict[type, str] = {
     fisher.FisherEstimate: "fisher.direct or fisher.estimate",
     InformationProfile: "fisher.information_profile",
     InformationScaling: "fisher.information_scaling",
+    ProcessingCapacity: "fisher.processing_capacity",
+    RecordedDecoding: "fisher.recorded_decoding",
+    RecordedInformation: "fisher.recorded_information",
+    SmoothInformation: "fisher.smooth_information",
+    Tuning: "fisher.tuning",
     TemporalMatrix: "fisher.temporal_matrix",
     geometry.DistanceCorrelation: "geometry.distance_correlation",
     geometry.GeometryComparison: "geometry.compare_geometry",

@@ -13,7 +13,7 @@ from fisherjax._errors import check_instance
 from fisherjax.fisher import FisherEstimate
 from fisherjax.fisher._cramer_rao import CramerRao
 from fisherjax.fisher._profile import InformationProfile
-from fisherjax.fisher._scaling import InformationScaling
+from fisherjax.fisher._saturation import InformationScaling
 
 from ._checks import checked, drawable
 from ._style import COLORS, axes_or_new

@@ -9,7 +9,7 @@ import numpy as np
 from fisherjax._errors import check_instance
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, FisherEstimate
-from fisherjax.fisher._scaling import InformationScaling
+from fisherjax.fisher._saturation import InformationScaling
 from fisherjax.fisher._temporal import TemporalMatrix
 from fisherjax.optimize._problem import History
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,18 @@ from fisherjax._types import write_atomically
 
 # Okabe & Ito's palette without its yellow, which is too faint for lines: safe for color-blind readers
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
+_COPIES: ContextVar[str] = ContextVar("copies", default="")
+
+
+@contextmanager
+def copies_as(suffix: str) -> Iterator[None]:
+    """Pages that are written within have a copy as ``"pdf"`` or ``"svg"`` beside them; none for ``""``."""
+    token = _COPIES.set(suffix)
+    try:
+        yield
+    finally:
+        _COPIES.reset(token)
 
 
 def population_color(index: int) -> str:
@@ -37,6 +50,8 @@ def style() -> Iterator[None]:
         "legend.fontsize": 8,
         "legend.frameon": False,
         "lines.linewidth": 1.6,
+        "pdf.fonttype": 42,  # text that a journal can edit
+        "svg.fonttype": "none",
     }
     with plt.rc_context(settings):
         yield
@@ -63,6 +78,8 @@ def page(path: Path, size: tuple[float | int, float | int]) -> Iterator[Any]:
         try:
             yield figure
             write_figure(figure, Path(path))
+            if _COPIES.get():
+                write_figure(figure, Path(path).with_suffix(f".{_COPIES.get()}"))
         finally:
             plt.close(figure)
 

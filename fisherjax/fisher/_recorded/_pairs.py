@@ -1,0 +1,149 @@
+"""Moments of pairs of stimuli in a recording: padded to one shape, so that one program serves unequal trial numbers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from fisherjax._arrays import float_type
+from fisherjax._errors import listed, require
+from fisherjax.fisher._moments import PairMoments, without_silent
+
+from ._recording import Recording
+
+T = TypeVar("T")
+_LISTED = 5
+_FEWEST = 2  # trials at each stimulus
+
+
+class Grouped(NamedTuple):
+    """Trials by stimulus, padded; units in a frame in which rounding is least."""
+
+    responses: Float[Array, "K T p"]
+    present: Float[Array, "K T"]
+    """1 where there is a trial, 0 where there is none"""
+    block: Int[np.ndarray, "K T"]
+    """labels of blocks, 0 … ; runs of trials where the recording has none"""
+    num_blocks: int
+
+    @property
+    def shares(self) -> Float[np.ndarray, " B"]:
+        """Share of the trials that is in each block."""
+        sizes = np.bincount(self.block.ravel(), np.asarray(self.present).ravel(), self.num_blocks)
+        return sizes / sizes.sum()
+
+
+class Pairs(NamedTuple):
+    """Which stimuli are compared."""
+
+    members: Int[np.ndarray, "M 2"]
+    """indices into the stimuli"""
+    stimuli: Float[np.ndarray, "M 2"]
+    middle: Float[np.ndarray, " M"]
+    separation: Float[np.ndarray, " M"]
+
+
+def pairs_of(recording: Recording) -> Pairs:
+    """Neighbouring stimuli, in the order of the circle.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two stimuli, or one has fewer than two trials: stimuli are then continuous.
+    """
+    stimuli, counts = recording.stimuli, recording.num_trials
+    few = np.flatnonzero(counts < _FEWEST)
+    many = len(few) > len(stimuli) / 2
+    hint = "they look continuous: fisher.smooth_information needs no pairs" if many else "leave those trials out"
+    told = listed((f"{value:g}" for value in stimuli[few]), _LISTED)
+    require(
+        len(few) == 0, f"pairs need two trials at each stimulus; {len(few)} of {len(stimuli)} have one ({told}); {hint}"
+    )
+    index = recording.neighbors
+    ends = stimuli[index]
+    if recording.period is not None:
+        # the last with the first, across the end of the circle; of two stimuli the shorter way
+        forward = np.mod(ends[:, 1] - ends[:, 0], recording.period)
+        turned = forward > recording.period / 2
+        start = np.where(turned, ends[:, 1], ends[:, 0])
+        middle = np.mod(start + recording.separation(index) / 2, recording.period)
+    else:
+        middle = ends.mean(axis=1)
+    return Pairs(index, ends, middle, recording.separation(index))
+
+
+def grouped(recording: Recording, num_blocks: int, scale: Any = None) -> Grouped:
+    """Trials by stimulus; blocks are the recording's own, or runs of consecutive trials of each stimulus.
+
+    Each unit is measured from its mean, and in units near `scale`, by default its largest deviation.
+    """
+    values = recording.responses - recording.responses.mean(axis=0)
+    largest = np.abs(values).max(axis=0) if scale is None else scale
+    values = values * 2.0 ** -np.round(np.log2(largest))
+    codes = np.searchsorted(recording.stimuli, recording.stimulus)
+    counts = recording.num_trials
+    place = np.empty(len(codes), int)
+    for code in range(len(counts)):
+        place[codes == code] = np.arange(counts[code])
+    shape = (len(counts), int(counts.max()))
+    padded, present, block = np.zeros((*shape, values.shape[1])), np.zeros(shape), np.zeros(shape, np.int64)
+    padded[codes, place], present[codes, place] = values, 1
+    own = recording.block
+    block[codes, place] = place * num_blocks // counts[codes] if own is None else own
+    kind = float_type()
+    return Grouped(
+        jnp.asarray(padded, kind), jnp.asarray(present, kind), block, num_blocks if own is None else int(own.max()) + 1
+    )
+
+
+class Trials(NamedTuple):
+    """Trials of two conditions with weights: 1 for those that count, 0 for those that are left out or padding."""
+
+    responses: Float[Array, "2 T p"]
+    weight: Float[Array, "2 T"]
+    step: Float[Array, ""]
+
+
+class Moments(NamedTuple):
+    """Sums of two conditions from which all questions start."""
+
+    trials: Float[Array, "2"]
+    mean: Float[Array, "2 p"]
+    scatter: Float[Array, "2 p p"]
+    """centered at each condition's mean"""
+    square: Float[Array, " p"]
+    """mean square of each unit, against which a variance may be rounding"""
+
+
+def moments_of(trials: Trials) -> Moments:
+    """Counts, means and scatters of the trials that count."""
+    count = jnp.sum(trials.weight, axis=1)
+    mean = jnp.einsum("ct,cti->ci", trials.weight, trials.responses) / jnp.maximum(count, 1)[:, None]
+    centered = (trials.responses - mean[:, None]) * trials.weight[..., None]
+    scatter = jnp.einsum("cti,ctj->cij", centered, centered)
+    square = jnp.einsum("ct,cti->i", trials.weight, trials.responses**2) / jnp.maximum(jnp.sum(count), 1)
+    return Moments(count, mean, scatter, square)
+
+
+def paired(moments: Moments, step: Array) -> tuple[PairMoments, Array]:
+    """Derivative, pooled covariance, n₀ (with an axis for one parameter), and ν."""
+    freedom = jnp.sum(moments.trials) - 2
+    covariance = without_silent(jnp.sum(moments.scatter, axis=0) / freedom, moments.square)
+    slope = (moments.mean[1] - moments.mean[0]) / step
+    precision = step**2 / jnp.sum(1 / moments.trials)
+    return PairMoments(slope[None], covariance, precision[None]), freedom
+
+
+def map_pairs(
+    responses: Float[Array, "K T p"], weight: Float[Array, "K T"], index: Array, steps: Array, values: Callable[..., T]
+) -> T:
+    """``values(trials)`` of each pair, one after another: no two factorizations at once."""
+
+    def of_pair(item: tuple[Array, Array]) -> T:
+        pair, step = item
+        return values(Trials(responses[pair], weight[pair], step))
+
+    return jax.lax.map(of_pair, (index, steps))

@@ -1,0 +1,160 @@
+"""Pictures of recordings: tuning, information against the stimulus, what decoders reach, what a reservoir computes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fisherjax._errors import check_choice, require
+from fisherjax.fisher._capacity import ProcessingCapacity
+from fisherjax.fisher._recorded._decoding import RecordedDecoding
+from fisherjax.fisher._recorded._information import RecordedInformation
+from fisherjax.fisher._recorded._smooth import SmoothInformation
+from fisherjax.fisher._recorded._tuning import Tuning
+from fisherjax.fisher._saturation import InformationScaling
+
+from . import _information as sampled
+from ._checks import checked, drawable
+from ._style import COLORS, axes_or_new, page
+
+_SHOWN = ("direct", "shuffled", "diagonal", "poisson")
+_WORDS = {"direct": "direct", "shuffled": "without correlations", "diagonal": "blind to correlations",
+          "poisson": "if Poisson and independent"}  # fmt: skip
+
+
+def _per(unit: str) -> str:
+    return f"1/{unit}²" if unit else "1/θ²"
+
+
+def _stimulus_axis(ax: Axes, unit: str, period: float | None) -> None:
+    ax.set_xlabel(f"stimulus ({unit})" if unit else "stimulus θ")
+    if period is not None:
+        ax.set_xlim(0, period)
+        ax.set_xticks(np.linspace(0, period, 5))
+
+
+@checked
+def recorded_information(
+    found: RecordedInformation, ax: Axes | None = None, *, names: Sequence[str] | None = None
+) -> Axes:
+    """Information between neighbouring stimuli, with the interval of each estimate."""
+    ax = axes_or_new(ax)
+    shown = [name for name in _SHOWN if name in found.estimates] if names is None else list(names)
+    for name in shown:
+        check_choice("names", name, tuple(found.estimates))
+    step = float(np.min(found.separation))
+    order = np.argsort(found.stimuli)
+    for index, name in enumerate(shown):
+        one = found.estimates[name]
+        places = found.stimuli[order] + step * 0.08 * (index - (len(shown) - 1) / 2)
+        value, (low, high) = np.asarray(one.value)[order], np.asarray(one.interval)[:, order]
+        bars = np.maximum(np.stack([value - low, high - value]), 0)
+        ax.errorbar(places, drawable(ax, value), bars, fmt="o-", markersize=3.5, linewidth=1, capsize=2,
+                    color=COLORS[index % len(COLORS)], label=_WORDS.get(name, name))  # fmt: skip
+    ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    _stimulus_axis(ax, found.stimulus_unit, found.period)
+    confidence = next(iter(found.estimates.values())).confidence
+    ax.set_ylabel(f"Fisher information ({_per(found.stimulus_unit)})")
+    ax.set_title(f"between neighbouring stimuli; bars: {confidence:.0%} intervals")
+    ax.legend()
+    return ax
+
+
+@checked
+def smooth_information(found: SmoothInformation, ax: Axes | None = None) -> Axes:
+    """Information at any stimulus, by smooth tuning, with its interval as a band."""
+    ax = axes_or_new(ax)
+    order = np.argsort(found.stimuli)
+    stimuli = found.stimuli[order]
+    for index, (name, one) in enumerate(found.estimates.items()):
+        value, (low, high) = np.asarray(one.value)[order], np.asarray(one.interval)[:, order]
+        ax.plot(stimuli, drawable(ax, value), color=COLORS[index], label=f"{_WORDS.get(name, name)}, smooth tuning")
+        ax.fill_between(stimuli, low, high, color=COLORS[index], alpha=0.25, linewidth=0)
+    ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    _stimulus_axis(ax, found.stimulus_unit, found.period)
+    ax.set_ylabel(f"Fisher information ({_per(found.stimulus_unit)})")
+    ax.legend()
+    return ax
+
+
+@checked
+def tuning(found: Tuning, ax: Axes | None = None) -> Axes:
+    """Mean responses of all units, each on its own scale from 0 to 1, in the order of what they prefer."""
+    ax = axes_or_new(ax)
+    low, high = found.mean.min(axis=0), found.mean.max(axis=0)
+    scaled = (found.mean - low) / np.where(high > low, high - low, 1)
+    image = ax.imshow(scaled[:, np.argsort(found.preferred)].T, aspect="auto", cmap="viridis", interpolation="nearest")
+    count = len(found.stimuli)
+    places = np.unique(np.linspace(0, count - 1, min(count, 6)).round().astype(int))
+    ax.set_xticks(places, [f"{found.stimuli[place]:g}" for place in places])
+    ax.set_xlabel(f"stimulus ({found.stimulus_unit})" if found.stimulus_unit else "stimulus θ")
+    ax.set_ylabel("unit, by preferred stimulus")
+    ax.figure.colorbar(image, ax=ax, label="mean response, of its range")
+    return ax
+
+
+@checked
+def processing_capacity(found: ProcessingCapacity, ax: Axes | None = None, *, memory: Any = None) -> Axes:
+    """Memory capacity at each delay with its error; beside it, if given, Fisher memory (delays,), scaled to its first.
+
+    `memory` is what `fisher.memory_curve` returns.
+    """
+    ax = axes_or_new(ax)
+    delays = np.arange(1, len(found.memory) + 1)
+    ax.errorbar(delays, drawable(ax, found.memory), found.memory_error, fmt="o-", markersize=3, color=COLORS[0],
+                label="capacity, ± s.e.")  # fmt: skip
+    if memory is not None:
+        curve = np.asarray(memory, float)
+        require(curve.ndim == 1 and curve.size > 0, f"memory must have shape (delays,), got {curve.shape}")
+        ax.plot(np.arange(1, len(curve) + 1), curve / curve[0], color=COLORS[1], label="Fisher memory, of its first")
+    degrees = ", ".join(f"degree {index + 1}: {value:.2f}" for index, value in enumerate(found.by_degree))
+    ax.set(xlabel="delay (steps)", ylabel="share of the input's variance",
+           title=f"in all {found.total:.2f} of {found.rank} ({degrees})")  # fmt: skip
+    ax.legend()
+    return ax
+
+
+@checked
+def decoded(found: Mapping[str, RecordedDecoding], ax: Axes | None = None, *, reference: Any = None) -> Axes:
+    """What several decoders reach on held-out trials, mean over pairs; beside an information, if given."""
+    ax = axes_or_new(ax)
+    return sampled.estimates({name: one.average for name, one in found.items()}, ax, reference=reference)
+
+
+def save_recording(
+    path: Path,
+    curves: Tuning | None,
+    information: RecordedInformation | None,
+    smooth: SmoothInformation | None,
+    decodings: Mapping[str, RecordedDecoding],
+    scaling: InformationScaling | None,
+) -> Path:
+    """Tuning, information against the stimulus, decoders and scaling of a recording on one page."""
+    panels = [
+        (tuning, curves, "tuning"),
+        (recorded_information, information, None),
+        (smooth_information, smooth, "at any stimulus, by smooth tuning; bands: intervals"),
+        (decoded, decodings or None, "what decoders reach on held-out trials"),
+        (sampled.information_scaling, scaling, "growth with the number of units"),
+    ]
+    panels = [part for part in panels if part[1] is not None]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    with page(path, (5.6 * columns, 4.2 * rows)) as figure:
+        axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
+        for ax, (draw, result, title) in zip(axes, panels, strict=False):
+            draw(result, ax)
+            if title:
+                ax.set_title(title)
+        for ax in axes[len(panels) :]:
+            ax.set_visible(False)
+        limits = [ax.get_ylim()[1] for ax, part in zip(axes, panels, strict=False) if part[0] in _SAME_SCALE]
+        for ax, part in zip(axes, panels, strict=False):
+            if part[0] in _SAME_SCALE:
+                ax.set_ylim(top=max(limits))
+    return path
+
+
+_SAME_SCALE = (recorded_information, smooth_information)
