@@ -28,7 +28,6 @@ from ._session import Session
 _DECODERS = ("ridge", "logistic", "diagonal", "early-stopped")
 _FEWEST_UNITS = 16  # for a look at how information grows with units
 _FEWEST_TRIALS = 20  # of each stimulus, for folds
-_OPTIONS = {"stimulus", "block", "axes", "window", "exclude", "missing", "period"}  # that the library calls so too
 _SMOOTH_FROM = 6  # stimuli
 _PERMUTATIONS, _QUICK_PERMUTATIONS = 500, 100
 
@@ -84,10 +83,7 @@ def _read(command: Estimate) -> fisher.Recording:
 
 def _as_options(message: str, command: Estimate) -> str:
     """A message of the library in the words of the command."""
-    message = (
-        message.replace("responses=", "--array ").replace('missing="', '--missing "').replace("units=(", "--units (")
-    )
-    return in_options(message, command)
+    return in_options(message.replace("responses=", "--array "), command)
 
 
 def _asked(command: Estimate, session: Session, recording: fisher.Recording) -> _Found:
@@ -102,12 +98,14 @@ def _asked(command: Estimate, session: Session, recording: fisher.Recording) -> 
         found = found._replace(tuning=fisher.tuning(recording))
         with session.stage("information between neighbouring stimuli"):
             covariance = "sample" if invertible or not whole else "ledoit-wolf"
-            found = found._replace(information=fisher.recorded_information(recording, covariance=covariance))
-            session.save("information", found.information)
+            information = fisher.recorded_information(recording, covariance=covariance)
+            session.save("information", information)
+            found = found._replace(information=information)
     if whole and len(recording.stimuli) >= _SMOOTH_FROM and recording.num_units + 10 < len(recording.stimulus) / 2:
         with session.stage("smooth tuning"):
-            found = found._replace(smooth=fisher.smooth_information(recording))
-            session.save("smooth", found.smooth)
+            smooth = fisher.smooth_information(recording)
+            session.save("smooth", smooth)
+            found = found._replace(smooth=smooth)
     if whole and paired and recording.num_trials.min() >= _FEWEST_TRIALS:
         with session.stage("decoders"):
             methods = _DECODERS[:1] if command.quick else _DECODERS
@@ -187,8 +185,8 @@ def _sections(found: _Found, unit: str) -> list[Section]:
     if found.information is not None:
         text = [
             "Between neighbouring stimuli, bias removed; means over the pairs, whose errors count shared trials.",
-            "direct: with noise correlations; shuffled: without them; diagonal: the best decoder that does not know "
-            "them; covariance term: what a change of the covariance adds for Gaussian responses.",
+            "direct: with noise correlations; shuffled: without them; diagonal: the best decoder blind to them.",
+            "covariance term: what a change of the covariance with the stimulus adds for Gaussian responses.",
         ]
         parts.append(section("Information", text, estimate_table(found.information.averages), _pair_table(found)))
         parts.append(_thresholds(found.information, unit))

@@ -60,9 +60,8 @@ def read_nwb(path: Path, series: str | None, window: tuple[float, float] | None)
 
 
 def _trials(path: Path, held: Any, series: str | None, window: tuple[float, float] | None) -> NwbTrials:
-    table: Any = held.trials
-    require(table is not None and len(table) > 0, f"{path} has no table of trials")
-    columns = {name: np.asarray(table[name].data[:]) for name in table.colnames}
+    columns = _columns(held.trials)
+    require(bool(columns) and len(columns["start_time"]) > 0, f"{path} has no table of trials")
     starts, stops = (np.asarray(columns[name], float) for name in ("start_time", "stop_time"))
     sources = _sources(held)
     shown = listed((repr(name) for name in sources), _LISTED)
@@ -94,11 +93,16 @@ def _trials(path: Path, held: Any, series: str | None, window: tuple[float, floa
     return NwbTrials(responses, columns, names, [f"{path.name}: {told}"])
 
 
+def _columns(trials: Any) -> dict[str, np.ndarray]:
+    return {} if trials is None else {name: np.asarray(trials[name].data[:]) for name in trials.colnames}
+
+
 def _sources(held: Any) -> dict[str, Any]:
     """What responds: units with spike times, and series of regions of interest."""
     found: dict[str, Any] = {}
-    if held.units is not None and "spike_times" in held.units.colnames:
-        found[_SPIKES] = held.units
+    units: Any = held.units
+    if units is not None and "spike_times" in units.colnames:
+        found[_SPIKES] = units
     for item in held.objects.values():
         if type(item).__name__ == "RoiResponseSeries":
             found[item.name] = item

@@ -131,10 +131,15 @@ def sizes_of_subsets(sizes: ArrayLike | None, units: int, most: int | None = Non
 
 
 def drawn_subsets(sizes: list[int], units: int, num_subsets: int, key: Key) -> list[Int[Array, "_ n"]]:
-    """Indices of random subsets of units, `num_subsets` of each size; every subset of a size is as likely."""
-    return [
-        jnp.asarray(
-            np.stack([np.asarray(jax.random.permutation(k, units))[:size] for k in jax.random.split(own, num_subsets)])
-        )
-        for size, own in zip(sizes, jax.random.split(key, len(sizes)), strict=True)
-    ]
+    """Indices of random subsets of units, about `num_subsets` of each size.
+
+    They are cut one after another from units in random order, round and round: every unit is in as many of them, but
+    for one, so that units which tell much are not met more often at one size than at another.
+    """
+    subsets = []
+    for size, own in zip(sizes, jax.random.split(key, len(sizes)), strict=True):
+        count = 1 if size == units else max(num_subsets, -(-units // size))
+        order = np.asarray(jax.random.permutation(own, units))
+        places = np.arange(count)[:, None] * size + np.arange(size)
+        subsets.append(jnp.asarray(order[places % units]))
+    return subsets

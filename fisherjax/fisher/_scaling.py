@@ -29,7 +29,11 @@ from ._saturation import SCALING_BLOCKS, InformationScaling, drawn_subsets, fit_
 
 @full_precision
 def information_scaling(
-    *data: ArrayLike, key: Key, sizes: ArrayLike | None = None, num_subsets: int = 20, confidence: float = 0.95
+    *data: ArrayLike | Recording,
+    key: Key,
+    sizes: ArrayLike | None = None,
+    num_subsets: int = 20,
+    confidence: float = 0.95,
 ) -> InformationScaling:
     r"""Linear Fisher information against the number of units, and where it saturates.
 
@@ -46,7 +50,7 @@ def information_scaling(
     ----------
     *data
         ``(responses_minus, responses_plus, separation)`` for the `direct` estimate or ``(responses,
-        derivatives)`` for the `pathwise` one; (trials, units). Or a `Recording`: the mean over its neighbouring stimuli,
+        derivatives)`` for the `pathwise` one; (trials, units). Or a `Recording`: the mean over neighbouring stimuli,
         with the same subsets for all.
     key
         JAX random key: which units are in a subset.
@@ -54,7 +58,7 @@ def information_scaling(
         Numbers of units (S,), at least two different ones; by default about eight from p/16 to p, evenly spaced in
         logarithm.
     num_subsets
-        Random subsets of each size.
+        Random subsets of each size; more where every unit would not be in one. All units are met equally often.
     confidence
         Coverage of the interval of ε, Student's with 9 degrees of freedom, and so of that of I(∞).
 

@@ -116,11 +116,32 @@ def processing_capacity(found: ProcessingCapacity, ax: Axes | None = None, *, me
     return ax
 
 
-@checked
-def decoded(found: Mapping[str, RecordedDecoding], ax: Axes | None = None, *, reference: Any = None) -> Axes:
-    """What several decoders reach on held-out trials, mean over pairs; beside an information, if given."""
-    ax = axes_or_new(ax)
-    return sampled.estimates({name: one.average for name, one in found.items()}, ax, reference=reference)
+def _means(found: tuple[RecordedInformation | None, Mapping[str, RecordedDecoding]], ax: Axes) -> Axes:
+    """Means over the pairs: of what there is, and of what decoders reach on held-out trials."""
+    information, decodings = found
+    shown = (
+        {}
+        if information is None
+        else {name: information.averages[name] for name in _SHOWN if name in information.averages}
+    )
+    shown = {_WORDS[name]: one for name, one in shown.items()}
+    shown |= {f"{name} decoder": one.average for name, one in decodings.items()}
+    sampled.estimates(shown, ax)
+    unit = "" if information is None else information.stimulus_unit
+    ax.set_xlabel(f"Fisher information ({_per(unit)}); bar: ±1 s.e., line: interval")
+    return ax
+
+
+def _variability(found: Tuning, ax: Axes) -> Axes:
+    """Variance against mean of every unit at every stimulus, beside that of Poisson counts."""
+    mean, variance = found.mean.ravel(), found.variance.ravel()
+    shown = (mean > 0) & (variance > 0)
+    ax.plot(mean[shown], variance[shown], ".", markersize=2.5, color=COLORS[0], alpha=0.5)
+    ends = np.array([mean[shown].min(), mean[shown].max()])
+    ax.plot(ends, ends, "--", color="0.4", linewidth=1, label="variance = mean (Poisson)")
+    ax.set(xscale="log", yscale="log", xlabel="mean response", ylabel="variance")
+    ax.legend()
+    return ax
 
 
 def save_recording(
@@ -136,8 +157,9 @@ def save_recording(
         (tuning, curves, "tuning"),
         (recorded_information, information, None),
         (smooth_information, smooth, "at any stimulus, by smooth tuning; bands: intervals"),
-        (decoded, decodings or None, "what decoders reach on held-out trials"),
+        (_means, (information, decodings) if information or decodings else None, "means; decoders on held-out trials"),
         (sampled.information_scaling, scaling, "growth with the number of units"),
+        (_variability, curves if curves is not None and bool((curves.mean > 0).any()) else None, "variability"),
     ]
     panels = [part for part in panels if part[1] is not None]
     columns = min(2, len(panels))

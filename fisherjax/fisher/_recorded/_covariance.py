@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fisherjax._linalg import one_by_one
 from fisherjax.fisher._moments import active_units
 
 from ._pairs import Moments, Trials, moments_of, paired
-from ._values import diagonal_value, shuffled_numbers
+from ._values import diagonal_parts, shuffled_numbers
 
 _FOLDS = 5
 _FACTOR_STEPS = 60
@@ -69,11 +68,7 @@ def _factors(correlation: Array, _: Array, count: Array) -> Array:
     return loading @ loading.T + jnp.diag(own)
 
 
-SHRINKING: dict[str, Shrink] = {
-    "ledoit-wolf": one_by_one(_ledoit_wolf),
-    "oas": one_by_one(_oas),
-    "factor": one_by_one(_factors),
-}
+SHRINKING: dict[str, Shrink] = {"ledoit-wolf": _ledoit_wolf, "oas": _oas, "factor": _factors}
 
 
 def regularized(trials: Trials, moments: Moments, shrink: Shrink) -> Float[Array, "p p"]:
@@ -99,11 +94,12 @@ def regularized_values(shrink: Shrink) -> Callable[[Trials], dict[str, Array]]:
         pair, freedom = paired(moments, trials.step)
         shuffled = shuffled_numbers(pair, freedom)[0][0, 0]
         direct = _direct(trials, moments, shrink)
+        signal, noise = diagonal_parts(pair.slope[0], pair.covariance, freedom, pair.precision[0])
         return {
             "direct": direct,
             "shuffled": shuffled,
             "direct - shuffled": direct - shuffled,
-            "diagonal": diagonal_value(pair.slope[0], pair.covariance, freedom, pair.precision[0]),
+            "diagonal": signal / noise,
         }
 
     return values
@@ -115,15 +111,20 @@ def _direct(trials: Trials, moments: Moments, shrink: Shrink) -> Float[Array, ""
     slope, _, _ = active_units(pair.slope, pair.covariance)
     whole = jax.scipy.linalg.cho_factor(regularized(trials, moments, shrink), lower=True)
     naive = slope[0] @ jax.scipy.linalg.cho_solve(whole, slope[0])
-    fold = jnp.arange(trials.weight.shape[1]) % _FOLDS
+    most = trials.weight.shape[1]
+    folds = min(_FOLDS, max(2, most // 4))  # of several trials each
+    fold = jnp.arange(most) % folds
 
-    def noise(left: Array) -> Array:
+    def noise(left: Array) -> tuple[Array, Array]:
         seen = trials._replace(weight=jnp.where(fold == left, 0, trials.weight))
         factor = jax.scipy.linalg.cho_factor(regularized(seen, moments_of(seen), shrink), lower=True)
-        unseen, _ = paired(moments_of(trials._replace(weight=trials.weight - seen.weight)), trials.step)
-        return jnp.trace(jax.scipy.linalg.cho_solve(factor, unseen.covariance))
+        unseen = moments_of(trials._replace(weight=trials.weight - seen.weight))
+        scatter = jnp.sum(unseen.scatter, axis=0)
+        return jnp.trace(jax.scipy.linalg.cho_solve(factor, scatter)), jnp.sum(jnp.maximum(unseen.trials - 1, 0))
 
-    return naive - jnp.mean(jax.lax.map(noise, jnp.arange(_FOLDS))) / pair.precision[0]
+    # a fold of few trials knows little of Σ: squares and degrees of freedom are summed first
+    squares, freedom = jax.lax.map(noise, jnp.arange(folds))
+    return naive - jnp.sum(squares) / jnp.sum(freedom) / pair.precision[0]
 
 
 COVARIANCES = {name: regularized_values(shrink) for name, shrink in SHRINKING.items()}

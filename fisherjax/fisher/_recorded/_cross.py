@@ -84,7 +84,7 @@ def cross_information(
     names = {"reached": "cross-information", "own": "direct", "lost": "direct − cross-information"}
     each = {name: _joined(parts[name], told, confidence) for name, told in names.items()}
     averages = {
-        name: _joined([part.mean() for part in parts[name]], f"{told}, mean over pairs", confidence)
+        name: _joined([part.mean() for part in parts[name]], f"{told}, mean over pairs", confidence, mean=True)
         for name, told in names.items()
     }
     return CrossInformation(
@@ -157,13 +157,13 @@ def _program(
     return of_all(first[1], second[1]), trained, tested
 
 
-def _joined(parts: list[Jackknife], told: str, confidence: float) -> FisherEstimate:
+def _joined(parts: list[Jackknife], told: str, confidence: float, *, mean: bool = False) -> FisherEstimate:
     """Both conditions are independent: their parts of the bias add up, and their variances."""
     value = parts[0].value + sum(part.corrected() - part.value for part in parts)
     error = np.sqrt(sum(part.error() ** 2 for part in parts))
     reach = parts[0].reach(confidence) * error
     numbers = [value, error, np.stack([value - reach, value + reach]), parts[0].value]
-    scalar = [jnp.asarray(number[..., 0] if value.size == 1 else number, float) for number in numbers]
+    scalar = [jnp.asarray(number[..., 0] if mean else number, float) for number in numbers]
     blocks = " and ".join(str(len(part.share)) for part in parts)
     method = f"{told}, jackknife of {blocks} blocks"
     return FisherEstimate(*scalar, method=method, confidence=confidence, interval_of="linear Fisher information")

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_labels
 from fisherjax._errors import check_choice, check_confidence, check_instance, check_integer, require
-from fisherjax._linalg import one_by_one
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.fisher._direct import direct_numbers
@@ -135,7 +134,6 @@ _TRAINERS: dict[str, Callable[[Trials], Array]] = {
     "early-stopped": _early_stopped,
     **{name: _shrunk(name) for name in SHRINKING},
 }
-_TRAINERS = {name: one_by_one(train) for name, train in _TRAINERS.items()}
 METHODS = (*_TRAINERS, "logistic")
 
 
@@ -249,7 +247,7 @@ def _check_folds(
     if method == "linear":
         training = (sizes.sum(axis=1)[pairs.members].sum(axis=1) - sizes[pairs.members].sum(axis=1).max(axis=1)).min()
         require(
-            recording.num_units < training - 3,
+            bool(recording.num_units < training - 3),
             f'method="linear" needs more training trials than units, got {int(training)} for {recording.num_units}; '
             'take method="ridge"',
         )
@@ -288,7 +286,7 @@ def _test(
         trained = jnp.where(held_out, 0, present[pair])
         border = jnp.mean(jnp.sum(trained * decoded, axis=2) / jnp.sum(trained, axis=2), axis=1)
         right = (decoded > border[:, None, None]) == jnp.asarray([False, True])[:, None]
-        return value, error, jnp.sum(weight * right) / jnp.sum(weight)
+        return value, error, jnp.sum(jnp.where(right, weight, 0)) / jnp.sum(weight)
 
     return jax.lax.map(of_pair, (index, steps, weights))
 

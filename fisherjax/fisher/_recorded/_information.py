@@ -10,7 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_confidence, check_flag, check_instance, check_integer, require, warn
+from fisherjax._errors import (
+    check_choice,
+    check_confidence,
+    check_flag,
+    check_instance,
+    check_integer,
+    listed,
+    require,
+    warn,
+)
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.fisher._diagnosis import AssumptionWarning, diagnose
@@ -158,6 +167,12 @@ def recorded_information(
             for group in range(together.max() + 1)
         ]
     estimates, averages = (_added([part[place] for part in parts], confidence) for place in (0, 1))
+    bad = pairs.middle[~np.isfinite(np.asarray(estimates["direct"].value))]
+    if len(bad):
+        warn(
+            f"information is not finite at {len(bad)} of {len(pairs.middle)} pairs ({listed(bad.round(3), 5)}): units "
+            "that vary there are sums of others; leave out units (drop_rare=True), or use .principal_components(k)"
+        )
     findings = _findings(recording, pairs) if check and error == "exact" and together.max() == 0 else ()
     for sentence in findings:
         warn(sentence, AssumptionWarning)
@@ -195,7 +210,9 @@ def _of_group(
         part = parts[name]
         label = f"{name}, {covariance} covariance (biased)" if covariance != "sample" and "direct" in name else name
         estimates[name] = known.get(name) or _estimate(name, label, part, confidence, corrected=blocked)
-        averages[name] = _estimate(name, f"{label}, mean over pairs", part.mean(), confidence, corrected=blocked)
+        averages[name] = _scalar(
+            _estimate(name, f"{label}, mean over pairs", part.mean(), confidence, corrected=blocked)
+        )
     counts = recording.responses
     if not blocked and bool((counts >= 0).all() and (counts == np.round(counts)).all()):
         one, every = _poisson(recording, pairs, confidence)
@@ -226,10 +243,21 @@ def _numbers(responses: Array, present: Array, index: Array, steps: Array) -> tu
         pair, step = item
         moments, freedom = paired(moments_of(Trials(responses[pair], present[pair], step)), step)
         units = jnp.sum(jnp.diagonal(moments.covariance) > 0)
+        moments = moments._replace(covariance=_unless_singular(moments.covariance))
         both = direct_numbers(moments, freedom), shuffled_numbers(moments, freedom)
         return *jax.tree.map(lambda part: part[0, 0], both), moments.precision[0], freedom, units
 
     return jax.lax.map(of_pair, (index, steps))
+
+
+def _unless_singular(covariance: Float[Array, "p p"]) -> Float[Array, "p p"]:
+    """The covariance; NaN, but for its diagonal, where units that vary are sums of others to rounding."""
+    variance = jnp.diagonal(covariance)
+    scale = jnp.sqrt(jnp.where(variance > 0, variance, 1))
+    correlation = covariance / (scale[:, None] * scale) + jnp.diag((variance <= 0).astype(variance.dtype))
+    least = jnp.linalg.eigvalsh(correlation)[0]
+    regular = least > 10 * len(covariance) * jnp.finfo(variance.dtype).eps
+    return jnp.where(regular | jnp.eye(len(covariance), dtype=bool), covariance, jnp.nan)
 
 
 def _exact(data: Grouped, pairs: Pairs, confidence: float, *, direct: bool) -> Estimates:
@@ -250,14 +278,21 @@ def _exact(data: Grouped, pairs: Pairs, confidence: float, *, direct: bool) -> E
 
 
 def _estimate(name: str, label: str, part: Jackknife, confidence: float, *, corrected: bool) -> FisherEstimate:
-    """An estimate whose error comes from the jackknife; one value becomes a scalar."""
-    # a ratio, and what rests on blocks that depend on one another, keep a bias of order 1/T that the blocks show
-    value = part.corrected() if corrected or name == "diagonal" else part.value
+    """An estimate whose error comes from the jackknife, of every pair."""
+    # these, and what rests on trials that depend on one another, keep a bias of order 1/T that the blocks show
+    value = part.corrected() if corrected or name in {"diagonal", "covariance term"} else part.value
     error, reach = part.error(), part.reach(confidence)
     numbers = [value, error, np.stack([value - reach * error, value + reach * error]), part.value]
-    scalar = [jnp.asarray(number[..., 0] if value.size == 1 else number, float) for number in numbers]
+    arrays = [jnp.asarray(number, float) for number in numbers]
     method = f"{label}, jackknife of {len(part.share)} blocks"
-    return FisherEstimate(*scalar, method=method, confidence=confidence, interval_of=_OF[name])
+    return FisherEstimate(*arrays, method=method, confidence=confidence, interval_of=_OF[name])
+
+
+def _scalar(one: FisherEstimate) -> FisherEstimate:
+    """The estimate of the only pair."""
+    parts = (one.value, one.standard_error, one.interval, one.naive)
+    numbers = [part[..., 0] for part in parts]
+    return FisherEstimate(*numbers, method=one.method, confidence=one.confidence, interval_of=one.interval_of)
 
 
 def _poisson(recording: Recording, pairs: Pairs, confidence: float) -> tuple[FisherEstimate, FisherEstimate]:

@@ -62,6 +62,9 @@ def pairs_of(recording: Recording) -> Pairs:
     require(
         len(few) == 0, f"pairs need two trials at each stimulus; {len(few)} of {len(stimuli)} have one ({told}); {hint}"
     )
+    still = [value for place, value in enumerate(stimuli) if not _varies(recording.at(place))]
+    told = listed((f"{value:g}" for value in still), _LISTED)
+    require(not still, f"all responses are the same in every trial of {len(still)} stimuli ({told}): there is no noise")
     index = recording.neighbors
     ends = stimuli[index]
     if recording.period is not None:
@@ -73,6 +76,11 @@ def pairs_of(recording: Recording) -> Pairs:
     else:
         middle = ends.mean(axis=1)
     return Pairs(index, ends, middle, recording.separation(index))
+
+
+def _varies(responses: Float[np.ndarray, "trials units"]) -> bool:
+    there = responses[:, ~np.isnan(responses).all(axis=0)]
+    return bool(np.any(np.nanmax(there, axis=0) > np.nanmin(there, axis=0)))
 
 
 def grouped(recording: Recording, num_blocks: int, scale: Any = None) -> Grouped:

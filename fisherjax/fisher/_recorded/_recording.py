@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from fisherjax._arrays import as_labels, host_real
+from fisherjax._arrays import as_labels, check_finite, host_real
 from fisherjax._errors import check_choice, check_flag, check_integer, check_kind, listed, require, told
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.datasets._separation import as_period
@@ -291,12 +291,10 @@ def _rows(values: np.ndarray, stimulus: Any) -> tuple[np.ndarray, np.ndarray]:
         hint = f"one for each of the {count} along the first axis of responses (stimuli, trials, units)"
         require(len(theta) == count, f"stimulus must be {hint}, got {len(theta)}")
         return values.reshape(-1, values.shape[-1]), np.repeat(theta.astype(np.float64), trials)
-    try:
-        theta = host_real("stimulus", stimulus, "trials")
-    except ValueError as error:
-        missing = np.isnan(np.asarray(stimulus, np.float64)).sum() if np.ndim(stimulus) == 1 else 0
-        require(missing == 0, f"stimulus is missing in {missing} of {len(values)} trials; leave those trials out")
-        raise ValueError(f"{error}; one stimulus for each trial") from error
+    theta = host_real("stimulus", stimulus, "trials", finite=False, hint="one stimulus for each trial")
+    missing = int(np.isnan(theta).sum())
+    require(missing == 0, f"stimulus is missing in {missing} of {len(theta)} trials; leave those trials out")
+    check_finite("stimulus", theta)
     turned = "; responses are (trials, units): give responses.T" if len(theta) == values.shape[1] else ""
     require(
         len(theta) == len(values), f"stimulus must be one for each of {len(values)} trials, got {len(theta)}{turned}"
@@ -322,7 +320,9 @@ def _indices(name: str, wanted: Any, names: tuple[str, ...], count: int) -> Int[
     items = np.atleast_1d(np.asarray(wanted))
     if items.dtype.kind in "US":
         unknown = [item for item in items if item not in names]
-        require(not unknown, f"{name} must be names of units, but there is no {listed(map(repr, unknown), 3)}")
+        require(
+            not unknown, f"{name} must be names of units, but there is no {listed(map(repr, map(str, unknown)), 3)}"
+        )
         return np.asarray([names.index(item) for item in items])
     if items.dtype == bool:
         require(items.shape == (count,), f"{name} must be a mask of {count}, got shape {items.shape}")

@@ -28,26 +28,28 @@ VALUES = ("direct", "shuffled", "direct - shuffled", "diagonal", "covariance ter
 def values_of(moments: Moments, step: Array) -> dict[str, Array]:
     """Every question's corrected value, for one pair of stimuli."""
     pair, freedom = paired(moments, step)
+    signal, noise = diagonal_parts(pair.slope[0], pair.covariance, freedom, pair.precision[0])
     direct, shuffled = direct_numbers(pair, freedom)[0][0, 0], shuffled_numbers(pair, freedom)[0][0, 0]
     return {
         "direct": direct,
         "shuffled": shuffled,
         "direct - shuffled": direct - shuffled,
-        "diagonal": diagonal_value(pair.slope[0], pair.covariance, freedom, pair.precision[0]),
+        "diagonal": signal / noise,
         "covariance term": covariance_value(moments, step),
     }
 
 
-def diagonal_value(
-    slope: Float[Array, " p"], covariance: Float[Array, "p p"], freedom: Array, precision: Array
-) -> Float[Array, ""]:
+def diagonal_parts(
+    slope: Float[Array, " p"], sample: Float[Array, "p p"], freedom: Array, precision: Array
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     r"""Information that the best decoder blind to correlations reaches on the correlated responses.
 
     .. math::  I = (f'^T D^{-1} f')^2 / (f'^T D^{-1} Σ D^{-1} f'), \qquad D = \operatorname{diag} Σ,
 
-    numerator and denominator each with its bias removed: that of f̂′ exactly, that of S to order 1/ν.
+    as numerator and denominator, each with its bias removed: that of f̂′ exactly, that of S to order 1/ν. What bias is
+    left in the ratio is of order 1/T; a jackknife removes it.
     """
-    slope, covariance, units = active_units(slope[None], covariance)
+    slope, covariance, units = active_units(slope[None], sample)
     signal, noise = slope[0] / jnp.diagonal(covariance), 1 / precision
     deviation = jnp.sqrt(jnp.diagonal(covariance))
     correlation = covariance / (deviation[:, None] * deviation)
@@ -57,13 +59,14 @@ def diagonal_value(
     # E Ŝ_ij/(Ŝ_ii Ŝ_jj) = Σ_ij/(Σ_ii Σ_jj) (1 + 2ρ²/ν)
     matrix = correlation / (deviation[:, None] * deviation) / (1 + 2 * square / freedom)
     # the mean of ρ̂² is too large by about (1 − ρ²)²/ν
-    unbiased = jnp.sum(square - (1 - square) ** 2 / freedom)
+    present = (jnp.diagonal(sample) > 0).astype(square.dtype)
+    unbiased = present @ (square - (1 - square) ** 2 / freedom) @ present
     spread = slope[0] @ matrix @ slope[0] - noise * unbiased
     # Var of Σ f̂²/v: through the slopes, 4 f′D⁻¹ΣD⁻¹f′/n₀ + 2 Σρ²/n₀², and through the variances
     products = slope[0] * signal
     through = 2 / freedom * products @ square @ products
     variance = 4 * spread * noise + 2 * unbiased * noise**2 + through
-    return (alone**2 - variance) / spread
+    return alone**2 - variance, spread
 
 
 def cross_value(trained: Moments, tested: Moments, trained_step: Array, tested_step: Array) -> Float[Array, ""]:
@@ -177,6 +180,6 @@ def poisson_value(counts: Float[Array, "2 p"], trials: Float[Array, "2"], step: 
     parts = jnp.where(total > 1, own / jnp.maximum(total - 1, 1), 0) * scale
     # Poisson counts: Var d² for d = k₁/T₁ − k₂/T₂ is 4 d² V + 2 V², V the variance of d
     spread = jnp.sum(counts / trials[:, None] ** 2, axis=0)
-    signal = jnp.maximum(own, 0)
-    variance = (4 * signal * spread + 2 * spread**2) / jnp.maximum(total, 1) ** 2 * scale**2
-    return jnp.sum(parts), jnp.sum(variance)
+    weight = (scale / jnp.maximum(total, 1)) ** 2
+    null = jnp.sum(2 * spread**2 * weight)
+    return jnp.sum(parts), jnp.maximum(null + jnp.sum(4 * own * spread * weight), null)
