@@ -1,17 +1,19 @@
 """Information at any stimulus, from trials at continuous or many stimuli: smooth tuning instead of pairs."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_confidence, check_instance, check_integer, check_optional, check_scalar, require
+from fisherjax._errors import check_confidence, check_instance, check_integer, check_optional, require
 from fisherjax._runtime import full_precision
-from fisherjax._types import ArrayLike, Record, Scalar
+from fisherjax._types import ArrayLike, Record
 from fisherjax.fisher._direct import direct_numbers, shuffled_numbers
 from fisherjax.fisher._gate import FisherEstimate
 from fisherjax.fisher._interval import noncentral_f_interval, wilson_interval
@@ -20,10 +22,12 @@ from fisherjax.fisher._moments import PairMoments, without_silent
 from ._recording import Recording
 
 _MOST_KNOTS = 16
-_WIDTHS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the kernel, as shares of the range
+_COVARIANCE_KNOTS = (4, 5, 6, 8, 10, 12, 16)  # that are tried
 _FOLDS = 5
-_GRID = 24  # stimuli at which a bandwidth is judged
+_GRID = 48  # stimuli at which a number of knots is judged
 _EACH = 2  # effective trials per unit that a covariance needs
+_SWEEPS = 50  # of Fisher's scoring of the variances
+_RANGE = 1e-3  # least variance, as a share of the unit's mean one
 
 
 class SmoothInformation(Record):
@@ -37,8 +41,9 @@ class SmoothInformation(Record):
     trials: Float[np.ndarray, " M"]
     """effective number of trials behind the covariance"""
     num_knots: int = eqx.field(static=True)
-    bandwidth: float | None = eqx.field(static=True)
-    """of the covariance, in units of the stimulus; None where one covariance serves all"""
+    """of the tuning curves"""
+    num_covariance_knots: int = eqx.field(static=True)
+    """of the covariance; 1 where one serves all stimuli"""
     stimulus_unit: str = eqx.field(static=True)
     period: float | None = eqx.field(static=True)
 
@@ -54,7 +59,7 @@ def smooth_information(
     stimuli: ArrayLike | None = None,
     *,
     num_knots: int | None = None,
-    bandwidth: Scalar | None = None,
+    num_covariance_knots: int | None = None,
     confidence: float = 0.95,
 ) -> SmoothInformation:
     r"""Linear Fisher information at any stimulus, from trials at continuous (or many) stimuli.
@@ -64,10 +69,14 @@ def smooth_information(
 
     .. math::  I(θ) = \frac{ν-p-1}{ν}\, \hat f'^T S^{-1} \hat f' - p\, h(θ).
 
-    S are squares of the residuals about θ, weighted by a kernel (von Mises on a circle, Gaussian on a line), counted as
-    ν = (Σw)²/Σw² − k trials, k knots' share. **What is approximate**: the splines (their bias is gone as knots grow),
-    and the covariance as one within the kernel, of Wishart's law with the effective ν. Measured on simulated cortex:
-    benchmarks/results/recordings.md.
+    So is the covariance: variances v_i(θ) = exp(b(θ)ᵀγ_i) by the gamma likelihood of squared residuals, and about them
+    S(θ) = √v (Σ_t a_t(θ) z_t z_tᵀ) √v, products of the standardized residuals z smoothed by splines, whose weights a
+    sum to one. An average over neighbouring stimuli instead would turn a gain that fluctuates into correlations that
+    limit information: f fᵀ averaged over a width w holds w² f′f′ᵀ. The weights count as the ν trials that make the
+    inverse of S as much too large, ν/(ν − p − 1) = m, 1/m = Σ_t a_t/(1 + a_t (p + 1) m).
+
+    **What is approximate**: tuning and covariance as splines (their bias is gone as knots grow), and S as one of
+    Wishart's law with the effective ν. Measured on simulated cortex: benchmarks/results/recordings.md.
 
     Parameters
     ----------
@@ -77,9 +86,9 @@ def smooth_information(
         Where information is asked for (M,); by default 50 over the range, or once round the circle.
     num_knots
         Knots of the splines, evenly spaced; by default the number that generalized cross-validation likes best.
-    bandwidth
-        Standard deviation of the kernel of the covariance in units of the stimulus; ``inf`` for one covariance. By
-        default that under which held-out trials are likeliest.
+    num_covariance_knots
+        The same of the covariance; 1 for one covariance at all stimuli. By default the number under which held-out
+        trials are likeliest, of those that leave two trials per unit.
     confidence
         Coverage of the intervals.
 
@@ -101,27 +110,37 @@ def smooth_information(
     check_instance("recording", recording, Recording, "fisher.Recording(responses, stimulus)")
     confidence = check_confidence(confidence)
     check_optional(check_integer, "num_knots", num_knots, minimum=3)
-    wide = isinstance(bandwidth, float) and bandwidth == np.inf
-    check_optional(check_scalar, "bandwidth", None if wide else bandwidth, minimum=0.0, strict=True)
+    check_optional(check_integer, "num_covariance_knots", num_covariance_knots, minimum=1)
     require(not np.isnan(recording.responses).any(), "smooth tuning needs all units in every trial (no pairwise)")
     asked = _asked(recording, stimuli)
     responses = recording.responses - recording.responses.mean(axis=0)
     fit = _fitted(recording, responses, num_knots)
     residuals = responses - fit.design @ fit.weights
-    given = None if bandwidth is None or wide else float(np.asarray(bandwidth))
-    width = np.inf if wide else given or _chosen_width(recording, residuals)
-    kernel = _kernel(recording, asked, width)
-    effective = kernel.sum(axis=1) ** 2 / (kernel**2).sum(axis=1)
-    freedom = effective * (1 - fit.design.shape[1] / len(residuals))
+    covariance_knots = num_covariance_knots or _chosen_knots(recording, residuals)
+    kernel = _weights(recording, asked, covariance_knots)
+    variances = _variances(recording, residuals, covariance_knots)
     units = recording.num_units
+    effective = _effective(kernel, units)
+    freedom = effective * (1 - fit.design.shape[1] / len(residuals))
     require(
         float(freedom.min()) > units + 3,
         f"{units} units need more than {units + 3} trials about each stimulus, but there are {freedom.min():.0f} "
-        f"within bandwidth={width:.3g}; a wider one, .principal_components(k), or a subset of the units",
+        f"with num_covariance_knots={covariance_knots}; fewer, .principal_components(k), or a subset of the units",
     )
     basis, slopes = _basis(fit, asked), _basis(fit, asked, derivative=True)
     spread = np.einsum("mk,kl,ml->m", slopes, fit.inverse, slopes)
-    estimates = _estimates(residuals, kernel, slopes @ fit.weights, 1 / spread, freedom, confidence)
+    standard = residuals / np.sqrt(variances(recording.stimulus))
+    # information of responses in units of their deviation at each stimulus is that of the responses
+    relative = slopes @ fit.weights / np.sqrt(variances(asked))
+    # residuals are smaller than the noise by the share of the coefficients that were fitted
+    known = 1 - fit.design.shape[1] / len(residuals)
+    estimates = _estimates(standard / np.sqrt(known), kernel, relative, 1 / spread, freedom, confidence)
+    lost = asked[~np.isfinite(np.asarray(estimates["direct"].value))]
+    if len(lost):
+        warn(
+            f"the smoothed covariance is none at {len(lost)} of {len(asked)} stimuli ({listed(lost.round(3), 5)}): "
+            "information is NaN there; take fewer num_covariance_knots, or fewer units"
+        )
     return SmoothInformation(
         stimuli=asked,
         estimates=estimates,
@@ -129,7 +148,7 @@ def smooth_information(
         slope=slopes @ fit.weights,
         trials=effective,
         num_knots=fit.num_knots,
-        bandwidth=None if np.isinf(width) else float(width),
+        num_covariance_knots=covariance_knots,
         stimulus_unit=recording.stimulus_unit,
         period=recording.period,
     )
@@ -186,19 +205,22 @@ def _fitted(recording: Recording, responses: np.ndarray, num_knots: int | None) 
 
 
 def _fit(recording: Recording, responses: np.ndarray, count: int) -> _Fit:
-    from sklearn.preprocessing import SplineTransformer  # noqa: PLC0415  slow to import
-
-    circle = recording.period
-    if circle is None:
-        knots, beyond = np.linspace(recording.stimulus.min(), recording.stimulus.max(), count), "continue"
-    else:
-        knots, beyond = np.linspace(0, circle, count + 1), "periodic"
-    transformer = SplineTransformer(knots=cast("Any", knots[:, None]), extrapolation=beyond).fit(
-        recording.stimulus[:, None]
-    )
+    transformer = _splines(recording, count)
     design = np.asarray(transformer.transform(recording.stimulus[:, None]))
     inverse = np.linalg.pinv(design.T @ design, hermitian=True)
     return _Fit(transformer, design, inverse, inverse @ (design.T @ responses), count)
+
+
+def _splines(recording: Recording, count: int) -> Any:
+    """Cubic splines of scikit-learn, periodic on a circle, with evenly spaced knots."""
+    from sklearn.preprocessing import SplineTransformer  # noqa: PLC0415  slow to import
+
+    if recording.period is None:
+        knots, beyond = np.linspace(recording.stimulus.min(), recording.stimulus.max(), count), "continue"
+    else:
+        knots, beyond = np.linspace(0, recording.period, count + 1), "periodic"
+    transformer = SplineTransformer(knots=cast("Any", knots[:, None]), extrapolation=beyond)
+    return transformer.fit(recording.stimulus[:, None])
 
 
 def _basis(fit: _Fit, stimuli: np.ndarray, *, derivative: bool = False) -> Float[np.ndarray, "M k"]:
@@ -217,48 +239,107 @@ def _basis(fit: _Fit, stimuli: np.ndarray, *, derivative: bool = False) -> Float
     return np.asarray(slope(stimuli))
 
 
-def _kernel(recording: Recording, stimuli: np.ndarray, width: float) -> Float[np.ndarray, "M trials"]:
-    """Weight of every trial at each stimulus."""
-    distance = recording.stimulus - stimuli[:, None]
-    if np.isinf(width):
-        return np.ones_like(distance)
-    if recording.period is None:
-        return np.exp(-((distance / width) ** 2) / 2)
-    turn = 2 * np.pi / recording.period
-    return np.exp((np.cos(turn * distance) - 1) / (turn * width) ** 2)
+def _weights(recording: Recording, stimuli: np.ndarray, count: int) -> Float[np.ndarray, "M trials"]:
+    """Weight of every trial in what is smoothed, at each stimulus; they sum to one."""
+    total = len(recording.stimulus)
+    if count == 1:
+        return np.full((len(stimuli), total), 1 / total)
+    splines = _splines(recording, count)
+    design = np.asarray(splines.transform(recording.stimulus[:, None]))
+    return (
+        np.asarray(splines.transform(stimuli[:, None])) @ np.linalg.pinv(design.T @ design, hermitian=True) @ design.T
+    )
 
 
-def _chosen_width(recording: Recording, residuals: np.ndarray) -> float:
-    """The bandwidth under whose covariance trials of other folds are likeliest, as Gaussian ones."""
+def _variances(
+    recording: Recording, residuals: np.ndarray, count: int
+) -> Callable[[np.ndarray], Float[np.ndarray, "M units"]]:
+    """Variance of every unit at given stimuli, exp of a spline, by the gamma likelihood of squared residuals."""
+    square = residuals**2
+    mean = np.maximum(square.mean(axis=0), np.finfo(float).tiny)
+    if count == 1:
+        return lambda stimuli: np.broadcast_to(mean, (len(stimuli), len(mean)))
+    splines = _splines(recording, count)
+    design = np.asarray(splines.transform(recording.stimulus[:, None]))
+    project = np.linalg.pinv(design.T @ design, hermitian=True) @ design.T
+    # splines sum to one at every stimulus; with this link and law Fisher's information is the same at every step
+    weights = np.broadcast_to(np.log(mean), (design.shape[1], len(mean))).copy()
+    for _ in range(_SWEEPS):
+        weights += np.clip(project @ (square / np.exp(design @ weights) - 1), -1, 1)
+        weights = np.maximum(weights, np.log(mean * _RANGE))
+    return lambda stimuli: np.exp(np.asarray(splines.transform(stimuli[:, None])) @ weights)
+
+
+def _effective(weights: np.ndarray, units: int) -> Float[np.ndarray, " M"]:
+    """Number of trials of equal weight whose covariance has an inverse as much too large; 0 where there is none.
+
+    References
+    ----------
+    Silverstein & Bai (1995), On the empirical distribution of eigenvalues of a class of large dimensional random
+    matrices, J. Multivariate Anal. 54, 175–192.
+    """
+    excess = np.ones(len(weights))
+    for _ in range(_SWEEPS):
+        below = 1 + weights * ((units + 1) * excess)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            excess = (excess + 1 / np.sum(weights / below, axis=1)) / 2
+    settled = np.isfinite(excess) & (excess > 1) & (below > 0).all(axis=1)
+    return np.where(settled, (units + 1) * excess / np.where(settled, excess - 1, 1), 0)
+
+
+def _chosen_knots(recording: Recording, residuals: np.ndarray) -> int:
+    """The least number of knots that explains trials of other folds about as well as the best one does.
+
+    Every trial's log-likelihood is that of a covariance known without error, of Wishart's mean: what counts is the bias
+    of smoothing. "About as well" is within a standard error of the difference.
+    """
     reach = np.ptp(recording.stimulus) if recording.period is None else recording.period
-    grid = recording.stimulus.min() + reach * (np.arange(_GRID) + 0.5) / _GRID
-    nearest = np.argmax(_kernel(recording, grid, reach / 4), axis=0)
-    fold = np.arange(len(residuals)) % _FOLDS
-    scores = {}
-    for width in (share * reach for share in _WIDTHS):
-        kernel = _kernel(recording, grid, width)
-        effective = kernel.sum(axis=1) ** 2 / (kernel**2).sum(axis=1)
-        if effective.min() * (1 - 1 / _FOLDS) >= _EACH * recording.num_units + 5:
-            scores[width] = _likelihood(residuals, kernel, nearest, fold)
-    scores[np.inf] = _likelihood(residuals, np.ones((1, len(residuals))), 0 * nearest, fold)
-    return max(scores, key=lambda width: scores[width])
+    start = recording.stimulus.min() if recording.period is None else 0.0
+    grid = start + reach * (np.arange(_GRID) + 0.5) / _GRID
+    distance = np.abs(recording.stimulus[:, None] - grid)
+    nearest = np.argmin(distance if recording.period is None else np.minimum(distance, reach - distance), axis=1)
+    distinct = len(recording.stimuli) - (0 if recording.period is not None else 2)
+    scores: dict[int, np.ndarray] = {}
+    for count in (1, *(number for number in _COVARIANCE_KNOTS if number <= distinct)):
+        weights = _weights(recording, grid, count)
+        if _effective(weights, recording.num_units).min() * (1 - 1 / _FOLDS) < _EACH * recording.num_units:
+            break
+        variances = _variances(recording, residuals, count)(recording.stimulus)
+        found = _likelihood(residuals / np.sqrt(variances), weights, nearest)
+        if found is not None:
+            scores[count] = found - np.sum(np.log(variances), axis=1) / 2
+    require(
+        bool(scores),
+        f"{recording.num_units} units need more than {2 * recording.num_units} trials, got {len(residuals)}",
+    )
+    best = max(scores, key=lambda count: scores[count].mean())
+    for count, score in scores.items():
+        lost = scores[best] - score
+        if lost.mean() <= lost.std() / np.sqrt(len(lost)):
+            return count
+    return best
 
 
-def _likelihood(residuals: np.ndarray, kernel: np.ndarray, nearest: np.ndarray, fold: np.ndarray) -> float:
-    """Mean log-likelihood of the trials of each fold under covariances of the others."""
-    total = 0.0
+def _likelihood(standard: np.ndarray, weights: np.ndarray, nearest: np.ndarray) -> Float[np.ndarray, " trials"] | None:
+    """Log-likelihood of the trials of each fold under covariances of the others; None where one is none."""
+    units = standard.shape[1]
+    score = np.zeros(len(standard))
+    fold = np.arange(len(standard)) % _FOLDS
     for left in range(_FOLDS):
-        for place in range(len(kernel)):
-            tested = residuals[(fold == left) & (nearest == place)]
-            if len(tested) == 0:
+        for place in range(len(weights)):
+            tested = (fold == left) & (nearest == place)
+            if not tested.any():
                 continue
-            weight = np.where(fold == left, 0, kernel[place])
-            covariance = (residuals * weight[:, None]).T @ residuals / weight.sum()
-            varies = np.diagonal(covariance) > 0
-            lower = np.linalg.cholesky(covariance[np.ix_(varies, varies)])
-            white = np.linalg.solve(lower, tested[:, varies].T)
-            total -= np.sum(white**2) / 2 + len(tested) * np.sum(np.log(np.diagonal(lower)))
-    return total / len(residuals)
+            own = np.where(fold == left, 0, weights[place])
+            own = own / own.sum()
+            known = float(_effective(own[None], units)[0])
+            values, vectors = np.linalg.eigh((standard * own[:, None]).T @ standard)
+            if values[0] <= 0 or known <= units + 1:
+                return None
+            square = np.sum((standard[tested] @ vectors) ** 2 / values, axis=1) * (known - units - 1) / known
+            shrunk = np.sum(scipy.special.digamma((known - np.arange(units)) / 2)) + units * np.log(2 / known)
+            score[tested] = -(square + np.sum(np.log(values)) - shrunk) / 2
+    return score
 
 
 def _estimates(
@@ -289,12 +370,10 @@ def _estimates(
 @jax.jit
 def _numbers(residuals: Array, kernel: Array, slope: Array, precision: Array, freedom: Array) -> tuple[Any, Any, Array]:
     square = jnp.mean(residuals**2, axis=0)
-    # residuals are smaller than the noise by the share of the coefficients that were fitted
-    known = freedom[0] * jnp.sum(kernel[0] ** 2) / jnp.sum(kernel[0]) ** 2
 
     def of_stimulus(item: tuple[Array, ...]) -> Any:
         weight, own, n0, degrees = item
-        covariance = jnp.einsum("t,ti,tj->ij", weight, residuals, residuals) / jnp.sum(weight) / known
+        covariance = jnp.einsum("t,ti,tj->ij", weight, residuals, residuals)
         moments = PairMoments(own[None], without_silent(covariance, square), n0[None])
         units = jnp.sum(jnp.diagonal(moments.covariance) > 0)
         both = direct_numbers(moments, degrees), shuffled_numbers(moments, degrees)
