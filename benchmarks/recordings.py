@@ -287,8 +287,8 @@ def cases(count: int) -> dict[str, Callable[[], list[dict[str, Any]]]]:
 
 _WORDS = (
     "Bias and coverage are with their standard errors over data sets; s.d. is the spread of one value, s.e. its stated "
-    "error (root mean square). A decoder's line compares with the information of the responses, of which it reaches less "
-    "by intent; its interval is of what it reaches."
+    "error (root mean square). A decoder's line compares with the information of the responses, of which it reaches "
+    "less by intent; its interval is of what it reaches."
 )
 
 

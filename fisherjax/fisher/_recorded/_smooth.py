@@ -11,7 +11,7 @@ import scipy.special
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_confidence, check_instance, check_integer, check_optional, require
+from fisherjax._errors import check_confidence, check_instance, check_integer, check_optional, listed, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record
 from fisherjax.fisher._direct import direct_numbers, shuffled_numbers
@@ -278,7 +278,7 @@ def _effective(weights: np.ndarray, units: int) -> Float[np.ndarray, " M"]:
     Silverstein & Bai (1995), On the empirical distribution of eigenvalues of a class of large dimensional random
     matrices, J. Multivariate Anal. 54, 175–192.
     """
-    excess = np.ones(len(weights))
+    excess, below = np.ones(len(weights)), np.ones_like(weights)
     for _ in range(_SWEEPS):
         below = 1 + weights * ((units + 1) * excess)[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
