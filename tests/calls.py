@@ -74,6 +74,12 @@ def responder(x):
     return jax.tree_util.Partial(respond_with, jnp.asarray(0.8 * x))
 
 
+def recording(key, x):
+    theta = np.tile(np.arange(4.0), 20)
+    noise = np.asarray(jax.random.normal(key, (80, 3)))
+    return fisher.Recording(x * noise + theta[:, None] * np.ones(3), theta)
+
+
 def recurrent(key, x):
     return networks.RNN(2, N, 2, key=key, noise_std=0.1 * x)
 
@@ -272,6 +278,20 @@ ENTRIES = {
     "fisher.gaussian_information": lambda k, x: fisher.gaussian_information(
         samples(k, x)[0], jnp.eye(3) * x
     ),
+    "fisher.recorded_information": lambda k, x: fisher.recorded_information(recording(k, x), num_blocks=4, check=False),
+    "fisher.recorded_decoding": lambda k, x: fisher.recorded_decoding(recording(k, x), num_folds=2),
+    "fisher.cross_information": lambda k, x: fisher.cross_information(recording(k, x), recording(k, 1.1 * x), num_blocks=4),
+    "fisher.permutation_test": lambda k, x: fisher.permutation_test(recording(k, x), key=k, num_permutations=20),
+    "fisher.smooth_information": lambda k, x: fisher.smooth_information(
+        fisher.Recording(x * np.asarray(jax.random.normal(k, (200, 2))), np.linspace(0, 1, 200)), np.array([0.2, 0.7])
+    ),
+    "fisher.record": lambda k, x: fisher.record(
+        network(k, x), np.array([0.1, 0.4]) * x, key=k, num_trials=5, num_steps=2, period=3.0 * x
+    ),
+    "fisher.record, function": lambda k, x: fisher.record(responder(x), np.array([0.1, 0.4]) * x, key=k, num_trials=5),
+    "fisher.information_scaling, recording": lambda k, x: fisher.information_scaling(
+        recording(k, x), key=k, sizes=(1, 3), num_subsets=2
+    ),
     "fisher.information_scaling": lambda k, x: fisher.information_scaling(
         samples(k, x, 400), samples(k, x, 400) + 0.2, 0.2, key=k, sizes=(1, 2), num_subsets=3
     ),
@@ -383,7 +403,7 @@ HOST_ONLY = {
     "datasets": "cifar10 cifar100 fashion_mnist mnist digits fit_whitening gabor gray intensities normalize_contrast "
     "oriented_gratings photograph read_images read_responses shapes whiten",
     "dynamics": "attractor_manifold components_for_variance index_sum",
-    "fisher": "cramer_rao sensitivity_index",
+    "fisher": "cramer_rao processing_capacity read_recording sensitivity_index tuning",
     "geometry": "class_neighbors near_isometry neighbors_kept participation_ratio shepard sparse_pairs",
     "networks": "dale fixed_signs from_equinox from_flax from_step from_torch frozen in_precision initializers "
     "low_rank mask no_autapses",
@@ -428,6 +448,16 @@ HOST_ENTRIES = {
     "fisher.cramer_rao": lambda k, x: fisher.cramer_rao(
         np.array([[0.1, 0.2, 0.3], [0.4, 0.6, 0.5], [0.9, 0.7, 0.8]]), np.array([0.2, 0.5, 0.8]), np.full(3, 50.0 * x)
     ),
+    "fisher.Recording": lambda k, x: fisher.Recording(
+        x * np.asarray(jax.random.normal(k, (8, 3))), np.tile([0.0, 1.0], 4), period=3.0 * x, names=("a", "b", "c")
+    ),
+    "fisher.processing_capacity": lambda k, x: fisher.processing_capacity(
+        np.asarray(samples(k, x, 200)), np.asarray(jax.random.uniform(k, (200,))), max_delay=3, max_degree=2, washout=5
+    ),
+    "fisher.read_recording": lambda k, x: fisher.read_recording(
+        written("s.csv", b"theta,a\n0,1.5\n1,2.5\n0,2.5\n1,1.5\n"), "theta", period=3.0 * x
+    ),
+    "fisher.tuning": lambda k, x: fisher.tuning(recording(k, x)),
     "fisher.sensitivity_index": lambda k, x: fisher.sensitivity_index(np.array([1.0, 4.0]) * x, 0.1 * x),
     "dynamics.attractor_manifold": lambda k, x: dynamics.attractor_manifold(contraction(x), patterns(k, x)),
     "dynamics.components_for_variance": lambda k, x: dynamics.components_for_variance(
@@ -547,6 +577,16 @@ ACCEPTED = {
     ("datasets.intensities", "images", "axes"),
     ("datasets.normalize_contrast", "images", "axes"),
     ("datasets.read_responses", "period", "infinite"),  # a line
+    ("fisher.Recording", "period", "infinite"),
+    ("fisher.Recording", "stimulus_unit", "misspelt"),  # any text
+    ("fisher.read_recording", "period", "infinite"),
+    ("fisher.read_recording", "stimulus_unit", "misspelt"),
+    ("fisher.record", "period", "infinite"),
+    ("fisher.record", "stimulus_unit", "misspelt"),
+    ("fisher.record, function", "stimulus_unit", "misspelt"),
+    ("fisher.smooth_information", "stimuli", "none"),  # over the range
+    ("fisher.temporal_matrix", "key", "none"),
+    ("fisher.temporal_matrix, network", "key", "none"),
     ("geometry.pairwise_distances", "states", "axes"),  # leading axes are batches
     ("geometry.participation_ratio", "states", "axes"),
     ("networks.run", "inputs", "axes"),  # leading axes are batches

@@ -73,7 +73,9 @@ def read_matlab(path: Path) -> dict[str, np.ndarray]:
                 variables[name] = array
     except (_DamagedError, zlib.error, struct.error) as error:
         raise ValueError(f"{path} is a MATLAB file that is truncated or damaged") from error
-    require(len(variables) > 0, f"{path} holds no numeric arrays, only {', '.join(others) or 'nothing'}")
+    name = next((other.split(" (")[0] for other in others if "(a structure)" in other), None)
+    hint = f"; save its fields apart: save('file.mat', '-struct', '{name}')" if name else ""
+    require(len(variables) > 0, f"{path} holds no numeric arrays, only {', '.join(others) or 'nothing'}{hint}")
     return variables
 
 

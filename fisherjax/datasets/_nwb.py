@@ -130,7 +130,7 @@ def _means(path: Path, series: Any, starts: np.ndarray, stops: np.ndarray) -> tu
     data = data[:, None] if data.ndim == 1 else data
     times = series.timestamps
     if times is None:
-        require(series.rate, f"{path}: {series.name!r} has neither timestamps nor a rate")
+        require(bool(series.rate), f"{path}: {series.name!r} has neither timestamps nor a rate")
         times = series.starting_time + np.arange(len(data)) / series.rate
     times = np.asarray(times[:], float)
     first, last = np.searchsorted(times, starts), np.searchsorted(times, stops)

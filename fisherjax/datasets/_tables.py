@@ -8,6 +8,7 @@ import contextlib
 import csv
 import io
 import os
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -199,6 +200,8 @@ def _chosen(path: Path, text: str, separator: str, decimal: str) -> tuple[str, s
         for point in points:
             cells = [cell for _, row in rows for cell in row if not is_missing(cell)]
             score = sum(1 if as_number(cell, point) is not None else -1 for cell in cells)
+            if abs(len(rows[0].cells) - statistics.mode(len(row.cells) for row in rows)) > 1:
+                score -= len(cells)  # names of columns that hold the mark themselves
             if score > best:
                 best, chosen = score, (mark, point)
     return chosen

@@ -114,11 +114,10 @@ def processing_capacity(
         kept >= needed, f"{x.shape[1]} states need at least {needed} steps after the first {start}, got {max(kept, 0)}"
     )
     polynomials = _polynomials(_standard(u, distribution), degree, distribution)
+    count = sum(math.comb(math.ceil(delay / d) + d - 1, d) for d in range(1, degree + 1))
+    told = f"max_delay={delay} and max_degree={degree} ask for {count} targets, more than {_MOST_TARGETS}"
+    require(count <= _MOST_TARGETS, told)
     targets = list(_targets(delay, degree))
-    require(
-        len(targets) <= _MOST_TARGETS,
-        f"max_delay={delay} and max_degree={degree} ask for {len(targets)} targets, more than {_MOST_TARGETS}",
-    )
     basis, rank = _independent(x[start:])
     whole, parts = _capacities(basis, polynomials, targets, start)
     degrees = np.array([sum(power for _, power in target) for target in targets])
@@ -155,7 +154,7 @@ def _targets(max_delay: int, max_degree: int) -> Iterator[Target]:
 def _standard(u: np.ndarray, distribution: str) -> np.ndarray:
     """Input on [−1, 1], or of mean zero and variance one; refused where its moments are not those of its law."""
     spread = u.std()
-    require(spread > 0, "inputs never vary")
+    require(bool(spread > 0), "inputs never vary")
     if distribution == "uniform":
         low, high = u.min(), u.max()
         scaled = (2 * u - low - high) / (high - low)
@@ -166,7 +165,10 @@ def _standard(u: np.ndarray, distribution: str) -> np.ndarray:
     off = abs(square.mean() - expected) / (square.std() / np.sqrt(len(u)))
     off4 = abs((square**2).mean() - fourth) / ((square**2).std() / np.sqrt(len(u)))
     alike = off < _SURE + 0.05 * np.sqrt(len(u)) and off4 < _SURE + 0.05 * np.sqrt(len(u))
-    require(alike, f"inputs do not look {distribution}: their second moment is {square.mean():.3g}, not {expected:.3g}")
+    require(
+        bool(alike),
+        f"inputs do not look {distribution}: their second moment is {square.mean():.3g}, not {expected:.3g}",
+    )
     return scaled
 
 

@@ -93,7 +93,7 @@ def _without_missing(
     if not lost.any():
         return values, trials
     rows = lost.any(axis=1)
-    told = f"{int(lost.sum())} values are missing, in {int(rows.sum())} of {len(values)} trials"
+    told = f"responses: {int(lost.sum())} values are missing, in {int(rows.sum())} of {len(values)} trials"
     groups = groups_of_units(~lost)
     several = (
         f", and units fall into {groups.max() + 1} groups that were never recorded together" if groups.max() else ""

@@ -106,14 +106,17 @@ def read_recording(
         )
     for name, value in {"responses": responses, "block": block, "axes": axes}.items():
         check_optional(check_kind, name, value, kind=str, what="a text")
+    check_optional(_check_names, "units", units)
+    _check_names("exclude", exclude)
+    seconds = _as_window(window)
     kind = kind_of_file(file)
     is_table, is_nwb = kind in {"text", "gzip", "a Parquet file"}, file.suffix.lower() == ".nwb" and kind in _HDF5
-    _refuse_unused(file, is_table, is_nwb, axes=axes, window=window, units=units, exclude=exclude, responses=responses)
+    _refuse_unused(file, is_table, is_nwb, axes=axes, window=seconds, units=units, exclude=exclude, responses=responses)
     if is_table:
         options = {"header": header, "separator": separator, "decimal": decimal}
         found = _of_table(file, kind, stimulus, block, units, exclude, options)
     elif is_nwb:
-        found = _of_nwb(file, stimulus, responses, block, _as_window(window))
+        found = _of_nwb(file, stimulus, responses, block, seconds)
     else:
         found = _of_arrays(file, kind, stimulus, responses, block, axes)
     return Recording(
@@ -139,6 +142,11 @@ def _refuse_unused(file: Path, is_table: bool, is_nwb: bool, **given: Any) -> No
         require(value is None or len(value) == 0 or fits, f"{name} is for {of[name]}, which {file.name} is not")
 
 
+def _check_names(name: str, value: Any) -> None:
+    for item in check_kind(name, value, (list, tuple, np.ndarray), "a list of names of columns"):
+        check_kind(name, item, str, "a list of names of columns")
+
+
 def _as_window(window: Any) -> tuple[float, float] | None:
     if window is None:
         return None
@@ -161,16 +169,15 @@ def _of_table(
     taken = [name for name in (stimulus, block) if isinstance(name, str)]
     theta = _column(file, "stimulus", columns, stimulus) if isinstance(stimulus, str) else stimulus
     labels = _column(file, "block", columns, block) if block is not None else None
-    dropped = [check_kind("exclude", name, str, "names of columns") for name in exclude]
-    for name in dropped:
+    for name in exclude:
         _column(file, "exclude", columns, name)
     if units is None:
-        names = [name for name in columns if name not in {*taken, *dropped} and not name.startswith("__index")]
+        names = [name for name in columns if name not in {*taken, *exclude} and not name.startswith("__index")]
         others = [name for name in names if name.lower() in _NO_UNITS]
         ask = f"{file}: the column {others[0] if others else ''!r} is no unit by its name"
         require(not others, f"{ask}; exclude=({', '.join(map(repr, others))},) leaves it out")
     else:
-        names = [check_kind("units", name, str, "names of columns") for name in units]
+        names = list(units)
         for name in names:
             _column(file, "units", columns, name)
     require(bool(names), f"{file} has no column of a unit beside {', '.join(map(repr, taken))}")
