@@ -280,7 +280,9 @@ ENTRIES = {
     ),
     "fisher.recorded_information": lambda k, x: fisher.recorded_information(recording(k, x), num_blocks=4, check=False),
     "fisher.recorded_decoding": lambda k, x: fisher.recorded_decoding(recording(k, x), num_folds=2),
-    "fisher.cross_information": lambda k, x: fisher.cross_information(recording(k, x), recording(k, 1.1 * x), num_blocks=4),
+    "fisher.cross_information": lambda k, x: fisher.cross_information(
+        recording(k, x), recording(k, 1.1 * x), num_blocks=4
+    ),
     "fisher.permutation_test": lambda k, x: fisher.permutation_test(recording(k, x), key=k, num_permutations=20),
     "fisher.smooth_information": lambda k, x: fisher.smooth_information(
         fisher.Recording(x * np.asarray(jax.random.normal(k, (200, 2))), np.linspace(0, 1, 200)), np.array([0.2, 0.7])

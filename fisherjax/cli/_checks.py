@@ -78,7 +78,7 @@ def _asked(c: command.Asked, said: Said) -> Wrong:
         yield from _each(said, of_network, "belongs to --network, which names a network")
         streams = c.protocol == "stream"
         many = f"--stimulus must be one number for a structure, got {count}; several belong to --network or a stream"
-        yield count != 1 and not streams, many
+        yield count != 1 and not streams and isinstance(c, command.Structured), many
     if c.protocol == "stream":
         steps = f"--stimulus must be one number, or one for each of --steps {c.steps}, got {count}"
         yield count not in {1, c.steps} and "steps" in said, steps

@@ -162,6 +162,8 @@ def converted(name: str, value: Any, hint: Any) -> Any:
         raise UsageError(f"{name} must have at most 18 digits, got {shown(value)}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is str and type(value) in {int, float}:
+        return f"{value!r}"  # a condition or a stimulus that is a number
     if type(value) is not hint:
         kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise UsageError(f"{name} must be {kinds[hint]}, got {shown(value)}")

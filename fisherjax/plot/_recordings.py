@@ -37,9 +37,14 @@ def _stimulus_axis(ax: Axes, unit: str, period: float | None) -> None:
 
 @checked
 def recorded_information(
-    found: RecordedInformation, ax: Axes | None = None, *, names: Sequence[str] | None = None
+    found: RecordedInformation,
+    ax: Axes | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    label: str = "",
+    color: str | None = None,
 ) -> Axes:
-    """Information between neighbouring stimuli, with the interval of each estimate."""
+    """Information between neighbouring stimuli, with the interval of each estimate; `label` stands before its name."""
     ax = axes_or_new(ax)
     shown = [name for name in _SHOWN if name in found.estimates] if names is None else list(names)
     for name in shown:
@@ -51,8 +56,9 @@ def recorded_information(
         places = found.stimuli[order] + step * 0.08 * (index - (len(shown) - 1) / 2)
         value, (low, high) = np.asarray(one.value)[order], np.asarray(one.interval)[:, order]
         bars = np.maximum(np.stack([value - low, high - value]), 0)
-        ax.errorbar(places, drawable(ax, value), bars, fmt="o-", markersize=3.5, linewidth=1, capsize=2,
-                    color=COLORS[index % len(COLORS)], label=_WORDS.get(name, name))  # fmt: skip
+        look: Any = {"markersize": 3.5, "linewidth": 1, "capsize": 2, "color": color or COLORS[index % len(COLORS)]}
+        said = f"{label} {_WORDS.get(name, name)}".strip()
+        ax.errorbar(places, drawable(ax, value), bars, fmt="o-", label=said, **look)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     _stimulus_axis(ax, found.stimulus_unit, found.period)
     confidence = next(iter(found.estimates.values())).confidence

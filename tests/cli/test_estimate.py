@@ -1,6 +1,7 @@
 """`fisherjax estimate`: files of responses."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -131,3 +132,69 @@ def test_something_to_estimate_from_must_be_named(tmp_path, capsys):
     assert "name files by --responses or a network by --network" in capsys.readouterr().err
     assert run(tmp_path, "--angles", 4) == 2
     assert "there is no option '--angles'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A table of 160 trials of six units at four orientations, one unit silent."""
+    rng = np.random.default_rng(1)
+    theta = np.tile([0.0, 45.0, 90.0, 135.0], 60)
+    preferred = np.arange(5) * 36
+    rows = rng.poisson(4 + 3 * np.cos(np.pi / 90 * (theta[:, None] - preferred)))
+    columns = np.column_stack([theta, rows, np.zeros(len(theta))]).astype(int)
+    return table(tmp_path / "session.csv", columns.tolist(), header="orientation,a,b,c,d,e,dead"), theta, rows
+
+
+def test_a_recording_is_asked_everything(tmp_path, recorded, capsys):
+    from fisherjax import fisher
+
+    file, theta, rows = recorded
+    words = ["--responses", file, "--stimulus", "orientation", "--period", 180, "--stimulus-unit", "deg"]
+    assert run(tmp_path, *words, "--quick", "--format", "svg") == 0
+    told = capsys.readouterr().out
+    assert "1 unit (5) that never varies: left out" in told
+    assert "Recording of 5 units in 240 trials" in told
+    results = written(tmp_path)
+    recording = fisher.Recording(rows, theta, period=180)
+    expected = fisher.recorded_information(recording, check=False).averages
+    for name in ("direct", "shuffled", "direct - shuffled", "diagonal", "poisson"):
+        assert results["estimates"][name]["value"] == pytest.approx(float(expected[name].value), rel=1e-6)
+    assert results["tests"]["information"] < 0.05
+    assert {"ridge decoder"} <= results["estimates"].keys()
+    for name in ("recording.svg", "recording.png", "report.html", "information.npz", "table.csv"):
+        assert (tmp_path / "out" / name).exists(), name
+    assert fisher._recorded._information.RecordedInformation.load(tmp_path / "out" / "information.npz").period == 180
+
+
+def test_a_recording_without_pairs_is_asked_what_it_can_be(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 360, 400)
+    np.savez(
+        tmp_path / "wide.npz",
+        responses=np.cos(np.radians(angle[:, None] - [0, 90])) + rng.normal(size=(400, 2)),
+        angle=angle,
+    )
+    assert run(tmp_path, "--responses", tmp_path / "wide.npz", "--stimulus", "angle", "--period", 360, "--quick") == 0
+    assert "over the stimulus" in capsys.readouterr().out
+    assert "smooth_direct" in np.load(tmp_path / "out" / "arrays.npz")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--stimulus", "angle"], "stimulus: .*session.csv has no 'angle', only orientation, a, b, c, d, e"),
+        (["--stimulus", "orientation", "a"], "--stimulus must be one column or array of a recording, got 2"),
+        (["--stimulus", "orientation", "--separation", 0.1], "--separation is for two conditions; --stimulus names"),
+        (["--missing", "drop"], "--missing is of a recording; name its stimulus by --stimulus"),
+        (
+            ["--stimulus", "orientation", "--window", 2, 1],
+            "--window must be a start and a later stop in seconds, got 2 1",
+        ),
+        (["--stimulus", "orientation", "--axes", "units trials"], "--axes is for arrays, which session.csv is not"),
+        (["--stimulus", "orientation", "--block", "day"], "--block: .*has no 'day'|block: .*has no 'day'"),
+    ],
+)
+def test_what_a_recording_lacks_is_said_in_options(words, message, recorded, tmp_path, capsys):
+    assert run(tmp_path, "--responses", recorded[0], *words) == 2
+    told = capsys.readouterr().err
+    assert re.search(message, told), told

@@ -46,21 +46,22 @@ def cleaned(values: Float[np.ndarray, "n p"], missing: str, drop: Mapping[str, b
     trials, units, notes = np.arange(count), np.arange(width), []
     absent = np.isnan(values).all(axis=0)
     if absent.any():
-        _decide(drop["silent"], "never have a value", np.flatnonzero(absent), "drop_silent", notes)
+        _decide(np.flatnonzero(absent), "without any value", notes, dropped=drop["silent"])
         units = units[~absent]
         require(len(units) > 0, "responses hold no value at all")
         values = values[:, ~absent]
     values, trials = _without_missing(values, trials, missing, notes)
     silent = _silent(values)
     if silent.any():
-        _decide(drop["silent"], "never vary", units[silent], "drop_silent", notes)
+        _decide(
+            units[silent], "that never vary" if silent.sum() > 1 else "that never varies", notes, dropped=drop["silent"]
+        )
         values, units = values[:, ~silent], units[~silent]
-    for kind, (find, what) in _KINDS.items():
+    for kind, find in _KINDS.items():
         which = find(values)
         if which.any():
-            done = "left out" if drop[kind] else "kept"
             option = f"drop_{'duplicates' if kind == 'duplicate' else kind}={drop[kind]}"
-            notes.append(f"{_units(units[which])} {what}: {done} ({option})")
+            notes.append(f"{_units(units[which], kind)}: {'left out' if drop[kind] else 'kept'} ({option})")
             if drop[kind]:
                 values, units = values[:, ~which], units[~which]
     require(len(units) > 0, "no unit is left: all are silent, duplicate or rare")
@@ -77,13 +78,13 @@ def groups_of_units(recorded: Bool[np.ndarray, "n p"]) -> Int[np.ndarray, " p"]:
     return connected_components(together, directed=False)[1]
 
 
-def _decide(dropped: bool, what: str, which: np.ndarray, option: str, notes: list[str]) -> None:  # noqa: FBT001
-    require(dropped, f"{_units(which)} {what}; {option}=True leaves them out")
-    notes.append(f"{_units(which)} {what}: left out ({option}=True)")
+def _decide(which: np.ndarray, what: str, notes: list[str], *, dropped: bool) -> None:
+    require(dropped, f"{_units(which)} {what}; drop_silent=True leaves such units out")
+    notes.append(f"{_units(which)} {what}: left out (drop_silent=True)")
 
 
-def _units(which: np.ndarray) -> str:
-    return f"{len(which)} unit{'s' * (len(which) > 1)} ({listed(which, _LISTED)})"
+def _units(which: np.ndarray, kind: str = "") -> str:
+    return f"{len(which)} {kind}{' ' * bool(kind)}unit{'s' * (len(which) > 1)} ({listed(which, _LISTED)})"
 
 
 def _without_missing(
@@ -151,7 +152,4 @@ def _duplicates(values: np.ndarray) -> Bool[np.ndarray, " p"]:
     return near.any(axis=0)
 
 
-_KINDS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
-    "duplicate": (_duplicates, "are another unit over again"),
-    "rare": (_rare, f"are rare (in less than {_RARE:.0%} of trials)"),
-}
+_KINDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"duplicate": _duplicates, "rare": _rare}
