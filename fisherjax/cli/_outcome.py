@@ -18,7 +18,6 @@ from fisherjax._archive import npz_bytes
 from fisherjax._runtime import on_devices
 from fisherjax._types import write_atomically
 from fisherjax.fisher import FisherEstimate
-from fisherjax.plot._style import copies_as
 from fisherjax.report import Section, Table, html_report
 from fisherjax.report._html import Item
 
@@ -30,12 +29,12 @@ from ._session import Session
 
 def run(command: Common, words: Sequence[str]) -> None:
     """Run a command that computes something, and write what it found; `words` are what the user typed."""
-    with _drawing_to_files():
+    with drawing_to_files(command):
         session = Session(command, name_of(command), words)
         try:
             # of several processes one speaks
             quiet = contextlib.nullcontext() if session.first else contextlib.redirect_stdout(io.StringIO())
-            with on_devices(chosen_devices(command)), quiet, copies_as(copies_of(command)):
+            with on_devices(chosen_devices(command)), quiet:
                 write_outcome(session, function_of(command)(command, session))
         except KeyboardInterrupt:
             session.say_how_to_go_on()
@@ -43,11 +42,6 @@ def run(command: Common, words: Sequence[str]) -> None:
         finally:
             session.leave_no_empty_folder()
         session.close()
-
-
-def copies_of(command: Common) -> str:
-    """The format in which figures are written beside PNG, if there is one."""
-    return "" if command.format == "png" else command.format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,14 +145,17 @@ def _plain(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _drawing_to_files() -> Iterator[None]:
-    """Figures are files: whatever backend the environment names, a notebook's for instance, is not asked for."""
+def drawing_to_files(command: Common) -> Iterator[None]:
+    """Figures are files, in the command's format beside PNG: no backend that the environment names is asked for."""
     before = os.environ.get("MPLBACKEND")
     os.environ["MPLBACKEND"] = "agg"
     # where its cache cannot be written it makes another one, and says so at length
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        yield
+        from fisherjax.plot._style import copies_as  # noqa: PLC0415 - loads the backend
+
+        with copies_as("" if command.format == "png" else command.format):
+            yield
     finally:
         os.environ.pop("MPLBACKEND")
         if before is not None:

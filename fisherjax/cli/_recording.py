@@ -188,7 +188,12 @@ def _sections(found: _Found, unit: str) -> list[Section]:
             "direct: with noise correlations; shuffled: without them; diagonal: the best decoder blind to them.",
             "covariance term: what a change of the covariance with the stimulus adds for Gaussian responses.",
         ]
-        parts.append(section("Information", text, estimate_table(found.information.averages), _pair_table(found)))
+        apart = float(np.max(found.information.separation))
+        text.append(
+            f"Stimuli are up to {apart:g}{unit} apart: this is what tells these. What tells a small change may be more, and "
+            "is in the smooth curves."
+        )
+        parts.append(section("Information", text, estimate_table(found.information.averages), _short_table(found)))
         parts.append(_thresholds(found.information, unit))
     if found.decoding:
         text = ["What linear decoders reach on folds of trials that did not train them: lower bounds."]
@@ -221,6 +226,23 @@ def _growth(scaling: InformationScaling) -> Section:
     text = "I(N) = cN/(1 + εcN) through means of random subsets"
     noise = f"ε = {float(scaling.limiting_noise):.3g} ± {float(scaling.limiting_noise_error):.2g}"
     return section("Growth with units", [f"{text}: {noise}."], Table(("units", "information", "standard error"), rows))
+
+
+def _per(unit: str) -> str:
+    return f"per squared {unit.strip() or 'unit of the stimulus'}"
+
+
+def _short_table(found: _Found) -> Table:
+    """The table of pairs, narrow enough to be read on a page."""
+    information = found.information
+    if information is None:
+        return Table(("stimulus",), [])
+    rows = [
+        [f"{stimulus:g}", *(f"{float(e.value[place]):.3g} ± {float(e.standard_error[place]):.1g}"
+                            for e in information.estimates.values())]
+        for place, stimulus in enumerate(information.stimuli)
+    ]  # fmt: skip
+    return Table(("stimulus", *information.estimates), rows)
 
 
 def _pair_table(found: _Found) -> Table:

@@ -15,13 +15,11 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fisherjax.plot._style import copies_as
-
 from ._arguments import Common, Sweep
 from ._commands import COMMANDS
 from ._files import read_toml
 from ._messages import told_reason
-from ._outcome import copies_of, run
+from ._outcome import drawing_to_files, run
 from ._parse import finished, with_entries
 from ._process import stop_if_terminated
 from ._session import CHECKPOINTS
@@ -77,7 +75,7 @@ def run_sweep(sweep: Sweep, words: list[str]) -> None:
         print(f"{missing} points are not done; those that are, together: fisherjax sweep {sweep.plan} --merge")
     else:
         done = [(point.varied, point.folder) for point in plan.points if point.done]
-        with copies_as(copies_of(sweep)):
+        with drawing_to_files(sweep):
             merge_points(plan.name, plan.folder, done, plan.show, missing)
     if failed:
         raise UsageError(f"{len(failed)} points failed, the first: {failed[0]}; run again to try them again")
