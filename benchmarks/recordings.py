@@ -224,6 +224,7 @@ def tests_case(count: int) -> list[dict[str, Any]]:
         found = {
             "information": fisher.permutation_test(empty, "information", key=key, num_permutations=99),
             "correlations": fisher.permutation_test(loose, "correlations", key=key, num_permutations=99),
+            "covariance": fisher.permutation_test(empty, "covariance", key=key, num_permutations=99),
         }
         return {name: (float(test.overall <= 0.05), 0.0, (0.0, 1.0), 0.05) for name, test in found.items()}
 
@@ -251,7 +252,7 @@ def row(name: str, answers: list[Any]) -> dict[str, Any]:
     means = value.reshape(len(value), -1).mean(axis=1)
     inside = (interval[:, 0] <= exact) & (exact <= interval[:, 1])
     share = inside.reshape(len(inside), -1).mean(axis=1)
-    spread = np.sqrt(np.mean(np.var(value.reshape(len(value), -1), axis=0, ddof=1)))
+    spread = np.sqrt(np.nanmean(np.nanvar(value.reshape(len(value), -1), axis=0, ddof=1)))
     return {
         "estimator": name,
         "exact": float(truth),

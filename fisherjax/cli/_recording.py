@@ -28,6 +28,11 @@ from ._session import Session
 _DECODERS = ("ridge", "logistic", "diagonal", "early-stopped")
 _FEWEST_UNITS = 16  # for a look at how information grows with units
 _FEWEST_TRIALS = 20  # of each stimulus, for folds
+_ASKED = {
+    "information": "there is information",
+    "correlations": "noise correlations change it",
+    "covariance": "the covariance depends on the stimulus",
+}
 _SMOOTH_FROM = 6  # stimuli
 _PERMUTATIONS, _QUICK_PERMUTATIONS = 500, 100
 
@@ -115,7 +120,7 @@ def _asked(command: Estimate, session: Session, recording: fisher.Recording) -> 
         with session.stage("permutations"):
             number = _QUICK_PERMUTATIONS if command.quick else _PERMUTATIONS
             ask = functools.partial(fisher.permutation_test, recording, key=key, num_permutations=number)
-            found = found._replace(tests={name: ask(name) for name in ("information", "correlations")})
+            found = found._replace(tests={name: ask(name) for name in ("information", "correlations", "covariance")})
         if recording.num_units >= _FEWEST_UNITS:
             with session.stage("growth with units"):
                 scaling = fisher.information_scaling(recording, key=scaling_key, num_subsets=5 if command.quick else 20)
@@ -167,8 +172,7 @@ def _summary(found: _Found, unit: str) -> str:
             f"mean information {value:.3g} ± {float(average.standard_error):.2g} per squared stimulus{threshold}"
         )
     for name, test in found.tests.items():
-        asked = "there is information" if name == "information" else "noise correlations change it"
-        parts.append(f"{asked}: p = {test.overall:.2g}")
+        parts.append(f"{_ASKED[name]}: p = {test.overall:.2g}")
     if found.scaling is not None and bool(found.scaling.resolved):
         low, high = (float(end) for end in found.scaling.limit_interval)
         many = float(found.scaling.units_for(0.9))
@@ -190,8 +194,8 @@ def _sections(found: _Found, unit: str) -> list[Section]:
         ]
         apart = float(np.max(found.information.separation))
         text.append(
-            f"Stimuli are up to {apart:g}{unit} apart: this is what tells these. What tells a small change may be more, and "
-            "is in the smooth curves."
+            f"Stimuli are up to {apart:g}{unit} apart, and this is what tells these. A small change may be told by "
+            "more: see the smooth curves."
         )
         parts.append(section("Information", text, estimate_table(found.information.averages), _short_table(found)))
         parts.append(_thresholds(found.information, unit))

@@ -353,6 +353,10 @@ def test_permutations_are_fair_and_see_what_is_there(key):
         assert abs(np.mean(found) - 0.52) < 4 * 0.29 / np.sqrt(60)
         assert np.mean(np.array(found) <= 0.1) < 0.1 + 4 * 0.3 / np.sqrt(60)
     there = recorded(0, (40, 40, 40))
+    rows = rng.normal(size=(80, 4)) * np.repeat([1.0, 2.0], 40)[:, None]
+    turning = fisher.Recording(rows, np.repeat([0.0, 1.0], 40))
+    assert fisher.permutation_test(turning, "covariance", key=key, num_permutations=99).overall < 0.03
+    assert fisher.permutation_test(there, "covariance", key=key, num_permutations=99).overall > 0.05
     for question in ("information", "correlations"):
         assert fisher.permutation_test(there, question, key=key, num_permutations=99).overall < 0.03
 

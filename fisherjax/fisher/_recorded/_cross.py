@@ -12,7 +12,7 @@ from fisherjax._types import Record
 from fisherjax.fisher._gate import FisherEstimate
 
 from ._jackknife import Jackknife
-from ._pairs import Grouped, Pairs, Trials, grouped, moments_of, paired, pairs_of
+from ._pairs import Grouped, Pairs, Trials, grouped, moments_of, paired, pairs_of, warn_of_singular
 from ._recording import Recording
 from ._values import cross_value, direct_numbers
 
@@ -83,6 +83,7 @@ def cross_information(
     parts = _jackknifed(first, second, pairs)
     names = {"reached": "cross-information", "own": "direct", "lost": "direct − cross-information"}
     each = {name: _joined(parts[name], told, confidence) for name, told in names.items()}
+    warn_of_singular(pairs, list(each.values()))
     averages = {
         name: _joined([part.mean() for part in parts[name]], f"{told}, mean over pairs", confidence, mean=True)
         for name, told in names.items()

@@ -10,16 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import (
-    check_choice,
-    check_confidence,
-    check_flag,
-    check_instance,
-    check_integer,
-    listed,
-    require,
-    warn,
-)
+from fisherjax._errors import check_choice, check_confidence, check_flag, check_instance, check_integer, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.fisher._diagnosis import AssumptionWarning, diagnose
@@ -30,7 +21,7 @@ from fisherjax.fisher._interval import noncentral_f_interval, normal_interval, w
 from ._cleaning import groups_of_units
 from ._covariance import COVARIANCES
 from ._jackknife import Jackknife, jackknifed
-from ._pairs import Grouped, Pairs, Trials, grouped, moments_of, paired, pairs_of
+from ._pairs import Grouped, Pairs, Trials, grouped, moments_of, paired, pairs_of, warn_of_singular
 from ._recording import Recording
 from ._values import VALUES, poisson_value, values_of
 
@@ -167,12 +158,7 @@ def recorded_information(
             for group in range(together.max() + 1)
         ]
     estimates, averages = (_added([part[place] for part in parts], confidence) for place in (0, 1))
-    bad = pairs.middle[~np.isfinite(np.asarray(estimates["direct"].value))]
-    if len(bad):
-        warn(
-            f"information is not finite at {len(bad)} of {len(pairs.middle)} pairs ({listed(bad.round(3), 5)}): units "
-            "that vary there are sums of others; leave out units (drop_rare=True), or use .principal_components(k)"
-        )
+    warn_of_singular(pairs, list(estimates.values()))
     findings = _findings(recording, pairs) if check and error == "exact" and together.max() == 0 else ()
     for sentence in findings:
         warn(sentence, AssumptionWarning)
@@ -280,7 +266,7 @@ def _exact(data: Grouped, pairs: Pairs, confidence: float, *, direct: bool) -> E
 def _estimate(name: str, label: str, part: Jackknife, confidence: float, *, corrected: bool) -> FisherEstimate:
     """An estimate whose error comes from the jackknife, of every pair."""
     # these, and what rests on trials that depend on one another, keep a bias of order 1/T that the blocks show
-    value = part.corrected() if corrected or name in {"diagonal", "covariance term"} else part.value
+    value = part.corrected() if corrected or name == "diagonal" else part.value
     error, reach = part.error(), part.reach(confidence)
     numbers = [value, error, np.stack([value - reach * error, value + reach * error]), part.value]
     arrays = [jnp.asarray(number, float) for number in numbers]
@@ -298,9 +284,10 @@ def _scalar(one: FisherEstimate) -> FisherEstimate:
 def _poisson(recording: Recording, pairs: Pairs, confidence: float) -> tuple[FisherEstimate, FisherEstimate]:
     codes = np.searchsorted(recording.stimuli, recording.stimulus)
     counts = np.stack([recording.responses[codes == code].sum(axis=0) for code in range(len(recording.stimuli))])
-    value, variance = _poisson_values(
-        jnp.asarray(counts[pairs.members], float),
-        jnp.asarray(recording.num_trials[pairs.members], float),
+    numbers = _poisson_values(
+        jnp.asarray(counts, float),
+        jnp.asarray(recording.num_trials, float),
+        jnp.asarray(pairs.members),
         jnp.asarray(pairs.separation, float),
     )
 
@@ -308,11 +295,19 @@ def _poisson(recording: Recording, pairs: Pairs, confidence: float) -> tuple[Fis
         interval = normal_interval(number, error, confidence)
         return FisherEstimate(number, error, interval, number, "poisson", confidence, _OF["poisson"])
 
-    # neighbouring pairs share a stimulus: their errors are taken as wholly correlated, which is never too small
-    return estimate(value, jnp.sqrt(variance)), estimate(jnp.mean(value), jnp.mean(jnp.sqrt(variance)))
+    return estimate(*numbers[:2]), estimate(*numbers[2:])
 
 
-_poisson_values = jax.jit(jax.vmap(poisson_value))
+@jax.jit
+def _poisson_values(counts: Array, trials: Array, members: Array, steps: Array) -> tuple[Array, Array, Array, Array]:
+    """Information of every pair and its error, their mean and its error: neighbouring pairs share a stimulus."""
+
+    def values(counts: Array) -> tuple[Array, Array]:
+        return jax.vmap(poisson_value)(counts[members], trials[members], steps)
+
+    value, variance = values(counts)
+    slope = jax.grad(lambda counts: jnp.mean(values(counts)[0]))(counts)
+    return value, jnp.sqrt(variance), jnp.mean(value), jnp.sqrt(jnp.sum(slope**2 * counts))
 
 
 def _added(parts: Sequence[Estimates], confidence: float) -> Estimates:

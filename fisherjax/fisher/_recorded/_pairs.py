@@ -1,6 +1,6 @@
 """Moments of pairs of stimuli in a recording: padded to one shape, so that one program serves unequal trial numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import float_type
-from fisherjax._errors import listed, require
+from fisherjax._errors import listed, require, warn
+from fisherjax.fisher._gate import FisherEstimate
 from fisherjax.fisher._moments import PairMoments, without_silent
 
 from ._recording import Recording
@@ -155,3 +156,15 @@ def map_pairs(
         return values(Trials(responses[pair], weight[pair], step))
 
     return jax.lax.map(of_pair, (index, steps))
+
+
+def warn_of_singular(pairs: Pairs, estimates: Sequence[FisherEstimate]) -> None:
+    """Say where values or errors are not finite: in all trials, or where a block of them is left out."""
+    finite = [np.isfinite(np.asarray(one.value) + np.asarray(one.standard_error)) for one in estimates]
+    bad = pairs.middle[~np.all(finite, axis=0)]
+    if len(bad):
+        warn(
+            f"information or its error is not finite at {len(bad)} of {len(pairs.middle)} pairs "
+            f"({listed(bad.round(3), _LISTED)}): units that vary there are sums of others, or hardly ever respond; "
+            "leave out units (drop_rare=True), or use .principal_components(k)"
+        )

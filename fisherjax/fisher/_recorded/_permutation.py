@@ -12,9 +12,9 @@ from fisherjax._types import Key, Record
 
 from ._pairs import Trials, grouped, moments_of, paired, pairs_of
 from ._recording import Recording
-from ._values import direct_numbers, shuffled_numbers
+from ._values import covariance_value, direct_numbers, shuffled_numbers
 
-QUESTIONS = ("information", "correlations")
+QUESTIONS = ("information", "correlations", "covariance")
 
 
 class PermutationTest(Record):
@@ -23,7 +23,7 @@ class PermutationTest(Record):
     stimuli: Float[np.ndarray, " M"]
     """the middle of each pair"""
     statistic: Float[np.ndarray, " M"]
-    """of the recorded trials: the direct information, or direct − shuffled"""
+    """of the recorded trials: the direct information, direct − shuffled, or the covariance term"""
     probability: Float[np.ndarray, " M"]
     """for each pair: 0.01 says that one in a hundred permutations shows as much"""
     overall: float = eqx.field(static=True)
@@ -37,7 +37,7 @@ class PermutationTest(Record):
 def permutation_test(
     recording: Recording, question: str = "information", *, key: Key, num_permutations: int = 500
 ) -> PermutationTest:
-    """Test whether a recording holds information, or whether noise correlations change it, by permuting trials.
+    """Test for information, for what noise correlations do to it, or for covariances that change, by permuting trials.
 
     Parameters
     ----------
@@ -46,7 +46,9 @@ def permutation_test(
     question
         ``"information"``: stimuli of a pair are permuted among its trials, whose mean responses then do not differ; a
         one-sided test. ``"correlations"``: every unit's trials of a stimulus are permuted apart, which leaves
-        tuning and variances as they are and no correlations; a two-sided test of direct − shuffled.
+        tuning and variances as they are and no correlations; a two-sided test of direct − shuffled. ``"covariance"``:
+        the deviations from the means are permuted between the stimuli of a pair, whose covariances then do not differ;
+        a one-sided test of the covariance term, right but for what estimating the means costs.
     key
         JAX random key.
     num_permutations
@@ -94,7 +96,7 @@ def permutation_test(
 
 def _probability(statistic: np.ndarray, null: np.ndarray, question: str) -> Float[np.ndarray, " M"]:
     above = (1 + (null >= statistic).sum(axis=0)) / (1 + len(null))
-    if question == "information":
+    if question != "correlations":
         return above
     below = (1 + (null <= statistic).sum(axis=0)) / (1 + len(null))
     return np.minimum(1, 2 * np.minimum(above, below))
@@ -121,7 +123,10 @@ def _program(
 
         def of_pair(item: tuple[Array, Array, Array]) -> Array:
             pair, step, own = item
-            return _statistic(_relabeled(Trials(responses[pair], present[pair], step), own), question)
+            trials = Trials(responses[pair], present[pair], step)
+            if question == "covariance":
+                trials = trials._replace(responses=trials.responses - moments_of(trials).mean[:, None])
+            return _statistic(_relabeled(trials, own), question)
 
         return jax.lax.map(of_pair, (index, steps, keys))
 
@@ -130,6 +135,8 @@ def _program(
 
 
 def _statistic(trials: Trials, question: str) -> Array:
+    if question == "covariance":
+        return covariance_value(moments_of(trials), trials.step)
     pair, freedom = paired(moments_of(trials), trials.step)
     direct = direct_numbers(pair, freedom)[0][0, 0]
     return direct if question == "information" else direct - shuffled_numbers(pair, freedom)[0][0, 0]
