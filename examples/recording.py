@@ -11,16 +11,18 @@ import json
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from pynwb import NWBHDF5IO, NWBFile
+import pynwb
 
 from fisherjax import fisher, plot
 from fisherjax.fisher import AssumptionWarning
 
+NWB: Any = pynwb  # which makes its signatures when it runs
 HERE = Path(__file__).parent
 UNITS, ORIENTATIONS, DURATION = 60, np.arange(8) * 22.5, 0.5
 RNG = np.random.default_rng(0)
@@ -28,19 +30,22 @@ PREFERRED = RNG.uniform(0, 180, UNITS)
 AMPLITUDE = np.where(np.arange(UNITS) < 4, 0.02, RNG.uniform(2, 10, UNITS))
 
 
-def rates(orientation):
+def rates(orientation: Any) -> jax.Array:
     """Mean counts of all units."""
-    return AMPLITUDE * jnp.exp(2 * (jnp.cos(jnp.pi / 90 * (orientation - PREFERRED)) - 1)) + AMPLITUDE / 10
+    return (
+        jnp.asarray(AMPLITUDE) * jnp.exp(2 * (jnp.cos(jnp.pi / 90 * (orientation - PREFERRED)) - 1))
+        + jnp.asarray(AMPLITUDE) / 10
+    )
 
 
-def session() -> NWBFile:
+def session() -> Any:
     """The session: 200 to 260 trials of each orientation, spikes of every unit."""
     theta = RNG.permutation(np.repeat(ORIENTATIONS, RNG.integers(200, 260, len(ORIENTATIONS))))
     gain = np.maximum(1 + 0.2 * RNG.normal(size=len(theta)), 0)
     seen = theta + RNG.normal(size=len(theta))  # an orientation that is never quite the one shown
     counts = RNG.poisson(gain[:, None] * np.stack([np.asarray(rates(value)) for value in seen]))
     starts = 2 * DURATION * np.arange(len(theta))
-    held = NWBFile("a simulated session", "example", dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    held = NWB.NWBFile("a simulated session", "example", dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     held.add_trial_column("orientation", "of the grating, in degrees")
     for start, value in zip(starts, theta, strict=True):
         held.add_trial(start_time=start, stop_time=start + DURATION, orientation=value)
@@ -56,7 +61,7 @@ def session() -> NWBFile:
     return held
 
 
-def model(orientation, key):
+def model(orientation: Any, key: Any) -> jax.Array:
     """The same tuning with Gaussian noise and no common fluctuation: what the cortex would know without one."""
     level = rates(orientation)
     return level + jnp.sqrt(level) * jax.random.normal(key, level.shape)
@@ -67,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", AssumptionWarning)  # spike counts are skewed: error="jackknife" below
         file = Path(folder) / "session.nwb"
-        with NWBHDF5IO(str(file), "w") as stream:
+        with NWB.NWBHDF5IO(str(file), "w") as stream:
             stream.write(session())
         recording = fisher.read_recording(
             file, "orientation", period=180, stimulus_unit="deg", missing="drop", drop_rare=True

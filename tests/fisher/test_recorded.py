@@ -263,14 +263,16 @@ def test_factors_are_those_of_scikit_learn():
 
 
 def test_more_units_than_trials_have_ways_out():
-    values, theta = gaussian(np.random.default_rng(0), (5, 5))
-    recording = fisher.Recording(values, theta)
-    with pytest.raises(ValueError, match=r'6 units need more than 9 trials.*covariance="ledoit-wolf"'):
-        fisher.recorded_information(fisher.Recording(values[:9], theta[:9]))
-    found = fisher.recorded_information(recording, covariance="ledoit-wolf", num_blocks=2, check=False)
+    slope = np.random.default_rng(1).normal(size=30)
+    recording = fisher.Recording(*gaussian(np.random.default_rng(0), (14, 14), slope, np.eye(30)))
+    with pytest.raises(ValueError, match=r'30 units need more than 33 trials.*covariance="ledoit-wolf"'):
+        fisher.recorded_information(recording)
+    found = fisher.recorded_information(recording, covariance="ledoit-wolf", num_blocks=7, check=False)
     assert "biased" in found["direct"].method
-    features = fisher.recorded_information(recording.principal_components(2), num_blocks=2, check=False)
-    assert np.isfinite(float(features["direct"].value[0]))
+    # of independent units, which is what it is shrunk towards, it is right
+    assert abs(float(found["direct"].value[0]) - slope @ slope) < 4 * float(found["direct"].standard_error[0])
+    features = fisher.recorded_information(recording.principal_components(2), num_blocks=7, check=False)
+    assert float(features["direct"].value[0]) < slope @ slope + 4 * float(features["direct"].standard_error[0])
 
 
 def test_units_that_were_never_together_add_up():
