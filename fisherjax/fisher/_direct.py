@@ -224,7 +224,10 @@ def _shuffled_variance(moments: PairMoments, freedom: Number) -> tuple[Float[Arr
     through_slopes = same * (projected[:, None] * inverse + inverse[:, None] * projected - null)
     # 1/v_i of two units vary together as their squared correlation (Wishart), by 2/(ν − 4) of their product
     products = signal[:, None] * signal
-    through_variances = jnp.einsum("kli,ij,klj->kl", products, square, products) * 2 / jnp.maximum(freedom - 4, 1)
+    together = jnp.einsum("kli,ij,klj->kl", products, square, products)
+    # squares of correlations that were corrected may sum to less than they can
+    alone = jnp.where(jnp.eye(len(inverse), dtype=bool), jnp.sum(products**2, axis=2), 0)
+    through_variances = jnp.maximum(together, alone) * 2 / jnp.maximum(freedom - 4, 1)
     growth = jnp.diag(4 * inverse * projected / jnp.sum(signal**2, axis=1))
     return jnp.maximum(through_slopes, same * null / 2) + through_variances, growth
 
