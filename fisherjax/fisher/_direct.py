@@ -219,13 +219,13 @@ def _shuffled_variance(moments: PairMoments, freedom: Number) -> tuple[Float[Arr
     # a product of two Gaussian slopes has the variance of either given the other, twice that where they are the same
     same = 1 + jnp.eye(len(inverse), dtype=inverse.dtype)
     projected = jnp.einsum("ki,ij,kj->k", signal, correlation, signal)
-    null = jnp.sum(square) * inverse[:, None] * inverse
+    # squares of correlations that were corrected may sum to less than they can
+    null = jnp.maximum(jnp.sum(square), jnp.sum(present)) * inverse[:, None] * inverse
     # `projected` itself holds the noise of f̂′, which therefore comes in twice
     through_slopes = same * (projected[:, None] * inverse + inverse[:, None] * projected - null)
     # 1/v_i of two units vary together as their squared correlation (Wishart), by 2/(ν − 4) of their product
     products = signal[:, None] * signal
     together = jnp.einsum("kli,ij,klj->kl", products, square, products)
-    # squares of correlations that were corrected may sum to less than they can
     alone = jnp.where(jnp.eye(len(inverse), dtype=bool), jnp.sum(products**2, axis=2), 0)
     through_variances = jnp.maximum(together, alone) * 2 / jnp.maximum(freedom - 4, 1)
     growth = jnp.diag(4 * inverse * projected / jnp.sum(signal**2, axis=1))
