@@ -229,8 +229,8 @@ def _numbers(responses: Array, present: Array, index: Array, steps: Array) -> tu
         pair, step = item
         moments, freedom = paired(moments_of(Trials(responses[pair], present[pair], step)), step)
         units = jnp.sum(jnp.diagonal(moments.covariance) > 0)
-        moments = moments._replace(covariance=_unless_singular(moments.covariance))
-        both = direct_numbers(moments, freedom), shuffled_numbers(moments, freedom)
+        regular = moments._replace(covariance=_unless_singular(moments.covariance))
+        both = direct_numbers(regular, freedom), shuffled_numbers(moments, freedom)
         return *jax.tree.map(lambda part: part[0, 0], both), moments.precision[0], freedom, units
 
     return jax.lax.map(of_pair, (index, steps))
