@@ -79,6 +79,12 @@ def pairs_of(recording: Recording) -> Pairs:
     return Pairs(index, ends, middle, recording.separation(index))
 
 
+def _padded(count: int) -> int:
+    """The next number of trials that has a program: at most an eighth larger."""
+    step = max(1, 2 ** (count.bit_length() - 4))
+    return -(-count // step) * step
+
+
 def _varies(responses: Float[np.ndarray, "trials units"]) -> bool:
     there = responses[:, ~np.isnan(responses).all(axis=0)]
     return bool(np.any(np.nanmax(there, axis=0) > np.nanmin(there, axis=0)))
@@ -97,7 +103,7 @@ def grouped(recording: Recording, num_blocks: int, scale: Any = None) -> Grouped
     place = np.empty(len(codes), int)
     for code in range(len(counts)):
         place[codes == code] = np.arange(counts[code])
-    shape = (len(counts), int(counts.max()))
+    shape = (len(counts), _padded(int(counts.max())))
     padded, present, block = np.zeros((*shape, values.shape[1])), np.zeros(shape), np.zeros(shape, np.int64)
     padded[codes, place], present[codes, place] = values, 1
     own = recording.block

@@ -67,7 +67,8 @@ def smooth_information(
     r"""Linear Fisher information at any stimulus, from trials at continuous (or many) stimuli.
 
     Tuning curves are cubic splines, f_i(θ) = b(θ)ᵀβ_i, fitted by least squares to all trials, periodic on a circle;
-    Cov f̂′(θ) = Σ h(θ) with h = b′ᵀ(XᵀX)⁻¹b′, which is all that the direct estimate asks for: n₀ = 1/h,
+    Cov f̂′(θ) = Σ h(θ) with h = b′ᵀ(XᵀX)⁻¹b′ (where variances change with θ, their mean over the trials that tell f′),
+    which is all that the direct estimate asks for: n₀ = 1/h,
 
     .. math::  I(θ) = \frac{ν-p-1}{ν}\, \hat f'^T S^{-1} \hat f' - p\, h(θ).
 
@@ -131,10 +132,11 @@ def smooth_information(
         f"with num_covariance_knots={covariance_knots}; fewer, .principal_components(k), or a subset of the units",
     )
     basis, slopes = _basis(fit, asked), _basis(fit, asked, derivative=True)
-    spread = np.einsum("mk,kl,ml->m", slopes, fit.inverse, slopes)
-    standard = residuals / np.sqrt(variances(recording.stimulus))
+    level, own = variances(recording.stimulus), variances(asked)
+    standard = residuals / np.sqrt(level)
     # information of responses in units of their deviation at each stimulus is that of the responses
-    relative = slopes @ fit.weights / np.sqrt(variances(asked))
+    relative = slopes @ fit.weights / np.sqrt(own)
+    spread = np.mean((slopes @ fit.inverse @ fit.design.T) ** 2 @ level / own, axis=1)
     # residuals are smaller than the noise by the share of the coefficients that were fitted
     known = 1 - fit.design.shape[1] / len(residuals)
     estimates = _estimates(standard / np.sqrt(known), kernel, relative, 1 / spread, freedom, confidence)
