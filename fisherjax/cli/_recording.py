@@ -24,6 +24,7 @@ from ._files import reading
 from ._messages import in_options
 from ._outcome import Outcome, estimate_table, section
 from ._session import Session
+from ._values import UsageError
 
 _DECODERS = ("ridge", "logistic", "diagonal", "early-stopped")
 _FEWEST_UNITS = 16  # for a look at how information grows with units
@@ -33,6 +34,7 @@ _ASKED = {
     "correlations": "noise correlations change it",
     "covariance": "the covariance depends on the stimulus",
 }
+_MANY = 100  # blocks, where every trial is one
 _SMOOTH_FROM = 6  # stimuli
 _PERMUTATIONS, _QUICK_PERMUTATIONS = 500, 100
 
@@ -48,6 +50,9 @@ class _Found(NamedTuple):
     tests: dict[str, PermutationTest]
 
 
+_NOTHING = _Found(None, None, None, {}, None, {})
+
+
 def run_recording(command: Estimate, session: Session) -> Outcome:
     """Read a recording and ask all that it can be asked."""
     recording = _read(command)
@@ -56,6 +61,13 @@ def run_recording(command: Estimate, session: Session) -> Outcome:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = _asked(command, session, recording)
+    if found.tuning is None and found.smooth is None:
+        counts = f"{recording.num_units} units in {len(recording.stimulus)} trials"
+        raise UsageError(f"--responses: of {counts} nothing can be asked: more trials, or fewer units (--exclude)")
+    if found.information is not None and "ledoit-wolf" in found.information["direct"].method:
+        notes.append(
+            f"{recording.num_units} units are too many for the trials: direct is by a Ledoit-Wolf covariance (biased)"
+        )
     notes += dict.fromkeys(in_options(str(one.message), command) for one in caught if _is_ours(one))
     print("".join(f"note: {sentence}\n" for sentence in notes), end="")
     return _outcome(recording, found, notes)
@@ -98,7 +110,7 @@ def _asked(command: Estimate, session: Session, recording: fisher.Recording) -> 
     least = int(recording.num_trials[recording.neighbors].sum(axis=1).min()) if paired else 0
     invertible = recording.num_units < 0.9 * least - 5
     key, scaling_key = jax.random.split(jax.random.key(command.seed))
-    found = _Found(None, None, None, {}, None, {})
+    found = _NOTHING
     if paired:
         found = found._replace(tuning=fisher.tuning(recording))
         with session.stage("information between neighbouring stimuli"):
@@ -111,7 +123,8 @@ def _asked(command: Estimate, session: Session, recording: fisher.Recording) -> 
             smooth = fisher.smooth_information(recording)
             session.save("smooth", smooth)
             found = found._replace(smooth=smooth)
-    if whole and paired and recording.num_trials.min() >= _FEWEST_TRIALS:
+    blocks = _MANY if recording.block is None else int(recording.block.max()) + 1
+    if whole and paired and recording.num_trials.min() >= _FEWEST_TRIALS and blocks >= 2:
         with session.stage("decoders"):
             methods = _DECODERS[:1] if command.quick else _DECODERS
             decoding = {name: fisher.recorded_decoding(recording, method=name) for name in methods}
@@ -158,6 +171,8 @@ def _outcome(recording: fisher.Recording, found: _Found, notes: list[str]) -> Ou
 
 def _averages(found: _Found) -> dict[str, fisher.FisherEstimate]:
     shown = dict(found.information.averages) if found.information is not None else {}
+    if shown and "ledoit-wolf" in shown["direct"].method:
+        shown = {"direct (Ledoit-Wolf, biased)" if name == "direct" else name: one for name, one in shown.items()}
     return shown | {f"{name} decoder": one.average for name, one in found.decoding.items()}
 
 

@@ -81,13 +81,20 @@ def read_parquet(path: Path) -> dict[str, np.ndarray]:
         about = pq.read_metadata(path)
         size = about.num_rows * about.num_columns * 8
         require(size <= _MOST_BYTES, f"{path} holds {told_bytes(size)} of numbers; save fewer columns")
+        names = [str(name) for name in pq.read_schema(path).names]
+        twice = [name for name in names if names.count(name) > 1]
+        require(not twice, f"{path}: two columns are named {twice[0] if twice else ''!r}")
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path} is a Parquet file that is truncated or damaged ({str(error)[:80]})") from error
+    about_pandas: Any = table.schema.pandas_metadata or {}
+    index = {name for name in about_pandas.get("index_columns", ()) if isinstance(name, str)}
     columns: dict[str, np.ndarray] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
+        if name in index:
+            continue  # of the rows
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             columns[name] = column.cast(pa.float64()).to_numpy()
         else:
-            columns[name] = np.asarray([str(item) for item in column.to_pylist()])
+            columns[name] = np.asarray(["" if item is None else str(item) for item in column.to_pylist()])
     return columns

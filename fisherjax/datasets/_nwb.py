@@ -60,8 +60,9 @@ def read_nwb(path: Path, series: str | None, window: tuple[float, float] | None)
 
 
 def _trials(path: Path, held: Any, series: str | None, window: tuple[float, float] | None) -> NwbTrials:
-    columns = _columns(held.trials)
-    require(bool(columns) and len(columns["start_time"]) > 0, f"{path} has no table of trials")
+    table, told_table = _table(path, held)
+    columns = _columns(table)
+    require(len(columns["start_time"]) > 0, f"{path} has no trials")
     starts, stops = (np.asarray(columns[name], float) for name in ("start_time", "stop_time"))
     sources = _sources(held)
     shown = listed((repr(name) for name in sources), _LISTED)
@@ -75,6 +76,8 @@ def _trials(path: Path, held: Any, series: str | None, window: tuple[float, floa
     require(series in sources, f"{path} has no {series!r}, only {shown}")
     if window is None:
         lengths = stops - starts
+        lengths = lengths[np.isfinite(lengths)]
+        require(len(lengths) > 0, f"{path}: no trial has a start and a stop; say window=(start, stop)")
         same = np.ptp(lengths) <= _SAME
         require(
             bool(same),
@@ -90,11 +93,29 @@ def _trials(path: Path, held: Any, series: str | None, window: tuple[float, floa
     else:
         responses, names = _means(path, sources[series], starts + low, starts + high)
         told = f"means of {series!r} from {low:g} to {high:g} s after the start of each trial"
-    return NwbTrials(responses, columns, names, [f"{path.name}: {told}"])
+    # without a start or a stop nothing is known of a trial
+    responses = np.where(np.isfinite(starts + stops)[:, None], responses, np.nan)
+    return NwbTrials(responses, columns, names, [*told_table, f"{path.name}: {told}"])
+
+
+def _table(path: Path, held: Any) -> tuple[Any, list[str]]:
+    """The table of trials, or the only other table of intervals, and what is said of that."""
+    if held.trials is not None:
+        return held.trials, []
+    others = dict(held.intervals or {})
+    shown = f", only intervals {listed(others, _LISTED)}" if others else ""
+    require(len(others) == 1, f"{path} has no table of trials{shown}")
+    name, table = next(iter(others.items()))
+    return table, [f"{path.name}: trials are the intervals {name!r}"]
 
 
 def _columns(trials: Any) -> dict[str, np.ndarray]:
-    return {} if trials is None else {name: np.asarray(trials[name].data[:]) for name in trials.colnames}
+    """Columns with one entry for each trial; of a ragged column only an index would be left."""
+    plain = [name for name in trials.colnames if type(trials[name]).__name__ != "VectorIndex"]
+    columns = {name: np.asarray(trials[name].data[:]) for name in plain}
+    return {
+        name: part.astype(str) if part.dtype.kind == "O" else part for name, part in columns.items() if part.ndim == 1
+    }
 
 
 def _sources(held: Any) -> dict[str, Any]:
@@ -103,9 +124,11 @@ def _sources(held: Any) -> dict[str, Any]:
     units: Any = held.units
     if units is not None and "spike_times" in units.colnames:
         found[_SPIKES] = units
-    for item in held.objects.values():
-        if type(item).__name__ == "RoiResponseSeries":
-            found[item.name] = item
+    series = [item for item in held.objects.values() if type(item).__name__ == "RoiResponseSeries"]
+    names = [item.name for item in series]
+    for item in series:
+        parent = getattr(item.parent, "name", "")
+        found[item.name if names.count(item.name) == 1 else f"{parent}/{item.name}"] = item
     return found
 
 
@@ -134,8 +157,11 @@ def _means(path: Path, series: Any, starts: np.ndarray, stops: np.ndarray) -> tu
         times = series.starting_time + np.arange(len(data)) / series.rate
     times = np.asarray(times[:], float)
     first, last = np.searchsorted(times, starts), np.searchsorted(times, stops)
-    sums = np.concatenate([np.zeros((1, data.shape[1])), np.cumsum(data, axis=0)])
+    absent = np.isnan(data)
+    sums, holes = (np.concatenate([np.zeros((1, data.shape[1])), np.cumsum(part, axis=0)]) for part in
+                   (np.where(absent, 0, data), absent))  # fmt: skip
     number = last - first
     require(bool((number > 0).any()), f"{path}: {series.name!r} has no sample in the window of any trial")
-    means = np.where(number[:, None] > 0, (sums[last] - sums[first]) / np.maximum(number, 1)[:, None], np.nan)
+    means = (sums[last] - sums[first]) / np.maximum(number, 1)[:, None]
+    means[(number == 0)[:, None] | (holes[last] > holes[first])] = np.nan
     return means, [f"region {index}" for index in range(data.shape[1])]

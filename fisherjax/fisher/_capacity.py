@@ -18,6 +18,7 @@ _BATCH = 256  # targets at once
 _ROUNDING = 1e-10  # of singular values, below which states are sums of others
 _MOST_TARGETS = 200_000
 _POLYNOMIALS = {"uniform": np.polynomial.legendre.Legendre, "gaussian": np.polynomial.hermite_e.HermiteE}
+_LAGS = 5  # at which inputs are looked at
 _SURE = 4.0  # standard errors of the mean of the input beyond which it is not what it is said to be
 
 

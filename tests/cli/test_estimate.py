@@ -152,7 +152,7 @@ def test_a_recording_is_asked_everything(tmp_path, recorded, capsys):
     words = ["--responses", file, "--stimulus", "orientation", "--period", 180, "--stimulus-unit", "deg"]
     assert run(tmp_path, *words, "--quick", "--format", "svg") == 0
     told = capsys.readouterr().out
-    assert "1 unit (5) that never varies: left out" in told
+    assert "1 unit (dead) that never varies: left out" in told
     assert "Recording of 5 units in 240 trials" in told
     results = written(tmp_path)
     recording = fisher.Recording(rows, theta, period=180)

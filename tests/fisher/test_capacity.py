@@ -89,6 +89,7 @@ def test_capacity_is_what_fisher_memory_allows():
     [
         ({"inputs": UNIFORM[:-1]}, "inputs must be one for each of the 4000 steps"),
         ({"inputs": np.ones(T)}, "inputs never vary"),
+        ({"inputs": np.repeat(UNIFORM[::2], 2)}, "inputs must be independent from step to step"),
         ({"max_delay": 200, "max_degree": 6}, "ask for .* targets, more than"),
         ({"states": RNG.normal(size=(130, 20)), "inputs": UNIFORM[:130]}, "20 states need at least 60 steps"),
         ({"distribution": "binary"}, "distribution must be one of"),

@@ -171,6 +171,16 @@ def test_nwb_is_counted_and_averaged(source, tmp_path):
         assert held.names[0] == "region 0"
 
 
+def test_nwb_trials_without_a_start_are_missing(tmp_path):
+    nwb(tmp_path / "a.nwb")
+    with h5py.File(tmp_path / "a.nwb", "a") as held:
+        held["intervals/trials/start_time"][3] = np.nan
+    with pytest.raises(ValueError, match=r"1\d values are missing"):
+        fisher.read_recording(tmp_path / "a.nwb", "orientation", window=(0, 0.5))
+    kept = fisher.read_recording(tmp_path / "a.nwb", "orientation", window=(0, 0.5), missing="drop")
+    assert np.array_equal(kept.responses, np.delete(COUNTS[:30], 3, axis=0))
+
+
 @pytest.mark.filterwarnings("ignore:The linked table")
 def test_nwb_asks_what_it_does_not_say(tmp_path):
     both = nwb(tmp_path / "both.nwb", imaging=True)
@@ -247,8 +257,12 @@ SPOILED = {
     "no such column": (csv(ROWS, stimulus="angle"), "has no 'angle', only ori, a, b"),
     "near column": (csv(ROWS, stimulus="or"), "did you mean 'ori'"),
     "text stimulus": (csv(ROWS.replace("22.5", "right")), "stimulus must be numbers, but it holds 'right'"),
-    "text unit": (csv(ROWS.replace("ori,a,b", "ori,a,mouse").replace(",1\n", ",m1\n")), "column 'mouse' holds 'm1'"),
+    "text unit": (csv(ROWS.replace("ori,a,b", "ori,a,kind").replace(",1\n", ",m1\n")), "column 'kind' holds 'm1'"),
     "trial numbers": (csv(ROWS.replace("ori,a,b", "ori,trial,b")), "'trial' is no unit by its name; exclude="),
+    "times": (csv("ori,a,begin\n" + "".join(f"{i % 2},{i % 5},{i * 1.5}\n" for i in range(20))), "'begin' is no unit"),
+    "identities": (csv(ROWS.replace("ori,a,b", "ori,trial_id,b")), "'trial_id' is no unit by its name"),
+    "blocks missing": (csv(ROWS.replace("a,b", "day,b").replace("22.5,1", "22.5,"), block="day"), "'day' .* missing"),
+    "square": (arrays(responses=COUNTS[:5], ori=STIMULUS[:5]), "say axes='trials units' or axes='units trials'"),
     "two names": (csv(ROWS.replace("ori,a,b", "ori,a,a")), "two columns are named 'a'"),
     "missing stimulus": (csv(ROWS.replace("0.0,0,0", ",0,0")), "stimulus is missing in 1 of 12 trials"),
     "missing response": (csv(ROWS.replace("0.0,0,0", "0.0,,0")), "1 values are missing, in 1 of 12 trials; missing="),

@@ -28,14 +28,17 @@ def test_what_was_found_is_told_and_left_out():
 
     told = fisher.Recording(spoiled(change), STIMULUS, period=180, drop_rare=False)
     assert told.names == ("unit 0", "unit 2", "unit 4")
-    assert [note.split(":")[0] for note in told.notes] == ["1 unit (1) that never varies", "1 duplicate unit (3)"]
+    assert [note.split(":")[0] for note in told.notes] == [
+        "1 unit (unit 1) that never varies",
+        "1 duplicate unit (unit 3)",
+    ]
     rare = np.concatenate([spoiled(change)] * 3)
     dropped = fisher.Recording(rare, np.tile(STIMULUS, 3), drop_rare=True)
     assert dropped.names == ("unit 0", "unit 2", "unit 4")  # three of 120 trials are not rare
     values = spoiled(change)[:, [0, 2, 4]]
     long = np.concatenate([values, *[np.where([1, 1, 0], values, 0)] * 3])
     assert fisher.Recording(long, np.tile(STIMULUS, 4), drop_rare=True).num_units == 2
-    with pytest.raises(ValueError, match=r"1 unit \(1\) that never varies; drop_silent=True"):
+    with pytest.raises(ValueError, match=r"1 unit \(unit 1\) that never varies; drop_silent=True"):
         fisher.Recording(spoiled(change), STIMULUS, drop_silent=False)
     assert fisher.Recording(spoiled(change), STIMULUS, drop_duplicates=False).num_units == 4
 
@@ -133,6 +136,31 @@ def test_parts_of_a_recording():
     assert np.allclose(whole.square_root().responses, np.sqrt(COUNTS + 0.375))
     with pytest.raises(ValueError, match="least response is -1"):
         fisher.Recording(COUNTS - COUNTS.min() - 1, STIMULUS).square_root()
+
+
+def test_stimuli_of_single_precision_are_what_they_seem():
+    theta = np.repeat(np.linspace(0, 2 * np.pi, 5, dtype=np.float32), 8)
+    assert len(fisher.Recording(COUNTS, theta, period=2 * np.pi).stimuli) == 4
+    mixed = np.where(np.arange(40) % 2, np.float64(np.float32(0.1)), 0.1) + (np.arange(40) > 20)
+    assert len(fisher.Recording(COUNTS, mixed).stimuli) == 2
+    with pytest.warns(RuntimeWarning, match="span 11 turns of period=6.28319: is it in the unit"):
+        fisher.Recording(COUNTS, STIMULUS / 2, period=2 * np.pi)
+
+
+def test_what_is_a_function_of_the_stimulus_is_no_unit():
+    with pytest.raises(ValueError, match=r"unit 5.: every response to a stimulus is the same"):
+        fisher.Recording(np.column_stack([COUNTS, STIMULUS]), STIMULUS)
+
+
+def test_what_was_said_holds_for_parts():
+    twice = np.column_stack([COUNTS, COUNTS[:, 0]])
+    kept = fisher.Recording(twice, STIMULUS, drop_duplicates=False, notes=("from a file",))
+    part = kept.select(trials=np.arange(20))
+    assert part.num_units == 6
+    assert "from a file" in part.notes
+    quiet = COUNTS.copy()
+    quiet[:20, 1] = 0
+    assert fisher.Recording(quiet, STIMULUS).select(trials=np.arange(20)).num_units == 5
 
 
 def test_a_recording_outlives_its_file(tmp_path):

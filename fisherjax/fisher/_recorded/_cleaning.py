@@ -1,6 +1,6 @@
 """What is wrong with recorded responses: missing values, and units that are silent, rare, or another one over again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ _RARE = 0.01  # share of trials in which a unit leaves its most common value
 _ROUNDING = 8.0
 _SAME = 1e-12  # 1 − |correlation| of units that are one
 _LISTED = 5
+_SEVERAL = 3  # trials of each stimulus, from which a unit without noise is no unit
 
 
 class Cleaned(NamedTuple):
@@ -24,13 +25,21 @@ class Cleaned(NamedTuple):
     notes: tuple[str, ...]
 
 
-def cleaned(values: Float[np.ndarray, "n p"], missing: str, drop: Mapping[str, bool]) -> Cleaned:
+def cleaned(
+    values: Float[np.ndarray, "n p"],
+    stimulus: Float[np.ndarray, " n"],
+    names: Sequence[str],
+    missing: str,
+    drop: Mapping[str, bool],
+) -> Cleaned:
     """Leave out what the options say, and tell all that was found.
 
     Parameters
     ----------
     values
         Responses; NaN where one is missing.
+    stimulus, names
+        Of the trials, and of the units.
     missing
         One of `MISSING`.
     drop
@@ -39,29 +48,33 @@ def cleaned(values: Float[np.ndarray, "n p"], missing: str, drop: Mapping[str, b
     Raises
     ------
     ValueError
-        If values are missing or units silent and nothing says what to do, or nothing is left.
+        If values are missing or units silent and nothing says what to do, a unit is a function of the stimulus, or
+        nothing is left.
     """
+    known = np.asarray(names, dtype=object)
     values = np.asarray(values, np.float64)
     count, width = values.shape
     trials, units, notes = np.arange(count), np.arange(width), []
     absent = np.isnan(values).all(axis=0)
     if absent.any():
-        _decide(np.flatnonzero(absent), "without any value", notes, dropped=drop["silent"])
+        _decide(known[absent], "without any value", notes, dropped=drop["silent"])
         units = units[~absent]
         require(len(units) > 0, "responses hold no value at all")
         values = values[:, ~absent]
     values, trials = _without_missing(values, trials, missing, notes)
     silent = _silent(values)
     if silent.any():
-        _decide(
-            units[silent], "that never vary" if silent.sum() > 1 else "that never varies", notes, dropped=drop["silent"]
-        )
+        what = "that never vary" if silent.sum() > 1 else "that never varies"
+        _decide(known[units[silent]], what, notes, dropped=drop["silent"])
         values, units = values[:, ~silent], units[~silent]
+    certain = _functions(values, stimulus[trials])
+    told = f"{_units(known[units[certain]])}: every response to a stimulus is the same, and to another it is another"
+    require(not certain.any(), f"{told}; leave out what is the stimulus itself, or no response")
     for kind, find in _KINDS.items():
         which = find(values)
         if which.any():
             option = f"drop_{'duplicates' if kind == 'duplicate' else kind}={drop[kind]}"
-            notes.append(f"{_units(units[which], kind)}: {'left out' if drop[kind] else 'kept'} ({option})")
+            notes.append(f"{_units(known[units[which]], kind)}: {'left out' if drop[kind] else 'kept'} ({option})")
             if drop[kind]:
                 values, units = values[:, ~which], units[~which]
     require(len(units) > 0, "no unit is left: all are silent, duplicate or rare")
@@ -126,6 +139,21 @@ def _without_missing(
         'trials (missing="pairwise")'
     )
     return values[kept], trials[kept]
+
+
+def _functions(values: np.ndarray, stimulus: np.ndarray) -> Bool[np.ndarray, " p"]:
+    """Units that are a function of the stimulus, where every stimulus was shown several times."""
+    stimuli, codes, counts = np.unique(stimulus, return_inverse=True, return_counts=True)
+    if len(stimuli) < 2 or counts.min() < _SEVERAL:
+        return np.zeros(values.shape[1], bool)
+    same = np.ones(values.shape[1], bool)
+    for code in range(len(stimuli)):
+        part = values[codes == code]
+        there = ~np.isnan(part).all(axis=0)
+        spread = np.zeros(values.shape[1])
+        spread[there] = np.nanmax(part[:, there], axis=0) - np.nanmin(part[:, there], axis=0)
+        same &= spread == 0
+    return same
 
 
 def _silent(values: np.ndarray) -> Bool[np.ndarray, " p"]:

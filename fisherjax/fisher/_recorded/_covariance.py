@@ -100,6 +100,7 @@ def regularized_values(shrink: Shrink) -> Callable[[Trials], dict[str, Array]]:
             "shuffled": shuffled,
             "direct - shuffled": direct - shuffled,
             "diagonal": signal / noise,
+            "diagonal, denominator": noise,
         }
 
     return values

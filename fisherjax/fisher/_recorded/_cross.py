@@ -6,15 +6,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_confidence, check_instance, check_integer, listed, require
+from fisherjax._errors import check_confidence, check_integer, listed, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.fisher._gate import FisherEstimate
 
 from ._jackknife import Jackknife
-from ._pairs import Grouped, Pairs, Trials, grouped, moments_of, paired, pairs_of, warn_of_singular
+from ._pairs import (
+    Grouped,
+    Pairs,
+    Trials,
+    as_recording,
+    check_blocks_of,
+    grouped,
+    moments_of,
+    paired,
+    pairs_of,
+    warn_of_singular,
+)
 from ._recording import Recording
-from ._values import cross_value, direct_numbers
+from ._values import cross_parts, direct_numbers
+
+_RESOLVED = 2.0  # standard errors of a denominator above zero
 
 
 class CrossInformation(Record):
@@ -30,7 +43,7 @@ class CrossInformation(Record):
     lost: FisherEstimate
     """`own` − `reached`, with the error of the difference (M,)"""
     averages: dict[str, FisherEstimate]
-    """means over the pairs of ``"reached"``, ``"own"`` and ``"lost"``"""
+    """means over the pairs of ``"reached"`` (numerator and denominator apart), ``"own"`` and ``"lost"``"""
     stimulus_unit: str = eqx.field(static=True)
 
 
@@ -45,7 +58,8 @@ def cross_information(
     Numerator and denominator are estimated without bias for Gaussian responses (through the moments of an inverse
     Wishart matrix), as if w_a had been trained on infinitely many trials; the error and the rest of the bias come from
     a jackknife over the trials of both conditions. It is at most the information of condition b, and that where
-    correlations and tuning of both are the same.
+    correlations and tuning of both are the same. A pair whose denominator is not two standard errors above zero is NaN;
+    the mean over pairs is a ratio of means, which is resolved first.
 
     Parameters
     ----------
@@ -66,10 +80,13 @@ def cross_information(
         If units or stimuli differ, or there are too few trials for the units.
     """
     for name, one in (("trained_in", trained_in), ("tested_in", tested_in)):
-        check_instance(name, one, Recording, "fisher.Recording(responses, stimulus)")
-        require(not np.isnan(one.responses).any(), f"{name} must have all units in every trial (no pairwise)")
+        check_blocks_of(as_recording(name, one, whole="read-outs"))
     num_blocks, confidence = check_integer("num_blocks", num_blocks, minimum=2), check_confidence(confidence)
     _check_same(trained_in, tested_in)
+    require(
+        not np.array_equal(trained_in.responses, tested_in.responses),
+        "trained_in and tested_in must be different trials: what one set of trials says of itself is `direct`",
+    )
     pairs = pairs_of(tested_in)
     first, second = _in_one_frame(trained_in, tested_in, num_blocks)
     for name, one in (("trained_in", trained_in), ("tested_in", tested_in)):
@@ -81,16 +98,32 @@ def cross_information(
             f"block is left out, but one has {least}; fewer units, or .principal_components(k) of both together",
         )
     parts = _jackknifed(first, second, pairs)
+    reached = _mean_reached(parts)
     names = {"reached": "cross-information", "own": "direct", "lost": "direct − cross-information"}
     each = {name: _joined(parts[name], told, confidence) for name, told in names.items()}
-    warn_of_singular(pairs, list(each.values()))
+    warn_of_singular(pairs, [each["own"]])
+    own = [part.mean() for part in parts["own"]]
+    lost = [Jackknife(a.value - b.value, a.parts - b.parts, a.share) for a, b in zip(own, reached, strict=True)]
     averages = {
-        name: _joined([part.mean() for part in parts[name]], f"{told}, mean over pairs", confidence, mean=True)
-        for name, told in names.items()
+        name: _joined(part, f"{names[name]}, mean over pairs", confidence, mean=True)
+        for name, part in (("reached", reached), ("own", own), ("lost", lost))
     }
     return CrossInformation(
         pairs.middle, pairs.separation, each["reached"], each["own"], each["lost"], averages, tested_in.stimulus_unit
     )
+
+
+def _mean_reached(parts: dict[str, list[Jackknife]]) -> list[Jackknife]:
+    """What is reached in the mean over pairs, as a ratio of means; and NaN for pairs whose ratio is not resolved."""
+    hit, spread = parts.pop("hit"), parts.pop("spread")
+    for name in ("reached", "lost"):
+        parts[name] = [part.kept(_resolved(spread)) for part in parts[name]]
+    means = [part.mean() for part in spread]
+    return [above.mean().over(below).kept(_resolved(means)) for above, below in zip(hit, means, strict=True)]
+
+
+def _resolved(parts: list[Jackknife]) -> np.ndarray:
+    return parts[0].value > _RESOLVED * np.hypot(parts[0].error(), parts[1].error())
 
 
 def _check_same(first: Recording, second: Recording) -> None:
@@ -100,7 +133,8 @@ def _check_same(first: Recording, second: Recording) -> None:
     hint = "; compare .select(units=…) of those that both have" if first.num_units != second.num_units else ""
     require(not missing, f"trained_in and tested_in must have the same units, but {listed(missing, 5)} differ{hint}")
     require(first.names == second.names, "trained_in and tested_in must have their units in the same order")
-    same = first.period == second.period and np.array_equal(first.stimuli, second.stimuli)
+    alike = len(first.stimuli) == len(second.stimuli) and np.allclose(first.stimuli, second.stimuli, rtol=1e-5)
+    same = first.period == second.period and bool(alike)
     require(
         same,
         f"trained_in and tested_in must have the same stimuli and period, got {listed(first.stimuli.tolist(), 5)} and "
@@ -144,9 +178,9 @@ def _program(
             pair, step = item
             trained = moments_of(Trials(first[0][pair], first_weight[pair], step))
             tested = moments_of(Trials(second[0][pair], second_weight[pair], step))
-            reached = cross_value(trained, tested, step, step)
+            hit, spread = cross_parts(trained, tested, step, step)
             own = direct_numbers(*paired(tested, step))[0][0, 0]
-            return {"reached": reached, "own": own, "lost": own - reached}
+            return {"reached": hit / spread, "own": own, "lost": own - hit / spread, "hit": hit, "spread": spread}
 
         return jax.lax.map(of_pair, (index, steps))
 

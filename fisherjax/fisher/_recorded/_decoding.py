@@ -11,7 +11,7 @@ import scipy.stats
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_labels
-from fisherjax._errors import check_choice, check_confidence, check_instance, check_integer, require
+from fisherjax._errors import check_choice, check_confidence, check_integer, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.fisher._direct import direct_numbers
@@ -19,7 +19,7 @@ from fisherjax.fisher._gate import FisherEstimate
 from fisherjax.fisher._moments import PairMoments, active_units
 
 from ._covariance import SHRINKING, regularized
-from ._pairs import Grouped, Pairs, Trials, grouped, map_pairs, moments_of, paired, pairs_of
+from ._pairs import Grouped, Pairs, Trials, as_recording, grouped, map_pairs, moments_of, paired, pairs_of
 from ._recording import Recording
 
 _DESCENT_STEPS = 400
@@ -158,7 +158,7 @@ def recorded_decoding(
         ignored; ``"early-stopped"`` gradient descent; ``"ledoit-wolf"``, ``"oas"``, ``"factor"``: Σ⁻¹f′ with a
         regularized covariance.
     num_folds
-        Number of folds, each with the same share of every stimulus.
+        Number of folds, each with the same share of every stimulus; fewer where the recording has fewer blocks.
     groups
         Label of each trial (trials,): trials of one group are never in training and test together. By default the
         recording's blocks, if it has any.
@@ -175,10 +175,12 @@ def recorded_decoding(
         If there are too few trials or groups for the folds, values are missing, or ``"linear"`` has more units than
         training trials.
     """
-    check_instance("recording", recording, Recording, "fisher.Recording(responses, stimulus)")
+    as_recording("recording", recording, whole="decoders")
     check_choice("method", method, METHODS)
     num_folds, confidence = check_integer("num_folds", num_folds, minimum=2), check_confidence(confidence)
-    require(not np.isnan(recording.responses).any(), "decoders need all units in every trial (no pairwise)")
+    if groups is None and recording.block is not None:
+        num_folds = min(num_folds, int(recording.block.max()) + 1)
+        require(num_folds >= 2, "block: all trials are of one block, so that none is left to test; give groups=")
     pairs = pairs_of(recording)
     data = grouped(recording, num_folds)
     folds = _folds(recording, data, num_folds, groups)

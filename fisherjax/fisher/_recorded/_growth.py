@@ -13,7 +13,7 @@ from fisherjax.fisher._moments import direct_value
 from fisherjax.fisher._saturation import SCALING_BLOCKS, drawn_subsets, fit_saturation, sizes_of_subsets
 
 from ._jackknife import Jackknife
-from ._pairs import Trials, grouped, map_pairs, moments_of, paired, pairs_of
+from ._pairs import Trials, as_recording, check_blocks_of, grouped, map_pairs, moments_of, paired, pairs_of
 from ._recording import Recording
 
 
@@ -27,7 +27,7 @@ def recording_curves(
     ValueError
         If values are missing, or there are too few trials for the largest size.
     """
-    require(not np.isnan(recording.responses).any(), "subsets need all units in every trial (no pairwise)")
+    check_blocks_of(as_recording("recording", recording, whole="subsets"))
     pairs, data = pairs_of(recording), grouped(recording, SCALING_BLOCKS)
     left = recording.num_trials - np.ceil(recording.num_trials * data.shares.max()).astype(int)
     freedom = int(left[pairs.members].sum(axis=1).min()) - 2

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_confidence, check_flag, check_instance, check_integer, require, warn
+from fisherjax._errors import check_choice, check_confidence, check_flag, check_integer, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.fisher._diagnosis import AssumptionWarning, diagnose
@@ -21,11 +21,24 @@ from fisherjax.fisher._interval import noncentral_f_interval, normal_interval, w
 from ._cleaning import groups_of_units
 from ._covariance import COVARIANCES
 from ._jackknife import Jackknife, jackknifed
-from ._pairs import Grouped, Pairs, Trials, grouped, moments_of, paired, pairs_of, warn_of_singular
+from ._pairs import (
+    Grouped,
+    Pairs,
+    Trials,
+    as_recording,
+    check_blocks_of,
+    grouped,
+    moments_of,
+    paired,
+    pairs_of,
+    warn_of_singular,
+)
 from ._recording import Recording
 from ._values import VALUES, poisson_value, values_of
 
 _HOW_MANY = 10  # blocks
+_RESOLVED = 2.0  # standard errors of a denominator above zero
+_UNEVEN = 1.5
 _OF = {
     "direct": "linear Fisher information",
     "shuffled": "linear Fisher information of units taken as independent",
@@ -94,7 +107,7 @@ def recorded_information(
     - ``"shuffled"``: the same without noise correlations, as `fisher.shuffled`;
     - ``"direct - shuffled"``: what correlations add, with the error of the difference;
     - ``"diagonal"``: (f′ᵀD⁻¹f′)²/(f′ᵀD⁻¹ΣD⁻¹f′), what the best decoder blind to correlations reaches, without halves
-      of trials;
+      of trials; NaN where the denominator is not resolved (two standard errors), which it is in the mean first;
     - ``"covariance term"``: ½ tr[(Σ⁻¹Σ′)²], what a change of the covariance adds to the information of Gaussian
       responses;
     - ``"poisson"``: Σ f′²/f, for counts: what independent Poisson units with these means would hold.
@@ -136,7 +149,7 @@ def recorded_information(
     Kanitscheider et al. (2015), PLoS Comput. Biol. 11, e1004218; Averbeck & Lee (2006), Effects of noise correlations
     on information encoding and decoding, J. Neurophysiol. 95, 3633–3644, for the diagonal decoder.
     """
-    check_instance("recording", recording, Recording, "fisher.Recording(responses, stimulus)")
+    as_recording("recording", recording)
     check_choice("covariance", covariance, ("sample", *COVARIANCES))
     num_blocks, confidence = check_integer("num_blocks", num_blocks, minimum=2), check_confidence(confidence)
     check_choice("error", error, ("exact", "jackknife"))
@@ -158,7 +171,7 @@ def recorded_information(
             for group in range(together.max() + 1)
         ]
     estimates, averages = (_added([part[place] for part in parts], confidence) for place in (0, 1))
-    warn_of_singular(pairs, list(estimates.values()))
+    warn_of_singular(pairs, [one for name, one in estimates.items() if name != "diagonal"])
     findings = _findings(recording, pairs) if check and error == "exact" and together.max() == 0 else ()
     for sentence in findings:
         warn(sentence, AssumptionWarning)
@@ -174,6 +187,9 @@ def _one_group(recording: Recording, units: np.ndarray) -> Recording:
     """Units that were recorded together, in the trials in which they were."""
     trials = ~np.isnan(recording.responses[:, np.flatnonzero(units)[0]])
     part = recording.select(units=units, trials=trials)
+    if part.block is not None and part.block.max() == 0:
+        # one session: its trials are as independent as trials are
+        part = part._changed(part.responses, part.stimulus, None, part.names)
     lost = sorted(set(recording.stimuli) - set(part.stimuli))
     require(not lost, f"units {part.names[0]}, … were not recorded at the stimuli {lost[:5]}; leave out those, or them")
     return part
@@ -183,12 +199,14 @@ def _of_group(
     recording: Recording, pairs: Pairs, covariance: str, num_blocks: int, confidence: float, *, exact: bool
 ) -> tuple[Estimates, Estimates]:
     """Estimates at each pair, and their averages."""
-    data = grouped(recording, num_blocks)
+    check_blocks_of(recording)
     if covariance == "sample":
-        _check_enough(recording, pairs)
-        parts = jackknifed(data, pairs, _sample_values)
-    else:
-        parts = jackknifed(data, pairs, COVARIANCES[covariance])
+        num_blocks = _enough_blocks(recording, pairs, num_blocks)
+    data = grouped(recording, num_blocks)
+    parts = jackknifed(data, pairs, _sample_values if covariance == "sample" else COVARIANCES[covariance])
+    pooled = _diagonal(parts)
+    if covariance == "sample":
+        _doubt_uneven(recording, pairs)
     blocked = recording.block is not None or not exact
     known = {} if blocked else _exact(data, pairs, confidence, direct=covariance == "sample")
     estimates, averages = {}, {}
@@ -196,9 +214,8 @@ def _of_group(
         part = parts[name]
         label = f"{name}, {covariance} covariance (biased)" if covariance != "sample" and "direct" in name else name
         estimates[name] = known.get(name) or _estimate(name, label, part, confidence, corrected=blocked)
-        averages[name] = _scalar(
-            _estimate(name, f"{label}, mean over pairs", part.mean(), confidence, corrected=blocked)
-        )
+        mean = pooled if name == "diagonal" else part.mean()
+        averages[name] = _scalar(_estimate(name, f"{label}, mean over pairs", mean, confidence, corrected=blocked))
     counts = recording.responses
     if not blocked and bool((counts >= 0).all() and (counts == np.round(counts)).all()):
         one, every = _poisson(recording, pairs, confidence)
@@ -206,15 +223,42 @@ def _of_group(
     return estimates, averages
 
 
-def _check_enough(recording: Recording, pairs: Pairs) -> None:
-    trials = recording.num_trials[pairs.members].sum(axis=1)
-    least, units = int(trials.min()), recording.num_units
-    require(
-        units < least - 3,
-        f"{units} units need more than {units + 3} trials in each pair of stimuli, but one has {least}: ask for "
-        'covariance="ledoit-wolf", "oas" or "factor" (biased), recording.principal_components(k), a subset of the '
-        "units, or fisher.recorded_decoding",
+def _enough_blocks(recording: Recording, pairs: Pairs, num_blocks: int) -> int:
+    """Blocks of which one can be left out: so many, or as many as there are trials."""
+    counts, units = recording.num_trials, recording.num_units
+    for number in (num_blocks, int(counts.min())):
+        left = counts - (np.bincount(recording.block).max() if recording.block is not None else -(-counts // number))
+        least = int(left[pairs.members].sum(axis=1).min())
+        if units < least - 3:
+            return number
+    trials = int(counts[pairs.members].sum(axis=1).min())
+    raise ValueError(
+        f"{units} units need more than {units + 3} trials in each pair of stimuli, a block of them left out, but one "
+        f'has {trials} in all: ask for covariance="ledoit-wolf", "oas" or "factor" (biased), '
+        "recording.principal_components(k), a subset of the units, or fisher.recorded_decoding"
     )
+
+
+def _diagonal(parts: dict[str, Jackknife]) -> Jackknife:
+    """The diagonal decoder's information: NaN where its denominator is not resolved; and its mean over the pairs.
+
+    A mean of ratios is as uncertain as the least certain of them. This is the ratio of means: the shuffled information,
+    over how much larger the variance of the decoder's output is than it would be without correlations.
+    """
+    below = parts.pop("diagonal, denominator")
+    parts["diagonal"] = parts["diagonal"].kept(below.resolved(_RESOLVED))
+    alone, spread = parts["shuffled"].mean(), below.mean()
+    square = Jackknife(alone.value**2 - alone.error() ** 2, alone.parts**2 - alone.error() ** 2, alone.share)
+    return square.over(spread).kept(spread.resolved(_RESOLVED))
+
+
+def _doubt_uneven(recording: Recording, pairs: Pairs) -> None:
+    trials = recording.num_trials[pairs.members]
+    if (trials.max(axis=1) > _UNEVEN * trials.min(axis=1)).any():
+        warn(
+            "neighbouring stimuli have numbers of trials that differ by more than half, for which 'covariance term' is "
+            "not meant: it may be off by as much as it is"
+        )
 
 
 def _sample_values(trials: Trials) -> dict[str, Array]:

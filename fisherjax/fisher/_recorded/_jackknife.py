@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ._pairs import Grouped, Pairs, map_pairs
 
@@ -39,6 +39,18 @@ class Jackknife(NamedTuple):
     def mean(self) -> "Jackknife":
         """The mean over the pairs."""
         return Jackknife(self.value.mean(keepdims=True), self.parts.mean(axis=1, keepdims=True), self.share)
+
+    def resolved(self, errors: float) -> Bool[np.ndarray, " M"]:
+        """Whether each value lies so many standard errors above zero."""
+        return self.value > errors * self.error()
+
+    def over(self, other: "Jackknife") -> "Jackknife":
+        """The ratio of two."""
+        return Jackknife(self.value / other.value, self.parts / other.parts, self.share)
+
+    def kept(self, where: Bool[np.ndarray, " M"]) -> "Jackknife":
+        """NaN where not."""
+        return self._replace(value=np.where(where, self.value, np.nan))
 
     def reach(self, confidence: float) -> float:
         """Standard errors from the middle of an interval to its ends."""

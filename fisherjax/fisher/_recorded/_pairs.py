@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import float_type
-from fisherjax._errors import listed, require, warn
+from fisherjax._errors import check_instance, is_traced, listed, require, warn
 from fisherjax.fisher._gate import FisherEstimate
 from fisherjax.fisher._moments import PairMoments, without_silent
 
@@ -18,6 +18,39 @@ from ._recording import Recording
 T = TypeVar("T")
 _LISTED = 5
 _FEWEST = 2  # trials at each stimulus
+
+
+def as_recording(name: str, value: Any, *, whole: str = "") -> Recording:
+    """A recording that can be asked; `whole` names what needs all units in every trial.
+
+    Raises
+    ------
+    TypeError
+        If it is none, or traced.
+    ValueError
+        If values are missing that are needed.
+    """
+    check_instance(name, value, Recording, "fisher.Recording(responses, stimulus)")
+    if is_traced(value):
+        raise TypeError(f"{name} must hold concrete numbers, not traced ones: call this outside of jit, grad and vmap")
+    lost = bool(whole) and bool(np.isnan(value.responses).any())
+    require(not lost, f"{name}: {whole} need all units in every trial (no pairwise)")
+    return value
+
+
+def check_blocks_of(recording: Recording) -> None:
+    """Refuse blocks of which none can be left out, so that they say nothing of an error."""
+    if recording.block is None:
+        return
+    count = int(recording.block.max()) + 1
+    require(count >= 2, f"block: all {len(recording.block)} trials are of one block; errors are between blocks")
+    codes = np.searchsorted(recording.stimuli, recording.stimulus)
+    table = np.zeros((len(recording.stimuli), count), int)
+    np.add.at(table, (codes, recording.block), 1)
+    left = table.sum(axis=1) - table.max(axis=1)
+    few = recording.stimuli[left < _FEWEST]
+    told = listed((f"{value:g}" for value in few), _LISTED)
+    require(len(few) == 0, f"block: without its largest block a stimulus has fewer than {_FEWEST} trials ({told})")
 
 
 class Grouped(NamedTuple):
@@ -97,7 +130,7 @@ def grouped(recording: Recording, num_blocks: int, scale: Any = None) -> Grouped
     """
     values = recording.responses - recording.responses.mean(axis=0)
     largest = np.abs(values).max(axis=0) if scale is None else scale
-    values = values * 2.0 ** -np.round(np.log2(largest))
+    values = values * 2.0 ** -np.round(np.log2(np.where(largest > 0, largest, 1)))
     codes = np.searchsorted(recording.stimuli, recording.stimulus)
     counts = recording.num_trials
     place = np.empty(len(codes), int)
@@ -107,6 +140,7 @@ def grouped(recording: Recording, num_blocks: int, scale: Any = None) -> Grouped
     padded, present, block = np.zeros((*shape, values.shape[1])), np.zeros(shape), np.zeros(shape, np.int64)
     padded[codes, place], present[codes, place] = values, 1
     own = recording.block
+    num_blocks = min(num_blocks, int(counts.min()))
     block[codes, place] = place * num_blocks // counts[codes] if own is None else own
     kind = float_type()
     return Grouped(

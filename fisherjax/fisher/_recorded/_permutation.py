@@ -1,4 +1,4 @@
-"""Is there information at all, and do noise correlations matter? Tests that assume nothing but what they permute."""
+"""Is there information at all, and do noise correlations matter? Tests by permutation of trials."""
 
 import equinox as eqx
 import jax
@@ -6,14 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_instance, check_integer, check_key, require
+from fisherjax._errors import check_choice, check_integer, check_key, is_traced, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record
 
-from ._pairs import Trials, grouped, moments_of, paired, pairs_of
+from ._pairs import Trials, as_recording, grouped, moments_of, paired, pairs_of
 from ._recording import Recording
 from ._values import covariance_value, direct_numbers, shuffled_numbers
 
+_LAST = 2.0**20  # a block beyond all
 QUESTIONS = ("information", "correlations", "covariance")
 
 
@@ -27,9 +28,10 @@ class PermutationTest(Record):
     probability: Float[np.ndarray, " M"]
     """for each pair: 0.01 says that one in a hundred permutations shows as much"""
     overall: float = eqx.field(static=True)
-    """for all pairs together, of the sum of their statistics: one test, which needs no correction for many"""
+    """for all pairs together, of the sum of their statistics under permutations among all stimuli: one test, which
+    needs no correction for many"""
     null: Float[np.ndarray, "R M"]
-    """statistics of the permutations"""
+    """statistics of permutations within each pair"""
     question: str = eqx.field(static=True)
 
 
@@ -37,20 +39,21 @@ class PermutationTest(Record):
 def permutation_test(
     recording: Recording, question: str = "information", *, key: Key, num_permutations: int = 500
 ) -> PermutationTest:
-    """Test for information, for what noise correlations do to it, or for covariances that change, by permuting trials.
+    """Test for information, for what noise correlations do to it, or for a covariance that changes, by permutation.
 
     Parameters
     ----------
     recording
         Trials at two or more stimuli.
     question
-        ``"information"``: stimuli of a pair are permuted among its trials, whose mean responses then do not differ; a
-        one-sided test. ``"correlations"``: every unit's trials of a stimulus are permuted apart, which leaves
-        tuning and variances as they are and no correlations; a two-sided test of direct − shuffled. ``"covariance"``:
-        the deviations from the means are permuted between the stimuli of a pair, whose covariances then do not differ;
-        a one-sided test of the covariance term, right but for what estimating the means costs.
+        ``"information"``: stimuli are permuted among trials, whose responses then have one law; a one-sided test, exact
+        where responses of all stimuli differ in their means alone (with unequal trial numbers, unequal covariances are
+        taken for information too). ``"correlations"``: every unit's trials of a stimulus are permuted apart, which
+        leaves tuning and variances as they are and no correlations; a two-sided test of direct − shuffled.
+        ``"covariance"``: the deviations from the means are permuted between stimuli, whose covariances then do not
+        differ; a one-sided test of the covariance term, right but for what estimating the means costs.
     key
-        JAX random key.
+        JAX random key. Trials of a recording with blocks are permuted within their blocks only.
     num_permutations
         Number of permutations R; no probability is below 1/(R + 1).
 
@@ -61,7 +64,7 @@ def permutation_test(
     Raises
     ------
     ValueError
-        If values are missing, or there are more units than trials allow.
+        If values are missing, there are more units than trials allow, or no block holds two stimuli.
     TypeError
         If `key` is not a JAX key.
 
@@ -69,10 +72,11 @@ def permutation_test(
     ----------
     Phipson & Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9, 39.
     """
-    check_instance("recording", recording, Recording, "fisher.Recording(responses, stimulus)")
+    as_recording("recording", recording, whole="tests")
     check_choice("question", question, QUESTIONS)
     key, count = check_key("key", key), check_integer("num_permutations", num_permutations, minimum=20)
-    require(not np.isnan(recording.responses).any(), "a test needs all units in every trial (no pairwise)")
+    if is_traced(key):
+        raise TypeError("key must be a concrete key, not a traced one: call this outside of jit, grad and vmap")
     pairs = pairs_of(recording)
     least = int(recording.num_trials[pairs.members].sum(axis=1).min())
     require(
@@ -82,13 +86,17 @@ def permutation_test(
     )
     data = grouped(recording, 1)
     index, steps = jnp.asarray(pairs.members), jnp.asarray(pairs.separation, data.responses.dtype)
-    found, null = _program(data.responses, data.present, index, steps, key, count, question)
-    statistic, null = np.asarray(found, np.float64), np.asarray(null, np.float64)
+    block = jnp.asarray(data.block)
+    if recording.block is not None and question != "correlations":
+        mixed = any(len(np.unique(recording.stimulus[recording.block == code])) > 1 for code in range(data.num_blocks))
+        require(mixed, "block: every block holds one stimulus, so that nothing can be permuted within blocks")
+    found, null, every = _program(data.responses, data.present, block, index, steps, key, count, question)
+    statistic, null, every = (np.asarray(part, np.float64) for part in (found, null, every))
     return PermutationTest(
         pairs.middle,
         statistic,
         _probability(statistic, null, question),
-        float(_probability(statistic.sum(keepdims=True), null.sum(axis=1, keepdims=True), question)[0]),
+        float(_probability(statistic.sum(keepdims=True), every.sum(axis=1, keepdims=True), question)[0]),
         null,
         question,
     )
@@ -102,36 +110,38 @@ def _probability(statistic: np.ndarray, null: np.ndarray, question: str) -> Floa
     return np.minimum(1, 2 * np.minimum(above, below))
 
 
-@jax.jit(static_argnums=(5, 6))
+@jax.jit(static_argnums=(6, 7))
 def _program(
-    responses: Array, present: Array, index: Array, steps: Array, key: Array, count: int, question: str
-) -> tuple[Float[Array, " M"], Float[Array, "R M"]]:
-    """Statistics of the recording, and of its permutations, one after another."""
+    responses: Array, present: Array, block: Array, index: Array, steps: Array, key: Array, count: int, question: str
+) -> tuple[Float[Array, " M"], Float[Array, "R M"], Float[Array, "R M"]]:
+    """Statistics of the recording, of permutations within each pair, and of permutations among all stimuli."""
 
-    def of_recorded(item: tuple[Array, Array]) -> Array:
-        pair, step = item
-        return _statistic(Trials(responses[pair], present[pair], step), question)
+    def of_all(responses: Array) -> Float[Array, " M"]:
+        return jax.lax.map(
+            lambda item: _statistic(Trials(responses[item[0]], present[item[0]], item[1]), question), pairs
+        )
 
-    def of_permuted(permutation_key: Array) -> Array:
-        if question == "correlations":
-            # neighbouring pairs share trials: they are permuted once for all
-            mixed = _each_unit(responses, present, permutation_key)
-            return jax.lax.map(
-                lambda item: _statistic(Trials(mixed[item[0]], present[item[0]], item[1]), question), pairs
-            )
-        keys = jax.random.split(permutation_key, len(index))
+    def of_units(permutation_key: Array) -> tuple[Array, Array]:
+        found = of_all(_each_unit(responses, present, block, permutation_key))
+        return found, found
+
+    def of_stimuli(permutation_key: Array) -> tuple[Array, Array]:
+        pair_key, whole_key = jax.random.split(permutation_key)
 
         def of_pair(item: tuple[Array, Array, Array]) -> Array:
             pair, step, own = item
-            trials = Trials(responses[pair], present[pair], step)
-            if question == "covariance":
-                trials = trials._replace(responses=trials.responses - moments_of(trials).mean[:, None])
-            return _statistic(_relabeled(trials, own), question)
+            mixed = _relabeled(shown[pair], present[pair], block[pair], own)
+            return _statistic(Trials(mixed, present[pair], step), question)
 
-        return jax.lax.map(of_pair, (index, steps, keys))
+        within = jax.lax.map(of_pair, (index, steps, jax.random.split(pair_key, len(index))))
+        return within, of_all(_relabeled(shown, present, block, whole_key))
 
-    pairs = (index, steps)
-    return jax.lax.map(of_recorded, pairs), jax.lax.map(of_permuted, jax.random.split(key, count))
+    pairs, shown = (index, steps), responses
+    if question == "covariance":
+        mean = jnp.einsum("kt,kti->ki", present, responses) / jnp.sum(present, axis=1)[:, None]
+        shown = responses - mean[:, None]
+    permuted = of_units if question == "correlations" else of_stimuli
+    return of_all(responses), *jax.lax.map(permuted, jax.random.split(key, count))
 
 
 def _statistic(trials: Trials, question: str) -> Array:
@@ -142,18 +152,20 @@ def _statistic(trials: Trials, question: str) -> Array:
     return direct if question == "information" else direct - shuffled_numbers(pair, freedom)[0][0, 0]
 
 
-def _each_unit(responses: Array, present: Array, key: Array) -> Array:
-    """Trials of every stimulus, permuted for each unit apart; padding stays where it is."""
+def _each_unit(responses: Array, present: Array, block: Array, key: Array) -> Array:
+    """Trials of every stimulus and block, permuted for each unit apart; padding stays where it is."""
     draws = jax.random.uniform(key, responses.shape, responses.dtype)
-    order = jnp.argsort(jnp.where(present[..., None] > 0, draws, 2), axis=1)
-    return jnp.take_along_axis(responses, order, axis=1)
+    group = jnp.where(present > 0, block.astype(draws.dtype), _LAST)[..., None]
+    slots = jnp.broadcast_to(jnp.argsort(group, axis=1, stable=True), responses.shape)
+    order = jnp.argsort(group + draws, axis=1)
+    mixed = jnp.take_along_axis(responses, order, axis=1)
+    return jnp.put_along_axis(responses, slots, mixed, axis=1, inplace=False)
 
 
-def _relabeled(trials: Trials, key: Array) -> Trials:
-    """Trials of both conditions, mixed; as many in each as there were."""
-    rows, weight = trials.responses.reshape(-1, trials.responses.shape[-1]), trials.weight.ravel()
-    draws = jnp.where(weight > 0, jax.random.uniform(key, weight.shape, weight.dtype), 2)
-    order = jnp.argsort(draws)  # the trials that are there come first, in random order
-    place = jnp.cumsum(weight).astype(int) - 1  # number of each trial among those that are there
-    mixed = rows[order[jnp.where(weight > 0, place, 0)]]
-    return trials._replace(responses=mixed.reshape(trials.responses.shape))
+def _relabeled(responses: Array, present: Array, block: Array, key: Array) -> Array:
+    """Trials of several stimuli (K, T, p), mixed within each block; as many of each stimulus as there were."""
+    rows, weight = responses.reshape(-1, responses.shape[-1]), present.ravel()
+    group = jnp.where(weight > 0, block.ravel().astype(weight.dtype), _LAST)  # padding comes last
+    slots = jnp.argsort(group, stable=True)
+    order = jnp.argsort(group + jax.random.uniform(key, weight.shape, weight.dtype))
+    return jnp.zeros_like(rows).at[slots].set(rows[order]).reshape(responses.shape)

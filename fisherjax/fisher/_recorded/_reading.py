@@ -1,6 +1,7 @@
 """Recordings from files: tables of text, Parquet, arrays, MATLAB, HDF5 and NWB."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from fisherjax._errors import as_path, check_kind, check_optional, listed, requi
 from fisherjax._types import ArrayLike, Scalar
 from fisherjax.datasets._formats import kind_of_file, read_arrays
 from fisherjax.datasets._hdf5 import read_hdf5, read_parquet
+from fisherjax.datasets._headers import is_missing
 from fisherjax.datasets._nwb import read_nwb
 from fisherjax.datasets._recorded import without_index
 from fisherjax.datasets._separation import STIMULUS
@@ -18,10 +20,13 @@ from fisherjax.datasets._tables import Table, numbers, read_table
 
 from ._recording import Recording
 
-_LISTED = 8
+_LISTED, _FEW = 8, 10
 _AXES = {"trials", "units", "stimuli"}
 _HDF5 = {"an HDF5 file", "a MATLAB 7.3 file"}
-_NO_UNITS = {"trial", "trials", "index", "id", "condition", "label", "session", "block", *STIMULUS}
+_NO_UNITS = re.compile(
+    r"(^|[^a-z])(trials?|index|ids?|numbers?|conditions?|labels?|sessions?|blocks?|runs?|times?|onset|offset|start|stop|end|"
+    r"rt|reaction|latency|choice|response|correct|reward|contrast|date|mouse|animal|subject)([^a-z]|$)"
+)
 
 
 class _Found(NamedTuple):
@@ -168,21 +173,40 @@ def _of_table(
         columns, notes = _text_columns(table), table.notes
     taken = [name for name in (stimulus, block) if isinstance(name, str)]
     theta = _column(file, "stimulus", columns, stimulus) if isinstance(stimulus, str) else stimulus
-    labels = _column(file, "block", columns, block) if block is not None else None
+    labels = _labels(file, block, columns)
     for name in exclude:
         _column(file, "exclude", columns, name)
     if units is None:
         names = [name for name in columns if name not in {*taken, *exclude} and not name.startswith("__index")]
-        others = [name for name in names if name.lower() in _NO_UNITS]
+        others = [name for name in names if name.lower() in STIMULUS or _NO_UNITS.search(name.lower())]
+        others += [name for name in names if name not in others and _counts_up(columns[name])]
         ask = f"{file}: the column {others[0] if others else ''!r} is no unit by its name"
         require(not others, f"{ask}; exclude=({', '.join(map(repr, others))},) leaves it out")
     else:
         names = list(units)
         for name in names:
             _column(file, "units", columns, name)
+    clash = [name for name in names if name in taken]
+    require(not clash, f"units: {clash[0] if clash else ''!r} is the stimulus or the block")
     require(bool(names), f"{file} has no column of a unit beside {', '.join(map(repr, taken))}")
     responses = np.stack([_numeric(file, name, columns[name]) for name in names], axis=1)
+    notes = [*notes, f"{file.name}: {len(names)} units: {listed(names, _LISTED)}"]
     return _Found(responses, _theta(file, theta), labels, names, notes)
+
+
+def _labels(file: Path, block: str | None, columns: dict[str, np.ndarray]) -> np.ndarray | None:
+    """Blocks of the trials; none may be missing."""
+    if block is None:
+        return None
+    labels = _column(file, "block", columns, block)
+    missing = int(np.isnan(labels).sum()) if labels.dtype.kind == "f" else sum(is_missing(str(item)) for item in labels)
+    require(missing == 0, f"block: {block!r} in {file} is missing in {missing} of {len(labels)} trials")
+    return labels if labels.dtype.kind in "iub" else labels.astype(str)
+
+
+def _counts_up(values: np.ndarray) -> bool:
+    """Whether a column only grows from trial to trial, as numbers and times of trials do."""
+    return values.dtype.kind in "iuf" and len(values) > _FEW and bool((np.diff(values) > 0).all())
 
 
 def _text_columns(table: Table) -> dict[str, np.ndarray]:
@@ -193,7 +217,9 @@ def _text_columns(table: Table) -> dict[str, np.ndarray]:
         cells = table._replace(rows=[row._replace(cells=[row.cells[index]]) for row in table.rows])
         try:
             columns[name] = numbers(cells, missing=True)[:, 0]
-        except ValueError:
+        except ValueError as error:
+            if "is not a number" not in str(error):
+                raise
             columns[name] = np.asarray(table.column(index))
     return columns
 
@@ -233,12 +259,14 @@ def _theta(file: Path, values: Any) -> Any:
 def _of_nwb(file: Path, stimulus: Any, responses: Any, block: Any, window: tuple[float, float] | None) -> _Found:
     held = read_nwb(file, responses, window)
     theta = _column(file, "stimulus", held.columns, stimulus) if isinstance(stimulus, str) else stimulus
-    labels = _column(file, "block", held.columns, block) if block is not None else None
+    labels = _labels(file, block, held.columns)
     return _Found(held.responses, _theta(file, theta), labels, held.names, held.notes)
 
 
 def _of_arrays(file: Path, kind: str, stimulus: Any, responses: Any, block: Any, axes: Any) -> _Found:
     held = read_hdf5(file, matlab=kind == "a MATLAB 7.3 file") if kind in _HDF5 else read_arrays(file)
+    if isinstance(stimulus, os.PathLike):
+        stimulus = os.fspath(stimulus)
     theta = _vector(file, "stimulus", held, stimulus) if isinstance(stimulus, str) else np.asarray(stimulus)
     labels = None if block is None else _vector(file, "block", held, block)
     name = _responses_name(file, held, responses, {stimulus if isinstance(stimulus, str) else None, block})
@@ -264,7 +292,7 @@ def _responses_name(file: Path, held: dict[str, np.ndarray], given: str | None, 
     if given is not None:
         _column(file, "responses", held, given)
         return given
-    large = [name for name, value in held.items() if name not in taken and sum(size > 1 for size in value.shape) >= 2]
+    large = [name for name, value in held.items() if name not in taken and value.ndim >= 2 and value.size > 1]
     shown = listed((f"{name or 'one array'} {held[name].shape}" for name in held), _LISTED)
     require(bool(large), f"{file} has no array of responses (trials, units); it holds {shown}")
     named = [name for name in large if name.lower().split(".")[-1] in {"responses", "spikes", "counts", "rates"}]
@@ -278,6 +306,8 @@ def _arranged(file: Path, name: str, values: np.ndarray, axes: str | None, count
     label = f"{file}: {name or 'the array'} has shape {values.shape}"
     if axes is None:
         require(values.ndim < 3, f"{label}; say which axis is which, as axes='units stimuli trials'")
+        square = values.ndim == 2 and values.shape == (count, count)
+        require(not square, f"{label} and there are {count} stimuli; say axes='trials units' or axes='units trials'")
         turned = values.ndim == 2 and values.shape[0] != count and values.shape[1] == count
         require(not turned, f"{label} and there are {count} stimuli: its trials are columns; say axes='units trials'")
         return values, " (trials, units)"

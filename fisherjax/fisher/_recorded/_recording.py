@@ -7,13 +7,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from fisherjax._arrays import as_labels, check_finite, host_real
-from fisherjax._errors import check_choice, check_flag, check_integer, check_kind, listed, require, told
+from fisherjax._errors import check_choice, check_flag, check_integer, check_kind, listed, require, told, warn
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.datasets._separation import as_period
 
 from ._cleaning import MISSING, cleaned
 
-_SAME = 1e-9  # stimuli closer than this share of their range are one
+_SAME = 1e-6  # stimuli closer than this share of their range are one: float32 knows them no better
+_MOST_TURNS = 6  # that stimuli span on a circle before its length is doubted
 _LISTED = 8
 
 
@@ -104,10 +105,12 @@ class Recording(Record):
             "duplicate": check_flag("drop_duplicates", drop_duplicates),
             "rare": check_flag("drop_rare", drop_rare),
         }
-        found = cleaned(values, missing, flags)
-        self.names = tuple(_checked_names(names, values.shape[1])[index] for index in found.units)
+        known = _checked_names(names, values.shape[1])
+        found = cleaned(values, theta, known, missing, flags)
+        self.names = tuple(known[index] for index in found.units)
         self.responses = found.responses
         self.period = None if circle is None or np.isinf(circle) else circle
+        _doubt_period(theta, self.period)
         self.stimulus = _wrapped(theta[found.trials], self.period)
         self.block = None if codes is None else np.unique(codes[found.trials], return_inverse=True)[1]
         self.stimulus_unit = check_kind("stimulus_unit", stimulus_unit, str, "a text, as 'deg'")
@@ -215,22 +218,23 @@ class Recording(Record):
         require(not np.isnan(self.responses).any(), "principal components need all units in every trial (no pairwise)")
         most = min(self.num_units, len(self.stimulus) - 1)
         count = check_integer("num_components", num_components, minimum=1, maximum=most)
-        standard = (self.responses - self.responses.mean(axis=0)) / self.responses.std(axis=0)
+        spread = self.responses.std(axis=0)
+        standard = (self.responses - self.responses.mean(axis=0)) / np.where(spread > 0, spread, 1)
         left, size, _ = np.linalg.svd(standard, full_matrices=False)
         names = tuple(f"component {index + 1}" for index in range(count))
         return self._changed(left[:, :count] * size[:count], self.stimulus, self.block, names)
 
     def _changed(self, responses: Any, stimulus: Any, block: Any, names: tuple[str, ...]) -> "Recording":
-        """The same recording with other responses."""
-        return Recording(
-            responses,
-            stimulus,
-            block=block,
-            names=names,
-            period=self.period,
-            stimulus_unit=self.stimulus_unit,
-            missing=self.missing,
-        )
+        """The same recording with other responses, which are not cleaned again: what was left out stays so."""
+        changed = object.__new__(Recording)
+        fields = {
+            "responses": responses, "stimulus": stimulus, "names": names, "period": self.period,
+            "block": None if block is None else np.unique(block, return_inverse=True)[1],
+            "stimulus_unit": self.stimulus_unit, "missing": self.missing, "notes": self.notes,
+        }  # fmt: skip
+        for name, value in fields.items():
+            object.__setattr__(changed, name, value)
+        return changed
 
     def __repr__(self) -> str:
         return "\n".join([self.summary, *(f"  {note}" for note in self.notes)])
@@ -312,6 +316,15 @@ def _wrapped(theta: np.ndarray, period: float | None) -> np.ndarray:
     group = np.concatenate([[0], np.cumsum(np.diff(order) > reach)])
     first = order[np.unique(group, return_index=True)[1]]
     return first[group[np.searchsorted(order, theta)]]
+
+
+def _doubt_period(theta: np.ndarray, period: float | None) -> None:
+    turns = 0.0 if period is None else float(np.ptp(theta)) / period
+    if turns > _MOST_TURNS:
+        warn(
+            f"stimuli from {theta.min():g} to {theta.max():g} span {turns:.0f} turns of period={period:g}: is it in "
+            "the unit of the stimulus?"
+        )
 
 
 def _indices(name: str, wanted: Any, names: tuple[str, ...], count: int) -> Int[np.ndarray, " n"]:

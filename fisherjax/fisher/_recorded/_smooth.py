@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import check_confidence, check_instance, check_integer, check_optional, listed, require, warn
+from fisherjax._errors import check_confidence, check_integer, check_optional, listed, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record
 from fisherjax.fisher._direct import direct_numbers, shuffled_numbers
@@ -20,6 +20,7 @@ from fisherjax.fisher._gate import FisherEstimate
 from fisherjax.fisher._interval import noncentral_f_interval, wilson_interval
 from fisherjax.fisher._moments import PairMoments, without_silent
 
+from ._pairs import as_recording
 from ._recording import Recording
 
 _MOST_KNOTS = 16
@@ -111,11 +112,12 @@ def smooth_information(
     Craven & Wahba (1979), Smoothing noisy data with spline functions, Numer. Math. 31, 377–403; Kanitscheider et al.
     (2015), PLoS Comput. Biol. 11, e1004218, for the correction.
     """
-    check_instance("recording", recording, Recording, "fisher.Recording(responses, stimulus)")
+    as_recording("recording", recording, whole="splines")
+    if recording.block is not None:
+        warn("block is not counted by smooth_information: its errors are those of independent trials")
     confidence = check_confidence(confidence)
     check_optional(check_integer, "num_knots", num_knots, minimum=3)
     check_optional(check_integer, "num_covariance_knots", num_covariance_knots, minimum=1)
-    require(not np.isnan(recording.responses).any(), "smooth tuning needs all units in every trial (no pairwise)")
     asked = _asked(recording, stimuli)
     responses = recording.responses - recording.responses.mean(axis=0)
     fit = _fitted(recording, responses, num_knots)
@@ -139,8 +141,15 @@ def smooth_information(
     spread = np.mean((slopes @ fit.inverse @ fit.design.T) ** 2 @ level / own, axis=1)
     # residuals are smaller than the noise by the share of the coefficients that were fitted
     known = 1 - fit.design.shape[1] / len(residuals)
-    estimates = _estimates(standard / np.sqrt(known), kernel, relative, 1 / spread, freedom, confidence)
-    lost = asked[~np.isfinite(np.asarray(estimates["direct"].value))]
+    far = _far(recording, asked, fit.num_knots)
+    precision = np.where(far | (spread <= 0), np.nan, 1 / np.where(spread > 0, spread, 1))
+    estimates = _estimates(standard / np.sqrt(known), kernel, relative, precision, freedom, confidence)
+    if far.any():
+        warn(
+            f"no trial lies near {int(far.sum())} of {len(asked)} stimuli ({listed(asked[far].round(3), 5)}): "
+            "information is NaN there"
+        )
+    lost = asked[~far & ~np.isfinite(np.asarray(estimates["direct"].value))]
     if len(lost):
         warn(
             f"the smoothed covariance is none at {len(lost)} of {len(asked)} stimuli ({listed(lost.round(3), 5)}): "
@@ -184,6 +193,15 @@ def _asked(recording: Recording, stimuli: Any) -> Float[np.ndarray, " M"]:
         inside, f"stimuli must lie in the recorded range, {low:g} to {high:g}, got {asked.min():g} to {asked.max():g}"
     )
     return asked
+
+
+def _far(recording: Recording, asked: np.ndarray, num_knots: int) -> Bool[np.ndarray, " M"]:
+    """Whether a stimulus is further than a knot is from the next from all that were shown."""
+    reach = np.ptp(recording.stimulus) if recording.period is None else recording.period
+    distance = np.abs(asked[:, None] - recording.stimuli)
+    if recording.period is not None:
+        distance = np.minimum(distance, recording.period - distance)
+    return distance.min(axis=1) > reach / num_knots
 
 
 def _fitted(recording: Recording, responses: np.ndarray, num_knots: int | None) -> _Fit:

@@ -4,9 +4,10 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from fisherjax._errors import check_instance, require
+from fisherjax._errors import require
 from fisherjax._types import Record
 
+from ._pairs import as_recording
 from ._recording import Recording
 
 
@@ -31,7 +32,7 @@ class Tuning(Record):
 
 
 def tuning(recording: Recording) -> Tuning:
-    """Tuning curves of a recording: mean, its error, variance, Fano factor and preferred stimulus of every unit.
+    """Tuning curves of a recording: mean, its error (of independent trials), variance, Fano factor, preference.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def tuning(recording: Recording) -> Tuning:
     ----------
     Hays (1963), Statistics for Psychologists, for ω².
     """
-    check_instance("recording", recording, Recording, "fisher.Recording(responses, stimulus)")
+    as_recording("recording", recording)
     stimuli = recording.stimuli
     parts = [recording.responses[recording.stimulus == value] for value in stimuli]
     counts = np.stack([(~np.isnan(part)).sum(axis=0) for part in parts])

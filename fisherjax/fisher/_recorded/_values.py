@@ -35,6 +35,7 @@ def values_of(moments: Moments, step: Array) -> dict[str, Array]:
         "shuffled": shuffled,
         "direct - shuffled": direct - shuffled,
         "diagonal": signal / noise,
+        "diagonal, denominator": noise,
         "covariance term": covariance_value(moments, step),
     }
 
@@ -69,13 +70,15 @@ def diagonal_parts(
     return alone**2 - variance, spread
 
 
-def cross_value(trained: Moments, tested: Moments, trained_step: Array, tested_step: Array) -> Float[Array, ""]:
+def cross_parts(
+    trained: Moments, tested: Moments, trained_step: Array, tested_step: Array
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     r"""Information that the best linear decoder of one condition reaches in another, w = Σ_a⁻¹ f_a′.
 
     .. math::  I = (w^T f_b')^2/(w^T Σ_b w),
 
-    numerator and denominator each unbiased for Gaussian responses: both are f_a′ᵀ Σ_a⁻¹ G Σ_a⁻¹ f_a′ with G a matrix
-    that is estimated from the other data.
+    as numerator and denominator, each unbiased for Gaussian responses: both are f_a′ᵀ Σ_a⁻¹ G Σ_a⁻¹ f_a′ with G a
+    matrix that is estimated from the other data.
     """
     first, freedom = paired(trained, trained_step)
     second, _ = paired(tested, tested_step)
@@ -97,7 +100,7 @@ def cross_value(trained: Moments, tested: Moments, trained_step: Array, tested_s
     spread = unbiased(weights @ other @ weights, trace)
     own = 1 / second.precision[0]
     hit = unbiased((weights @ target) ** 2 - own * weights @ other @ weights, target @ inverse @ target - own * trace)
-    return hit / spread
+    return hit, spread
 
 
 def quadratic_mean(through: Array, trace: Array, naive: Array, noise: Array, units: Array, freedom: Array) -> Array:
