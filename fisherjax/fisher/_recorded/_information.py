@@ -1,5 +1,6 @@
 """Information against the stimulus, of a whole recording at once."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -310,7 +311,7 @@ def _exact(data: Grouped, pairs: Pairs, confidence: float, *, direct: bool) -> E
 def _estimate(name: str, label: str, part: Jackknife, confidence: float, *, corrected: bool) -> FisherEstimate:
     """An estimate whose error comes from the jackknife, of every pair."""
     # these, and what rests on trials that depend on one another, keep a bias of order 1/T that the blocks show
-    value = part.corrected() if corrected or name == "diagonal" else part.value
+    value = part.corrected() if corrected or name in {"diagonal", "covariance term"} else part.value
     error, reach = part.error(), part.reach(confidence)
     numbers = [value, error, np.stack([value - reach * error, value + reach * error]), part.value]
     arrays = [jnp.asarray(number, float) for number in numbers]
@@ -335,7 +336,13 @@ def _poisson(recording: Recording, pairs: Pairs, confidence: float) -> tuple[Fis
         jnp.asarray(pairs.separation, float),
     )
 
+    # real counts vary more than Poisson ones, by the Fano factor: so do the errors (as in quasi-likelihood)
+    deviations = [part - part.mean(axis=0) for part in map(recording.at, range(len(counts)))]
+    within = sum(float((part**2).sum()) for part in deviations) / (len(recording.stimulus) - len(counts))
+    spread = math.sqrt(max(1.0, within / float(recording.responses.mean(axis=0).sum())))
+
     def estimate(number: Array, error: Array) -> FisherEstimate:
+        error = error * spread
         interval = normal_interval(number, error, confidence)
         return FisherEstimate(number, error, interval, number, "poisson", confidence, _OF["poisson"])
 
