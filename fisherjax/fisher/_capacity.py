@@ -18,7 +18,7 @@ _BATCH = 256  # targets at once
 _ROUNDING = 1e-10  # of singular values, below which states are sums of others
 _MOST_TARGETS = 200_000
 _POLYNOMIALS = {"uniform": np.polynomial.legendre.Legendre, "gaussian": np.polynomial.hermite_e.HermiteE}
-_LAGS = 5  # at which inputs are looked at
+_LAGS, _SMALL = 5, 0.02  # lags at which inputs are looked at, and a correlation that does not matter
 _SURE = 4.0  # standard errors of the mean of the input beyond which it is not what it is said to be
 
 
@@ -169,6 +169,14 @@ def _standard(u: np.ndarray, distribution: str) -> np.ndarray:
     require(
         bool(alike),
         f"inputs do not look {distribution}: their second moment is {square.mean():.3g}, not {expected:.3g}",
+    )
+    centered = scaled - scaled.mean()
+    lagged = [abs(np.mean(centered[lag:] * centered[:-lag])) / np.mean(centered**2) for lag in range(1, _LAGS + 1)]
+    worst = int(np.argmax(lagged))
+    require(
+        bool(lagged[worst] < _SURE / np.sqrt(len(u)) + _SMALL),
+        f"inputs must be independent from step to step, but those {worst + 1} apart are correlated by "
+        f"{lagged[worst]:.2f}: capacities would count one input several times",
     )
     return scaled
 

@@ -202,7 +202,9 @@ def test_options_of_a_network_need_one(tmp_path, capsys):
     assert run(tmp_path, "curve", "--read", "output") == 2
     assert "--read belongs to --network" in capsys.readouterr().err
     assert run(tmp_path, "estimate", "--stimulus", "0.1") == 2
-    assert "--stimulus belongs to --network" in capsys.readouterr().err
+    assert "name files by --responses or a network by --network" in capsys.readouterr().err
+    assert run(tmp_path, "estimate", "--network", "nowhere.npz", "--stimulus", "orientation") == 2
+    assert "nowhere.npz: No such file" in capsys.readouterr().err
     assert run(tmp_path, "curve", "--stimulus", "0.1", "0.2") == 2
     assert "--stimulus must be one number for a structure, got 2" in capsys.readouterr().err
 
