@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from fisherjax import connectivity as cn
 from fisherjax import (
@@ -78,6 +79,14 @@ def recording(key, x):
     theta = np.tile(np.arange(4.0), 20)
     noise = np.asarray(jax.random.normal(key, (80, 3)))
     return fisher.Recording(x * noise + theta[:, None] * np.ones(3), theta)
+
+
+def image_classes():
+    """A folder ``train`` with a picture of one class."""
+    folder = Path(FOLDER.name) / "pictures" / "train"
+    (folder / "cats").mkdir(parents=True, exist_ok=True)
+    Image.new("L", (4, 4)).save(folder / "cats" / "a.png")
+    return folder
 
 
 def recurrent(key, x):
@@ -402,7 +411,8 @@ HOST_ONLY = {
     # build or describe what others compute with, or compute in NumPy; other stages of training run the loop of one
     "connectivity": "block circulant feedforward_chain generalized_toeplitz homogeneous population_index "
     "symmetric_toeplitz toeplitz weight_initializer",
-    "datasets": "cifar10 cifar100 fashion_mnist mnist digits fit_whitening gabor gray intensities normalize_contrast "
+    "datasets": "image_folder imagenet "
+    "cifar10 cifar100 fashion_mnist mnist digits fit_whitening gabor gray intensities normalize_contrast "
     "oriented_gratings photograph read_images read_responses shapes whiten",
     "dynamics": "attractor_manifold components_for_variance index_sum",
     "fisher": "cramer_rao processing_capacity read_recording sensitivity_index tuning",
@@ -482,6 +492,8 @@ HOST_ENTRIES = {
     "datasets.fit_whitening": lambda k, x: datasets.fit_whitening(pictures(k, x), method="pca", num_components=2),
     "datasets.gabor": lambda k, x: datasets.gabor((6, 6, 1), angle=0.3 * x),
     "datasets.gray": lambda k, x: datasets.gray(np.ones((2, 3, 3, 3)) * x),
+    "datasets.image_folder": lambda k, x: datasets.image_folder(image_classes()),
+    "datasets.imagenet": lambda k, x: datasets.imagenet(image_classes().parent),
     "datasets.intensities": lambda k, x: datasets.intensities(pictures(k, x)),
     "datasets.normalize_contrast": lambda k, x: datasets.normalize_contrast(pictures(k, x)),
     "datasets.oriented_gratings": lambda k, x: datasets.oriented_gratings(2, key=k, size=6, noise_std=0.1 * x),

@@ -1,17 +1,18 @@
 """A user's own picture as a network expects it, and a Gabor patch whose parameters can be differentiated."""
 
 import dataclasses
+import io
 import math
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import as_path, check_flag, check_integer, check_regular, check_scalar, require, told
@@ -25,6 +26,23 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _MODES = {1: "L", 3: "RGB"}
 _COLOURS = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 _MOST_PIXELS = 10**8
+
+
+class Place(NamedTuple):
+    """Where a picture is: a file, or some bytes of an archive."""
+
+    path: Path
+    name: str  # what messages call it
+    offset: int = -1  # −1 for the whole file
+    size: int = 0
+
+    def opened(self) -> Any:
+        """What Pillow reads."""
+        if self.offset < 0:
+            return self.path
+        with self.path.open("rb") as stream:
+            stream.seek(self.offset)
+            return io.BytesIO(stream.read(self.size))
 
 
 class Preprocessing(Record):
@@ -99,6 +117,22 @@ class Preprocessing(Record):
             If it is no picture, is damaged, animated or too large, has more than 16 bits per pixel, or colors that
             are neither gray, RGB nor CMYK.
         """
+        cut = self.pixels(picture).astype(np.float32) / 255
+        return (cut - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+
+    def pixels(self, picture: Any) -> UInt8[np.ndarray, "height width colors"]:
+        """The same before it is standardized: the cut in eight bits, a quarter of the memory.
+
+        Parameters
+        ----------
+        picture
+            As for a call.
+
+        Raises
+        ------
+        OSError, ValueError
+            As a call.
+        """
         height, width, colors = self.image_shape
         opened, name = _opened(picture)
         whole = opened.convert(_MODES[colors])
@@ -111,11 +145,10 @@ class Preprocessing(Record):
             sides[0] * sides[1] <= _MOST_PIXELS,
             f"{name} is too narrow: {across} × {down} pixels for {width} × {height}",
         )
-        small = np.asarray(whole.resize(sides, resample=2), np.float32).reshape(*sides[::-1], colors) / 255
+        small = np.asarray(whole.resize(sides, resample=2)).reshape(*sides[::-1], colors)
         top, left = round((sides[1] - height) / 2), round((sides[0] - width) / 2)
         cut = small[top : top + height, left : left + width]
-        cut = 1 - cut if self.invert else cut
-        return (cut - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return 255 - cut if self.invert else cut
 
     def inverted(self) -> "Preprocessing":
         """The same with dark and bright swapped."""
@@ -150,13 +183,16 @@ def _opened(picture: Any) -> tuple[Any, str]:
             f"picture must be uint8 (height, width) or (height, width, 3), got {pixels.dtype} {pixels.shape}",
         )
         return Image.fromarray(pixels), "picture"
-    path = as_path("picture", picture).expanduser()
-    check_regular(path)
-    path.open("rb").close()  # what the system says of a missing file or a folder goes to the caller
+    if isinstance(picture, Place):
+        path, source = Path(picture.name), picture.opened()
+    else:
+        path = source = as_path("picture", picture).expanduser()
+        check_regular(path)
+        path.open("rb").close()  # what the system says of a missing file or a folder goes to the caller
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures, which are refused below
-            with Image.open(path) as opened:
+            with Image.open(source) as opened:
                 _check_opened(opened, path)
                 return _plain(ImageOps.exif_transpose(opened), path), str(path)
     except UnidentifiedImageError as error:
