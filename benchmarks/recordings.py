@@ -111,6 +111,9 @@ def of_whole(recording: fisher.Recording, exact: dict[str, np.ndarray]) -> Answe
     for name in ("reached", "own"):
         one = getattr(crossed, name)
         answers[f"cross-information, {name}"] = (one.value, one.standard_error, one.interval, exact["direct"])
+    one = crossed.averages["reached"]
+    truth = exact["direct"].mean()
+    answers["cross-information, reached, mean over pairs"] = (one.value, one.standard_error, one.interval, truth)
     return answers
 
 
@@ -256,8 +259,11 @@ def row(name: str, answers: list[Any]) -> dict[str, Any]:
     truth = exact.mean()
     # one number per data set: pairs of one share trials
     means = value.reshape(len(value), -1).mean(axis=1)
-    inside = (interval[:, 0] <= exact) & (exact <= interval[:, 1])
-    share = inside.reshape(len(inside), -1).mean(axis=1)
+    # a ratio that is not resolved is NaN, and has no interval
+    known = np.isfinite(value).reshape(len(value), -1)
+    inside = ((interval[:, 0] <= exact) & (exact <= interval[:, 1])).reshape(len(value), -1)
+    share = np.sum(inside & known, axis=1) / np.maximum(known.sum(axis=1), 1)
+    share = share[known.any(axis=1)]
     spread = np.sqrt(np.nanmean(np.nanvar(value.reshape(len(value), -1), axis=0, ddof=1)))
     return {
         "estimator": name,

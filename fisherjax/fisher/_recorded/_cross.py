@@ -56,8 +56,8 @@ def cross_information(
     .. math::  I_{a→b} = \frac{(w_a^T f_b')^2}{w_a^T Σ_b w_a}, \qquad w_a = Σ_a^{-1} f_a'.
 
     Numerator and denominator are estimated without bias for Gaussian responses (through the moments of an inverse
-    Wishart matrix), as if w_a had been trained on infinitely many trials; the error and the rest of the bias come from
-    a jackknife over the trials of both conditions. It is at most the information of condition b, and that where
+    Wishart matrix), as if w_a had been trained on infinitely many trials; the error comes from a jackknife over the
+    trials of both conditions. It is at most the information of condition b, and that where
     correlations and tuning of both are the same. A pair whose denominator is not two standard errors above zero is NaN;
     the mean over pairs is a ratio of means, which is resolved first.
 
@@ -193,8 +193,11 @@ def _program(
 
 
 def _joined(parts: list[Jackknife], told: str, confidence: float, *, mean: bool = False) -> FisherEstimate:
-    """Both conditions are independent: their parts of the bias add up, and their variances."""
-    value = parts[0].value + sum(part.corrected() - part.value for part in parts)
+    """Both conditions are independent: their variances add up, and, of a mean over pairs, their parts of the bias.
+
+    Of a single pair the jackknife makes the bias larger (80 units, 300 trials: −7 % for +1 %).
+    """
+    value = parts[0].value + (sum(part.corrected() - part.value for part in parts) if mean else 0)
     error = np.sqrt(sum(part.error() ** 2 for part in parts))
     reach = parts[0].reach(confidence) * error
     numbers = [value, error, np.stack([value - reach, value + reach]), parts[0].value]
