@@ -190,11 +190,11 @@ def smooth_case(count: int) -> list[dict[str, Any]]:
     return table(ask, count)
 
 
-def scaling_case(count: int, epsilon: float) -> list[dict[str, Any]]:
+def scaling_case(count: int, epsilon: float, common: float) -> list[dict[str, Any]]:
     """Growth with the number of units, with and without information-limiting correlations."""
     rng = np.random.default_rng(2)
     slope = rng.normal(size=UNITS) * 0.05
-    root = np.linalg.cholesky(np.eye(UNITS) + 0.1 + epsilon * np.outer(slope, slope))
+    root = np.linalg.cholesky(np.eye(UNITS) + common + epsilon * np.outer(slope, slope))
 
     def ask(seed: int) -> Answers:
         rng = np.random.default_rng(seed)
@@ -293,8 +293,10 @@ def cases(count: int) -> dict[str, Callable[[], list[dict[str, Any]]]]:
         "decoders of spike counts, 300 trials": asked(counts, TRIALS, of_decoders),
         "spike counts, 30 trials: more units than trials": asked(counts, FEW, of_few),
         "continuous orientations": lambda: smooth_case(count),
-        "growth with units, ε = 4": lambda: scaling_case(count, 4.0),
-        "growth with units, ε = 0": lambda: scaling_case(count, 0.0),
+        "growth with units, ε = 4": lambda: scaling_case(count, 4.0, 0.0),
+        "growth with units, ε = 0": lambda: scaling_case(count, 0.0, 0.0),
+        "growth with units, ε = 4, all correlated by 0.1": lambda: scaling_case(count, 4.0, 0.1),
+        "growth with units, ε = 0, all correlated by 0.1": lambda: scaling_case(count, 0.0, 0.1),
         "tests where nothing is there (mean: share rejected)": lambda: tests_case(count),
     }
 
