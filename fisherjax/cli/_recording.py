@@ -183,9 +183,7 @@ def _summary(found: _Found, unit: str) -> str:
         average = found.information.averages["direct"]
         value = float(average.value)
         threshold = f", a threshold of {1 / np.sqrt(value):.3g}{unit} at d′ = 1" if value > 0 else ""
-        parts.append(
-            f"mean information {value:.3g} ± {float(average.standard_error):.2g} per squared stimulus{threshold}"
-        )
+        parts.append(f"mean information {value:.3g} ± {float(average.standard_error):.2g} {_per(unit)}{threshold}")
     for name, test in found.tests.items():
         parts.append(f"{_ASKED[name]}: p = {test.overall:.2g}")
     if found.scaling is not None and bool(found.scaling.resolved):
