@@ -77,9 +77,7 @@ class Pictures:
         """
         check_instance("preprocessing", preprocessing, Preprocessing, "datasets.Preprocessing((224, 224, 3))")
         threads = check_optional(check_integer, "num_threads", num_threads, minimum=1)
-        chosen = np.arange(len(self)) if indices is None else host_real("indices", indices, "n").astype(np.int64)
-        inside = bool(len(chosen)) and bool(chosen.min() >= 0 and chosen.max() < len(self))
-        require(inside, f"indices must be from 0 to {len(self) - 1}, and at least one")
+        chosen = self._chosen(np.arange(len(self)) if indices is None else indices)
         with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
             read = list(pool.map(lambda index: self._read(preprocessing, int(index)), chosen))
         damaged = [item for item in read if isinstance(item, str)]
@@ -97,10 +95,14 @@ class Pictures:
         ValueError
             If an index is out of range.
         """
+        chosen = self._chosen(indices)
+        return Pictures([self.places[index] for index in chosen], self.labels[chosen], self.classes, bad=self.bad)
+
+    def _chosen(self, indices: Any) -> Int[np.ndarray, " n"]:
         chosen = host_real("indices", indices, "n").astype(np.int64)
         inside = bool(len(chosen)) and bool(chosen.min() >= 0 and chosen.max() < len(self))
         require(inside, f"indices must be from 0 to {len(self) - 1}, and at least one")
-        return Pictures([self.places[index] for index in chosen], self.labels[chosen], self.classes, bad=self.bad)
+        return chosen
 
     def _read(self, preprocessing: Preprocessing, index: int) -> np.ndarray | str:
         """A picture, or why it cannot be read."""

@@ -11,7 +11,7 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 from fisherjax.fisher._gate import FisherEstimate
 
-from ._jackknife import Jackknife
+from ._jackknife import RESOLVED, Jackknife
 from ._pairs import (
     Grouped,
     Pairs,
@@ -26,8 +26,6 @@ from ._pairs import (
 )
 from ._recording import Recording
 from ._values import cross_parts, direct_numbers
-
-_RESOLVED = 2.0  # standard errors of a denominator above zero
 
 
 class CrossInformation(Record):
@@ -123,7 +121,7 @@ def _mean_reached(parts: dict[str, list[Jackknife]]) -> list[Jackknife]:
 
 
 def _resolved(parts: list[Jackknife]) -> np.ndarray:
-    return parts[0].value > _RESOLVED * np.hypot(parts[0].error(), parts[1].error())
+    return parts[0].value > RESOLVED * np.hypot(parts[0].error(), parts[1].error())
 
 
 def _check_same(first: Recording, second: Recording) -> None:
@@ -150,7 +148,7 @@ def _in_one_frame(first: Recording, second: Recording, num_blocks: int) -> tuple
 
 def _jackknifed(first: Grouped, second: Grouped, pairs: Pairs) -> dict[str, list[Jackknife]]:
     """Each question's values, with the blocks of either condition left out."""
-    index, steps = jnp.asarray(pairs.members), jnp.asarray(pairs.separation, first.responses.dtype)
+    index, steps = pairs.arrays(first.responses.dtype)
     blocks = jnp.asarray(first.block), jnp.asarray(second.block)
     whole, trained, tested = _program(
         first[:2], second[:2], blocks, index, steps, (first.num_blocks, second.num_blocks)

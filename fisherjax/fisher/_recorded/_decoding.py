@@ -210,8 +210,7 @@ def _estimate(value: Any, error: Any, told: str, of: str, confidence: float) -> 
 
 
 def _arrays(data: Grouped, pairs: Pairs) -> tuple[Array, ...]:
-    steps = jnp.asarray(pairs.separation, data.responses.dtype)
-    return data.responses, data.present, jnp.asarray(pairs.members), steps
+    return data.responses, data.present, *pairs.arrays(data.responses.dtype)
 
 
 def _folds(recording: Recording, data: Grouped, num_folds: int, groups: Any) -> Int[np.ndarray, "K T"]:

@@ -40,7 +40,7 @@ def recording_curves(
         f"sizes must be below {freedom - 1} for {freedom + 2} trials in a pair, a block left out; got {max(chosen)}",
     )
     subsets = drawn_subsets(chosen, recording.num_units, num_subsets, key)
-    index, steps = jnp.asarray(pairs.members), jnp.asarray(pairs.separation, data.responses.dtype)
+    index, steps = pairs.arrays(data.responses.dtype)
     block = jnp.asarray(data.block)
     value, parts, fit, fits = _program(data.responses, data.present, block, index, steps, subsets, data.num_blocks)
     error, fit_error = (

@@ -17,11 +17,11 @@ from fisherjax._types import Record
 from fisherjax.fisher._diagnosis import AssumptionWarning, diagnose
 from fisherjax.fisher._direct import direct_numbers, shuffled_numbers
 from fisherjax.fisher._gate import FisherEstimate
-from fisherjax.fisher._interval import noncentral_f_interval, normal_interval, wilson_interval
+from fisherjax.fisher._interval import normal_interval
 
 from ._cleaning import groups_of_units
 from ._covariance import COVARIANCES
-from ._jackknife import Jackknife, jackknifed
+from ._jackknife import RESOLVED, Jackknife, jackknifed
 from ._pairs import (
     Grouped,
     Pairs,
@@ -29,20 +29,20 @@ from ._pairs import (
     as_recording,
     check_blocks_of,
     grouped,
+    map_pairs,
     moments_of,
     paired,
     pairs_of,
     warn_of_singular,
 )
 from ._recording import Recording
-from ._values import VALUES, poisson_value, values_of
+from ._values import DIRECT, SHUFFLED, VALUES, direct_estimate, poisson_value, shuffled_estimate, values_of
 
 _HOW_MANY = 10  # blocks
-_RESOLVED = 2.0  # standard errors of a denominator above zero
 _UNEVEN = 1.5
 _OF = {
-    "direct": "linear Fisher information",
-    "shuffled": "linear Fisher information of units taken as independent",
+    "direct": DIRECT,
+    "shuffled": SHUFFLED,
     "direct - shuffled": "what noise correlations add to linear Fisher information",
     "diagonal": "what the best decoder blind to correlations reaches",
     "covariance term": "what the change of the covariance adds, for Gaussian responses",
@@ -157,23 +157,13 @@ def recorded_information(
     check = check_flag("check", check)
     pairs = pairs_of(recording)
     together = groups_of_units(~np.isnan(recording.responses))
-    if together.max() == 0:
-        parts = [_of_group(recording, pairs, covariance, num_blocks, confidence, exact=error == "exact")]
-    else:
-        parts = [
-            _of_group(
-                _one_group(recording, together == group),
-                pairs,
-                covariance,
-                num_blocks,
-                confidence,
-                exact=error == "exact",
-            )
-            for group in range(together.max() + 1)
-        ]
+    groups = range(together.max() + 1)
+    apart = [recording] if len(groups) == 1 else [_one_group(recording, together == group) for group in groups]
+    exact = error == "exact"
+    parts = [_of_group(one, pairs, covariance, num_blocks, confidence, exact=exact) for one in apart]
     estimates, averages = (_added([part[place] for part in parts], confidence) for place in (0, 1))
     warn_of_singular(pairs, [one for name, one in estimates.items() if name != "diagonal"])
-    findings = _findings(recording, pairs) if check and error == "exact" and together.max() == 0 else ()
+    findings = _findings(recording, pairs) if check and exact and len(groups) == 1 else ()
     for sentence in findings:
         warn(sentence, AssumptionWarning)
     return RecordedInformation(
@@ -247,10 +237,10 @@ def _diagonal(parts: dict[str, Jackknife]) -> Jackknife:
     over how much larger the variance of the decoder's output is than it would be without correlations.
     """
     below = parts.pop("diagonal, denominator")
-    parts["diagonal"] = parts["diagonal"].kept(below.resolved(_RESOLVED))
+    parts["diagonal"] = parts["diagonal"].kept(below.resolved(RESOLVED))
     alone, spread = parts["shuffled"].mean(), below.mean()
     square = Jackknife(alone.value**2 - alone.error() ** 2, alone.parts**2 - alone.error() ** 2, alone.share)
-    return square.over(spread).kept(spread.resolved(_RESOLVED))
+    return square.over(spread).kept(spread.resolved(RESOLVED))
 
 
 def _doubt_uneven(recording: Recording, pairs: Pairs) -> None:
@@ -270,15 +260,14 @@ def _sample_values(trials: Trials) -> dict[str, Array]:
 def _numbers(responses: Array, present: Array, index: Array, steps: Array) -> tuple[Any, Any, Array, Array, Array]:
     """Numbers of the direct and of the shuffled estimate of each pair, with n₀, ν and the number of units."""
 
-    def of_pair(item: tuple[Array, Array]) -> Any:
-        pair, step = item
-        moments, freedom = paired(moments_of(Trials(responses[pair], present[pair], step)), step)
+    def of_pair(trials: Trials) -> Any:
+        moments, freedom = paired(moments_of(trials), trials.step)
         units = jnp.sum(jnp.diagonal(moments.covariance) > 0)
         regular = moments._replace(covariance=_unless_singular(moments.covariance))
         both = direct_numbers(regular, freedom), shuffled_numbers(moments, freedom)
         return *jax.tree.map(lambda part: part[0, 0], both), moments.precision[0], freedom, units
 
-    return jax.lax.map(of_pair, (index, steps))
+    return map_pairs(responses, present, index, steps, of_pair)
 
 
 def _unless_singular(covariance: Float[Array, "p p"]) -> Float[Array, "p p"]:
@@ -293,19 +282,10 @@ def _unless_singular(covariance: Float[Array, "p p"]) -> Float[Array, "p p"]:
 
 def _exact(data: Grouped, pairs: Pairs, confidence: float, *, direct: bool) -> Estimates:
     """Direct and shuffled estimates with the errors of Gaussian responses."""
-    index, steps = jnp.asarray(pairs.members), jnp.asarray(pairs.separation, data.responses.dtype)
-    (value, error, naive), alone, precision, freedom, units = _numbers(data.responses, data.present, index, steps)
-    found = {}
-    if direct:
-        ends = [
-            noncentral_f_interval(*numbers, confidence)
-            for numbers in zip(naive, precision, freedom, units, strict=True)
-        ]
-        interval = jnp.stack(ends, axis=1)
-        found["direct"] = FisherEstimate(value, error, interval, naive, "direct", confidence, _OF["direct"])
-    value, error, naive, growth = alone
-    interval = wilson_interval(value, error, growth, confidence)
-    return found | {"shuffled": FisherEstimate(value, error, interval, naive, "shuffled", confidence, _OF["shuffled"])}
+    index, steps = pairs.arrays(data.responses.dtype)
+    numbers, alone, precision, freedom, units = _numbers(data.responses, data.present, index, steps)
+    found = {"direct": direct_estimate(numbers, precision, freedom, units, confidence)} if direct else {}
+    return found | {"shuffled": shuffled_estimate(alone, confidence)}
 
 
 def _estimate(name: str, label: str, part: Jackknife, confidence: float, *, corrected: bool) -> FisherEstimate:
@@ -330,10 +310,7 @@ def _poisson(recording: Recording, pairs: Pairs, confidence: float) -> tuple[Fis
     codes = np.searchsorted(recording.stimuli, recording.stimulus)
     counts = np.stack([recording.responses[codes == code].sum(axis=0) for code in range(len(recording.stimuli))])
     numbers = _poisson_values(
-        jnp.asarray(counts, float),
-        jnp.asarray(recording.num_trials, float),
-        jnp.asarray(pairs.members),
-        jnp.asarray(pairs.separation, float),
+        jnp.asarray(counts, float), jnp.asarray(recording.num_trials, float), *pairs.arrays(float)
     )
 
     # real counts vary more than Poisson ones, by the Fano factor: so do the errors (as in quasi-likelihood)

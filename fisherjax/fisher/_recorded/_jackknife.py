@@ -11,6 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from ._pairs import Grouped, Pairs, map_pairs
 
+RESOLVED = 2.0  # standard errors of a denominator above zero
+
 
 class Jackknife(NamedTuple):
     """Values of a question, one for each pair, from all trials and with each block left out."""
@@ -64,7 +66,7 @@ def jackknifed(data: Grouped, pairs: Pairs, values: Callable[..., dict[str, Arra
     ----------
     Busing, Meijer & van der Leeden (1999), Delete-m jackknife for unequal m, Statistics and Computing 9, 3–8.
     """
-    index, steps = jnp.asarray(pairs.members), jnp.asarray(pairs.separation, data.responses.dtype)
+    index, steps = pairs.arrays(data.responses.dtype)
     block = jnp.asarray(data.block)
     whole, parts = _program(data.responses, data.present, block, index, steps, data.num_blocks, values)
     return {

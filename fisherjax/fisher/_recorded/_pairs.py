@@ -75,9 +75,12 @@ class Pairs(NamedTuple):
 
     members: Int[np.ndarray, "M 2"]
     """indices into the stimuli"""
-    stimuli: Float[np.ndarray, "M 2"]
     middle: Float[np.ndarray, " M"]
     separation: Float[np.ndarray, " M"]
+
+    def arrays(self, dtype: Any) -> tuple[Int[Array, "M 2"], Float[Array, " M"]]:
+        """Indices and separations, for a compiled program."""
+        return jnp.asarray(self.members), jnp.asarray(self.separation, dtype)
 
 
 def pairs_of(recording: Recording) -> Pairs:
@@ -109,7 +112,7 @@ def pairs_of(recording: Recording) -> Pairs:
         middle = np.mod(start + recording.separation(index) / 2, recording.period)
     else:
         middle = ends.mean(axis=1)
-    return Pairs(index, ends, middle, recording.separation(index))
+    return Pairs(index, middle, recording.separation(index))
 
 
 def _padded(count: int) -> int:

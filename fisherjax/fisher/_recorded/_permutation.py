@@ -10,7 +10,7 @@ from fisherjax._errors import check_choice, check_integer, check_key, is_traced,
 from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record
 
-from ._pairs import Trials, as_recording, grouped, moments_of, paired, pairs_of
+from ._pairs import Trials, as_recording, grouped, map_pairs, moments_of, paired, pairs_of
 from ._recording import Recording
 from ._values import covariance_value, direct_numbers, shuffled_numbers
 
@@ -85,7 +85,7 @@ def permutation_test(
         f"{least}; test .principal_components(k)",
     )
     data = grouped(recording, 1)
-    index, steps = jnp.asarray(pairs.members), jnp.asarray(pairs.separation, data.responses.dtype)
+    index, steps = pairs.arrays(data.responses.dtype)
     block = jnp.asarray(data.block)
     if recording.block is not None and question != "correlations":
         mixed = any(len(np.unique(recording.stimulus[recording.block == code])) > 1 for code in range(data.num_blocks))
@@ -117,9 +117,7 @@ def _program(
     """Statistics of the recording, of permutations within each pair, and of permutations among all stimuli."""
 
     def of_all(responses: Array) -> Float[Array, " M"]:
-        return jax.lax.map(
-            lambda item: _statistic(Trials(responses[item[0]], present[item[0]], item[1]), question), pairs
-        )
+        return map_pairs(responses, present, index, steps, lambda trials: _statistic(trials, question))
 
     def of_units(permutation_key: Array) -> tuple[Array, Array]:
         found = of_all(_each_unit(responses, present, block, permutation_key))
@@ -136,7 +134,7 @@ def _program(
         within = jax.lax.map(of_pair, (index, steps, jax.random.split(pair_key, len(index))))
         return within, of_all(_relabeled(shown, present, block, whole_key))
 
-    pairs, shown = (index, steps), responses
+    shown = responses
     if question == "covariance":
         mean = jnp.einsum("kt,kti->ki", present, responses) / jnp.sum(present, axis=1)[:, None]
         shown = responses - mean[:, None]

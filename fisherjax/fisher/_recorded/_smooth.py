@@ -17,11 +17,11 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record
 from fisherjax.fisher._direct import direct_numbers, shuffled_numbers
 from fisherjax.fisher._gate import FisherEstimate
-from fisherjax.fisher._interval import noncentral_f_interval, wilson_interval
 from fisherjax.fisher._moments import PairMoments, without_silent
 
 from ._pairs import as_recording
 from ._recording import Recording
+from ._values import direct_estimate, shuffled_estimate
 
 _MOST_KNOTS = 16
 _FINER = 1.5
@@ -378,18 +378,12 @@ def _estimates(
     scale = 2.0 ** -np.round(np.log2(np.abs(residuals).max(axis=0)))
     arrays = [residuals * scale, kernel, slope * scale, precision, freedom]
     direct, alone, units = _numbers(*(jnp.asarray(part, float) for part in arrays))
-    value, error, naive = direct
-    ends = [
-        noncentral_f_interval(*numbers, confidence)
-        for numbers in zip(naive, jnp.asarray(precision, float), jnp.asarray(freedom, float), units, strict=True)
-    ]
-    of = "linear Fisher information"
-    first = FisherEstimate(value, error, jnp.stack(ends, axis=1), naive, "direct, smooth tuning", confidence, of)
-    value, error, naive, growth = alone
-    interval = wilson_interval(value, error, growth, confidence)
-    of = "linear Fisher information of units taken as independent"
-    second = FisherEstimate(value, error, interval, naive, "shuffled, smooth tuning", confidence, of)
-    return {"direct": first, "shuffled": second}
+    known = jnp.asarray(precision, float), jnp.asarray(freedom, float), units
+    told = ", smooth tuning"
+    return {
+        "direct": direct_estimate(direct, *known, confidence, told),
+        "shuffled": shuffled_estimate(alone, confidence, told),
+    }
 
 
 @jax.jit

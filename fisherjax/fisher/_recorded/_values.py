@@ -18,11 +18,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax.fisher._direct import direct_numbers, shuffled_numbers
+from fisherjax.fisher._gate import FisherEstimate
+from fisherjax.fisher._interval import noncentral_f_interval, wilson_interval
 from fisherjax.fisher._moments import active_units, without_silent
 
 from ._pairs import Moments, paired
 
 VALUES = ("direct", "shuffled", "direct - shuffled", "diagonal", "covariance term")
+DIRECT = "linear Fisher information"
+SHUFFLED = "linear Fisher information of units taken as independent"
 
 
 def values_of(moments: Moments, step: Array) -> dict[str, Array]:
@@ -192,3 +196,20 @@ def poisson_value(counts: Float[Array, "2 p"], trials: Float[Array, "2"], step: 
     weight = (scale / jnp.maximum(total, 1)) ** 2
     null = jnp.sum(2 * spread**2 * weight)
     return jnp.sum(parts), jnp.maximum(null + jnp.sum(4 * own * spread * weight), null)
+
+
+def direct_estimate(
+    numbers: tuple[Array, ...], precision: Array, freedom: Array, units: Array, confidence: float, told: str = ""
+) -> FisherEstimate:
+    """`direct_numbers` of M pairs or stimuli with their exact intervals, from n₀, ν and the number of units of each."""
+    value, error, naive = numbers
+    each = zip(naive, precision, freedom, units, strict=True)
+    interval = jnp.stack([noncentral_f_interval(*known, confidence) for known in each], axis=1)
+    return FisherEstimate(value, error, interval, naive, f"direct{told}", confidence, DIRECT)
+
+
+def shuffled_estimate(numbers: tuple[Array, ...], confidence: float, told: str = "") -> FisherEstimate:
+    """`shuffled_numbers` of M pairs or stimuli with their intervals."""
+    value, error, naive, growth = numbers
+    interval = wilson_interval(value, error, growth, confidence)
+    return FisherEstimate(value, error, interval, naive, f"shuffled{told}", confidence, SHUFFLED)
