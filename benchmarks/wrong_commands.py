@@ -137,7 +137,13 @@ convnet analyze {good} --data photographs --images 3
 convnet train --images 5
 convnet train --images 5000
 convnet train --preset R4-28 --data digits
-convnet train --cifar {folder}
+convnet train --data {folder}
+convnet train --data digits --skip-bad
+convnet train --area .5
+convnet train --data minst
+convnet evaluate
+convnet evaluate {good}
+convnet evaluate {good} --data digits --skip-bad
 convnet train --crop 8
 convnet train --batch-size 2000
 convnet train --resume

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
             else:
                 trained = vision.train_directly(plan, *shown, key=key, num_steps=steps.total, **settings)
             seconds = time.perf_counter() - start
-            accuracy = vision.accuracy(trained.network, tested, answers)
+            accuracy = vision.evaluate(trained.network, tested, answers).accuracy
             runs.append((trained, accuracy, seconds))
             print(f"seed {seed}, {way}: {accuracy:.4f} of {len(answers)} test images, {seconds:.0f} s", flush=True)
     if not quick:

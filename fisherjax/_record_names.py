@@ -97,6 +97,7 @@ _HOMES = {
     "vision._convolution": "Convolution Readout",
     "vision._convolution_spectrum": "ConvolutionSpectrum StabilityCertificate",
     "vision._decisions": "Decisions Relaxation Robustness",
+    "vision._evaluation": "Evaluation",
     "vision._feedforward": "BatchNorm FeedforwardCNN",
     "vision._network": "ConvolutionalRNN",
     "vision._objectives": "RecurrenceFit",

@@ -262,7 +262,7 @@ ENTRIES = {
     "vision.respond": lambda k, x: vision.respond(
         convolutional(k, x), pictures(k, x), blank_steps=2, image_steps=2, key=k
     ),
-    "vision.accuracy": lambda k, x: vision.accuracy(convolutional(k, x), pictures(k, x), labels()),
+    "vision.evaluate": lambda k, x: vision.evaluate(convolutional(k, x), pictures(k, x), labels()),
     "training.fit": lambda k, x: training.fit(
         recurrent(k, x), tasks.flip_flop(num_bits=2), key=k, num_steps=3, batch_size=4, trial_steps=4,
         evaluate_every=3, learning_rate=1e-3 * x,

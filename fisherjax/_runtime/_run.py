@@ -26,10 +26,15 @@ class Stream:
 
     sizes: str = ""  # "64 steps × 20 trials"
     problem: str = ""  # why the data ended before their time
+    most_steps: int | None = None  # items of so many steps fit into memory at once; None for any number
 
     def take(self, start: int, count: int) -> Any:
         """Items `start` to `start + count` with a leading axis; fewer, or None, where there are no more."""
         return np.arange(start, start + count)
+
+    def placed(self, items: np.ndarray) -> jax.Array:
+        """Items (steps, batches, …) on the devices."""
+        return jnp.asarray(items)
 
     def problem_at(self, position: int) -> str:  # noqa: ARG002
         """What is wrong with an item that has been used; empty where all were checked before."""
@@ -68,15 +73,18 @@ class Run:
         self.state = RunState(start_loop(model, self.trainable, options.transformation))
         self.settings: dict[str, Any] = {}
         self.saved = -1  # step of the last checkpoint
+        self.due = False  # whether the last chunk ended where there is an evaluation
         self.rates = rates_of(
             options.learning_rate, np.arange(options.num_steps), self.dtype
         )  # NaN: the optimizer's own
 
     def advance(self) -> None:
-        """One chunk of at most `evaluate_every` steps, and an evaluation."""
-        state, batches, rows = self.state, self.options.accumulate, self.options.evaluate_every
-        # chunks end at multiples of their length
-        wanted = min(rows - state.step % rows, self.options.num_steps - state.step)
+        """One chunk of steps, and an evaluation if `evaluate_every` of them are done since the last one."""
+        state, batches, every = self.state, self.options.accumulate, self.options.evaluate_every
+        rows = min(every, self.stream.most_steps or every)
+        since = state.step % every
+        # chunks end at multiples of their length, and where there is an evaluation
+        wanted = min(rows - since % rows, every - since, self.options.num_steps - state.step)
         items = self.stream.take(state.step * batches, wanted * batches)
         count = 0 if items is None else len(jax.tree.leaves(items)[0]) // batches
         if count == 0:
@@ -84,7 +92,7 @@ class Run:
             return
         rates = self.rates[state.step : state.step + count]
         factors = np.ones_like(rates) if self.options.learning_rate is None else -rates
-        grouped = jax.tree.map(lambda part: jnp.asarray(_grouped(part, count, rows, batches)), items)
+        grouped = jax.tree.map(lambda part: self.stream.placed(_grouped(part, count, rows, batches)), items)
         memory = self.objective.memory(state.loop.model, state.loop.memory, grouped)
         loop, record = run_steps(
             state.loop._replace(memory=memory), self.objective, self.trainable, self.options.transformation, grouped,
@@ -94,12 +102,17 @@ class Run:
         bad_step = int(loop.bad_step)
         done = count if bad_step < 0 else bad_step - state.step
         state = state._replace(loop=loop, step=state.step + done, bad_step=bad_step)
-        self.state = self._evaluated(state, record, rates[:done])
+        self.due = done < wanted or state.step % every == 0 or state.step == self.options.num_steps
+        history = _history(record, rates[:done])
+        self.state = (
+            self._evaluated(state, record, rates[:done])
+            if self.due and self.evaluate is not None
+            else state._replace(records=(*state.records, history))
+        )
 
     def _evaluated(self, state: RunState, record: StepRecord, rates: np.ndarray) -> RunState:
         """The state with the chunk on record, and the best model where this is."""
-        if self.evaluate is None:
-            return state._replace(records=(*state.records, _history(record, rates)))
+        assert self.evaluate is not None  # noqa: S101
         loss, accuracy = self.evaluate(state.loop.model)
         if not np.isfinite(loss) and state.bad_step < 0:
             # the last step led to where the loss is not finite: that it was its own batch does not show

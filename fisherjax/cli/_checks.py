@@ -237,8 +237,7 @@ def _train(c: command.Train, said: Said) -> Wrong:
 
 def _convnet_train(c: convnet.ConvnetTrain, said: Said) -> Wrong:
     yield 0 < c.images < 10, f"--images must be at least 10, or 0 for all, got {c.images}"
-    if c.data != "cifar10":
-        yield from _each(said, "cifar", "belongs to --data cifar10")
+    yield from _of_images(c.data, said)
 
 
 def _convnet_run(c: convnet.ConvnetRun, _: Said) -> Wrong:
@@ -246,14 +245,22 @@ def _convnet_run(c: convnet.ConvnetRun, _: Said) -> Wrong:
 
 
 def _convnet_analyze(c: convnet.ConvnetAnalyze, said: Said) -> Wrong:
-    if c.data not in {"auto", "cifar10"}:
-        yield from _each(said, "cifar", "belongs to --data cifar10")
     if c.data == "photographs":
         yield from _each(said, "images", "is the number of labeled images; all photographs are used")
     if c.parts and "information" not in c.parts:
         yield from _each(said, "trials", "belongs to --parts information")
     if c.parts and "stability" not in c.parts:
         yield from _each(said, "eigenvalues", "belongs to --parts stability")
+
+
+def _convnet_evaluate(c: convnet.ConvnetEvaluate, said: Said) -> Wrong:
+    if c.data != "auto":
+        yield from _of_images(c.data, said)
+
+
+def _of_images(data: str, said: Said) -> Wrong:
+    if data in convnet.DATA:
+        yield from _each(said, "skip_bad area", f"belongs to pictures in files, not to --data {data}")
 
 
 def _sweep(c: command.Sweep, said: Said) -> Wrong:
@@ -279,5 +286,6 @@ _CHECKS: dict[type[command.Common], Callable[[Any, Said], Wrong]] = {
     convnet.ConvnetTrain: _convnet_train,
     convnet.ConvnetRun: _convnet_run,
     convnet.ConvnetAnalyze: _convnet_analyze,
+    convnet.ConvnetEvaluate: _convnet_evaluate,
     command.Sweep: _sweep,
 }

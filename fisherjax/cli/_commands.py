@@ -22,6 +22,7 @@ _TABLE: dict[str, tuple[Command, str]] = {
     "convnet-train": (convnet.ConvnetTrain(), "_convnet:run_convnet_train"),
     "convnet-run": (convnet.ConvnetRun(), "_convnet:run_convnet_run"),
     "convnet-analyze": (convnet.ConvnetAnalyze(), "_convnet_analyze:run_convnet_analyze"),
+    "convnet-evaluate": (convnet.ConvnetEvaluate(), "_convnet_evaluate:run_convnet_evaluate"),
     "sweep": (arguments.Sweep(plan=Path("sweep.toml")), "_sweep:run_sweep"),
     "info": (arguments.Info(), "_session:print_info"),
 }

@@ -14,13 +14,23 @@ from fisherjax.report import Figure, Section, Table
 from fisherjax.report._html import Picture
 
 from ._convnet_arguments import ConvnetRun, ConvnetTrain
-from ._convnet_data import CLASSES, Known, Pair, keep_known, labeled_pairs, load_known, standardization, standardized
+from ._convnet_data import (
+    Given,
+    Known,
+    check_kind_of,
+    in_memory,
+    keep_known,
+    load_known,
+    place_of,
+    standardized,
+    usual_preprocessing,
+)
 from ._files import read_json, read_small, reading
+from ._image_data import ImageData, fewer, named_images, set_aside, size_of
 from ._outcome import Outcome, section
 from ._session import Session
 from ._values import UsageError
 
-_PRESETS = {"digits": "R4-8", "gratings": "R4-28", "shapes": "R4-28", "cifar10": "R4-32"}
 _TEST_IMAGES = 500
 _VALIDATION_SHARE = 0.1
 _RANKED = ("picture", "rank", "class", "probability", "steps until above 0.8 for good")
@@ -31,21 +41,25 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> Outcome:
     """Train, validate on the way, test on images that were never seen, and keep the network."""
     data_key, train_key, _ = jax.random.split(jax.random.key(command.seed), 3)
     with jax.enable_x64(False):  # float32: theory is not at stake
-        (train, validation, test), preprocessing = _data(command, data_key)
-        plan = _architecture(command)
-        _check_sizes(command, train, plan)
+        data = named_images(command.data, command.images, data_key)
+        plan = _architecture(command, data)
+        preprocessing, (train, validation, test) = _parts(command, plan, data)
         trained = _trained(command, session, plan, train, validation, train_key)
-        keep_known(session.folder, Known(trained.network, preprocessing, CLASSES[command.data], command.data))
+        keep_known(session.folder, Known(trained.network, preprocessing, data.classes, place_of(command.data)))
         weights = vision.save_checkpoint(trained.network, session.folder / "weights.safetensors")
         with session.stage("testing"):
-            accuracy = vision.accuracy(trained.network, *test)
-            logits = vision.respond(trained.network, test[0][:_TEST_IMAGES]).logits
-            decided = vision.decisions(logits, test[1][:_TEST_IMAGES], onset=plan.blank_steps)
+            tested = vision.evaluate(trained.network, *test, progress=session.progress)
+            images, labels = in_memory(test, _TEST_IMAGES)
+            logits = vision.respond(trained.network, images).logits
+            decided = vision.decisions(logits, labels, onset=plan.blank_steps)
             bounds = vision.stability_certificate(trained.network)
     updates = sum(len(history.loss) for history in trained.histories.values())
     text = [
         f"{trained.network!r}",
-        f"Accuracy on {len(test[1])} images that were neither trained nor validated on: {accuracy:.4f}.",
+        (
+            f"Accuracy on {tested.num_images} images that were neither trained nor validated on: {tested.accuracy:.4f} "
+            f"({tested.top_1_interval[-1, 0]:.4f} to {tested.top_1_interval[-1, 1]:.4f})."
+        ),
         (
             f"Certified: one fixed point for every image in {int(bounds.globally_stable.sum())} of {plan.depth} areas, "
             f"locally stable fixed points in {int(bounds.locally_stable.sum())}. What is not certified may be stable."
@@ -55,7 +69,7 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> Outcome:
     drawn = (trained, decided, bounds)
     picture = Picture("training.png", caption, save_convolutional_training, *drawn, onset=plan.blank_steps)
     table = _stage_table(trained)
-    results = {"accuracy": accuracy, "test_images": len(test[1]), "updates": updates}
+    results = {"accuracy": tested.accuracy, "test_images": tested.num_images, "updates": updates}
     arrays = {name: getattr(decided, name) for name in ("accuracy", "confidence", "reaction_time")}
     return Outcome(
         title=f"A convolutional recurrent network on {command.data}",
@@ -64,26 +78,14 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> Outcome:
         arrays=arrays | {name: getattr(bounds, name) for name in ("singular", "symmetric", "jacobian_radius")},
         table=table,
         sentences=[
-            f"accuracy {accuracy:.4f} on {len(test[1])} test images after {updates} updates",
+            f"accuracy {tested.accuracy:.4f} on {tested.num_images} test images after {updates} updates",
             f"weights under the published names: {weights}",
         ],
     )
 
 
-def _check_sizes(command: ConvnetTrain, train: Pair, plan: vision.Architecture) -> None:
-    shape, count, side = train[0].shape[1:], len(train[1]), min(plan.image_shape[:2])
-    if shape != plan.image_shape:
-        raise UsageError(
-            f"--preset {command.preset} is for images of {plan.image_shape}, --data {command.data} has {shape}"
-        )
-    if command.batch_size > count:
-        raise UsageError(f"--batch-size must be at most the {count} training images, got {command.batch_size}")
-    if command.crop >= side:
-        raise UsageError(f"--crop must be below the side of an image, {side}, got {command.crop}")
-
-
 def _trained(
-    command: ConvnetTrain, session: Session, plan: vision.Architecture, train: Pair, validation: Pair, key: jax.Array
+    command: ConvnetTrain, session: Session, plan: vision.Architecture, train: Given, validation: Given, key: jax.Array
 ) -> vision.ConvolutionalTraining:
     session.checkpoint("stage-*.npz")
     steps = vision.StageSteps(
@@ -92,7 +94,7 @@ def _trained(
     options: dict[str, Any] = {
         "batch_size": command.batch_size,
         "learning_rate": command.learning_rate,
-        "augmentation": vision.Augmentation(command.flip, command.crop, command.mixup),
+        "augmentation": vision.Augmentation(command.flip, command.crop, command.mixup, command.area),
         "held_out": validation,
         "folder": session.folder,
         "progress": session.progress,
@@ -114,28 +116,31 @@ def _stage_table(trained: vision.ConvolutionalTraining) -> Table:
     return Table(("stage", "updates", "last loss", "validation accuracy"), rows)
 
 
-def _architecture(command: ConvnetTrain) -> vision.Architecture:
+def _architecture(command: ConvnetTrain, data: ImageData) -> vision.Architecture:
     return vision.architecture(
-        command.preset or _PRESETS[command.data],
-        num_classes=len(CLASSES[command.data]),
+        command.preset or data.preset,
+        num_classes=len(data.classes),
         alpha=command.alpha,
         blank_steps=command.blank_steps,
         image_steps=command.image_steps,
     )
 
 
-def _data(command: ConvnetTrain, key: jax.Array) -> tuple[tuple[Pair, Pair, Pair], datasets.Preprocessing]:
-    """Training, validation and test images, standardized alike, and how."""
-    train, test = labeled_pairs(command.data, command.images, command.cifar, key)
-    count = len(train[1]) if command.images == 0 else command.images
-    if count > len(train[1]):
-        raise UsageError(f"--images: {command.data} has {len(train[1])} training images, got {count}")
-    images, labels = train[0][:count], train[1][:count]
-    preprocessing = standardization(images)
-    held = max(1, round(_VALIDATION_SHARE * count))
-    standard, tested = (standardized(preprocessing, part) for part in (images, test[0]))
-    pairs = ((standard[held:], labels[held:]), (standard[:held], labels[:held]), (tested, test[1]))
-    return pairs, preprocessing
+def _parts(
+    command: ConvnetTrain, plan: vision.Architecture, data: ImageData
+) -> tuple[datasets.Preprocessing, tuple[Given, Given, Given]]:
+    """How images are standardized, and those to train, to validate and to test on."""
+    known = fewer(data.train, command.images, command.data)
+    check_kind_of(known, command, command.data, plan)
+    train, validation = set_aside(known, _VALIDATION_SHARE)
+    if command.batch_size > size_of(train):
+        raise UsageError(f"--batch-size must be at most the {size_of(train)} training images, got {command.batch_size}")
+    side = min(plan.image_shape[:2])
+    if command.crop >= side:
+        raise UsageError(f"--crop must be below the side of an image, {side}, got {command.crop}")
+    preprocessing = usual_preprocessing(known, plan.image_shape)
+    given = [standardized(preprocessing, part, skip_bad=command.skip_bad) for part in (train, validation, data.test)]
+    return preprocessing, (given[0], given[1], given[2])
 
 
 def run_convnet_run(command: ConvnetRun, session: Session) -> Outcome:

@@ -20,7 +20,8 @@ from fisherjax.report._html import Picture
 from fisherjax.vision._analyze import LARGE, PARTS, PATCH, STATE_LEVELS, Analysis
 
 from ._convnet_arguments import ConvnetAnalyze
-from ._convnet_data import Known, labeled_pairs, load_known, standardized
+from ._convnet_data import Known, check_kind_of, in_memory, load_known, standardized
+from ._image_data import named_images
 from ._outcome import Outcome, section
 from ._session import Session
 from ._values import UsageError
@@ -78,13 +79,12 @@ def _images(command: ConvnetAnalyze, known: Known) -> tuple[np.ndarray, np.ndarr
     if data == "photographs":
         photographs = [known.preprocessing(datasets.photograph(name)) for name in PHOTOGRAPHS]
         return np.stack(photographs), None, data
-    (_, all_labels), test = labeled_pairs(data, 0, command.cifar, jax.random.key(command.seed))
-    images, labels = (part[: command.images] for part in test)
-    if images.shape[1:] != plan.image_shape:
-        raise UsageError(f"--data {data} has images of {images.shape[1:]}, the network expects {plan.image_shape}")
-    if int(all_labels.max()) >= plan.num_classes:
-        raise UsageError(f"--data {data} has {int(all_labels.max()) + 1} classes, the network {plan.num_classes}")
-    return standardized(known.preprocessing, images), labels, data
+    found = named_images(data, 0, jax.random.key(command.seed))
+    check_kind_of(found.test, command, data, plan)
+    if len(found.classes) > plan.num_classes:
+        raise UsageError(f"--data {data} has {len(found.classes)} classes, the network {plan.num_classes}")
+    images, labels = in_memory(standardized(known.preprocessing, found.test), command.images)
+    return images, labels, data
 
 
 def _stability(analysis: Analysis, plan: vision.Architecture) -> Described | None:

@@ -9,23 +9,29 @@ from tyro.conf import Positional
 from ._arguments import Common
 from ._values import Amount, Count, Limits, Size, Whole
 
-Preset = Literal["R2-32", "R4-32", "R6-32", "R2-28", "R4-28", "R6-28", "R2-8", "R4-8"]
+Preset = Literal["R2-32", "R4-32", "R6-32", "R2-28", "R4-28", "R6-28", "R2-8", "R4-8", "R2", "R4", "R6", "R8"]
 Part = Literal["stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions"]
 PARTS: tuple[Part, ...] = ("stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions")
+
+
+DATA = ("digits", "gratings", "shapes", "mnist", "fashion-mnist", "cifar10", "cifar100")
+"""Data sets that have names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvnetTrain(Common):
     """Train a convolutional recurrent network (CordsNet) to classify images, in the published steps or directly."""
 
-    data: Literal["digits", "gratings", "shapes", "cifar10"] = "digits"
-    """Labeled images: handwritten digits of 8 × 8 (scikit-learn's), synthetic ones of 28 × 28, or CIFAR-10."""
-    cifar: Path | None = None
-    """Archive or folder of CIFAR-10; downloaded if absent."""
+    data: str = "digits"
+    """digits (scikit-learn's, of 8 × 8), gratings or shapes (synthetic, of 28 × 28), mnist, fashion-mnist, cifar10 or
+    cifar100 (downloaded once), or a path: what those are handed out as; ImageNet's archives; pictures in a folder for
+    each class; an .npz or .mat with `images` and `labels`. Pictures are read while the network learns."""
     images: Whole = 0
     """Training images; 0 for all (2000 of the synthetic ones)."""
     preset: Preset | None = None
-    """Architecture, for images of 32 × 32, 28 × 28 or 8 × 8; that of the data by default."""
+    """Architecture, for images of 224 × 224 (R8), 32 × 32, 28 × 28 or 8 × 8; that of the data by default."""
+    skip_bad: bool = False
+    """Show the next picture in place of one that cannot be read, and say so, instead of stopping."""
     route: Literal["steps", "direct"] = "steps"
     """The published steps, or the recurrent network from random weights for as many updates."""
     alpha: Annotated[float, Limits(0, 1, strict=True)] = 0.2
@@ -54,6 +60,8 @@ class ConvnetTrain(Common):
     """Shift images at random by up to so many pixels."""
     mixup: Amount = 0.0
     """Mix pairs of images in shares from Beta(a, a); 0 for not."""
+    area: Annotated[float, Limits(0, 1, strict=True)] = 1.0
+    """Show parts of pictures from files at random, of at least this share of their area; .08 is usual for ImageNet."""
     noise_std: Amount = 0.0
     """Standard deviation of the state noise."""
     resume: bool = False
@@ -68,6 +76,8 @@ class ConvnetTrain(Common):
 class Saved(Common):
     """Which network, and how it is run."""
 
+    checkpoint: Path = Path("results/network.npz")
+    """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
     alpha: Annotated[float, Limits(0, 1, strict=True)] | None = None
     """dt/τ of all areas; what the file says, or the published 0.2."""
     blank_steps: Whole | None = None
@@ -86,8 +96,6 @@ class ConvnetRun(Saved):
     """Folder for everything that is written."""
     images: Positional[tuple[Path, ...]] = ()
     """Pictures: PNG, JPEG, or whatever Pillow reads."""
-    checkpoint: Path = Path("results/network.npz")
-    """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
     classes: Path | None = None
     """Names of the classes in order: one per line, or a JSON list."""
     top: Count = 5
@@ -106,10 +114,9 @@ class ConvnetAnalyze(Saved):
     """Folder for everything that is written."""
     checkpoint: Positional[Path] = Path("results/network.npz")
     """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
-    data: Literal["auto", "digits", "gratings", "shapes", "cifar10", "photographs"] = "auto"
-    """Images to analyze with: what it was trained on, or photographs without labels where that is not known."""
-    cifar: Path | None = None
-    """Archive or folder of CIFAR-10; downloaded if absent."""
+    data: str = "auto"
+    """Images to analyze with: what it was trained on, or photographs without labels where that is not known; or what
+    `convnet train` takes."""
     parts: tuple[Part, ...] = ()
     """What to analyze; all by default, but no growth, information or distortions beyond 100 000 units."""
     images: Count = 200
@@ -121,3 +128,28 @@ class ConvnetAnalyze(Saved):
 
     def quick_sizes(self) -> dict[str, Any]:
         return {"images": 40, "eigenvalues": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvnetEvaluate(Saved):
+    """How often a trained convolutional recurrent network (CordsNet) is right, at every step, with intervals."""
+
+    out: Path = Path("results/evaluation")
+    """Folder for everything that is written."""
+    checkpoint: Positional[Path] = Path("results/network.npz")
+    """A network that fisherjax trained, or a published checkpoint (.pt, .pth, .safetensors, .npz)."""
+    data: str = "auto"
+    """Labeled images: those that it was trained on, or what `convnet train` takes."""
+    split: Literal["test", "train", "all"] = "test"
+    """Images that training sets aside, those that it learns from and validates on, or both."""
+    images: Whole = 0
+    """Number of images, the first ones (of pictures in files, some of every class); 0 for all."""
+    offset_steps: Whole = 0
+    """Time steps after the image has vanished."""
+    confidence: Annotated[float, Limits(0, 1, strict=True)] = 0.95
+    """Of the intervals."""
+    skip_bad: bool = False
+    """Show the next picture in place of one that cannot be read, and say so, instead of stopping."""
+
+    def quick_sizes(self) -> dict[str, Any]:
+        return {"images": 200}

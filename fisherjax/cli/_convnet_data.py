@@ -1,4 +1,4 @@
-"""Labeled images, networks and preprocessing that the commands on convolutional recurrent networks share."""
+"""Networks, preprocessing and standardized images that the commands on convolutional recurrent networks share."""
 
 import hashlib
 import json
@@ -6,28 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from fisherjax import datasets, vision
 from fisherjax._types import write_atomically
-from fisherjax.datasets._offline import SHAPES
+from fisherjax.datasets._sources import Pictures
 
-from ._convnet_arguments import ConvnetAnalyze, ConvnetRun
+from ._arguments import Common
+from ._convnet_arguments import DATA, Saved
 from ._files import holds_record, load_record, part_of, read_json, reading
+from ._image_data import Pair, spaced
 from ._values import UsageError
 
-CLASSES: dict[str, tuple[str, ...]] = {
-    "digits": tuple("0123456789"),
-    "gratings": tuple(f"{180 * k / 8:g}°" for k in range(8)),
-    "shapes": SHAPES,
-    "cifar10": datasets.CIFAR10_CLASSES,
-}
 PREPROCESSING, NAMES = "preprocessing.npz", "classes.json"
 
-_SYNTHETIC_SIZE, _SYNTHETIC_IMAGES, _TEST_IMAGES = 28, 2000, 500
 
-Pair = tuple[np.ndarray, np.ndarray]
+class Given(NamedTuple):
+    """What training and evaluation take: standardized images and labels, or pictures."""
+
+    images: np.ndarray | Pictures
+    labels: np.ndarray | None
 
 
 class Known(NamedTuple):
@@ -39,24 +37,11 @@ class Known(NamedTuple):
     data: str | None
 
 
-def labeled_pairs(data: str, count: int, cifar: Path | None, key: jax.Array) -> tuple[Pair, Pair]:
-    """Training and test images with intensities as they come, and labels; `count` matters to synthetic ones."""
-    if data == "digits":
-        return datasets.digits(), datasets.digits(split="test")
-    if data == "cifar10":
-        with reading("--data", data):
-            (a, b), (c, d) = [datasets.cifar10(cifar, split=split) for split in ("train", "test")]
-        return (np.float32(a) / 255, b), (np.float32(c) / 255, d)  # pyright: ignore[reportReturnType]
-    draw = datasets.oriented_gratings if data == "gratings" else datasets.shapes
-    keys = jax.random.split(key)
-    sizes = (count or _SYNTHETIC_IMAGES, _TEST_IMAGES)
-    pairs = [draw(n, key=k, size=_SYNTHETIC_SIZE) for n, k in zip(sizes, keys, strict=True)]
-    (a, b), (c, d) = [(np.asarray(images), np.asarray(labels)) for images, labels in pairs]
-    return (a, b), (c, d)
-
-
-def standardization(images: np.ndarray) -> datasets.Preprocessing:
-    """Preprocessing by the mean and deviation of all pixels of the training images, at their own size."""
+def usual_preprocessing(part: Pair | Pictures, image_shape: tuple[int, int, int]) -> datasets.Preprocessing:
+    """By mean and deviation of all pixels of images in memory, at their own size; of pictures, as for ImageNet."""
+    if isinstance(part, Pictures):
+        return shrunk(image_shape)
+    images = part[0]
     colors = images.shape[-1]
     mean, std = float(images.mean()), float(images.std())
     return datasets.Preprocessing(
@@ -64,10 +49,43 @@ def standardization(images: np.ndarray) -> datasets.Preprocessing:
     )
 
 
-def standardized(preprocessing: datasets.Preprocessing, images: np.ndarray) -> np.ndarray:
-    """Images of the right size, float32, with the mean and deviation of the preprocessing."""
+def shrunk(image_shape: tuple[int, int, int]) -> datasets.Preprocessing:
+    """What pictures of any size go through."""
+    gray: dict[str, Any] = {} if image_shape[2] == 3 else {"mean": (0.5,), "std": (0.25,)}
+    return datasets.Preprocessing(image_shape, **gray)
+
+
+def standardized(preprocessing: datasets.Preprocessing, part: Pair | Pictures, *, skip_bad: bool = False) -> Given:
+    """Images as a network expects them: float32 and standardized, or pictures that will be."""
+    if isinstance(part, Pictures):
+        return Given(part.prepared(preprocessing, bad="skip" if skip_bad else "refuse"), None)
     mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
-    return ((images - mean) / std).astype(np.float32)
+    return Given(((part[0] - mean) / std).astype(np.float32), part[1])
+
+
+def in_memory(part: Given, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first so many images, and their labels; of pictures, some of every class."""
+    if isinstance(part.images, Pictures):
+        pixels, labels = spaced(part.images, count).pixels()
+        return np.asarray(part.images.preprocessing.standardized(pixels)), labels
+    return part.images[:count], np.asarray(part.labels)[:count]
+
+
+def check_kind_of(part: Pair | Pictures, command: Common, data: str, plan: vision.Architecture) -> None:
+    """Refuse images of another size, and options that only pictures in files have."""
+    if isinstance(part, Pictures):
+        return
+    if part[0].shape[1:] != plan.image_shape:
+        raise UsageError(f"--data {data} has images of {part[0].shape[1:]}, the network expects {plan.image_shape}")
+    skip_bad, area = getattr(command, "skip_bad", False), getattr(command, "area", 1)
+    if skip_bad or area < 1:
+        wrong = "--skip-bad" if skip_bad else "--area"
+        raise UsageError(f"{wrong} belongs to pictures in files; --data {data} holds arrays")
+
+
+def place_of(data: str) -> str:
+    """A data set as later commands find it again: its name, or the whole path."""
+    return data if data in DATA else str(Path(data).expanduser().absolute())
 
 
 def keep_known(folder: Path, known: Known) -> None:
@@ -79,7 +97,7 @@ def keep_known(folder: Path, known: Known) -> None:
     write_atomically(folder / NAMES, names.encode())
 
 
-def load_known(command: ConvnetRun | ConvnetAnalyze) -> Known:
+def load_known(command: Saved) -> Known:
     """The network in a file, saved here or published, with what the command changes, and what lies beside it."""
     path = command.checkpoint
     if path.is_dir():
@@ -101,8 +119,7 @@ def _preprocessing(checkpoint: Path, plan: vision.Architecture) -> datasets.Prep
     """That beside the checkpoint, or the usual one."""
     beside = checkpoint.with_name(PREPROCESSING)
     if not beside.exists():
-        gray: dict[str, Any] = {} if plan.image_shape[2] == 3 else {"mean": (0.5,), "std": (0.25,)}
-        return datasets.Preprocessing(plan.image_shape, **gray)
+        return shrunk(plan.image_shape)
     saved = load_record(beside, "preprocessing")
     preprocessing = part_of(saved, datasets.Preprocessing, str(beside), "preprocessing")
     if preprocessing.image_shape != plan.image_shape:
@@ -121,7 +138,7 @@ def _class_names(path: Path) -> tuple[str | None, tuple[str, ...]]:
         raise UsageError(f"{path} cannot be read as names of classes: it must hold a list of them, as text")
     if isinstance(kept, dict) and "checksum" in kept and kept["checksum"] != _checksum(data, names):
         raise UsageError(f"{path} was changed or damaged since it was written; names of your own are a plain list")
-    return data if isinstance(data, str) and data in CLASSES else None, tuple(names)
+    return data if isinstance(data, str) else None, tuple(names)
 
 
 def _checksum(data: str | None, names: Sequence[str]) -> str:

@@ -3,12 +3,13 @@
 from ._cifar import cifar10, cifar100
 from ._gratings import grating_moments, gratings
 from ._idx import fashion_mnist, mnist
+from ._imagenet import imagenet
 from ._images import read_images
 from ._offline import digits, natural_patches, oriented_gratings, photograph, shapes
 from ._pictures import Preprocessing, gabor
 from ._preprocess import fit_whitening, gray, intensities, normalize_contrast, whiten
 from ._recorded import read_responses
-from ._sources import image_folder, imagenet
+from ._sources import image_folder
 from ._variants import CIFAR10_CLASSES
 
 __all__ = [

@@ -36,6 +36,11 @@ class Place(NamedTuple):
     offset: int = -1  # −1 for the whole file
     size: int = 0
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of the picture as it is kept."""
+        return self.path.stat().st_size if self.offset < 0 else self.size
+
     def opened(self) -> Any:
         """What Pillow reads."""
         if self.offset < 0:
@@ -43,6 +48,25 @@ class Place(NamedTuple):
         with self.path.open("rb") as stream:
             stream.seek(self.offset)
             return io.BytesIO(stream.read(self.size))
+
+
+class Part(NamedTuple):
+    """A part of a picture: its share of the area, its aspect relative to the network's, and where it lies.
+
+    `across` and `down` are from 0, at the left and upper edges, to 1. A part that would stick out is cut short.
+    """
+
+    area: float
+    aspect: float
+    across: float
+    down: float
+
+    def box(self, across: int, down: int, ratio: float) -> tuple[float, float, float, float]:
+        """Edges (left, upper, right, lower) in a picture of this size, for a network of this width over height."""
+        size, aspect = self.area * across * down, self.aspect * ratio
+        width, height = min(across, math.sqrt(size * aspect)), min(down, math.sqrt(size / aspect))
+        left, top = self.across * (across - width), self.down * (down - height)
+        return left, top, left + width, top + height
 
 
 class Preprocessing(Record):
@@ -117,16 +141,26 @@ class Preprocessing(Record):
             If it is no picture, is damaged, animated or too large, has more than 16 bits per pixel, or colors that
             are neither gray, RGB nor CMYK.
         """
-        cut = self.pixels(picture).astype(np.float32) / 255
-        return (cut - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return np.asarray(self.standardized(self.pixels(picture)))
 
-    def pixels(self, picture: Any) -> UInt8[np.ndarray, "height width colors"]:
+    def standardized(self, pixels: Any) -> Float[Array | np.ndarray, "*n height width colors"]:
+        """Pixels of eight bits as the network expects them, (pixels/255 − mean)/std, float32; possible inside jit."""
+        require(
+            getattr(pixels, "dtype", None) == np.uint8 and pixels.shape[-3:] == self.image_shape,
+            f"pixels must be uint8 (…, {', '.join(map(str, self.image_shape))}), got {told(pixels)}",
+        )
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return (pixels.astype(np.float32) / np.float32(255) - mean) / std
+
+    def pixels(self, picture: Any, part: Part | None = None) -> UInt8[np.ndarray, "height width colors"]:
         """The same before it is standardized: the cut in eight bits, a quarter of the memory.
 
         Parameters
         ----------
         picture
             As for a call.
+        part
+            A part of the picture, which is shrunk or enlarged to `image_shape` in place of the center.
 
         Raises
         ------
@@ -137,6 +171,10 @@ class Preprocessing(Record):
         opened, name = _opened(picture)
         whole = opened.convert(_MODES[colors])
         across, down = whole.size
+        if part is not None:
+            box = part.box(across, down, width / height)
+            cut = np.asarray(whole.resize((width, height), resample=2, box=box)).reshape(height, width, colors)
+            return 255 - cut if self.invert else cut
         scale = self.resize / min(height, width)
         factor = max(scale * height / down, scale * width / across)
         # whole pixels, rounded down as is usual; 1e-6 since a ratio of integers may fall short of one

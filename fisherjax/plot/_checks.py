@@ -33,6 +33,7 @@ from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._evaluation import Evaluation
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
@@ -55,6 +56,7 @@ _MADE_BY: dict[type, str] = {
     PhasePlane: "dynamics.phase_plane",
     dynamics.PrincipalComponents: "dynamics.principal_components",
     Relaxation: "vision.relaxation",
+    Evaluation: "vision.evaluate",
     Robustness: "vision.robustness",
     StabilityCertificate: "vision.stability_certificate",
     TrajectorySpectrum: "vision.trajectory_spectrum",

@@ -13,9 +13,11 @@ from fisherjax.vision import ConvolutionalTraining, Response
 from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._evaluation import Evaluation
 
 from . import _convolutional as panel
 from ._checks import checked
+from ._evaluation import confusion, evaluation
 from ._style import COLORS, page
 
 
@@ -30,6 +32,16 @@ def save_convolutional_training(
         panel.decisions(decided, time, onset=onset)
         time.set_title("test images")
         panel.certificate(bounds, stability)
+    return path
+
+
+@checked
+def save_evaluation(path: Path, found: Evaluation, names: Sequence[str]) -> Path:
+    """Right decisions through time with their intervals, and what classes are taken for."""
+    with page(path, (11, 4.6)) as figure:
+        time, classes = figure.subplots(1, 2)
+        evaluation(found, time)
+        confusion(found, names, classes)
     return path
 
 

@@ -4,24 +4,26 @@ from fisherjax._linalg import arnoldi
 
 from ._analyze import analyze
 from ._architecture import Architecture, architecture
+from ._augmentation import Augmentation
 from ._checkpoints import load_checkpoint, save_checkpoint
 from ._convolution_spectrum import convolution_bounds, convolution_spectrum, spectral_penalty, stability_certificate
 from ._decisions import decisions, relaxation, robustness
+from ._evaluation import evaluate
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
-from ._images import Augmentation
 from ._network import ConvolutionalRNN
 from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
 from ._orientation_study import orientation_study
 from ._pipeline import ConvolutionalTraining, StageSteps, train, train_directly
 from ._respond import Response, channel_means, respond, shown
 from ._spectra import spectrum, trajectory_spectrum, transient_growth
-from ._stages import accuracy, anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
+from ._stages import anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 
 __all__ = [
     "AngleNetwork", "Architecture", "Augmentation", "ConvolutionalRNN", "ConvolutionalTraining", "FeedforwardCNN",
-    "Response", "StageSteps", "accuracy", "analyze", "angle_network", "anneal", "architecture", "arnoldi",
-    "channel_means", "convolution_bounds", "convolution_spectrum", "decisions", "decode_angle", "feedforward_pass",
-    "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "orientation_study", "relaxation",
+    "Response", "StageSteps", "analyze", "angle_network", "anneal", "architecture", "arnoldi",
+    "channel_means", "convolution_bounds", "convolution_spectrum", "decisions", "decode_angle", "evaluate",
+    "feedforward_pass", "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "orientation_study",
+    "relaxation",
     "respond", "respond_to_gratings", "robustness", "save_checkpoint", "shown", "spectral_penalty", "spectrum",
     "stability_certificate", "train", "train_angle_network", "train_directly", "train_feedforward", "train_linear",
     "trajectory_spectrum", "transient_growth",

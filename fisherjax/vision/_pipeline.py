@@ -14,8 +14,9 @@ from fisherjax._types import ArrayLike, Key, Record, Scalar
 
 from ._architecture import Architecture
 from ._feedforward import FeedforwardCNN, fold_batch_norm
-from ._images import StageOptions, chosen, labeled
+from ._images import StageOptions, chosen
 from ._network import ConvolutionalRNN
+from ._source import Images, as_source
 from ._stages import LEVELS, anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 
 
@@ -54,8 +55,8 @@ class ConvolutionalTraining(Record):
 
 def train(
     architecture: Architecture,
-    images: ArrayLike,
-    labels: ArrayLike,
+    images: Images,
+    labels: ArrayLike | None = None,
     *,
     key: Key,
     steps: StageSteps | None = None,
@@ -127,8 +128,8 @@ def train(
 
 def train_directly(
     architecture: Architecture,
-    images: ArrayLike,
-    labels: ArrayLike,
+    images: Images,
+    labels: ArrayLike | None = None,
     *,
     key: Key,
     num_steps: int,
@@ -144,7 +145,7 @@ def train_directly(
     place = None if folder is None else as_path("folder", folder)
     check_scalar("noise_std", noise_std, minimum=0.0)
     weight_key, loop_key = jax.random.split(check_key("key", key))
-    labeled(architecture, images, labels)
+    as_source(architecture, images, labels)
     start = ConvolutionalRNN(architecture, key=weight_key, noise_std=noise_std)
     network, history = fine_tune(
         start, images, labels, key=loop_key, num_steps=num_steps, offset_steps=offset_steps,

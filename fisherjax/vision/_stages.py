@@ -1,21 +1,22 @@
 """Training of a convolutional recurrent network in the steps of CordsNet, each of them a function."""
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_integer, check_key, check_scalar
 from fisherjax._runtime import TrainingHistory
 from fisherjax._types import ArrayLike, Key, Scalar
+from fisherjax.datasets._sources import Pictures
 
 from ._architecture import Architecture
 from ._feedforward import FeedforwardCNN
-from ._images import Chosen, Pair, StageOptions, chosen, descend_on_images, in_batches, labeled
+from ._images import Chosen, StageOptions, chosen, descend_on_images
 from ._network import ConvolutionalRNN
 from ._objectives import FeedforwardObjective, RecurrenceFit, RecurrenceObjective, RecurrentObjective
+from ._source import Images, Source, as_source
 
 LEVELS = 20  # of the leak, from .95 in steps of .05
 _FIRST_GAIN = 0.1
@@ -23,8 +24,8 @@ _FIRST_GAIN = 0.1
 
 def train_feedforward(
     architecture: Architecture,
-    images: ArrayLike,
-    labels: ArrayLike,
+    images: Images,
+    labels: ArrayLike | None = None,
     *,
     key: Key,
     num_steps: int,
@@ -37,9 +38,10 @@ def train_feedforward(
     architecture
         Sizes.
     images
-        Floats (n, height, width, colors), standardized.
+        Floats (n, height, width, colors), standardized; or `Pictures` (of `datasets.image_folder`,
+        `datasets.imagenet`), which have labels and are read, a few at a time, while the device works.
     labels
-        Classes (n,), or their probabilities (n, K).
+        Classes (n,), or their probabilities (n, K); None with pictures.
     key
         JAX random key of weights, batches and augmentation.
     num_steps
@@ -53,7 +55,7 @@ def train_feedforward(
     augmentation
         Random changes of the images; none by default.
     held_out
-        A pair of images and labels to evaluate on.
+        A pair of images and labels to evaluate on, or pictures.
     evaluate_every
         Steps between evaluations and checkpoints; a tenth of all by default.
     checkpoint
@@ -75,18 +77,16 @@ def train_feedforward(
     TypeError
         If `key` is not a JAX key.
     """
-    check_instance("architecture", architecture, Architecture, "vision.architecture('R4-32') makes one")
+    source = as_source(architecture, images, labels)
     stage = chosen(num_steps, **options)
     weight_key, loop_key = jax.random.split(check_key("key", key))
     start = FeedforwardCNN(architecture, key=weight_key)
-    return descend_on_images(
-        "feed-forward", start, FeedforwardObjective(), architecture, (images, labels), loop_key, stage
-    )
+    return descend_on_images("feed-forward", start, FeedforwardObjective(), architecture, source, loop_key, stage)
 
 
 def fit_recurrence(
     folded: ConvolutionalRNN,
-    images: ArrayLike,
+    images: Images,
     *,
     key: Key,
     num_steps: int,
@@ -113,22 +113,20 @@ def fit_recurrence(
     check_scalar("penalty", penalty, minimum=0.0)
     stage = chosen(num_steps, **options)
     weight_key, loop_key = jax.random.split(check_key("key", key))
-    images = folded.architecture.check_images(images)
     plan = folded.architecture
+    source = _unlabeled(plan, images)
     fresh = ConvolutionalRNN(plan, key=weight_key, recurrent_gain=_FIRST_GAIN)
     network = eqx.tree_at(lambda n: n.recurrent, folded, fresh.recurrent)
-    classes = jnp.full((len(images), plan.num_classes), 1 / plan.num_classes)
     fitted, history = descend_on_images(
-        "recurrence", RecurrenceFit(network, folded), RecurrenceObjective(float(penalty)), plan, (images, classes),
-        loop_key, stage,
+        "recurrence", RecurrenceFit(network, folded), RecurrenceObjective(float(penalty)), plan, source, loop_key, stage
     )  # fmt: skip
     return fitted.network, history
 
 
 def train_linear(
     network: ConvolutionalRNN,
-    images: ArrayLike,
-    labels: ArrayLike,
+    images: Images,
+    labels: ArrayLike | None = None,
     *,
     key: Key,
     num_steps: int,
@@ -141,13 +139,13 @@ def train_linear(
     `train_feedforward`, and `remat_every` as in `vision.respond`.
     """
     stage = chosen(num_steps, **options)
-    return _train_recurrent("linear", network, (images, labels), key, stage, leak=1.0, remat_every=remat_every)
+    return _train_recurrent("linear", network, images, labels, key, stage, leak=1.0, remat_every=remat_every)
 
 
 def anneal(
     network: ConvolutionalRNN,
-    images: ArrayLike,
-    labels: ArrayLike,
+    images: Images,
+    labels: ArrayLike | None = None,
     *,
     key: Key,
     steps_per_level: int,
@@ -165,15 +163,15 @@ def anneal(
     level = check_integer("steps_per_level", steps_per_level, minimum=1)
     stage = chosen(LEVELS * level, **options)
     return _train_recurrent(
-        "anneal", network, (images, labels), key, stage, leak=0.95, leak_decrement=0.05, level_steps=level,
+        "anneal", network, images, labels, key, stage, leak=0.95, leak_decrement=0.05, level_steps=level,
         offset_steps=offset_steps, return_penalty=return_penalty, remat_every=remat_every,
     )  # fmt: skip
 
 
 def fine_tune(
     network: ConvolutionalRNN,
-    images: ArrayLike,
-    labels: ArrayLike,
+    images: Images,
+    labels: ArrayLike | None = None,
     *,
     key: Key,
     num_steps: int,
@@ -188,32 +186,26 @@ def fine_tune(
     """
     stage = chosen(num_steps, **options)
     return _train_recurrent(
-        "fine-tune", network, (images, labels), key, stage, leak=0.0, offset_steps=offset_steps,
+        "fine-tune", network, images, labels, key, stage, leak=0.0, offset_steps=offset_steps,
         return_penalty=return_penalty, remat_every=remat_every,
     )  # fmt: skip
 
 
-def accuracy(network: ConvolutionalRNN | FeedforwardCNN, images: ArrayLike, labels: ArrayLike) -> float:
-    """Share of images whose largest logit is that of their class, after the architecture's steps.
-
-    A folded network (one that `fold_batch_norm` returned) is to be evaluated by `vision.feedforward_pass`.
-    """
-    check_instance("network", network, (ConvolutionalRNN, FeedforwardCNN))
-    plan = network.weights.architecture if isinstance(network, FeedforwardCNN) else network.architecture
-    data = labeled(plan, images, labels)
-    logits = jnp.concatenate(in_batches(lambda batch: _evaluate(network, batch), data.images))
-    return float(jnp.mean(jnp.argmax(logits, axis=-1) == jnp.argmax(data.targets, axis=-1)))
-
-
-@eqx.filter_jit
-def _evaluate(network: Any, images: Array) -> Float[Array, "n K"]:
-    return network(images)
+def _unlabeled(architecture: Architecture, images: Images) -> Source:
+    """Images whose labels do not count."""
+    if isinstance(images, Pictures):
+        return as_source(architecture, images)
+    shown = architecture.check_images(images)
+    return as_source(
+        architecture, shown, jnp.full((len(shown), architecture.num_classes), 1 / architecture.num_classes)
+    )
 
 
 def _train_recurrent(
     title: str,
     network: ConvolutionalRNN,
-    pair: Pair,
+    images: Images,
+    labels: ArrayLike | None,
     key: Key,
     stage: Chosen,
     *,
@@ -233,4 +225,5 @@ def _train_recurrent(
         float(network.noise_std) > 0, remat_every,
     )  # fmt: skip
     start = eqx.tree_at(lambda n: n.leak, network, jnp.asarray(leak, network.leak.dtype))
-    return descend_on_images(title, start, objective, plan, pair, check_key("key", key), stage)
+    source = as_source(plan, images, labels)
+    return descend_on_images(title, start, objective, plan, source, check_key("key", key), stage)

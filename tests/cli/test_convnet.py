@@ -28,7 +28,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     network = vision.ConvolutionalRNN.load(folder / "network.npz")
     known = datasets.digits()[0][:200]
     images, labels = datasets.digits(split="test")
-    expected = vision.accuracy(network, (images - known.mean()) / known.std(), labels)
+    expected = vision.evaluate(network, (images - known.mean()) / known.std(), labels).accuracy
     assert abs(facts["accuracy"] - expected) < 0.01
     assert facts["test_images"] == 360
     published = vision.load_checkpoint(folder / "weights.safetensors")
@@ -53,7 +53,7 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     found = json.loads((analyzed / "results.json").read_text())
     assert found["images"] == "digits"
     np.testing.assert_allclose(
-        found["accuracy"], vision.accuracy(network, (images - known.mean())[:20] / known.std(), labels[:20])
+        found["accuracy"], vision.evaluate(network, (images - known.mean())[:20] / known.std(), labels[:20]).accuracy
     )
     bounds = vision.stability_certificate(network)
     assert found["globally_stable"] == bounds.globally_stable.tolist()
@@ -147,7 +147,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["convnet"], "convnet: say what to do: train, run, analyze; fisherjax convnet train --help"),
+        (["convnet"], "convnet: say what to do: train, run, analyze, evaluate; fisherjax convnet train --help"),
         (["convnet", "trian"], "did you mean 'train'?"),
         (["convnet", "train", "--preset", "R3"], "must be one of"),
         (["convnet", "train", "--images", "3"], "--images must be at least 10, or 0 for all, got 3"),
@@ -158,7 +158,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         (["convnet", "run", __file__, "--checkpoint", "/nowhere.pt"], "--checkpoint /nowhere.pt: No such file"),
         (["convnet", "analyze", "/nowhere.pt"], "checkpoint /nowhere.pt: No such file"),
         (["convnet", "analyze", "--parts", "stabillity"], "did you mean 'stability'?"),
-        (["convnet", "train", "--data", "cifar10", "--cifar", "/nowhere"], "--cifar /nowhere: No such file"),
+        (["convnet", "train", "--data", "cifar"], "neither a data set nor a file or folder; did you mean 'cifar10'?"),
     ],
 )
 def test_wrong_input(tmp_path, capsys, words, message):

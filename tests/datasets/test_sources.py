@@ -9,6 +9,8 @@ import scipy.io
 from PIL import Image
 
 from fisherjax import datasets
+from fisherjax.datasets._pictures import Part
+from fisherjax.datasets._sources import Reader
 
 RNG = np.random.default_rng(0)
 WORDNET = ("n02000000", "n01000000", "n03000000")  # of ILSVRC's 1, 2 and 3
@@ -72,14 +74,19 @@ def shades(pixels):
     return pixels[:, 4, 4, 0].tolist()
 
 
+def ordered(reader, number, indices):
+    reader.order(number, indices)
+    return reader.take(number)
+
+
 def test_a_folder_for_each_class(folder):
-    held = datasets.image_folder(folder)
+    held = datasets.image_folder(folder, preprocessing=SMALL)
     assert held.classes == ("cats", "dogs")
     assert held.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    pixels, labels = held.pixels(SMALL)
+    pixels, labels = held.pixels()
     assert shades(pixels) == [0, 1, 2, 20, 21, 22]
     assert pixels.dtype == np.uint8
-    some, of = held.pixels(SMALL, [5, 0], num_threads=1)
+    some, of = held.pixels([5, 0], num_threads=1)
     assert shades(some) == [22, 0]
     assert of.tolist() == [1, 0]
     assert held.select([3, 4]).names[0].endswith("dogs/0.png")
@@ -87,6 +94,7 @@ def test_a_folder_for_each_class(folder):
     whole = SMALL(folder / "dogs" / "0.png")
     mean, std = np.float32(SMALL.mean), np.float32(SMALL.std)
     np.testing.assert_allclose((pixels[3] / np.float32(255) - mean) / std, whole, rtol=1e-6)
+    np.testing.assert_array_equal(SMALL.standardized(pixels)[3], whole)
     assert "6 of 2 classes: cats, dogs" in repr(held)
     assert labels.tolist() == held.labels.tolist()
 
@@ -95,23 +103,59 @@ def test_bad_pictures_are_named_and_skipped_by_choice(folder):
     bad = folder / "cats" / "0.png"
     bad.write_bytes(bad.read_bytes()[:-30])
     with pytest.raises(ValueError, match=r'cats/0.png .*be read.*; bad="skip" leaves such pictures out'):
-        datasets.image_folder(folder).pixels(SMALL)
+        datasets.image_folder(folder, preprocessing=SMALL).pixels()
     with pytest.warns(RuntimeWarning, match=r"1 of 6 pictures were left out: .*cats/0.png"):
-        pixels, labels = datasets.image_folder(folder, bad="skip").pixels(SMALL)
+        pixels, labels = datasets.image_folder(folder, preprocessing=SMALL, bad="skip").pixels()
     assert shades(pixels) == [1, 2, 20, 21, 22]
     assert labels.tolist() == [0, 0, 1, 1, 1]
     with pytest.raises(ValueError, match="none of 1 pictures can be read"), pytest.warns(RuntimeWarning):
-        datasets.image_folder(folder, bad="skip").pixels(SMALL, [0])
+        datasets.image_folder(folder, preprocessing=SMALL, bad="skip").pixels([0])
+
+
+def test_a_bad_picture_in_a_batch_is_replaced_by_the_next_one_and_told_once(folder):
+    (folder / "cats" / "0.png").write_bytes(b"nothing")
+    reader = Reader(datasets.image_folder(folder, preprocessing=SMALL, bad="skip"))
+    with pytest.warns(RuntimeWarning, match=r"the picture after it is shown instead of .*0.png"):
+        shown = ordered(reader, 0, [0, 3])
+    assert shades(shown[0]) == [1, 20]
+    assert ordered(reader, 1, [0, 0])[1].tolist() == [0, 0]  # a warning would be an error
+    reader.close()
+
+
+def test_a_share_of_every_class_is_set_aside_by_name(folder):
+    held = datasets.image_folder(folder)
+    kept, aside = held.split(0.3)
+    assert sorted(kept.names + aside.names) == sorted(held.names)
+    assert aside.labels.tolist() == [0, 1]
+    assert held.split(0.3)[1].names == aside.names
+    assert kept.classes == held.classes
+    with pytest.raises(ValueError, match="class cats has one picture; one to learn"):
+        held.select([0, 3, 4]).split(0.3)
+
+
+def test_a_part_of_a_picture_is_that_part(tmp_path):
+    """Of a ramp from left to right, the mean tells where a part lies, the slope how large it is."""
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (100, 200, 3))
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    square = datasets.Preprocessing((10, 10, 3))
+    shown = square.pixels(tmp_path / "ramp.png", Part(0.125, 1.0, 0.5, 0.5))[..., 0].astype(float)
+    assert abs(shown.mean() - 99.5) < 1  # a square of 50 × 50 in the middle
+    assert abs(shown[5, -1] - shown[5, 0] - 45) < 2
+    left = square.pixels(tmp_path / "ramp.png", Part(0.5, 1.0, 0.0, 0.0))[..., 0].astype(float)
+    assert abs(left.mean() - 49.5) < 1
+    # what would stick out is cut short: 100 rows, all of the columns
+    whole = square.pixels(tmp_path / "ramp.png", Part(1.0, 4 / 3, 0.3, 0.9))[..., 0].astype(float)
+    assert abs(whole.mean() - 0.3 * (200 - 163.3) - 81.6) < 1
 
 
 def test_imagenet_is_read_from_its_archives(challenge):
-    train = datasets.imagenet(challenge)
+    train = datasets.imagenet(challenge, preprocessing=SMALL)
     assert train.classes == tuple(sorted(WORDNET))
     assert train.labels.tolist() == [1, 1, 0, 0, 2, 2]
-    assert shades(train.pixels(SMALL)[0]) == [0, 1, 10, 11, 20, 21]
-    shown = datasets.imagenet(challenge, split="validation")
+    assert shades(train.pixels()[0]) == [0, 1, 10, 11, 20, 21]
+    shown = datasets.imagenet(challenge, split="validation", preprocessing=SMALL)
     assert shown.labels.tolist() == [2, 1, 0, 1]  # classes 3, 1, 2, 1 of the challenge, by WordNet's number
-    assert shades(shown.pixels(SMALL)[0]) == [51, 52, 53, 54]
+    assert shades(shown.pixels()[0]) == [51, 52, 53, 54]
     assert shown.classes == train.classes
 
 
@@ -170,4 +214,4 @@ def test_what_is_no_folder_of_classes_is_said(tmp_path, folder):
         datasets.image_folder(folder / "cats" / "more")
     (folder / "empty").mkdir()
     with pytest.raises(ValueError, match="no pictures in empty"):
-        datasets.image_folder(folder)
+        datasets.image_folder(folder, preprocessing=SMALL)

@@ -19,9 +19,9 @@ from fisherjax.vision import (
     fold_batch_norm,
     respond,
 )
-from fisherjax.vision import _images as augmenting
 from fisherjax.vision import _objectives as objectives
-from fisherjax.vision._images import augment
+from fisherjax.vision import _source as augmenting
+from fisherjax.vision._augmentation import augment
 
 PLAN = Architecture((4, 4, 1), 3, (2, 2, 3, 3), blank_steps=2, image_steps=7, alpha=0.3)
 TINY = Architecture((4, 4, 1), 3, (2, 2), blank_steps=2, image_steps=4, alpha=0.3)
@@ -154,7 +154,7 @@ def test_all_steps_in_order_and_on_again(bars, key, tmp_path):
     assert found.histories["fine-tune"].held_out_accuracy[-1] > 0.9
     assert found.histories["fine-tune"].evaluated.tolist() == list(range(2, 21, 2))
     assert float(found.network.leak) == 0
-    assert vision.accuracy(found.network, *held_out) == found.histories["fine-tune"].held_out_accuracy[-1]
+    assert vision.evaluate(found.network, *held_out).accuracy == found.histories["fine-tune"].held_out_accuracy[-1]
     # what is there is not trained again; a stage that is missing is, to the same bits
     (tmp_path / "stage-fine-tune.npz").unlink()
     again = vision.train(TINY, images[:40], labels[:40], key=key, folder=tmp_path, **options)
