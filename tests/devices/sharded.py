@@ -3,6 +3,7 @@
 Prints "case: largest relative difference" for every case, and fails if one is larger than rounding.
 """
 
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -12,8 +13,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
-from fisherjax import _runtime, connectivity, fisher, geometry, networks, optimize, simulate, tasks, training, vision
+from fisherjax import (
+    _runtime,
+    connectivity,
+    datasets,
+    fisher,
+    geometry,
+    networks,
+    optimize,
+    simulate,
+    tasks,
+    training,
+    vision,
+)
 
 TOLERANCE = 1e-9
 
@@ -33,6 +47,18 @@ def fitted(key, **where):
         networks.RNN(2, 8, 2, key=key, noise_std=0.1), tasks.flip_flop(num_bits=2), key=key, num_steps=20,
         batch_size=13, trial_steps=5, evaluate_every=4, checkpoint_every=4, **where,
     )  # fmt: skip
+
+
+def learned(key, devices):
+    """A network that learned from pictures, of which every process decodes those of its own devices."""
+    gray = datasets.Preprocessing((8, 8, 1), resize=8, mean=(0.4,), std=(0.2,))
+    with tempfile.TemporaryDirectory() as folder:
+        for number, pixels in enumerate(np.random.default_rng(0).integers(0, 255, (24, 8, 8), np.uint8)):
+            (place := Path(folder) / f"class {number % 3}").mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(place / f"{number}.png")
+        pictures, plan = datasets.image_folder(folder, preprocessing=gray), vision.Architecture((8, 8, 1), 3, (4, 4))
+        with _runtime.on_devices(devices):
+            return vision.train_feedforward(plan, pictures, key=key, num_steps=2, batch_size=16)
 
 
 def cases(key):
@@ -112,6 +138,7 @@ def cases(key):
             convolutional, pictures, blank_steps=2, image_steps=3, areas=[1], key=key, devices=devices
         ),
     )
+    yield "pictures in batches of 16", functools.partial(learned, key)
     yield "training, 13 trials", lambda devices: fitted(key, devices=devices)
 
 
