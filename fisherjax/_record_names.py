@@ -96,7 +96,7 @@ _HOMES = {
     "vision._architecture": "Architecture",
     "vision._convolution": "Convolution Readout",
     "vision._convolution_spectrum": "ConvolutionSpectrum StabilityCertificate",
-    "vision._decisions": "Decisions Relaxation Robustness",
+    "vision._decisions": "Decisions",
     "vision._evaluation": "Evaluation",
     "vision._feedforward": "BatchNorm FeedforwardCNN",
     "vision._network": "ConvolutionalRNN",
@@ -104,7 +104,9 @@ _HOMES = {
     "vision._orientation": "AngleNetwork AngleTraining",
     "vision._orientation_study": "EstimatorVariance OrientationCase OrientationStudy",
     "vision._pipeline": "ConvolutionalTraining",
+    "vision._relaxation": "Relaxation",
     "vision._respond": "Response",
+    "vision._robustness": "Robustness",
     "vision._spectra": "TrajectorySpectrum TransientGrowth",
 }
 RECORDS = {name: f"fisherjax.{home}" for home, names in _HOMES.items() for name in names.split()}

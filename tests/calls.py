@@ -335,7 +335,7 @@ ENTRIES = {
     ),
     "dynamics.principal_components": lambda k, x: dynamics.principal_components(samples(k, x)),
     "vision.robustness": lambda k, x: vision.robustness(
-        convolutional(k, x), pictures(k, x), labels(), key=k, noise_std=[0.1 * x]
+        convolutional(k, x), pictures(k, x), labels(), key=k, levels=[0.1 * x]
     ),
     "vision.stability_certificate": lambda k, x: vision.stability_certificate(convolutional(k, x)),
     "dynamics.transition_graph": lambda k, x: dynamics.transition_graph(

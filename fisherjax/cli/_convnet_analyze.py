@@ -165,9 +165,9 @@ def _decisions(analysis: Analysis, plan: vision.Architecture) -> Described | Non
     if analysis.input_noise is not None and noisy is not None:
         text.append(f"Noise of the state up to its root mean square, {analysis.activity:.3g}.")
         for where, levels in (("input", analysis.input_noise), ("state", noisy)):
-            arrays |= {f"robustness_{where}": levels.accuracy, f"robustness_{where}_std": levels.noise_std}
+            arrays |= {f"robustness_{where}": levels.accuracy, f"robustness_{where}_std": levels.levels}
         shown["noise of the input (s.d. of a pixel)"] = analysis.input_noise
-        relative = dataclasses.replace(noisy, noise_std=np.array(STATE_LEVELS))
+        relative = dataclasses.replace(noisy, levels=np.array(STATE_LEVELS))
         shown["noise of the state (r.m.s. activity)"] = relative
     if back is not None:
         known = back.time_constant[np.isfinite(back.time_constant)]

@@ -32,9 +32,11 @@ from fisherjax.optimize._sensitivity import Sensitivity
 from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
-from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._decisions import Decisions
 from fisherjax.vision._evaluation import Evaluation
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
+from fisherjax.vision._relaxation import Relaxation
+from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 T = TypeVar("T")

@@ -13,7 +13,10 @@ from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.training import TrainingHistory
 from fisherjax.vision import Response
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
-from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._corruptions import UNITS
+from fisherjax.vision._decisions import Decisions
+from fisherjax.vision._relaxation import Relaxation
+from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from ._checks import axes_of, checked, drawable
@@ -106,11 +109,11 @@ def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = N
 
 @checked
 def robustness(found: Robustness, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]) -> Axes:
-    """Accuracy against the level of noise, with standard errors."""
+    """Accuracy against the strength of a corruption, with standard errors."""
     ax = axes_or_new(ax)
     accuracy = drawable(ax, found.accuracy)
-    ax.errorbar(found.noise_std, accuracy, found.standard_error, fmt="o-", color=color, capsize=2, label=label or None)
-    ax.set(xlabel="standard deviation of the noise", ylabel="accuracy", ylim=(0, 1.03))
+    ax.errorbar(found.levels, accuracy, found.standard_error, fmt="o-", color=color, capsize=2, label=label or None)
+    ax.set(xlabel=UNITS[found.corruption], ylabel="accuracy", ylim=(0, 1.03))
     if label:
         ax.legend()
     return ax
@@ -118,11 +121,18 @@ def robustness(found: Robustness, ax: Axes | None = None, *, label: str = "", co
 
 @checked
 def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
-    """Distance to the state before the image after its offset, one line per image."""
+    """Change of activity at every step, and its distance to the state before the image once that is gone, by image."""
     ax = axes_or_new(ax)
-    distance = drawable(ax, found.distance, positive=True)
-    ax.plot(np.arange(len(distance)), distance, color=COLORS[0], alpha=min(1, 5 / found.distance.shape[1]))
-    ax.set(yscale="log", xlabel="steps since the image vanished", ylabel="r.m.s. distance to baseline")
+    faint = min(1, 5 / found.distance.shape[1])
+    moved, distance = (drawable(ax, part, positive=True) for part in (found.speed, found.distance))
+    ax.axvspan(found.onset, found.offset, color="0.9", linewidth=0, label="image")
+    for color, label, times, lines in (
+        (COLORS[0], "change in a step", np.arange(1, len(moved) + 1), moved),
+        (COLORS[1], "distance to the state before", found.offset + np.arange(len(distance)), distance),
+    ):
+        ax.plot(times, lines, color=color, alpha=faint, label=[label, *[None] * (lines.shape[1] - 1)])
+    ax.set(yscale="log", xlabel="time (steps)", ylabel="r.m.s. over units")
+    ax.legend()
     return ax
 
 

@@ -12,8 +12,10 @@ from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.vision import ConvolutionalTraining, Response
 from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
-from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._decisions import Decisions
 from fisherjax.vision._evaluation import Evaluation
+from fisherjax.vision._relaxation import Relaxation
+from fisherjax.vision._robustness import Robustness
 
 from . import _convolutional as panel
 from ._checks import checked

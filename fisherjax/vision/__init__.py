@@ -7,14 +7,16 @@ from ._architecture import Architecture, architecture
 from ._augmentation import Augmentation
 from ._checkpoints import load_checkpoint, save_checkpoint
 from ._convolution_spectrum import convolution_bounds, convolution_spectrum, spectral_penalty, stability_certificate
-from ._decisions import decisions, relaxation, robustness
+from ._decisions import decisions
 from ._evaluation import evaluate
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
 from ._network import ConvolutionalRNN
 from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
 from ._orientation_study import orientation_study
 from ._pipeline import ConvolutionalTraining, StageSteps, train, train_directly
+from ._relaxation import relaxation
 from ._respond import Response, channel_means, respond, shown
+from ._robustness import robustness
 from ._spectra import spectrum, trajectory_spectrum, transient_growth
 from ._stages import anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 

@@ -20,9 +20,11 @@ from fisherjax.fisher import FisherCurve
 from fisherjax.fisher._eigendistortions import Eigendistortion
 
 from ._convolution_spectrum import StabilityCertificate, stability_certificate
-from ._decisions import Decisions, Relaxation, Robustness, decisions, relaxation, robustness
+from ._decisions import Decisions, decisions
 from ._network import ConvolutionalRNN, check_network
+from ._relaxation import Relaxation, relaxation
 from ._respond import channel_means, respond, shown
+from ._robustness import Robustness, robustness
 from ._spectra import TrajectorySpectrum, TransientGrowth, spectrum, trajectory_spectrum, transient_growth
 
 PARTS = ("stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions")
@@ -206,11 +208,11 @@ def _robustness(
 ) -> dict[str, Any]:
     if labels is None:
         return {}
-    levels = {"input": list(_INPUT_LEVELS), "state": [level * activity for level in STATE_LEVELS]}
-    keys = jax.random.split(key)
+    input_key, state_key = jax.random.split(key)
+    state_levels = [level * activity for level in STATE_LEVELS]
     return {
-        f"{where}_noise": robustness(network, images, labels, key=keys[index], noise_std=levels[where], where=where)
-        for index, where in enumerate(levels)
+        "input_noise": robustness(network, images, labels, key=input_key, levels=_INPUT_LEVELS),
+        "state_noise": robustness(network, images, labels, key=state_key, levels=state_levels, corruption="state"),
     }
 
 

@@ -10,7 +10,9 @@ from fisherjax import fisher, plot
 from fisherjax.fisher._eigendistortions import Eigendistortion
 from fisherjax.training import TrainingHistory
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
-from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._decisions import Decisions
+from fisherjax.vision._relaxation import Relaxation
+from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum
 
 mpl.use("Agg")
@@ -61,11 +63,12 @@ def test_time_courses():
     ax = plot.decisions(found, onset=1)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), found.accuracy)
     np.testing.assert_allclose(ax.lines[3].get_xdata(), [2.0])
-    levels = Robustness(np.array([0.0, 1.0]), np.array([1.0, 0.5]), np.array([0.0, 0.1]))
+    levels = Robustness("blur", np.array([0.0, 1.0]), np.array([1.0, 0.5]), np.array([0.0, 0.1]), np.zeros((2, 4)))
     np.testing.assert_allclose(plot.robustness(levels, label="input").lines[0].get_ydata(), [1.0, 0.5])
-    back = Relaxation(np.array([[1.0, 2.0], [0.1, 0.2]]), np.ones(2), np.array([False, False]))
+    back = Relaxation(np.ones((3, 2)), 1, 2, np.array([[1.0, 2.0], [0.1, 0.2]]), np.ones(2), np.array([False, False]))
     ax = plot.relaxation(back)
-    np.testing.assert_allclose(ax.lines[1].get_ydata(), [2.0, 0.2])
+    np.testing.assert_allclose(ax.lines[3].get_ydata(), [2.0, 0.2])
+    np.testing.assert_allclose(ax.lines[3].get_xdata(), [2, 3])
     times, total = jnp.array([2.0, 4.0]), jnp.array([1.0, 3.0])
     theory = fisher.FisherCurve(times, total[:, None], total)
     measured = fisher.FisherCurve(times, total[:, None], total + 0.1, jnp.array([0.1, 0.2]))

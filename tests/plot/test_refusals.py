@@ -26,8 +26,8 @@ from fisherjax.plot._pages import (
     save_network,
     save_variance_study,
 )
-from fisherjax.vision._decisions import Relaxation
 from fisherjax.vision._orientation_study import EstimatorVariance
+from fisherjax.vision._relaxation import Relaxation
 
 mpl.use("Agg")
 
@@ -159,7 +159,7 @@ def test_what_a_logarithmic_axis_cannot_show_is_counted():
     )
     left, _ = plot.training_history(course)
     assert said(left) == ["2 values not drawn: not resolved or not above 0"]
-    back = Relaxation(np.array([[1.0], [0.0]]), np.ones(1), np.array([False]))
+    back = Relaxation(np.ones((3, 1)), 1, 2, np.array([[1.0], [0.0]]), np.ones(1), np.array([False]))
     assert len(said(plot.relaxation(back))) == 1
     errors = plot.estimator_errors([1.0, 2.0], {"a": [0.1, np.nan]}, "trials", uncertainty={"a": [0.01, np.nan]})
     assert said(errors) == ["1 values not drawn: not resolved or not above 0"]
