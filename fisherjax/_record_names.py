@@ -99,6 +99,7 @@ _HOMES = {
     "vision._decisions": "Decisions",
     "vision._evaluation": "Evaluation",
     "vision._feedforward": "BatchNorm FeedforwardCNN",
+    "vision._heads": "NetworkWithHead",
     "vision._network": "ConvolutionalRNN",
     "vision._objectives": "RecurrenceFit",
     "vision._orientation": "AngleNetwork AngleTraining",
@@ -106,6 +107,7 @@ _HOMES = {
     "vision._pipeline": "ConvolutionalTraining",
     "vision._relaxation": "Relaxation",
     "vision._respond": "Response",
+    "vision._response_curve": "ResponseCurve",
     "vision._robustness": "Robustness",
     "vision._spectra": "TrajectorySpectrum TransientGrowth",
 }

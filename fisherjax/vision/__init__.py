@@ -10,23 +10,24 @@ from ._convolution_spectrum import convolution_bounds, convolution_spectrum, spe
 from ._decisions import decisions
 from ._evaluation import evaluate
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
+from ._heads import picture_trials, with_head
 from ._network import ConvolutionalRNN
 from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
 from ._orientation_study import orientation_study
 from ._pipeline import ConvolutionalTraining, StageSteps, train, train_directly
 from ._relaxation import relaxation
 from ._respond import Response, channel_means, respond, shown
+from ._response_curve import response_curve
 from ._robustness import robustness
 from ._spectra import spectrum, trajectory_spectrum, transient_growth
 from ._stages import anneal, fine_tune, fit_recurrence, train_feedforward, train_linear
 
 __all__ = [
     "AngleNetwork", "Architecture", "Augmentation", "ConvolutionalRNN", "ConvolutionalTraining", "FeedforwardCNN",
-    "Response", "StageSteps", "analyze", "angle_network", "anneal", "architecture", "arnoldi",
-    "channel_means", "convolution_bounds", "convolution_spectrum", "decisions", "decode_angle", "evaluate",
-    "feedforward_pass", "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "orientation_study",
-    "relaxation",
-    "respond", "respond_to_gratings", "robustness", "save_checkpoint", "shown", "spectral_penalty", "spectrum",
-    "stability_certificate", "train", "train_angle_network", "train_directly", "train_feedforward", "train_linear",
-    "trajectory_spectrum", "transient_growth",
+    "Response", "StageSteps", "analyze", "angle_network", "anneal", "architecture", "arnoldi", "channel_means",
+    "convolution_bounds", "convolution_spectrum", "decisions", "decode_angle", "evaluate", "feedforward_pass",
+    "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "orientation_study", "picture_trials",
+    "relaxation", "respond", "respond_to_gratings", "response_curve", "robustness", "save_checkpoint", "shown",
+    "spectral_penalty", "spectrum", "stability_certificate", "train", "train_angle_network", "train_directly",
+    "train_feedforward", "train_linear", "trajectory_spectrum", "transient_growth", "with_head",
 ]  # fmt: skip

@@ -1,18 +1,16 @@
 """How activity settles before, during and after an image."""
 
-from typing import Any
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_integer, require, warn
-from fisherjax._runtime import full_precision, spread
+from fisherjax._runtime import full_precision
 from fisherjax._types import Record
 
 from ._convolution import AreaState
+from ._course import course, squared_change
 from ._network import ConvolutionalRNN, check_network
 
 
@@ -66,12 +64,20 @@ def relaxation(
     plan, pictures = network.architecture, network.architecture.as_pictures("images", images)
     onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
     require(onset > 0, "relaxation needs blank_steps > 0: the baseline is the state before the image")
-    moved, away, size = jax.tree.map(np.asarray, _course(network, pictures, after))
-    speed, along, baseline = (np.sqrt(np.asarray(part, float) / plan.num_units) for part in (moved, away, size))
-    distance = along[offset - 1 :]
+    shown, count = jnp.asarray(pictures)[None], len(pictures)
+    rest = tuple(jnp.zeros((count, *area.shape), area.dtype) for area in network.silence())
+    baseline, (before, size) = course(
+        network, shown, jnp.zeros((onset, 1, count)), None, jax.tree_util.Partial(_distances, rest)
+    )
+    times = np.arange(plan.image_steps + after)
+    on = jnp.asarray(np.repeat(times < plan.image_steps, count).reshape(-1, 1, count), float)
+    _, (during, away) = course(network, shown, on, baseline, jax.tree_util.Partial(_distances, baseline))
+    moved, squares = np.concatenate([before, during]), np.asarray(away)
+    speed, along, reached = (np.sqrt(np.asarray(part, float) / plan.num_units) for part in (moved, squares, size[-1]))
+    distance = along[plan.image_steps - 1 :]
     late = distance[-(after // 2) :]
     steps = np.arange(len(late)) - (len(late) - 1) / 2
-    floor = np.finfo(moved.dtype).eps * np.maximum(distance[0], baseline)
+    floor = np.finfo(moved.dtype).eps * np.maximum(distance[0], reached)
     moving = (late > floor).all(axis=0) & np.isfinite(late).all(axis=0)
     slope = steps @ np.log(np.where(moving, late, 1)) / (steps @ steps)
     # over the time that is looked at it must fall by more than the rounding of states
@@ -88,25 +94,6 @@ def relaxation(
     )
 
 
-@eqx.filter_jit
-def _course(network: ConvolutionalRNN, images: Array, offset_steps: int) -> tuple[Array, Array, Array]:
-    """Squared change at every step and squared distance from the state before the image (T, n), and its size (n,)."""
-    plan = network.architecture
-    onset, offset = plan.blank_steps, plan.blank_steps + plan.image_steps
-    shown = images.astype(network.dtype)
-    kernels, drive = network.kernels(), network.drive(shown)
-    rest = tuple(jnp.broadcast_to(area, (len(shown), *area.shape)) for area in network.silence())
-
-    def squares(state: AreaState, other: AreaState) -> Array:
-        parts = [jnp.sum((a - b) ** 2, axis=(1, 2, 3)) for a, b in zip(state, other, strict=True)]
-        return jnp.stack(parts).sum(axis=0)
-
-    def step(carry: tuple[AreaState, AreaState], time: Array) -> Any:
-        state, baseline = carry
-        on = (time >= onset) & (time < offset)
-        following = network.step_with(kernels, state, drive.shown(on))
-        baseline = jax.tree.map(lambda new, old: jnp.where(time < onset, new, old), following, baseline)
-        return (following, baseline), (squares(following, state), squares(following, baseline))
-
-    (_, baseline), (moved, away) = jax.lax.scan(step, (rest, rest), jnp.arange(offset + offset_steps))
-    return spread((moved, away, squares(baseline, rest)))
+def _distances(baseline: AreaState, before: AreaState, after: AreaState) -> tuple[Array, Array]:
+    """Squared change of a step, and squared distance from a state, of every image."""
+    return squared_change(before, after).sum(axis=0), squared_change(baseline, after).sum(axis=0)

@@ -1,6 +1,5 @@
 """Accuracy on images that are spoiled more and more, or with noise in the network."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -53,7 +52,7 @@ def robustness(
     labels: ArrayLike | None = None,
     *,
     key: Key,
-    levels: Sequence[float],
+    levels: ArrayLike,
     corruption: str = "noise",
 ) -> Robustness:
     """Accuracy at the end of the response, at several strengths of a corruption.
