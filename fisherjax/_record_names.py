@@ -46,6 +46,8 @@ _HOMES = {
     "fisher._decodability": "Decodability",
     "fisher._eigendistortions": "Eigendistortion",
     "fisher._gate": "Diagnosis FisherEstimate",
+    "fisher._layers": "LayerInformation",
+    "fisher._metamers": "Metamer",
     "fisher._profile": "InformationProfile",
     "fisher._recorded._cross": "CrossInformation",
     "fisher._recorded._decoding": "RecordedDecoding",

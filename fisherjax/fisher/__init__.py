@@ -14,9 +14,11 @@ from ._eigendistortions import eigendistortions
 from ._estimate import estimate
 from ._gate import FisherEstimate
 from ._gaussian import gaussian_information, optimal_decoder, sensitivity_index
+from ._layers import layer_information
 from ._linearized import linearized_curve
 from ._meanfield import meanfield_curve, operator_curve
 from ._memory import memory_curve, memory_matrix, total_memory
+from ._metamers import metamer
 from ._pathwise import gaussian_total, pathwise
 from ._profile import information_profile
 from ._recorded._cross import cross_information
@@ -37,9 +39,9 @@ __all__ = [
     "AssumptionWarning", "FisherCurve", "FisherEstimate", "Recording", "bootstrap", "closure_curve",
     "closure_moments", "continuous_curve", "cramer_rao", "cross_information", "decoder", "direct",
     "eigendistortions", "ensemble_curve", "estimate", "gaussian_information", "gaussian_total",
-    "information_profile", "information_scaling", "jackknife", "linear_decodability", "linearized_curve",
-    "meanfield_curve", "memory_curve", "memory_matrix", "operator_curve", "optimal_decoder", "pathwise",
-    "permutation_test", "processing_capacity", "read_recording", "record", "recorded_decoding",
-    "recorded_information", "sensitivity_index", "shuffled", "simulated_continuous_curve", "simulated_curve",
-    "smooth_information", "temporal_matrix", "total_memory", "tuning",
+    "information_profile", "information_scaling", "jackknife", "layer_information", "linear_decodability",
+    "linearized_curve", "meanfield_curve", "memory_curve", "memory_matrix", "metamer", "operator_curve",
+    "optimal_decoder", "pathwise", "permutation_test", "processing_capacity", "read_recording", "record",
+    "recorded_decoding", "recorded_information", "sensitivity_index", "shuffled", "simulated_continuous_curve",
+    "simulated_curve", "smooth_information", "temporal_matrix", "total_memory", "tuning",
 ]  # fmt: skip

@@ -21,18 +21,18 @@ class Eigendistortion(Record):
     Parameters
     ----------
     direction
-        Of unit norm (height, width, colors).
+        Of unit norm, (height, width, colors) or of a movie (T, height, width, colors).
     information
         ‖J direction‖²: Fisher information about its amplitude under unit noise on every response.
     """
 
-    direction: Float[np.ndarray, "height width colors"]
+    direction: Float[np.ndarray, "*T height width colors"]
     information: float
 
 
 @full_precision
 def eigendistortions(
-    response: Callable[[Any], Array], image: Float[Array | np.ndarray, "height width colors"], *, key: Key
+    response: Callable[[Any], Array], image: Float[Array | np.ndarray, "*T height width colors"], *, key: Key
 ) -> tuple[Eigendistortion, Eigendistortion]:
     """Most and least noticeable distortion of an image: extreme eigenvectors of JᵀJ, J the slope of the response.
 
@@ -43,9 +43,9 @@ def eigendistortions(
     ----------
     response
         From an image (height, width, colors) to a vector, differentiable; for instance the network itself, or means
-        of an area.
+        of an area. Or from a movie, with time first.
     image
-        Where.
+        Where: an image, or a movie (T, height, width, colors).
     key
         JAX random key of the starting vectors.
 
@@ -61,7 +61,7 @@ def eigendistortions(
     Berardino, Ballé, Laparra & Simoncelli (2017), Eigen-distortions of hierarchical representations, NeurIPS.
     """
     check_callable("response", response)
-    key, picture = check_key("key", key), as_real("image", image, "height width colors")
+    key, picture = check_key("key", key), as_real("image", image, "... height width colors")
     require(picture.size > 0, f"image must hold at least one pixel, got shape {picture.shape}")
     seen: Any = output_of("response", response, picture)
     if not jnp.issubdtype(getattr(seen, "dtype", jnp.dtype(int)), jnp.floating):

@@ -168,9 +168,13 @@ def reading(network: Network, read: Reading) -> Callable[[State], Float[Array, "
 
 
 def populations_read(network: Network, read: Reading, size: int) -> tuple[int, ...]:
-    """Sizes of the groups that are told apart in what is read: the populations of a state, else one."""
-    if isinstance(read, PartOfState):
-        return read.counts
+    """Sizes of the groups that are told apart in what is read: the populations of a state, the reading's own, else one.
+
+    A reading names its groups, one after another, by an attribute `counts`.
+    """
+    counts = getattr(read, "counts", None)
+    if isinstance(counts, tuple) and sum(counts) == size:
+        return counts
     return network.population_sizes if read == "state" else (size,)
 
 

@@ -242,14 +242,14 @@ def with_head(
     check_instance("head", head, RecurrentNetwork, "such as networks.RNN(64, 32, 2, key=key)")
     held = jnp.asarray(host_real("cue", cue, "cues"), network.dtype)
     read = channel_means(network, area)
-    channels = network.architecture.channels[read.area]
+    (channels,) = read.counts
     require(
         head.dtype == network.dtype,
         f"head computes in {head.dtype}, the network in {network.dtype}; networks.in_precision changes one",
     )
     require(
         head.input_shape == (channels + len(held),),
-        f"head must have {channels} + {len(held)} inputs, for the channels of area {read.area} and the cues; it has "
-        f"{head.num_inputs}",
+        f"head must have {channels} + {len(held)} inputs, for the channels of area {read.areas[0]} and the cues; "
+        f"it has {head.num_inputs}",
     )
     return NetworkWithHead(network, head, read, held)  # pyright: ignore[reportCallIssue]

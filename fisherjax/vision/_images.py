@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array
 
 from fisherjax._errors import check_integer, check_scalar, told
-from fisherjax._runtime import Objective, Options, Outcome, TrainingHistory, descend, spread
+from fisherjax._runtime import Callback, Objective, Options, Outcome, TrainingHistory, descend, spread
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.datasets._sources import Pictures
 
@@ -51,6 +51,7 @@ class StageOptions(TypedDict, total=False):
     held_out: Pair | Pictures | None
     evaluate_every: int | None
     checkpoint: str | os.PathLike[str] | None
+    callback: Callback | None
     progress: bool
 
 
@@ -73,6 +74,7 @@ def chosen(
     held_out: Pair | Pictures | None = None,
     evaluate_every: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    callback: Callback | None = None,
     progress: bool = False,
 ) -> Chosen:
     """Those of every descent: Adam with a learning rate that falls to zero along a cosine."""
@@ -81,7 +83,7 @@ def chosen(
     check_augmentation(augmentation := augmentation or Augmentation())
     descent = Options(
         steps, batch_size, optax.cosine_decay_schedule(float(learning_rate), steps),
-        max_gradient_norm=max_gradient_norm, keep_best=False, checkpoint=checkpoint,
+        max_gradient_norm=max_gradient_norm, keep_best=False, checkpoint=checkpoint, callback=callback,
         evaluate_every=-(-steps // 10) if evaluate_every is None else evaluate_every, progress=progress,
     )  # fmt: skip
     return Chosen(descent, float(learning_rate), augmentation, held_out)

@@ -1,5 +1,6 @@
 """Activity of a convolutional recurrent network through time: blank, image, blank."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -216,22 +217,32 @@ def shown(
 
 
 class ChannelMeans(eqx.Module):
-    """A reading: means over space of one area's maps, one number per channel. Made by `channel_means`."""
+    """A reading: means over space of the maps of areas, one number per channel. Made by `channel_means`."""
 
     architecture: Architecture = eqx.field(static=True)
-    area: int = eqx.field(static=True)
+    areas: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Channels of every area that is read: groups that are told apart."""
+        return tuple(self.architecture.channels[area] for area in self.areas)
 
     def __call__(self, state: Float[Array, "*trials S"]) -> Float[Array, "*trials channels"]:
         """The means of a flat state."""
         shapes = self.architecture.area_shapes
-        sizes = [height * width * channels for height, width, channels in shapes]
-        first = sum(sizes[: self.area])
-        part = state[..., first : first + sizes[self.area]]
-        return jnp.mean(part.reshape(*state.shape[:-1], -1, shapes[self.area][2]), axis=-2)
+        starts = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
+        parts = []
+        for area in self.areas:
+            maps = state[..., starts[area] : starts[area + 1]]
+            parts.append(jnp.mean(maps.reshape(*state.shape[:-1], -1, shapes[area][2]), axis=-2))
+        return jnp.concatenate(parts, axis=-1)
 
 
-def channel_means(network: ConvolutionalRNN, area: int = -1) -> ChannelMeans:
-    """What reads the means over space of one area; the last by default.
+def channel_means(network: ConvolutionalRNN, area: int | Literal["all"] = -1) -> ChannelMeans:
+    """What reads the means over space of one area, the last by default, or of all.
+
+    Of all areas a `FisherCurve` tells each apart: its `by_population` (T, areas) is the information through time in
+    every area read alone, and `total` that of all of them together.
 
     Raises
     ------
@@ -241,5 +252,8 @@ def channel_means(network: ConvolutionalRNN, area: int = -1) -> ChannelMeans:
         If `network` is none, or the area is no whole number.
     """
     plan = check_network(network).architecture
+    if isinstance(area, str):
+        require(area == "all", f"area must be 'all' or the number of one, got {area!r}")
+        return ChannelMeans(plan, tuple(range(plan.depth)))
     check_integer("area", area, minimum=-plan.depth, maximum=plan.depth - 1)
-    return ChannelMeans(plan, area % plan.depth)
+    return ChannelMeans(plan, (area % plan.depth,))

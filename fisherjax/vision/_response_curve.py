@@ -51,7 +51,8 @@ class ResponseCurve(Record):
 
         NaN of an area that does not respond to the first.
         """
-        require(self.first_peak is not None, f"a curve of {self.varied} has one showing: ratio is for intervals")
+        if self.first_peak is None:
+            raise ValueError(f"a curve of {self.varied} has one showing: ratio is for intervals")
         return np.divide(self.peak, self.first_peak, np.full_like(self.peak, np.nan), where=self.first_peak > 0)
 
 

@@ -60,6 +60,9 @@ def train_feedforward(
         Steps between evaluations and checkpoints; a tenth of all by default.
     checkpoint
         File (.npz) to go on from if it exists, to the same bits as if nothing had happened, and to write to.
+    callback
+        Called after every evaluation with a `TrainingProgress`, whose `model` is what is trained so far (of step 2 a
+        pair with its target); what returns True ends the stage.
     progress
         Whether to show a bar.
 

@@ -36,6 +36,18 @@ def asked(network, image_of=grating, area=-1, **settings):
     return {**usual, "read": vision.channel_means(network, area), **settings}
 
 
+def test_all_areas_at_once_are_each_alone(network, as_user):
+    settings = asked(network, area="all", at=(5, 9))
+    found = fisher.linearized_curve(network, **settings)
+    assert found.by_population.shape == (2, 4)
+    alone = fisher.linearized_curve(network, **asked(network, area=2, at=(5, 9)))
+    np.testing.assert_allclose(found.by_population[:, 2], alone.total, rtol=1e-8)
+    # all areas together know at least what the best of them does
+    assert (np.asarray(found.total) >= np.asarray(found.by_population).max(axis=1) * (1 - 1e-9)).all()
+    with pytest.raises(ValueError, match="area must be 'all' or the number of one, got 'last'"):
+        vision.channel_means(network, "last")
+
+
 def test_information_is_that_of_the_dense_recursion(network):
     """Σ ← J Σ Jᵀ + Q and μ' ← J μ' + ∂F/∂s, all written down; backwards from the means and forwards of the state."""
     settings = asked(network, area=2, at=(2, 5, 9))
