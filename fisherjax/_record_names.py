@@ -98,6 +98,7 @@ _HOMES = {
     "vision._convolution_spectrum": "ConvolutionSpectrum StabilityCertificate",
     "vision._decisions": "Decisions Relaxation Robustness",
     "vision._feedforward": "BatchNorm FeedforwardCNN",
+    "vision._matching._match": "BestMatch ModelMatch",
     "vision._network": "ConvolutionalRNN",
     "vision._objectives": "RecurrenceFit",
     "vision._orientation": "AngleNetwork AngleTraining",

@@ -9,6 +9,8 @@ from ._convolution_spectrum import convolution_bounds, convolution_spectrum, spe
 from ._decisions import decisions, relaxation, robustness
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
 from ._images import Augmentation
+from ._matching._regression import neural_regression
+from ._matching._similarity import representational_similarity
 from ._network import ConvolutionalRNN
 from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
 from ._orientation_study import orientation_study
@@ -21,8 +23,8 @@ __all__ = [
     "AngleNetwork", "Architecture", "Augmentation", "ConvolutionalRNN", "ConvolutionalTraining", "FeedforwardCNN",
     "Response", "StageSteps", "accuracy", "analyze", "angle_network", "anneal", "architecture", "arnoldi",
     "channel_means", "convolution_bounds", "convolution_spectrum", "decisions", "decode_angle", "feedforward_pass",
-    "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "orientation_study", "relaxation",
-    "respond", "respond_to_gratings", "robustness", "save_checkpoint", "shown", "spectral_penalty", "spectrum",
-    "stability_certificate", "train", "train_angle_network", "train_directly", "train_feedforward", "train_linear",
-    "trajectory_spectrum", "transient_growth",
+    "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "neural_regression", "orientation_study",
+    "relaxation", "representational_similarity", "respond", "respond_to_gratings", "robustness", "save_checkpoint",
+    "shown", "spectral_penalty", "spectrum", "stability_certificate", "train", "train_angle_network",
+    "train_directly", "train_feedforward", "train_linear", "trajectory_spectrum", "transient_growth",
 ]  # fmt: skip
