@@ -33,6 +33,7 @@ from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
+from fisherjax.vision._matching._match import ModelMatch
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
@@ -76,6 +77,7 @@ _MADE_BY: dict[type, str] = {
     geometry.NetworkGeometry: "geometry.network_geometry",
     GeometryCurve: ".measured or .theory of geometry.compare_geometry",
     geometry.ShepardDiagram: "geometry.shepard",
+    ModelMatch: "vision.representational_similarity or vision.neural_regression",
     networks.RecurrentNetwork: "networks.RNN",
     vision.Response: "vision.respond",
     nx.DiGraph: "dynamics.transition_graph",
