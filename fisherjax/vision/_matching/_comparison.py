@@ -37,11 +37,15 @@ def _ranks(ordered: _Ordered, weight: Float[Array, " P"]) -> Float[Array, "n P"]
     return (jnp.take_along_axis(above, ordered.low, axis=1) + jnp.take_along_axis(above, ordered.high, axis=1)) / 2
 
 
-def _standard(values: Float[Array, "n P"], weight: Float[Array, " P"], kind: str) -> Float[Array, "n P"]:
+def _prepared(values: Float[Array, "n P"], kind: str) -> Float[Array, "n P"] | _Ordered:
+    """What does not depend on how often a stimulus comes."""
+    return _ordered(values) if kind == "spearman" else values
+
+
+def _standard(prepared: Float[Array, "n P"] | _Ordered, weight: Float[Array, " P"], kind: str) -> Float[Array, "n P"]:
     """Vectors of length one, whose scalar products are similarities."""
-    if kind == "spearman":
-        values = _ranks(_ordered(values), weight)
-    if kind in {"pearson", "spearman"}:
+    values = _ranks(prepared, weight) if isinstance(prepared, _Ordered) else prepared
+    if kind != "cosine":
         values = values - (values @ weight / jnp.sum(weight))[:, None]
     size = jnp.sqrt(values**2 @ weight)[:, None]
     return values / jnp.where(size > 0, size, 1)
@@ -58,14 +62,6 @@ def _concordance(
 
     zero = jnp.zeros((len(first), len(second)), first.dtype)
     return jax.lax.fori_loop(0, first.shape[1], with_one, zero) / (jnp.sum(weight) ** 2 - jnp.sum(weight**2))
-
-
-def _similarity(
-    first: Float[Array, "n P"], second: Float[Array, "m P"], weight: Float[Array, " P"], kind: str
-) -> Float[Array, "n m"]:
-    if kind == "kendall":
-        return _concordance(first, second, weight)
-    return (_standard(first, weight, kind) * weight) @ _standard(second, weight, kind).T
 
 
 class Compared(NamedTuple):
@@ -90,27 +86,33 @@ def compared(
     """
     splits, stimuli = recorded.shape[0], recorded.shape[-1]
     rows, columns = jnp.asarray(np.triu_indices(stimuli, 1))
-    flat = recorded.reshape(-1, stimuli**2)
-    own = flat[:, rows * stimuli + columns]
-    ones = jnp.ones(own.shape[1], own.dtype)
+    own = recorded[..., rows, columns]
+    flat = own.reshape(-1, len(rows))
+    ones = jnp.ones(len(rows), own.dtype)
+    prepared = _prepared(model, kind), _prepared(flat, kind)
 
     def mean(similarities: Array) -> Array:
         return jnp.mean(similarities.reshape(len(model), splits, -1), axis=1)
 
     def weighted(weight: Array) -> Compared:
-        of_time = jnp.swapaxes(own.reshape(splits, -1, own.shape[1]), 0, 1)
-        among = jax.vmap(lambda distances: _similarity(distances, distances, weight, kind))(of_time)
-        between = jnp.mean(among, axis=(1, 2), where=~jnp.eye(splits, dtype=bool))
-        return Compared(mean(_similarity(model, own, weight, kind)), between)
+        if kind == "kendall":
+            value = _concordance(model, flat, weight)
+            among = jax.vmap(lambda time: _concordance(time, time, weight), in_axes=1)(own)
+        else:
+            first, second = (_standard(one, weight, kind) for one in prepared)
+            value = (first * weight) @ second.T
+            apart = second.reshape(own.shape)
+            among = jnp.einsum("p,qbp,rbp->bqr", weight, apart, apart)
+        return Compared(mean(value), jnp.mean(among, axis=(1, 2), where=~jnp.eye(splits, dtype=bool)))
 
     if kind == "kendall":
-        fixed, moving = model, flat
+        fixed, moving = model, recorded.reshape(-1, stimuli**2)
     else:
         # standard vectors permute as distances do, and their mean over splits has the mean similarity
-        fixed = _standard(model, ones, kind)
-        standard = jnp.mean(_standard(own, ones, kind).reshape(splits, -1, own.shape[1]), axis=0)
-        square = jnp.zeros((len(standard), stimuli, stimuli), own.dtype).at[:, rows, columns].set(standard)
-        moving = (square + jnp.swapaxes(square, 1, 2)).reshape(len(standard), -1)
+        fixed, vectors = (_standard(one, ones, kind) for one in prepared)
+        center = jnp.mean(vectors.reshape(own.shape), axis=0)
+        square = jnp.zeros((len(center), stimuli, stimuli), own.dtype).at[:, rows, columns].set(center)
+        moving = (square + jnp.swapaxes(square, 1, 2)).reshape(len(center), -1)
 
     def permuted(permutation: Array) -> Array:
         shown = moving[:, permutation[rows] * stimuli + permutation[columns]]
@@ -129,13 +131,19 @@ def noise_bounds(recorded: Float[Array, "Q B P"], kind: str) -> tuple[Float[Arra
     than their mean: for ``"pearson"`` and ``"cosine"`` exactly.
     """
     splits, ones = len(recorded), jnp.ones(recorded.shape[-1], recorded.dtype)
+    ranked = kind in {"spearman", "kendall"}
+
+    def similarity(pooled: Array, own: Array) -> Array:
+        if kind == "kendall":
+            return _concordance(pooled[None], own[None], ones)[0, 0]
+        first, second = (_standard(_prepared(one[None], kind), ones, kind)[0] for one in (pooled, own))
+        return first @ second
 
     def of_time(distances: Float[Array, "Q P"]) -> tuple[Array, Array]:
-        ranked = kind in {"spearman", "kendall"}
         vectors = _ranks(_ordered(distances), ones) if ranked else _standard(distances, ones, kind)
-        others = (jnp.sum(vectors, axis=0) - vectors) / (splits - 1)
-        lower = jax.vmap(lambda pooled, own: _similarity(pooled[None], own[None], ones, kind)[0, 0])(others, vectors)
-        upper = _similarity(jnp.mean(vectors, axis=0, keepdims=True), vectors, ones, kind)
+        total = jnp.sum(vectors, axis=0)
+        lower = jax.vmap(similarity)((total - vectors) / (splits - 1), vectors)
+        upper = jax.vmap(similarity, in_axes=(None, 0))(total / splits, vectors)
         return jnp.mean(lower), jnp.mean(upper)
 
     return jax.lax.map(of_time, jnp.swapaxes(recorded, 0, 1))
