@@ -102,6 +102,7 @@ _HOMES = {
     "vision._evaluation": "Evaluation",
     "vision._feedforward": "BatchNorm FeedforwardCNN",
     "vision._heads": "NetworkWithHead",
+    "vision._matching._match": "BestMatch ModelMatch",
     "vision._network": "ConvolutionalRNN",
     "vision._objectives": "RecurrenceFit",
     "vision._orientation": "AngleNetwork AngleTraining",

@@ -81,6 +81,12 @@ def recording(key, x):
     return fisher.Recording(x * noise + theta[:, None] * np.ones(3), theta)
 
 
+def six(key, x):
+    """Four trials of each of six stimuli."""
+    theta = np.repeat(np.arange(6.0), 4)
+    return fisher.Recording(x * np.asarray(jax.random.normal(key, (24, 3))) + theta[:, None] * np.ones(3), theta)
+
+
 def image_classes():
     """A folder ``train`` with a picture of one class."""
     folder = Path(FOLDER.name) / "pictures" / "train"
@@ -334,6 +340,13 @@ ENTRIES = {
         recurrent(k, x), np.ones((4, 2, 2)), key=k
     ),
     "dynamics.principal_components": lambda k, x: dynamics.principal_components(samples(k, x)),
+    "vision.neural_regression": lambda k, x: vision.neural_regression(
+        [x * jax.random.normal(k, (2, 6, 3))], six(k, x), key=k, num_folds=2, num_resamples=20, num_permutations=20
+    ),
+    "vision.representational_similarity": lambda k, x: vision.representational_similarity(
+        {"V1": x * jax.random.normal(k, (2, 6, 3))}, six(k, x), key=k, stimuli=np.arange(6.0), times=np.array([0.1, x]),
+        recorded_times=np.array([x]), num_resamples=20, num_permutations=20,
+    ),
     "vision.robustness": lambda k, x: vision.robustness(
         convolutional(k, x), pictures(k, x), labels(), key=k, levels=[0.1 * x]
     ),
@@ -606,6 +619,11 @@ ACCEPTED = {
     ("networks.run", "inputs", "axes"),  # leading axes are batches
     ("networks.run", "key", "none"),  # no noise
     ("vision.analyze", "labels", "none"),  # no decisions
+    ("vision.neural_regression", "time_unit", "misspelt"),  # any text
+    ("vision.representational_similarity", "time_unit", "misspelt"),
+    ("vision.representational_similarity", "stimuli", "none"),  # the rows' numbers
+    ("vision.representational_similarity", "times", "none"),  # 1, 2, …
+    ("vision.representational_similarity", "recorded_times", "none"),
     ("vision.respond", "images", "axes"),
     ("vision.respond", "key", "none"),
     ("vision.feedforward_pass", "images", "axes"),

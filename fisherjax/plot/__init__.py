@@ -24,6 +24,7 @@ from ._information import (
     information_profile,
     information_scaling,
 )
+from ._matching import model_similarity
 from ._networks import eigenvalues, network_trial, task_trial, training_history, weight_matrix
 from ._recordings import processing_capacity, recorded_information, smooth_information, tuning
 from ._sensitivity import sensitivity
@@ -35,9 +36,9 @@ __all__ = [
     "COLORS", "area_activity", "autocorrelation", "branches", "certificate", "class_probabilities",
     "covariance_ellipses", "cramer_rao", "decisions", "distance_correlation", "eigendistortions", "eigenvalues",
     "estimates", "estimator_errors", "fisher_curve", "gain_matrix", "history", "information_in_time",
-    "information_profile", "information_scaling", "lyapunov_exponents", "network_trial", "phase_diagram",
-    "phase_plane", "processing_capacity", "recorded_information", "relaxation", "robustness", "sensitivity", "shepard",
-    "smooth_information", "spectra", "stages", "state_space", "style",
-    "sweep", "task_trial", "temporal_matrix", "training_history", "trajectory_spectrum", "transient_growth",
+    "information_profile", "information_scaling", "lyapunov_exponents", "model_similarity", "network_trial",
+    "phase_diagram", "phase_plane", "processing_capacity", "recorded_information", "relaxation", "robustness",
+    "sensitivity", "shepard", "smooth_information", "spectra", "stages", "state_space", "style", "sweep",
+    "task_trial", "temporal_matrix", "training_history", "trajectory_spectrum", "transient_growth",
     "transition_graph", "tuning", "unit_trajectories", "weight_matrix", "weight_spectrum",
 ]  # fmt: skip

@@ -34,6 +34,7 @@ from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions
 from fisherjax.vision._evaluation import Evaluation
+from fisherjax.vision._matching._match import ModelMatch
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 from fisherjax.vision._relaxation import Relaxation
 from fisherjax.vision._robustness import Robustness
@@ -80,6 +81,7 @@ _MADE_BY: dict[type, str] = {
     geometry.NetworkGeometry: "geometry.network_geometry",
     GeometryCurve: ".measured or .theory of geometry.compare_geometry",
     geometry.ShepardDiagram: "geometry.shepard",
+    ModelMatch: "vision.representational_similarity or vision.neural_regression",
     networks.RecurrentNetwork: "networks.RNN",
     vision.Response: "vision.respond",
     nx.DiGraph: "dynamics.transition_graph",

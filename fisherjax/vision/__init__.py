@@ -11,6 +11,8 @@ from ._decisions import decisions
 from ._evaluation import evaluate
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
 from ._heads import picture_trials, with_head
+from ._matching._regression import neural_regression
+from ._matching._similarity import representational_similarity
 from ._network import ConvolutionalRNN
 from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
 from ._orientation_study import orientation_study
@@ -26,8 +28,9 @@ __all__ = [
     "AngleNetwork", "Architecture", "Augmentation", "ConvolutionalRNN", "ConvolutionalTraining", "FeedforwardCNN",
     "Response", "StageSteps", "analyze", "angle_network", "anneal", "architecture", "arnoldi", "channel_means",
     "convolution_bounds", "convolution_spectrum", "decisions", "decode_angle", "evaluate", "feedforward_pass",
-    "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "orientation_study", "picture_trials",
-    "relaxation", "respond", "respond_to_gratings", "response_curve", "robustness", "save_checkpoint", "shown",
-    "spectral_penalty", "spectrum", "stability_certificate", "train", "train_angle_network", "train_directly",
-    "train_feedforward", "train_linear", "trajectory_spectrum", "transient_growth", "with_head",
+    "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "neural_regression", "orientation_study",
+    "picture_trials", "relaxation", "representational_similarity", "respond", "respond_to_gratings",
+    "response_curve", "robustness", "save_checkpoint", "shown", "spectral_penalty", "spectrum",
+    "stability_certificate", "train", "train_angle_network", "train_directly", "train_feedforward", "train_linear",
+    "trajectory_spectrum", "transient_growth", "with_head",
 ]  # fmt: skip

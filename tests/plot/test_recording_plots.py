@@ -1,5 +1,6 @@
 """Pictures of recordings: what is drawn is what was found, and nothing else is."""
 
+import jax
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from fisherjax import fisher, plot
+from fisherjax import fisher, plot, vision
 from fisherjax.plot._recordings import save_recording
 from fisherjax.plot._style import copies_as, page
 
@@ -63,6 +64,33 @@ def test_capacity_beside_fisher_memory():
     assert "degree 2" in ax.get_title()
     with pytest.raises(ValueError, match="memory must have shape"):
         plot.processing_capacity(found, memory=np.ones((2, 2)))
+
+
+def test_a_model_beside_a_recording():
+    """Lines are what was found, each area at its own delay; the map has the line of the best delay."""
+    rng = np.random.default_rng(0)
+    model = np.stack([rng.normal(size=(3, 6, 4)), rng.normal(size=(3, 6, 4))])
+    theta = np.tile(np.arange(6), 6)
+    seen = [
+        fisher.Recording(model[1, max(time - 1, 0)][theta] + 0.5 * rng.normal(size=(36, 4)), theta) for time in range(4)
+    ]
+    asked = {"time_unit": "ms", "num_permutations": 20, "num_resamples": 20, "key": jax.random.key(0)}
+    for ask in (vision.representational_similarity, vision.neural_regression):
+        found = ask(list(model), seen, **asked)
+        assert (found.best.area, found.best.delay) == ("area 1", 1)
+        ax = plot.model_similarity(found)
+        assert np.allclose(ax.containers[1].lines[0].get_ydata(), found.by_delay[1], equal_nan=True)
+        assert "ms" in ax.get_xlabel()
+        ax = plot.model_similarity(found, show="times")
+        assert np.allclose(ax.containers[1].lines[0].get_ydata(), [found.value[1, step, step + 1] for step in range(3)])
+        assert "area 1, 1 ms later" in ax.get_legend_handles_labels()[1]
+        ax = plot.model_similarity(found, show="map", area="area 0")
+        assert np.allclose(ax.collections[0].get_array(), found.value[0])
+        assert ax.get_title().startswith("area 0")
+    with pytest.raises(ValueError, match="area must be one of"):
+        plot.model_similarity(found, show="map", area="V1")
+    with pytest.raises(ValueError, match="show must be one of"):
+        plot.model_similarity(found, show="lines")
 
 
 def test_a_page_of_what_there_is(recording, tmp_path):

@@ -65,6 +65,7 @@ REFUSED = [
     (plot.smooth_information, "found"),
     (plot.tuning, "found"),
     (plot.processing_capacity, "found"),
+    (plot.model_similarity, "found"),
     (lambda x: plot.lyapunov_exponents(x, [1.0]), "gains"),
     (lambda x: plot.lyapunov_exponents([1.0], x), "exponents"),
     (lambda x: plot.network_trial(x, x), "network"),

@@ -1,0 +1,1 @@
+"""A model beside a recording, in time: which area is like it, and how much later."""
