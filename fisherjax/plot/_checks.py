@@ -37,6 +37,7 @@ from fisherjax.vision._evaluation import Evaluation
 from fisherjax.vision._matching._match import ModelMatch
 from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 from fisherjax.vision._relaxation import Relaxation
+from fisherjax.vision._response_curve import ResponseCurve
 from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
@@ -60,6 +61,7 @@ _MADE_BY: dict[type, str] = {
     dynamics.PrincipalComponents: "dynamics.principal_components",
     Relaxation: "vision.relaxation",
     Evaluation: "vision.evaluate",
+    ResponseCurve: "vision.response_curve",
     Robustness: "vision.robustness",
     StabilityCertificate: "vision.stability_certificate",
     TrajectorySpectrum: "vision.trajectory_spectrum",

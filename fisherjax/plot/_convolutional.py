@@ -1,6 +1,7 @@
 """Pictures of convolutional recurrent networks: training, spectra, decisions, relaxation, information, distortions."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._corruptions import UNITS
 from fisherjax.vision._decisions import Decisions
 from fisherjax.vision._relaxation import Relaxation
+from fisherjax.vision._response_curve import UNITS as UNITS_VARIED
+from fisherjax.vision._response_curve import ResponseCurve
 from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
@@ -132,6 +135,24 @@ def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     ):
         ax.plot(times, lines, color=color, alpha=faint, label=[label, *[None] * (lines.shape[1] - 1)])
     ax.set(yscale="log", xlabel="time (steps)", ylabel="r.m.s. over units")
+    ax.legend()
+    return ax
+
+
+@checked
+def response_curve(found: ResponseCurve, ax: Axes | None = None) -> Axes:
+    """Largest response of every area, mean over images with its error, or for intervals the second over the first."""
+    ax = axes_or_new(ax)
+    again = found.first_peak is not None
+    for area, color in zip(range(found.peak.shape[1]), cycle(COLORS), strict=False):
+        values = drawable(ax, (found.ratio if again else found.peak)[:, area])
+        error = values.std(axis=1, ddof=1) / values.shape[1] ** 0.5 if values.shape[1] > 1 else None
+        ax.errorbar(found.values, values.mean(axis=1), error, fmt="o-", color=color, capsize=2, label=f"area {area}")
+    if again:
+        ax.axhline(1, color="0.6", linewidth=1, linestyle="--")
+    ylabel = "second response over the first" if again else "response (r.m.s. from baseline)"
+    ax.set(xlabel=UNITS_VARIED[found.varied], ylabel=ylabel)
+    ax.set_ylim(bottom=0)
     ax.legend()
     return ax
 
