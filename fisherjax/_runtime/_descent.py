@@ -106,7 +106,8 @@ def _until_stopped(run: Run, options: Options, title: str) -> str:
                 run.advance()
                 report = run.report((run.state.step - before) / (time.perf_counter() - clock))
                 advance(run.state.step - before, _told(report))
-                stopped = run.reason_to_stop() or (_asked(options.callback, report) if run.due else "")
+                asked = _asked(options.callback, report) if run.due else ""  # also at the end
+                stopped = run.reason_to_stop() or asked
                 if stopped or (run.due and run.state.step - run.saved >= options.checkpoint_every):
                     run.save()
         except KeyboardInterrupt:

@@ -61,7 +61,7 @@ def train_feedforward(
     checkpoint
         File (.npz) to go on from if it exists, to the same bits as if nothing had happened, and to write to.
     callback
-        Called after every evaluation with a `TrainingProgress`, whose `model` is what is trained so far (of step 2 a
+        Called after every evaluation with a `TrainingProgress`, whose `network` is what is trained so far (of step 2 a
         pair with its target); what returns True ends the stage.
     progress
         Whether to show a bar.
