@@ -25,6 +25,7 @@ SPEED = (
     "training",
     "fixed_points",
     "convnet",
+    "pictures",
     "growth",
     "scaling",
 )

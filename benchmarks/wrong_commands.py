@@ -129,6 +129,7 @@ convnet trian
 convnet run
 convnet run {good} --checkpoint {good}
 convnet run {good}
+convnet run {good} --at 3
 convnet analyze
 convnet analyze {good}
 convnet analyze {good} --parts stability --trials 100

@@ -241,6 +241,7 @@ def _convnet_train(c: convnet.ConvnetTrain, said: Said) -> Wrong:
 
 
 def _convnet_run(c: convnet.ConvnetRun, _: Said) -> Wrong:
+    yield c.at and not c.areas, "--at belongs to --areas, whose activity is written"
     yield not c.images, "convnet run: name a picture; fisherjax convnet run IMAGE … --checkpoint FILE"
 
 

@@ -153,7 +153,8 @@ def run_convnet_run(command: ConvnetRun, session: Session) -> Outcome:
         for path in command.images:
             with reading("", path):
                 pictures.append(preprocess(path))
-        rows, sections, probabilities = [], [], []
+        _check_activity(command, known.network.architecture)
+        rows, sections, probabilities, activity = [], [], [], []
         for index, (path, picture) in enumerate(zip(command.images, pictures, strict=True)):
             with session.stage(str(path)):
                 key = jax.random.fold_in(jax.random.key(command.seed), index)
@@ -165,12 +166,14 @@ def run_convnet_run(command: ConvnetRun, session: Session) -> Outcome:
             print(f"{path.name}: " + ", ".join(f"{row[2]} {row[3]:.1%}" for row in ranked))
             rows += ranked
             probabilities.append(np.asarray(response.probabilities))
+            activity.append(_handed_out(command, response))
             sections.append(_picture_section(path, place, ranked))
     return Outcome(
         title=f"{len(pictures)} picture{'s' if len(pictures) > 1 else ''} through a network",
         sections=sections,
         results={"rows": [dict(zip(_RANKED, row, strict=True)) for row in rows], "network": repr(known.network)},
-        arrays={"probabilities": np.stack(probabilities)},
+        arrays={"probabilities": np.stack(probabilities)}
+        | {name: np.stack([one[name] for one in activity]) for name in activity[0]},
         table=Table(_RANKED, rows),
     )
 
@@ -183,14 +186,33 @@ def _picture_section(path: Path, place: Path, ranked: list[list[Any]]) -> Sectio
 def _respond(command: ConvnetRun, known: Known, picture: np.ndarray, key: Any) -> vision.Response:
     plan = known.network.architecture
     total = plan.blank_steps + plan.image_steps + command.offset_steps
+    drawn = np.linspace(1, total, min(total, _RECORDS)).round().astype(int)
     return vision.respond(
         known.network,
         jnp.asarray(picture),
         offset_steps=command.offset_steps,
         areas="all",
-        at=np.unique(np.linspace(1, total, min(total, _RECORDS)).round().astype(int)).tolist(),
+        at=np.unique([*drawn, *command.at]).tolist(),
         key=key if float(known.network.noise_std) > 0 else None,
     )
+
+
+def _check_activity(command: ConvnetRun, plan: vision.Architecture) -> None:
+    """Refuse areas and steps that there are not."""
+    total = plan.blank_steps + plan.image_steps + command.offset_steps
+    if command.areas and max(command.areas) >= plan.depth:
+        raise UsageError(f"--areas must be from 0 to {plan.depth - 1}, got {max(command.areas)}")
+    if command.at and (list(command.at) != sorted(set(command.at)) or command.at[-1] > total):
+        raise UsageError(f"--at must rise within 1…{total}, got {' '.join(map(str, command.at))}")
+
+
+def _handed_out(command: ConvnetRun, response: vision.Response) -> dict[str, np.ndarray]:
+    """Activity (records, height, width, channels) of the areas that are asked for, and its steps."""
+    if not command.areas:
+        return {}
+    chosen = np.isin(response.recorded, command.at) if command.at else np.ones(len(response.recorded), bool)
+    maps = {f"activity_area_{area}": np.asarray(response.activity[area])[chosen] for area in command.areas}
+    return {"activity_steps": response.recorded[chosen], **maps}
 
 
 def _ranked(path: Path, response: vision.Response, names: tuple[str, ...], top: int) -> list[list[Any]]:

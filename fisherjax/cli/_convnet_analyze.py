@@ -1,6 +1,5 @@
 """Stability, decisions and Fisher information of a trained convolutional recurrent network."""
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -13,11 +12,12 @@ from fisherjax.plot._convolutional_pages import (
     save_decisions,
     save_eigendistortions,
     save_information_in_time,
+    save_robustness,
     save_stability,
 )
 from fisherjax.report import Section, Table
 from fisherjax.report._html import Picture
-from fisherjax.vision._analyze import LARGE, PARTS, PATCH, STATE_LEVELS, Analysis
+from fisherjax.vision._analyze import LARGE, PARTS, PATCH, Analysis
 
 from ._convnet_arguments import ConvnetAnalyze
 from ._convnet_data import Known, check_kind_of, in_memory, load_known, standardized
@@ -145,10 +145,10 @@ def _decisions(analysis: Analysis, plan: vision.Architecture) -> Described | Non
     wanted = [part for part in ("decisions", "robustness", "relaxation") if part in analysis.parts]
     if not wanted:
         return None
-    decided, noisy, back = analysis.decisions, analysis.state_noise, analysis.relaxation
+    decided, spoiled, back = analysis.decisions, analysis.robustness, analysis.relaxation
     text, results, arrays = [], {}, {}
     unlabeled = [part for part in wanted if part != "relaxation"]
-    if unlabeled and decided is None and noisy is None:
+    if unlabeled and decided is None and spoiled is None:
         text.append(
             f"No labels are known for these images: {' and '.join(unlabeled)} left out; name others with --data."
         )
@@ -161,14 +161,10 @@ def _decisions(analysis: Analysis, plan: vision.Architecture) -> Described | Non
         )
         results = {"accuracy": float(decided.accuracy[-1]), "decided": len(reaction)}
         arrays = {name: getattr(decided, name) for name in ("accuracy", "confidence", "reaction_time")}
-    shown = {}
-    if analysis.input_noise is not None and noisy is not None:
+    for name, found in (spoiled or {}).items():
+        arrays |= {f"robustness_{name}": found.accuracy, f"robustness_{name}_levels": found.levels}
+    if spoiled:
         text.append(f"Noise of the state up to its root mean square, {analysis.activity:.3g}.")
-        for where, levels in (("input", analysis.input_noise), ("state", noisy)):
-            arrays |= {f"robustness_{where}": levels.accuracy, f"robustness_{where}_std": levels.levels}
-        shown["noise of the input (s.d. of a pixel)"] = analysis.input_noise
-        relative = dataclasses.replace(noisy, levels=np.array(STATE_LEVELS))
-        shown["noise of the state (r.m.s. activity)"] = relative
     if back is not None:
         known = back.time_constant[np.isfinite(back.time_constant)]
         constant = f"; time constant {np.median(known):.1f} steps" if len(known) else ""
@@ -180,9 +176,13 @@ def _decisions(analysis: Analysis, plan: vision.Architecture) -> Described | Non
         arrays["relaxation"] = back.distance
     elif "relaxation" in wanted:
         text.append("Without blank steps before the image there is no baseline to relax to.")
-    caption = "Decisions through time, accuracy in noise, and the way back to the baseline, one line per image."
-    drawn = (decided, shown, back)
-    pictures = [Picture("decisions.png", caption, save_decisions, *drawn, onset=plan.blank_steps)] if any(drawn) else []
+    pictures = []
+    if decided is not None or back is not None:
+        caption = "Decisions through time; how activity settles, and the way back to the baseline, one line per image."
+        pictures.append(Picture("decisions.png", caption, save_decisions, decided, back, onset=plan.blank_steps))
+    if spoiled:
+        caption = "Accuracy at the end, on images that are spoiled more and more, and with noise of the state."
+        pictures.append(Picture("robustness.png", caption, save_robustness, spoiled))
     return section("Decisions, noise and relaxation", text, *pictures), results, arrays
 
 

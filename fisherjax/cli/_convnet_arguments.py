@@ -102,6 +102,10 @@ class ConvnetRun(Saved):
     """Most probable classes to report."""
     offset_steps: Whole = 0
     """Time steps after the image has vanished."""
+    areas: tuple[Whole, ...] = ()
+    """Areas whose activity is written to arrays.npz; none by default."""
+    at: tuple[Count, ...] = ()
+    """Time steps, counted from 1 and rising, at which it is; where figures have it by default."""
     invert: bool = False
     """Swap dark and bright, as for ink on paper shown to a network that knows bright strokes on black."""
 

@@ -20,7 +20,7 @@ from fisherjax.vision._robustness import Robustness
 from . import _convolutional as panel
 from ._checks import checked
 from ._evaluation import confusion, evaluation
-from ._style import COLORS, page
+from ._style import page
 
 
 @checked
@@ -90,23 +90,30 @@ def save_stability(path: Path, analysis: Analysis, alpha: Sequence[float], *, on
 
 
 @checked
-def save_decisions(
-    path: Path, decided: Decisions | None, noisy: Mapping[str, Robustness], back: Relaxation | None, *, onset: int
-) -> Path:
-    """Decisions through time, accuracy under noise, and the way back to the baseline, where there are."""
-    require(decided is not None or bool(noisy) or back is not None, "one of decided, noisy and back must be given")
-    panels = [decided is not None, bool(noisy), back is not None]
-    with page(path, (5 * sum(panels), 4.2)) as figure:
+def save_decisions(path: Path, decided: Decisions | None, back: Relaxation | None, *, onset: int) -> Path:
+    """Decisions through time, and how activity settles, where there are."""
+    require(decided is not None or back is not None, "one of decided and back must be given")
+    panels = [decided is not None, back is not None]
+    with page(path, (5.5 * sum(panels), 4.2)) as figure:
         (axes,) = figure.subplots(1, sum(panels), squeeze=False)
         free = iter(axes)
         if decided is not None:
             panel.decisions(decided, next(free), onset=onset)
-        if noisy:
-            ax = next(free)
-            for color, (where, found) in zip(COLORS, noisy.items(), strict=False):
-                panel.robustness(found, ax, label=where, color=color)
         if back is not None:
             panel.relaxation(back, next(free))
+    return path
+
+
+@checked
+def save_robustness(path: Path, found: Mapping[str, Robustness]) -> Path:
+    """Accuracy against the strength of each corruption."""
+    require(bool(found), "found must hold at least one corruption")
+    with page(path, (2.6 * len(found) + 0.8, 3)) as figure:
+        (axes,) = figure.subplots(1, len(found), squeeze=False, sharey=True)
+        for ax, (name, own) in zip(axes, found.items(), strict=True):
+            panel.robustness(own, ax)
+            ax.set_title(name)
+            ax.label_outer(remove_inner_ticks=False)
     return path
 
 

@@ -30,10 +30,15 @@ from ._spectra import TrajectorySpectrum, TransientGrowth, spectrum, trajectory_
 PARTS = ("stability", "growth", "decisions", "robustness", "relaxation", "information", "distortions")
 LARGE = 100_000  # units beyond which growth, information and distortions take hours
 PATCH = {"angle": 0.6, "contrast": 1.0, "position": 0.0}  # of which there is information: rad, 1, pixels
-STATE_LEVELS = (0.0, 0.1, 0.2, 0.5, 1.0)  # of noise, in root mean square activities
 
 _LONG = ("growth", "information", "distortions")
-_INPUT_LEVELS = (0.0, 0.25, 0.5, 1.0, 2.0)  # standard deviations of a pixel
+_LEVELS = {
+    "noise": (0.0, 0.25, 0.5, 1.0, 2.0),
+    "contrast": (0.0, 0.3, 0.6, 0.8, 0.9, 0.95),
+    "occlusion": (0.0, 0.05, 0.1, 0.2, 0.4),
+    "blur": (0.0, 0.03, 0.06, 0.1, 0.15),  # shares of the shorter side
+    "state": (0.0, 0.1, 0.2, 0.5, 1.0),  # root mean square activities
+}
 _DEFAULT_NOISE = 0.02  # in root mean square activities, where the network has none and information is asked for
 _TIMES = 8
 _RELAXED = 8  # images
@@ -59,8 +64,8 @@ class Analysis(Record):
         Leading eigenvalues of the Jacobian at up to eight times of the response.
     growth
         Of a perturbation when the image appears.
-    decisions, input_noise, state_noise
-        Of images with labels; noise of the state at `STATE_LEVELS` times the activity.
+    decisions, robustness
+        Of images with labels; accuracy by corruption, of the state up to a σ of its root mean square.
     relaxation
         To the baseline, of up to eight images; None without blank steps.
     predicted, simulated
@@ -81,8 +86,7 @@ class Analysis(Record):
     trajectory: TrajectorySpectrum | None = None
     growth: TransientGrowth | None = None
     decisions: Decisions | None = None
-    input_noise: Robustness | None = None
-    state_noise: Robustness | None = None
+    robustness: dict[str, Robustness] | None = None
     relaxation: Relaxation | None = None
     predicted: dict[str, FisherCurve] | None = None
     simulated: dict[str, FisherCurve] | None = None
@@ -208,12 +212,14 @@ def _robustness(
 ) -> dict[str, Any]:
     if labels is None:
         return {}
-    input_key, state_key = jax.random.split(key)
-    state_levels = [level * activity for level in STATE_LEVELS]
-    return {
-        "input_noise": robustness(network, images, labels, key=input_key, levels=_INPUT_LEVELS),
-        "state_noise": robustness(network, images, labels, key=state_key, levels=state_levels, corruption="state"),
-    }
+    height, width, _ = network.architecture.image_shape
+    units = {"blur": min(height, width), "state": activity}
+    found = {}
+    for index, (corruption, levels) in enumerate(_LEVELS.items()):
+        strengths = np.array(levels) * units.get(corruption, 1)
+        own_key = jax.random.fold_in(key, index)
+        found[corruption] = robustness(network, images, labels, key=own_key, levels=strengths, corruption=corruption)
+    return {"robustness": found}
 
 
 def _relaxation(network: ConvolutionalRNN, images: Array) -> dict[str, Any]:

@@ -40,12 +40,17 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     shown = tmp_path / "shown"
     pictures = [str(tmp_path / f"{name}.png") for name in "ab"]
     checkpoint = ["--checkpoint", str(folder / "network.npz")]
-    assert main(["convnet", "run", *pictures, *checkpoint, "--out", str(shown), "--top", "3"]) == 0
+    kept = ["--areas", "1", "--at", "3", "6"]
+    assert main(["convnet", "run", *pictures, *checkpoint, "--out", str(shown), "--top", "3", *kept]) == 0
     ranked = json.loads((shown / "results.json").read_text())["rows"]
     logits = vision.respond(network, (pixels[..., None] / np.float32(255) - known.mean()) / known.std()).logits[-1]
     expected = np.asarray(jax.nn.softmax(logits))
     assert [row["class"] for row in ranked[::3]] == [str(index) for index in expected.argmax(axis=-1)]
     np.testing.assert_allclose([row["probability"] for row in ranked[::3]], expected.max(axis=-1), rtol=1e-4)
+    held, response = np.load(shown / "arrays.npz"), vision.respond(network, images[:2], areas=[1], at=[3, 6])
+    assert held["activity_area_1"].shape == (2, 2, *network.architecture.area_shapes[1])
+    assert held["activity_steps"].tolist() == [[3, 6]] * 2
+    assert response.recorded.tolist() == [3, 6]
     assert (shown / "01-a.png").stat().st_size > 10_000
     analyzed = tmp_path / "analyzed"
     words = ["--images", "20", "--trials", "60", "--eigenvalues", "2", "--out", str(analyzed)]

@@ -96,7 +96,7 @@ REFUSED = [
     (lambda x: save_information_in_time("a.png", x, {}, {}, onset=1), "theory"),
     (lambda x: save_convolutional_training("a.png", x, x, x, onset=1), "trained"),
     (lambda x: save_curves("a.png", x, None, x), "independent"),
-    (lambda x: save_decisions("a.png", x, {}, None, onset=1), "decided"),
+    (lambda x: save_decisions("a.png", x, None, onset=1), "decided"),
     (lambda x: save_estimates("a.png", x), "found"),
     (lambda x: save_extreme_pairs("a.png", x, x), "found"),
     (lambda x: save_fixed_points("a.png", x, x, x, x, x), "found"),

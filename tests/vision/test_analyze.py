@@ -41,7 +41,7 @@ def test_parts_are_those_of_the_library(network, images, key, tmp_path):
     np.testing.assert_allclose(analysis.predicted["contrast"].total, expected.total, rtol=1e-5)
     # a part by itself has the same randomness
     alone = vision.analyze(network, images, labels, key=key, parts=["robustness"])
-    np.testing.assert_array_equal(alone.state_noise.accuracy, analysis.state_noise.accuracy)
+    np.testing.assert_array_equal(alone.robustness["state"].accuracy, analysis.robustness["state"].accuracy)
     assert alone.certificate is None
     assert alone.predicted is None
     loaded = Analysis.load(analysis.save(tmp_path / "analysis"))
