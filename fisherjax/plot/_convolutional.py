@@ -135,7 +135,9 @@ def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     ):
         ax.plot(times, lines, color=color, alpha=faint, label=[label, *[None] * (lines.shape[1] - 1)])
     ax.set(yscale="log", xlabel="time (steps)", ylabel="r.m.s. over units")
-    ax.legend()
+    for handle in ax.legend().legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
     return ax
 
 
@@ -152,7 +154,8 @@ def response_curve(found: ResponseCurve, ax: Axes | None = None) -> Axes:
         ax.axhline(1, color="0.6", linewidth=1, linestyle="--")
     ylabel = "second response over the first" if again else "response (r.m.s. from baseline)"
     ax.set(xlabel=UNITS_VARIED[found.varied], ylabel=ylabel)
-    ax.set_ylim(bottom=0)
+    if not again:
+        ax.set_ylim(bottom=0)
     ax.legend()
     return ax
 
