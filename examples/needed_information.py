@@ -5,7 +5,7 @@ random: orientation is needed, frequency is not. At every evaluation of its trai
 Fisher information about both, in the channel means of every area and in the logits, at the last step with the image:
 one Fisher matrix (2, 2) for each, at small state noise, averaged over gratings between the classes.
 
-Four minutes on two cores; writes needed_information.json and needed_information.png beside itself.
+Four minutes on two cores; writes needed_information.json beside itself and docs/images/needed_information.png.
 
     python examples/needed_information.py [--quick]
 """
@@ -117,7 +117,7 @@ def write(steps: np.ndarray, course: np.ndarray, accuracy: np.ndarray) -> None:
         right = axes[2].twinx()
         right.plot(steps, accuracy, "--", color="0.5")
         right.set(ylabel="validation accuracy (dashed)", ylim=(0, 1.02))
-        figure.savefig(here.with_suffix(".png"))
+        figure.savefig(here.parent.parent / "docs" / "images" / "needed_information.png")
         plt.close(figure)
 
 

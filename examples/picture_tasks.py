@@ -6,7 +6,7 @@ after a delay, which of two categories a picture belongs to under the rule that 
 The test is on other images. Then, for the delayed match on the last area: fixed points of the whole (areas and head)
 while nothing is shown, beside the states in the delay.
 
-Five minutes on two cores; writes picture_tasks.json and picture_tasks.png beside itself.
+Five minutes on two cores; writes picture_tasks.json beside itself and docs/images/picture_tasks.png.
 
     python examples/picture_tasks.py [--quick]
 """
@@ -123,7 +123,7 @@ def write(facts: dict[str, Any], accuracy: dict[str, Any], found: dict[str, Any]
                 plane.plot(*fixed[chosen].T, marker, color="black", markersize=9, linestyle="none", label=label)
         plane.set(xlabel="first principal component of the head", ylabel="second", title="delayed match, last area")
         plane.legend()
-        figure.savefig(here.with_suffix(".png"))
+        figure.savefig(here.parent.parent / "docs" / "images" / "picture_tasks.png")
         plt.close(figure)
 
 

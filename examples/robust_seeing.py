@@ -5,7 +5,7 @@ many updates as all steps together, the recurrent network that the published ste
 network trained directly. All see the same test images, spoiled alike: noise, lost contrast, occlusion, blur. Errors of
 differences are those of paired images.
 
-A quarter of an hour on two cores; writes robust_seeing.json and robust_seeing.png beside itself.
+A quarter of an hour on two cores; writes robust_seeing.json beside itself and docs/images/robust_seeing.png.
 
     python examples/robust_seeing.py [--quick]
 """
@@ -121,7 +121,7 @@ def write(found: dict[str, Any], table: dict[str, Any], seconds: float) -> None:
         labels = list(WAYS)
         handles = [plt.Line2D([], [], color=color, marker="o") for color in plot.COLORS[: len(WAYS)]]
         figure.legend(handles, labels, loc="outside lower center", ncols=len(WAYS))
-        figure.savefig(here.with_suffix(".png"))
+        figure.savefig(here.parent.parent / "docs" / "images" / "robust_seeing.png")
         plt.close(figure)
 
 

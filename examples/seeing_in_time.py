@@ -4,7 +4,7 @@ A convolutional recurrent network (R4-8) learns handwritten digits directly. The
 step before, during and after a picture, and the leading eigenvalue of its Jacobian; responses of every area to
 contrast, to duration, and to the same picture again after an interval.
 
-Two minutes on two cores; writes seeing_in_time.json and seeing_in_time.png beside itself.
+Two minutes on two cores; writes seeing_in_time.json beside itself and docs/images/seeing_in_time.png.
 
     python examples/seeing_in_time.py [--quick]
 """
@@ -68,7 +68,7 @@ def write(facts: dict[str, Any], back: Any, curves: dict[str, Any]) -> None:
         plot.relaxation(back, axes[0])
         for ax, curve in zip(axes[1:], curves.values(), strict=True):
             plot.response_curve(curve, ax)
-        figure.savefig(here.with_suffix(".png"))
+        figure.savefig(here.parent.parent / "docs" / "images" / "seeing_in_time.png")
         plt.close(figure)
 
 
