@@ -135,6 +135,11 @@ def channels_seen(network, image):
     return vision.respond(network, image[None], blank_steps=1, image_steps=2).state[-1].mean(axis=(1, 2))[0]
 
 
+def layers_seen(network, inputs):
+    state = network.step(network.resting_state, inputs)
+    return {"state": state, "output": network.readout(state)}
+
+
 def scaled(image, theta):
     return theta * image
 
@@ -350,6 +355,20 @@ ENTRIES = {
     "vision.robustness": lambda k, x: vision.robustness(
         convolutional(k, x), pictures(k, x), labels(), key=k, levels=[0.1 * x]
     ),
+    "vision.picture_trials": lambda k, x: vision.picture_trials(
+        convolutional(k, x), pictures(k, x), labels(), "category", key=k, num_trials=6, picture_steps=2, delay_steps=1,
+        answer_steps=1,
+    ),
+    "vision.response_curve": lambda k, x: vision.response_curve(
+        convolutional(k, x), pictures(k, x), "contrast", [0.5 * x, x], after_steps=2
+    ),
+    "fisher.layer_information": lambda k, x: fisher.layer_information(
+        jax.tree_util.Partial(layers_seen, recurrent(k, x)), jax.tree_util.Partial(scaled, jnp.ones(2)), 0.5 * x,
+        input_noise_std=0.1 * x, unit_noise_std=0.1,
+    ),
+    "fisher.metamer": lambda k, x: fisher.metamer(
+        jax.tree_util.Partial(channels_seen, convolutional(k, x)), pictures(k, x)[0], key=k, num_steps=3
+    ),
     "vision.stability_certificate": lambda k, x: vision.stability_certificate(convolutional(k, x)),
     "dynamics.transition_graph": lambda k, x: dynamics.transition_graph(
         contraction(x), np.zeros((1, N)), key=k, noise_std=0.1 * x, num_trials=4, relax_steps=5
@@ -427,7 +446,7 @@ HOST_ONLY = {
     "datasets": "image_folder imagenet "
     "cifar10 cifar100 fashion_mnist mnist digits fit_whitening gabor gray intensities normalize_contrast "
     "oriented_gratings photograph read_images read_responses shapes whiten",
-    "dynamics": "attractor_manifold components_for_variance index_sum",
+    "dynamics": "attractor_manifold index_sum",
     "fisher": "cramer_rao processing_capacity read_recording sensitivity_index tuning",
     "geometry": "class_neighbors near_isometry neighbors_kept participation_ratio shepard sparse_pairs",
     "networks": "dale fixed_signs from_equinox from_flax from_step from_torch frozen in_precision initializers "
@@ -438,7 +457,7 @@ HOST_ONLY = {
     "training": "load_checkpoint",
     "vision": "analyze angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
     "fold_batch_norm load_checkpoint orientation_study respond_to_gratings save_checkpoint shown train "
-    "train_feedforward train_linear",
+    "train_feedforward train_linear with_head",
 }
 
 HOST_ENTRIES = {
@@ -485,9 +504,6 @@ HOST_ENTRIES = {
     "fisher.tuning": lambda k, x: fisher.tuning(recording(k, x)),
     "fisher.sensitivity_index": lambda k, x: fisher.sensitivity_index(np.array([1.0, 4.0]) * x, 0.1 * x),
     "dynamics.attractor_manifold": lambda k, x: dynamics.attractor_manifold(contraction(x), patterns(k, x)),
-    "dynamics.components_for_variance": lambda k, x: dynamics.components_for_variance(
-        dynamics.principal_components(samples(k, x)), 0.9
-    ),
     "dynamics.index_sum": lambda k, x: dynamics.index_sum(
         dynamics.find_fixed_points(contraction(x), patterns(k, x), adam_steps=0), bounded=True
     ),
@@ -582,6 +598,7 @@ HOST_ENTRIES = {
     "vision.train_feedforward": lambda k, x: vision.train_feedforward(
         PLAN, pictures(k, x), labels(), key=k, num_steps=1
     ),
+    "vision.with_head": lambda k, x: vision.with_head(convolutional(k, x), networks.RNN(2, 3, 2, key=k)),
     "vision.train_linear": lambda k, x: vision.train_linear(
         convolutional(k, x), pictures(k, x), labels(), key=k, num_steps=1
     ),

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from fisherjax import _linalg, dynamics, networks, simulate, tasks
 from fisherjax._types import ArrayLike
+from fisherjax.dynamics._components import components_for_variance
 from fisherjax.plot._dynamics import write_state_space_html
 from fisherjax.plot._networks import save_fixed_points
 from fisherjax.report import Table
@@ -82,7 +83,7 @@ def _results(points: dynamics.FixedPoints, graph: Any, states: Any, components: 
         "converged": int(points.converged.sum()),
         "slow_points": len(points.slow_points),
         "participation_ratio": float(_linalg.participation_ratio(states.reshape(-1, states.shape[-1]))),
-        "components_for_90_percent": dynamics.components_for_variance(components, 0.9) if varies else 0,
+        "components_for_90_percent": components_for_variance(components, 0.9) if varies else 0,
         "transitions": [
             [str(a), str(b), edge["probability"], edge["standard_error"]] for a, b, edge in graph.edges(data=True)
         ],

@@ -12,7 +12,7 @@ from fisherjax.datasets._cifar import CIFAR10, CIFAR100, cifar100
 from fisherjax.datasets._offline import SHAPES
 from fisherjax.datasets._prepared import find_prepared
 from fisherjax.datasets._sources import Pictures
-from fisherjax.datasets._variants import CIFAR100_CLASSES
+from fisherjax.datasets._variants import CIFAR10_CLASSES, CIFAR100_CLASSES
 
 from ._convnet_arguments import DATA
 from ._files import reading
@@ -109,7 +109,7 @@ _NAMED: dict[str, Callable[[int, jax.Array], ImageData]] = {
     "shapes": _synthetic(datasets.shapes, SHAPES),
     "mnist": _bytes(datasets.mnist, _DIGITS, "R4-28"),
     "fashion-mnist": _bytes(datasets.fashion_mnist, tuple(_CLOTHES.split()), "R4-28"),
-    "cifar10": _bytes(datasets.cifar10, datasets.CIFAR10_CLASSES, "R4-32"),
+    "cifar10": _bytes(datasets.cifar10, CIFAR10_CLASSES, "R4-32"),
     "cifar100": _bytes(cifar100, CIFAR100_CLASSES, "R4-32"),
 }
 
@@ -119,7 +119,7 @@ def _at(path: Path) -> ImageData:
     if path.is_file() and path.suffix.lower() in {".npz", ".mat"}:
         return _of_arrays(path)
     for variant, load, classes in (
-        (CIFAR10, datasets.cifar10, datasets.CIFAR10_CLASSES), (CIFAR100, cifar100, CIFAR100_CLASSES)
+        (CIFAR10, datasets.cifar10, CIFAR10_CLASSES), (CIFAR100, cifar100, CIFAR100_CLASSES)
     ):  # fmt: skip
         names = (*variant.archives, *variant.folders)
         inside = path.is_dir() and any((path / name).exists() for name in names)

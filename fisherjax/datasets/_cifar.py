@@ -24,7 +24,9 @@ _CHUNK = 2**20
 def cifar10(
     path: str | os.PathLike[str] | None = None, *, split: str = "train", num_images: int | None = None
 ) -> tuple[UInt8[np.ndarray, "n 32 32 3"], Int32[np.ndarray, " n"]]:
-    """Load CIFAR-10: 50 000 training and 10 000 test images of ten classes (`CIFAR10_CLASSES`).
+    """Load CIFAR-10: 50 000 training and 10 000 test images of ten classes.
+
+    They are airplane, automobile, bird, cat, deer, dog, frog, horse, ship and truck, from 0.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from ._convolutional import (
     area_activity,
     certificate,
-    class_probabilities,
     decisions,
     eigendistortions,
     information_in_time,
@@ -34,12 +33,12 @@ from ._temporal import temporal_matrix
 from ._transition import autocorrelation, lyapunov_exponents, phase_diagram, unit_trajectories
 
 __all__ = [
-    "COLORS", "area_activity", "autocorrelation", "branches", "certificate", "class_probabilities",
-    "covariance_ellipses", "cramer_rao", "decisions", "distance_correlation", "eigendistortions", "eigenvalues",
-    "estimates", "estimator_errors", "fisher_curve", "gain_matrix", "history", "information_in_time",
-    "information_profile", "information_scaling", "lyapunov_exponents", "model_similarity", "network_trial",
-    "phase_diagram", "phase_plane", "processing_capacity", "recorded_information", "relaxation", "response_curve",
-    "robustness", "sensitivity", "shepard", "smooth_information", "spectra", "stages", "state_space", "style",
-    "sweep", "task_trial", "temporal_matrix", "training_history", "trajectory_spectrum", "transient_growth",
-    "transition_graph", "tuning", "unit_trajectories", "weight_matrix", "weight_spectrum",
+    "COLORS", "area_activity", "autocorrelation", "branches", "certificate", "covariance_ellipses", "cramer_rao",
+    "decisions", "distance_correlation", "eigendistortions", "eigenvalues", "estimates", "estimator_errors",
+    "fisher_curve", "gain_matrix", "history", "information_in_time", "information_profile", "information_scaling",
+    "lyapunov_exponents", "model_similarity", "network_trial", "phase_diagram", "phase_plane",
+    "processing_capacity", "recorded_information", "relaxation", "response_curve", "robustness", "sensitivity",
+    "shepard", "smooth_information", "spectra", "stages", "state_space", "style", "sweep", "task_trial",
+    "temporal_matrix", "training_history", "trajectory_spectrum", "transient_growth", "transition_graph", "tuning",
+    "unit_trajectories", "weight_matrix", "weight_spectrum",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from fisherjax import connectivity, dmft, dynamics, fisher, geometry, networks, tasks, training, vision
 from fisherjax._errors import check_instance, require, told
 from fisherjax.dynamics._flow import MeasuredExponent
+from fisherjax.dynamics._orbits import PeriodicOrbits
 from fisherjax.dynamics._phase_plane import PhasePlane
 from fisherjax.fisher._capacity import ProcessingCapacity
 from fisherjax.fisher._cramer_rao import CramerRao
@@ -56,7 +57,7 @@ _MADE_BY: dict[type, str] = {
     Decisions: "vision.decisions",
     dynamics.FixedPoints: "dynamics.find_fixed_points",
     MeasuredExponent: "dynamics.measure_lyapunov_exponent",
-    dynamics.PeriodicOrbits: "dynamics.find_periodic_orbits",
+    PeriodicOrbits: "dynamics.find_periodic_orbits",
     PhasePlane: "dynamics.phase_plane",
     dynamics.PrincipalComponents: "dynamics.principal_components",
     Relaxation: "vision.relaxation",

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_integer
-from fisherjax.dynamics import Branch, FixedPoints, PeriodicOrbits, PrincipalComponents, linearize
+from fisherjax.dynamics import Branch, FixedPoints, PrincipalComponents, linearize
+from fisherjax.dynamics._orbits import PeriodicOrbits
 from fisherjax.dynamics._phase_plane import PhasePlane
 
 from ._checks import check_sequence, checked

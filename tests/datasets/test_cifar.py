@@ -15,7 +15,7 @@ import pytest
 
 from fisherjax import datasets
 from fisherjax.datasets import _cifar, _prepared, _variants
-from fisherjax.datasets._variants import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
+from fisherjax.datasets._variants import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_SUPERCLASSES
 
 PER_BATCH = 4
 
@@ -39,7 +39,7 @@ def record(images, *labels):
 def binary_files(images=TRAIN[0], labels=TRAIN[1]):
     parts = [slice(i * PER_BATCH, (i + 1) * PER_BATCH) for i in range(5)]
     files = {f"data_batch_{i + 1}.bin": record(images[part], labels[part]) for i, part in enumerate(parts)}
-    return {"batches.meta.txt": "\n".join(datasets.CIFAR10_CLASSES).encode(), **files, "test_batch.bin": record(*TEST)}
+    return {"batches.meta.txt": "\n".join(CIFAR10_CLASSES).encode(), **files, "test_batch.bin": record(*TEST)}
 
 
 def python_files(protocol=2):
@@ -127,7 +127,7 @@ def test_cifar100_has_two_kinds_of_labels(tmp_path):
     (tmp_path / "train").write_bytes(pickle.dumps(batch))
     path.unlink()
     check(datasets.cifar100(tmp_path, labels="coarse"), (images, coarse))
-    assert (len(datasets.CIFAR10_CLASSES), len(CIFAR100_CLASSES)) == (10, 100)
+    assert (len(CIFAR10_CLASSES), len(CIFAR100_CLASSES)) == (10, 100)
     assert len(CIFAR100_SUPERCLASSES) == 20
 
 

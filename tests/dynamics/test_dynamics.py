@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fisherjax import _linalg, dynamics, fisher, networks
+from fisherjax.dynamics._components import components_for_variance
 from fisherjax.dynamics._modes import effective_marginal, modes_of, stability_of
 from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN
 
@@ -147,14 +148,14 @@ def test_principal_components_are_centred_and_sorted(key):
     np.testing.assert_allclose(found.components @ found.components.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(np.abs(found.components[0]), [0, 1, 0], atol=0.05)
     np.testing.assert_allclose(found.reconstruct(found.project(states)), states, rtol=1e-10)
-    assert dynamics.components_for_variance(found, 0.85) == 1
-    assert dynamics.components_for_variance(found, 0.95) == 2
-    assert dynamics.components_for_variance(found, 1.0) == 3
+    assert components_for_variance(found, 0.85) == 1
+    assert components_for_variance(found, 0.95) == 2
+    assert components_for_variance(found, 1.0) == 3
     ratio = _linalg.participation_ratio(samples)
     np.testing.assert_allclose(ratio, reference.sum() ** 2 / np.sum(reference**2), rtol=1e-10)
     np.testing.assert_allclose(_linalg.participation_ratio(samples[:2]), 1, rtol=1e-10)
     with pytest.raises(ValueError, match="hold"):
-        dynamics.components_for_variance(dynamics.principal_components(states, 1), 0.99)
+        components_for_variance(dynamics.principal_components(states, 1), 0.99)
 
 
 def lorenz(state, step=0.01):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fisherjax import dynamics
+from fisherjax.dynamics._lyapunov import LyapunovSpectrum
 from fisherjax.dynamics._tangents import product_ranks
 from fisherjax.networks import FlowNetwork
 
@@ -40,7 +41,7 @@ def test_what_a_single_step_hides_is_not_told_as_a_number(key):
     assert np.isnan(found.exponents[2])
     assert np.isnan(found.standard_error[2])
     np.testing.assert_allclose(found.dimension, 1 + np.log(1.5) / np.log(2))
-    assert np.isnan(dynamics.LyapunovSpectrum(np.array([0.5, -0.1, np.nan]), np.zeros(3)).dimension)
+    assert np.isnan(LyapunovSpectrum(np.array([0.5, -0.1, np.nan]), np.zeros(3)).dimension)
 
 
 @pytest.mark.parametrize(

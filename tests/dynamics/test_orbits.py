@@ -6,6 +6,7 @@ import pytest
 import scipy.optimize
 
 from fisherjax import dynamics, networks
+from fisherjax.dynamics._orbits import PeriodicOrbits
 
 CANDIDATES = np.linspace(0.02, 0.98, 60)[:, None]
 
@@ -124,7 +125,7 @@ def test_orbits_of_a_network_that_rotates():
 
 
 def test_saved_orbits_come_back(doubled, tmp_path):
-    loaded = dynamics.PeriodicOrbits.load(doubled.save(tmp_path / "orbits"))
+    loaded = PeriodicOrbits.load(doubled.save(tmp_path / "orbits"))
     np.testing.assert_array_equal(loaded.orbits, doubled.orbits)
     assert loaded.kind == doubled.kind
 

@@ -8,6 +8,7 @@ import pytest
 from scipy.linalg import expm
 
 from fisherjax import dynamics, networks, plot
+from fisherjax.dynamics._orbits import PeriodicOrbits
 from fisherjax.dynamics._phase_plane import PhasePlane
 
 
@@ -78,7 +79,7 @@ def test_pictures(plane):
     angles = np.linspace(0, 2 * np.pi, 121)[:-1]
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     one, none = np.ones(1), np.zeros(1, int)
-    orbit = dynamics.PeriodicOrbits(
+    orbit = PeriodicOrbits(
         circle[None], one, one, np.full((1, 1), 0.5j), one + 0j, one, None, none, none, none == 0, none, none + 1, 1, 0,
         1e-6, 1e-3, is_flow=True,
     )  # fmt: skip

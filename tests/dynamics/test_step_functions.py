@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fisherjax import dynamics, networks
+from fisherjax.dynamics._components import components_for_variance
 from fisherjax.dynamics._modes import effective_marginal, modes_of, stability_of
 
 CALLS = {
@@ -95,7 +96,7 @@ def test_components_of_states_that_do_not_vary():
     found = dynamics.principal_components(np.full((7, 3), 1 / 3))
     assert np.isnan(found.explained).all()
     with pytest.raises(ValueError, match="components hold no variance"):
-        dynamics.components_for_variance(found, 0.9)
+        components_for_variance(found, 0.9)
 
 
 def test_candidates_of_a_network_at_rest_are_not_all_one(key):

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from fisherjax.plot._convolutional import class_probabilities
 from fisherjax.plot._convolutional_pages import (
     save_convolutional_training,
     save_decisions,
@@ -44,7 +45,7 @@ NOT_ONE = object()
 REFUSED = [
     (plot.area_activity, "response"),
     (plot.certificate, "found"),
-    (lambda x: plot.class_probabilities(x, ["a"]), "response"),
+    (lambda x: class_probabilities(x, ["a"]), "response"),
     (plot.information_in_time, "theory"),
     (plot.cramer_rao, "found"),
     (plot.decisions, "found"),

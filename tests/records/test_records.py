@@ -23,7 +23,8 @@ from fisherjax.tasks._decisions import PerceptualDecision
 
 # never in a file, as are classes whose name begins with an underscore
 MAKING_ONLY = {
-    "ChannelMeans", "Flow", "Problem", "Record", "RungeKuttaStep", "Shown", "StateRecord", "StepNetwork", "System",
+    "ChannelMeans", "Decoded", "Flow", "InMemory", "Problem", "Record", "RungeKuttaStep", "Shown", "StateRecord",
+    "StepNetwork", "System",
 }  # fmt: skip
 
 
