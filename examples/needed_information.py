@@ -73,7 +73,7 @@ def information(network: vision.ConvolutionalRNN) -> np.ndarray:
 def main(arguments: list[str]) -> None:
     """Train with a callback that asks, then draw."""
     quick = "--quick" in arguments
-    data = {name: datasets.oriented_gratings(n, key=jax.random.key(k), size=SIDE)
+    data = {name: datasets.oriented_gratings(n, key=jax.random.key(k), size=SIDE, noise_std=1.0)
             for name, n, k in (("train", 3000, 1), ("test", 500, 2))}  # fmt: skip
     steps: list[int] = []
     course: list[np.ndarray] = []
@@ -85,14 +85,17 @@ def main(arguments: list[str]) -> None:
         ratio = " ".join(f"{value:.2f}" for value in needed / other)
         print(f"step {progress.step}: accuracy {progress.held_out_accuracy:.3f}; needed over not, {ratio}", flush=True)
 
-    count = 20 if quick else 600
-    trained = vision.train_directly(
-        PLAN, *data["train"], key=jax.random.key(0), num_steps=count, batch_size=32, learning_rate=3e-3,
-        held_out=data["test"], evaluate_every=-(-count // (2 if quick else 20)), callback=ask, offset_steps=4,
+    start = vision.ConvolutionalRNN(PLAN, key=jax.random.key(0))
+    begin = vision.evaluate(start, *data["test"]).accuracy
+    steps.append(0)
+    course.append(information(start))
+    count = 20 if quick else 240
+    _, history = vision.fine_tune(
+        start, *data["train"], key=jax.random.key(3), num_steps=count, batch_size=32, learning_rate=1e-3,
+        held_out=data["test"], evaluate_every=10, callback=ask, offset_steps=4,
     )  # fmt: skip
-    history = trained.histories["direct"]
     if not quick:
-        write(np.array(steps), np.array(course), history.held_out_accuracy)
+        write(np.array(steps), np.array(course), np.array([begin, *history.held_out_accuracy]))
 
 
 def write(steps: np.ndarray, course: np.ndarray, accuracy: np.ndarray) -> None:

@@ -38,7 +38,7 @@ def run_convnet_evaluate(command: ConvnetEvaluate, session: Session) -> Outcome:
                 progress=session.progress,
             )
             session.save("evaluation", found)
-    end = plan.blank_steps + plan.image_steps - 1  # the last step with the image
+    end = found.offset - 1
     best = [(float(share[end]), float(low[end]), float(high[end])) for share, (low, high) in _shares(found)]
     text = [
         f"{known.network!r}, {found.num_images} images ({command.split}) of {_source(command, known)}.",

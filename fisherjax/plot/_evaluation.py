@@ -26,8 +26,8 @@ def evaluation(found: Evaluation, ax: Axes | None = None) -> Axes:
         ax.plot(times, drawable(ax, share), color=color, label=label)
         ax.fill_between(times, *interval.T, color=color, alpha=0.25, linewidth=0)
     ax.axhline(1 / len(found.confusion), color="0.6", linewidth=1, linestyle="--", label="chance")
-    if found.onset:
-        ax.axvline(found.onset, color="0.6", linewidth=1, linestyle=":", label="image appears")
+    if found.onset or found.offset < len(times):
+        ax.axvspan(found.onset, found.offset, color="0.93", linewidth=0, label="image")
     ax.set(xlabel="time (steps)", ylabel="share of images that are right", ylim=(0, 1.03))
     ax.legend()
     return ax

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fisherjax._errors import check_flag, check_instance, check_integer, check_share, warn
+from fisherjax._errors import check_flag, check_instance, check_integer, check_share, require, warn
 from fisherjax._runtime import full_precision, progress_bar, spread
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.dynamics._shares import share_interval
@@ -36,11 +36,12 @@ class Evaluation(Record):
     loss
         Mean cross-entropy (T,), in nats.
     confusion
-        Images of every class (rows) that were taken for every class at the end (K, K); of classes that tie the first.
+        Images of every class (rows) that were taken for every class when the image vanished (K, K); of classes that
+        tie the first.
     num_images
         n.
-    onset
-        Steps done when the image appeared.
+    onset, offset
+        Steps done when the image appeared, and when it vanished.
     """
 
     top_1: Float[np.ndarray, " T"]
@@ -52,19 +53,21 @@ class Evaluation(Record):
     confusion: Int[np.ndarray, "K K"]
     num_images: int
     onset: int
+    offset: int
 
     @property
     def accuracy(self) -> float:
-        """Share of images that are taken for what they are at the end."""
-        return float(self.top_1[-1])
+        """Share of images that are taken for what they are when the image vanishes."""
+        return float(self.top_1[self.offset - 1])
 
     def __repr__(self) -> str:
+        last = self.offset - 1
         parts = [("top-1", self.top_1, self.top_1_interval), ("top-5", self.top_5, self.top_5_interval)]
         ends = [
-            f"{name} {share[-1]:.2%} ({interval[-1, 0]:.2%} to {interval[-1, 1]:.2%})"
+            f"{name} {share[last]:.2%} ({interval[last, 0]:.2%} to {interval[last, 1]:.2%})"
             for name, share, interval in parts[: 1 + (len(self.confusion) > _OTHERS)]
         ]
-        return f"Evaluation({', '.join(ends)} at the end, {self.num_images} images)"
+        return f"Evaluation({', '.join(ends)}, {self.num_images} images)"
 
 
 @full_precision
@@ -113,6 +116,8 @@ def evaluate(
     check_instance("network", network, (ConvolutionalRNN, FeedforwardCNN), "such as vision.train makes")
     plan = network.weights.architecture if isinstance(network, FeedforwardCNN) else network.architecture
     after = check_integer("offset_steps", offset_steps, minimum=0)
+    feedforward = isinstance(network, FeedforwardCNN)
+    require(not (feedforward and after), "offset_steps must be 0: a feed-forward network has one step")
     share = check_share("confidence", confidence, strict=True)
     source = as_source(plan, images, labels)
     counts, confusion, broken = np.zeros((3, 0)), np.zeros((plan.num_classes,) * 2, np.int64), 0
@@ -127,9 +132,9 @@ def evaluate(
     if broken:
         warn(f"the logits of {broken} of {count} images are not finite: they count as wrong")
     first, five = (np.array([share_interval(right, count, share) for right in row]) for row in counts[:2])
-    onset = 0 if isinstance(network, FeedforwardCNN) else plan.blank_steps
+    onset, offset = (0, 1) if feedforward else (plan.blank_steps, len(first) - after)
     shares = counts / count
-    return Evaluation(shares[0], shares[1], first, five, share, shares[2], confusion, count, onset)
+    return Evaluation(shares[0], shares[1], first, five, share, shares[2], confusion, count, onset, offset)
 
 
 @eqx.filter_jit
@@ -148,4 +153,4 @@ def _scored(network: Any, images: Array, targets: Array, offset_steps: int) -> t
     among = [jnp.clip((places - larger) / ties, 0, 1).astype(logits.dtype) for places in (1, _OTHERS)]
     loss = -jnp.sum(targets.astype(logits.dtype) * jax.nn.log_softmax(logits), axis=-1)
     sums = jnp.stack([jnp.sum(jnp.where(finite, part, 0), axis=-1) for part in among] + [jnp.sum(loss, axis=-1)])
-    return spread((sums, jnp.argmax(logits[-1], axis=-1), jnp.sum(~finite[-1])))
+    return spread((sums, jnp.argmax(logits[len(logits) - 1 - offset_steps], axis=-1), jnp.sum(~finite[-1])))
