@@ -228,11 +228,12 @@ def _opened(picture: Any) -> tuple[Any, str]:
         check_regular(path)
         path.open("rb").close()  # what the system says of a missing file or a folder goes to the caller
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures, which are refused below
-            with Image.open(source) as opened:
-                _check_opened(opened, path)
-                return _plain(ImageOps.exif_transpose(opened), path), str(path)
+        # Pillow warns of large pictures, which are refused below. Not within catch_warnings, which changes what all
+        # threads hear while this one reads
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        with Image.open(source) as opened:
+            _check_opened(opened, path)
+            return _plain(ImageOps.exif_transpose(opened), path), str(path)
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not a picture that can be read") from error
     except Image.DecompressionBombError as error:
