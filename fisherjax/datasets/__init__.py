@@ -9,11 +9,12 @@ from ._pictures import Preprocessing, gabor
 from ._preprocess import fit_whitening, gray, intensities, normalize_contrast, whiten
 from ._recorded import read_responses
 from ._sources import image_folder, imagenet
+from ._turned import turned_pictures
 from ._variants import CIFAR10_CLASSES
 
 __all__ = [
     "CIFAR10_CLASSES", "Preprocessing", "cifar10", "cifar100", "digits", "fashion_mnist", "fit_whitening",
     "gabor", "grating_moments", "gratings", "gray", "image_folder", "imagenet", "intensities", "mnist",
     "natural_patches", "normalize_contrast", "oriented_gratings", "photograph", "read_images", "read_responses",
-    "shapes", "whiten",
+    "shapes", "turned_pictures", "whiten",
 ]  # fmt: skip

@@ -33,7 +33,9 @@ from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 from fisherjax.vision._analyze import Analysis
 from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions, Relaxation, Robustness
-from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
+from fisherjax.vision._orientation._case import OrientationCase
+from fisherjax.vision._orientation._estimates import EstimatorVariance
+from fisherjax.vision._orientation._study import OrientationStudy
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 T = TypeVar("T")

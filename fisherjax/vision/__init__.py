@@ -10,8 +10,10 @@ from ._decisions import decisions, relaxation, robustness
 from ._feedforward import FeedforwardCNN, feedforward_pass, fold_batch_norm
 from ._images import Augmentation
 from ._network import ConvolutionalRNN
-from ._orientation import AngleNetwork, angle_network, decode_angle, respond_to_gratings, train_angle_network
-from ._orientation_study import orientation_study
+from ._orientation._network import AngleNetwork, angle_network, decode_angle
+from ._orientation._stimuli import respond_to_angle
+from ._orientation._study import orientation_study
+from ._orientation._training import train_angle_network
 from ._pipeline import ConvolutionalTraining, StageSteps, train, train_directly
 from ._respond import Response, channel_means, respond, shown
 from ._spectra import spectrum, trajectory_spectrum, transient_growth
@@ -22,7 +24,7 @@ __all__ = [
     "Response", "StageSteps", "accuracy", "analyze", "angle_network", "anneal", "architecture", "arnoldi",
     "channel_means", "convolution_bounds", "convolution_spectrum", "decisions", "decode_angle", "feedforward_pass",
     "fine_tune", "fit_recurrence", "fold_batch_norm", "load_checkpoint", "orientation_study", "relaxation",
-    "respond", "respond_to_gratings", "robustness", "save_checkpoint", "shown", "spectral_penalty", "spectrum",
+    "respond", "respond_to_angle", "robustness", "save_checkpoint", "shown", "spectral_penalty", "spectrum",
     "stability_certificate", "train", "train_angle_network", "train_directly", "train_feedforward", "train_linear",
     "trajectory_spectrum", "transient_growth",
 ]  # fmt: skip

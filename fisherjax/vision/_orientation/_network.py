@@ -1,49 +1,69 @@
-"""A small feed-forward network that reads the orientation of noisy gratings, and its training."""
+"""A small feed-forward network whose outputs encode an angle, and how they are encoded and decoded."""
 
 import math
-from collections.abc import Callable
 from typing import Literal, get_args
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jax.scipy.special import i0e
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_choice, check_instance, check_integer, check_key, check_scalar
-from fisherjax._runtime import fit_parameters
-from fisherjax._types import Key, Record, Scalar
-from fisherjax.datasets import gratings
-from fisherjax.datasets._gratings import grating_angles
+from fisherjax._errors import check_choice, check_integer, check_key
+from fisherjax._types import Key, Record
+from fisherjax.nonlinearities import Nonlinearity, ThresholdLinear, as_nonlinearity
+from fisherjax.nonlinearities._registry import NonlinearityLike
 
-AngleLoss = Literal["cosine", "squared", "von-mises"]
-Frozen = Literal["none", "first", "hidden"]
+Encoding = Literal["vector", "population", "scalar"]
 
-_FROZEN_LAYERS = {"none": 0, "first": 1, "hidden": 2}
-_LEAST = 1e-12  # squared length below which that of an output has no slope
+_TUNED = 8  # outputs of a population
+_POWER = 6  # of its tuning ((1 + cos)/2)^6, whose harmonics end at 6: none is taken for the first by eight outputs
+_FIRST = 99 / 512  # ⟨((1 + cos x)/2)^6 cos x⟩
+_NUM_OUTPUTS: dict[str, int] = {"vector": 2, "population": _TUNED, "scalar": 1}
 
 
 class AngleNetwork(Record):
-    """Layers size² → size → 20 → 2 with ReLU between them; the output points along (cos 2θ, sin 2θ)."""
+    """Layers size² → size → 20 → outputs, with a nonlinearity between them; the outputs encode an angle.
+
+    Parameters
+    ----------
+    weights, biases
+        Of the three layers.
+    nonlinearity
+        φ of the hidden units.
+    encoding, symmetry
+        What the outputs stand for, as of `decode_angle`.
+    """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
+    nonlinearity: Nonlinearity = eqx.field(static=True, default=ThresholdLinear())
+    encoding: str = eqx.field(static=True, default="vector")
+    symmetry: int = eqx.field(static=True, default=2)
 
     @property
     def size(self) -> int:
         """Side of the images it reads."""
         return math.isqrt(self.weights[0].shape[1])
 
-    def __call__(self, image: Float[Array, "size size"]) -> Float[Array, "2"]:
+    def __call__(self, image: Float[Array, "size size"]) -> Float[Array, " outputs"]:
         """Output for one image."""
         state = image.ravel()
         for weights, biases in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            state = jax.nn.relu(weights @ state + biases)
+            state = self.nonlinearity(weights @ state + biases)
         return self.weights[-1] @ state + self.biases[-1]
 
 
-def angle_network(*, key: Key, size: int = 21, hidden: int = 20) -> AngleNetwork:
+def angle_network(
+    *,
+    key: Key,
+    size: int = 21,
+    hidden: int = 20,
+    nonlinearity: NonlinearityLike = "relu",
+    encoding: Encoding = "vector",
+    symmetry: int = 2,
+) -> AngleNetwork:
     """Build an untrained `AngleNetwork`, weights and biases uniform within ±1/√(fan in).
 
     Parameters
@@ -51,146 +71,91 @@ def angle_network(*, key: Key, size: int = 21, hidden: int = 20) -> AngleNetwork
     key
         JAX random key.
     size
-        Side D of the images; layers are D² → D → `hidden` → 2.
+        Side D of the images; layers are D² → D → `hidden` → outputs.
     hidden
         Units of the second hidden layer.
+    nonlinearity
+        φ of the hidden units: a name, a smooth function, or a `Nonlinearity`.
+    encoding, symmetry
+        What the outputs stand for, as of `decode_angle`: two, eight or one of them.
 
     Raises
     ------
     ValueError
-        If a size is below 1.
+        If a size is below 1, or a word unknown.
     TypeError
         If `key` is not a JAX key.
     """
     size = check_integer("size", size, minimum=2)
     hidden = check_integer("hidden", hidden, minimum=1)
-    widths = (size * size, size, hidden, 2)
+    phi = as_nonlinearity(nonlinearity)
+    check_choice("encoding", encoding, get_args(Encoding))
+    symmetry = check_integer("symmetry", symmetry, minimum=1)
+    widths = (size * size, size, hidden, _NUM_OUTPUTS[encoding])
     weights, biases = [], []
     for layer_key, inputs, outputs in zip(jax.random.split(check_key("key", key), 3), widths, widths[1:], strict=False):
         bound = 1 / math.sqrt(inputs)
         weight_key, bias_key = jax.random.split(layer_key)
         weights.append(jax.random.uniform(weight_key, (outputs, inputs), minval=-bound, maxval=bound))
         biases.append(jax.random.uniform(bias_key, (outputs,), minval=-bound, maxval=bound))
-    return AngleNetwork(tuple(weights), tuple(biases))
+    return AngleNetwork(tuple(weights), tuple(biases), phi, encoding, symmetry)
 
 
-def decode_angle(output: Float[Array, "*trials 2"]) -> Float[Array, "*trials"]:
-    """Orientation in [0, π) that an output points to, ½ atan2(y, x)."""
-    output = as_real("output", output, "... 2")
-    return jnp.mod(jnp.arctan2(output[..., 1], output[..., 0]) / 2, math.pi)
+def decode_angle(
+    output: Float[Array, "*trials outputs"], *, encoding: Encoding = "vector", symmetry: int = 2
+) -> Float[Array, "*trials"]:
+    r"""Angle in [0, 2π/k) that outputs stand for; a stimulus that is turned by 2π/k is the same (k the symmetry).
 
+    ========== ================================================ ===========================================
+    vector     (cos kθ, sin kθ)                                 atan2/k
+    population ((1 + cos(kθ − 2πj/8))/2)⁶, j = 0…7              the same of the population vector
+    scalar     θ in [0, 2π/k), which jumps where the circle closes  itself, modulo 2π/k
+    ========== ================================================ ===========================================
 
-class AngleTraining(Record):
-    """A trained network and the loss of each step."""
-
-    network: AngleNetwork
-    loss: Float[Array, " steps"]
-
-
-def train_angle_network(
-    *,
-    key: Key,
-    size: int = 21,
-    num_steps: int = 4000,
-    batch_size: int = 32,
-    learning_rate: float = 1e-3,
-    loss: AngleLoss = "cosine",
-    concentration: Scalar = 0.0,
-    location: Scalar = 0.0,
-    frozen: Frozen = "none",
-) -> AngleTraining:
-    r"""Train D² → D → 20 → 2 (ReLU) on fresh gratings to point along t = (cos 2θ, sin 2θ).
-
-    Adam. At D = 21 it takes seconds; D = 101 is the size of the original study. Of an output z, the loss is
-
-    ========== =============================== =====================================================
-    cosine     1 − z·t / ‖z‖                   only the direction counts
-    squared    ‖z − t‖²                        the length is pulled to one, and below where noise is large
-    von-mises  log(2π I₀(‖z‖)) − z·t           −log p(2θ) of a von Mises law of mean direction z and κ = ‖z‖
-    ========== =============================== =====================================================
+    So (cos 2θ, sin 2θ) for orientations, k = 2, and (cos θ, sin θ) for pictures, k = 1.
 
     Parameters
     ----------
-    key
-        JAX random key.
-    size
-        Side D of the images.
-    num_steps, batch_size, learning_rate
-        Steps of Adam, fresh images in each, step size.
-    loss
-        "cosine", "squared" or "von-mises".
-    concentration, location
-        κ and mode of the von Mises law of the training angles, taken modulo π; uniform by default.
-    frozen
-        What keeps its random weights: "none", the "first" layer, or all "hidden" ones, so that only the read-out is
-        trained.
+    output
+        z (*trials, outputs).
+    encoding
+        "vector", "population" or "scalar".
+    symmetry
+        k.
 
     Raises
     ------
     ValueError
-        If a number is out of range, or a word unknown.
-    TypeError
-        If `key` is not a JAX key.
+        If there are not as many outputs as the encoding has, or it is unknown.
     """
-    num_steps = check_integer("num_steps", num_steps, minimum=1)
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
-    check_scalar("learning_rate", learning_rate, minimum=0.0, strict=True)
-    check_choice("loss", loss, get_args(AngleLoss))
-    check_scalar("concentration", concentration, minimum=0.0)
-    check_scalar("location", location)
-    check_choice("frozen", frozen, _FROZEN_LAYERS)
-    start_key, fit_key = jax.random.split(check_key("key", key))
-    kappa, mode = (jnp.asarray(x, float) for x in (concentration, location))  # pyright: ignore[reportArgumentType]
-    network = angle_network(key=start_key, size=size)
-    expected = jax.tree_util.Partial(_batch_loss, loss, _FROZEN_LAYERS[frozen], batch_size, size, kappa, mode)
-    fit = fit_parameters(network, expected, fit_key, learning_rate=learning_rate, num_steps=num_steps, title="gratings")
-    return AngleTraining(fit.last, jnp.asarray(fit.loss))
+    check_choice("encoding", encoding, get_args(Encoding))
+    symmetry = check_integer("symmetry", symmetry, minimum=1)
+    output = as_real("output", output, f"... {_NUM_OUTPUTS[encoding]}")
+    across, up = jnp.moveaxis(direction(output, encoding, symmetry), -1, 0)
+    return jnp.mod(jnp.arctan2(up, across) / symmetry, 2 * math.pi / symmetry)
 
 
-def _batch_loss(
-    loss: AngleLoss,
-    num_frozen: int,
-    batch_size: int,
-    size: int,
-    concentration: Array,
-    location: Array,
-    network: AngleNetwork,
-    batch_key: Key,
-) -> Float[Array, ""]:
-    """Mean loss over a fresh batch."""
-    angle_key, image_key = jax.random.split(batch_key)
-    angles = grating_angles(batch_size, key=angle_key, concentration=concentration, location=location)
-    # without a slope Adam does not move a weight at all
-    kept = [jax.lax.stop_gradient(layers[:num_frozen]) for layers in (network.weights, network.biases)]
-    network = AngleNetwork(kept[0] + network.weights[num_frozen:], kept[1] + network.biases[num_frozen:])
-    outputs = jax.vmap(network)(gratings(angles, key=image_key, size=size))
-    targets = jnp.stack([jnp.cos(2 * angles), jnp.sin(2 * angles)], axis=1)
-    return _LOSSES[loss](outputs, targets)
+def encoded(angles: Float[Array, "*angles"], encoding: str, symmetry: int) -> Float[Array, "*angles outputs"]:
+    """What the outputs should be at these angles."""
+    phase = symmetry * angles
+    if encoding == "vector":
+        return jnp.stack([jnp.cos(phase), jnp.sin(phase)], axis=-1)
+    if encoding == "scalar":
+        return jnp.mod(angles, 2 * math.pi / symmetry)[..., None]
+    return ((1 + jnp.cos(phase[..., None] - _preferred().astype(phase.dtype))) / 2) ** _POWER
 
 
-def _cosine(outputs: Array, targets: Array) -> Array:
-    return 1 - jnp.mean(optax.cosine_similarity(outputs, targets, epsilon=1e-8))
+def direction(output: Float[Array, "*trials outputs"], encoding: str, symmetry: int) -> Float[Array, "*trials 2"]:
+    """The vector that outputs point along; of length one where they are as they should be."""
+    if encoding == "vector":
+        return output
+    if encoding == "scalar":
+        phase = symmetry * output[..., 0]
+        return jnp.stack([jnp.cos(phase), jnp.sin(phase)], axis=-1)
+    preferred = _preferred()
+    axes = np.stack([np.cos(preferred), np.sin(preferred)], axis=1) / (_FIRST * _TUNED)
+    return output @ jnp.asarray(axes, output.dtype)
 
 
-def _squared(outputs: Array, targets: Array) -> Array:
-    return jnp.mean(jnp.sum((outputs - targets) ** 2, axis=1))
-
-
-def _von_mises(outputs: Array, targets: Array) -> Array:
-    length = jnp.sqrt(jnp.maximum(jnp.sum(outputs**2, axis=1), _LEAST))
-    # log I₀(κ) = log(e^{−κ} I₀(κ)) + κ, which does not overflow
-    normalizer = math.log(2 * math.pi) + jnp.log(i0e(length)) + length
-    return jnp.mean(normalizer - jnp.sum(outputs * targets, axis=1))
-
-
-_LOSSES: dict[str, Callable[[Array, Array], Array]] = {"cosine": _cosine, "squared": _squared, "von-mises": _von_mises}
-
-
-def respond_to_gratings(network: AngleNetwork) -> Callable[[Array, Key], Float[Array, "2"]]:
-    """The network's noisy response to a grating as a function of angle and key, for `fisher.estimate`."""
-    check_instance("network", network, AngleNetwork, "vision.angle_network(key=key)")
-
-    def respond(angle: Array, key: Key) -> Float[Array, "2"]:
-        return network(gratings(angle, key=key, size=network.size))
-
-    return respond
+def _preferred() -> Float[np.ndarray, " 8"]:
+    return 2 * np.pi * np.arange(_TUNED) / _TUNED
