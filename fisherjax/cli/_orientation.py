@@ -15,6 +15,8 @@ from ._orientation_report import of_images, orientation_sections
 from ._outcome import Outcome, estimate_table
 from ._session import Session
 
+_QUICK_REPLICATES = 30
+
 
 def run_orientation(command: Orientation, session: Session) -> Outcome:
     """Train, sample, decode, compare."""
@@ -38,6 +40,7 @@ def run_orientation(command: Orientation, session: Session) -> Outcome:
             max_trials=command.budget,
             num_trials=command.trials,
             robust=command.robust,
+            **({"num_replicates": _QUICK_REPLICATES} if command.quick else {}),
             folder=session.folder,
             callback=session.tell,
         )

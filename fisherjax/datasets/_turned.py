@@ -66,7 +66,7 @@ class TurnedPictures(Record):
         choice_key, place_key, noise_key = jax.random.split(key, 3)
         count, side, _ = self.pictures.shape
         choice = jax.random.randint(choice_key, (), 0, count)
-        right, up, disc = _window(self.size)
+        disc, right, up = _window(self.size)
         right, up = jnp.asarray(right, theta.dtype), jnp.asarray(up, theta.dtype)
         middle = (self.size - 1) / 2 + (side - self.size) * jax.random.uniform(place_key, (2,), theta.dtype)
         # what is seen at a place of the turned piece was at that place turned back; rows count downward
@@ -74,7 +74,8 @@ class TurnedPictures(Record):
         rows = middle[1] + jnp.sin(theta) * right - jnp.cos(theta) * up
         seen = _smooth(self.pictures, choice, rows, columns)
         noise = self.noise_std.astype(theta.dtype) * jax.random.normal(noise_key, seen.shape, theta.dtype)
-        return jnp.zeros((self.size, self.size), theta.dtype).at[disc].set(seen + noise)
+        place = np.cumsum(disc).reshape(disc.shape) - 1
+        return jnp.where(disc, (seen + noise)[place], 0)
 
 
 def turned_pictures(
@@ -169,12 +170,12 @@ def _standardized(picture: Float[np.ndarray, "side side"], name: str) -> Float[A
     return jnp.asarray((picture - picture.mean()) / spread)
 
 
-def _window(size: int) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
-    """Places of the pixels of the disc to the right of and above its middle, and their rows and columns."""
+def _window(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which pixels are in the disc, and how far these are to the right of its middle and above it."""
     radius = (size - 1) / 2
     right, up = np.meshgrid(np.arange(size) - radius, radius - np.arange(size))
     disc = right**2 + up**2 <= radius**2
-    return right[disc], up[disc], np.nonzero(disc)
+    return disc, right[disc], up[disc]
 
 
 def _smooth(

@@ -82,6 +82,10 @@ def save_angle_study(path: Path, study: OrientationStudy) -> Path:
             right.semilogy(decoder.stimuli, drawable(right, decoder.bound, positive=True), color=color, linewidth=0.6)
         polar.set_ylim(0, max(highest))
         polar.set_title(_INFORMATION)
+        # a bound of hardly any information is far off, and not to be told from none
+        spread = np.concatenate([np.asarray(case.fresh.decoder.variance) for case in study.cases])
+        if spread.max() > 0:
+            right.set_ylim(0.1 * spread[spread > 0].min(), 3 * spread.max())
         right.set(xlabel="angle (rad)", ylabel="variance of the decoded angle (rad²)")
         right.set_title("thin: the least that the bias allows")
         figure.legend(loc="outside lower center", ncols=columns)

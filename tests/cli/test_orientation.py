@@ -14,7 +14,7 @@ from fisherjax.vision._orientation._study import OrientationStudy, estimator_var
 
 # so few trials of so small a network deserve these warnings of the library
 pytestmark = pytest.mark.filterwarnings("ignore::fisherjax.fisher.AssumptionWarning", "ignore:the target of")
-SMALL = ["--size", "9", "--angles", "4", "--budget", "4000", "--trials", "100"]
+SMALL = ["--size", "9", "--angles", "3", "--budget", "3000", "--trials", "100"]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def test_one_network(tmp_path):
     assert main(["orientation", *SMALL, "--training-steps", "200", "--robust", "--out", str(tmp_path / "out")]) == 0
     result = json.loads((tmp_path / "out" / "results.json").read_text())
     assert 0 < result["share_of_image_information"] < 1
-    assert result["total_trials"] <= 4000
+    assert result["total_trials"] <= 3000
     assert result["training_images"] is None
     assert list(result["estimates"])[-2:] == ["pathwise, robust", "direct, robust"]
     assert 0.5 < result["robust_information"] / result["mean_information"] < 2

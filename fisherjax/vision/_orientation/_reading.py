@@ -61,12 +61,13 @@ def read_fresh(
 ) -> AngleReading:
     """Information to a target error, within a budget of trials; all else from `num_decoded` trials at each angle."""
     profile_key, sample_key = keys
-    angles = evenly(network, num_angles, jnp.float32)
+    angles = _evenly(network, num_angles, jnp.float32)
     respond = in_single_precision(network, stimuli)
     # images and networks are continuous in the angle by construction: there is no jump to look for
     sampled = {"relative_error": relative_error, "max_trials": max_trials, "check": False}
     profile = fisher.information_profile(respond, angles, key=profile_key, **sampled)
-    paths = _paths(respond, angles, jax.random.split(sample_key, (num_angles, num_decoded)))
+    # the same images at all angles: differences of the bias, of which the bound is made, have little noise then
+    paths = _paths(respond, angles, jax.random.split(sample_key, num_decoded))
     return _reading(network, profile, paths, robust=robust)
 
 
@@ -86,23 +87,23 @@ def read_training_images(
     expectation is that of fresh images, and what is more is what it learned by heart.
     """
     dtype = network.weights[0].dtype  # that of training: another one draws other noise from the same key
-    angles = evenly(network, num_angles, dtype)
+    angles = _evenly(network, num_angles, dtype)
     keys = images[: max(max_trials // num_angles, 1)]
-    paths = _paths(respond_to_angle(network, stimuli), angles, jnp.broadcast_to(keys, (num_angles, len(keys))))
+    paths = _paths(respond_to_angle(network, stimuli), angles, keys)
     everything = jnp.ones(paths[0].shape[:2], bool)
     profile = profile_of_trials(angles, *paths, everything, relative_error=relative_error)
     return _reading(network, profile, paths, robust=robust)
 
 
-def evenly(network: AngleNetwork, num_angles: int, dtype: Any) -> Float[Array, " num_angles"]:
+def _evenly(network: AngleNetwork, num_angles: int, dtype: Any) -> Float[Array, " num_angles"]:
     """Angles that divide the circle of the network."""
     return jnp.linspace(0, 2 * math.pi / network.symmetry, num_angles, endpoint=False, dtype=dtype)
 
 
 @eqx.filter_jit
 def _paths(respond: Respond, angles: Float[Array, " M"], keys: Array) -> tuple[Array, Array]:
-    """Outputs and their derivatives (M, n, outputs), at each angle of the images of its keys (M, n)."""
-    return jax.lax.map(lambda pair: sample_paths(respond, *pair), (angles, keys))
+    """Outputs and their derivatives (M, n, outputs), for images of these keys turned to each angle."""
+    return jax.lax.map(lambda angle: sample_paths(respond, angle, keys), angles)
 
 
 def _reading(
