@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from fisherjax.vision._orientation._case import OrientationCase
 from fisherjax.vision._orientation._estimates import EstimatorVariance
@@ -16,7 +17,6 @@ from ._checks import checked, drawable
 from ._style import COLORS, page
 
 _SEPARATION = "separation Δθ"
-_INFORMATION = "Fisher information\nabout the angle (1/rad²)"
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -34,8 +34,7 @@ def save_angle_case(path: Path, case: OrientationCase) -> Path:
                 look = {"color": COLORS[index], "line": "--" if index == 1 else "-", "period": period}
                 sampled.information_profile(profile, left, label=name, **look)
                 highest.append(left.get_ylim()[1])
-        left.set_ylim(0, max(highest))
-        left.set_title(_INFORMATION)
+        _finish_polar(left, max(highest))
         left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(highest))
         middle, right = figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)
         _responses(case, middle)
@@ -44,6 +43,12 @@ def save_angle_case(path: Path, case: OrientationCase) -> Path:
         handles, labels = right.get_legend_handles_labels()
         right.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return path
+
+
+def _finish_polar(ax: Any, highest: float) -> None:
+    ax.set_ylim(0, highest)
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+    ax.set_title("Fisher information\nabout the angle (1/rad²)")
 
 
 def _responses(case: OrientationCase, ax: Any) -> None:
@@ -80,8 +85,7 @@ def save_angle_study(path: Path, study: OrientationStudy) -> Path:
             variance = drawable(right, decoder.variance, positive=True)
             right.semilogy(decoder.stimuli, variance, line, color=color, label=case.label)
             right.semilogy(decoder.stimuli, drawable(right, decoder.bound, positive=True), color=color, linewidth=0.6)
-        polar.set_ylim(0, max(highest))
-        polar.set_title(_INFORMATION)
+        _finish_polar(polar, max(highest))
         # a bound of hardly any information is far off, and not to be told from none
         spread = np.concatenate([np.asarray(case.fresh.decoder.variance) for case in study.cases])
         if spread.max() > 0:

@@ -83,10 +83,10 @@ def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | N
     turn = colormaps["twilight"]
     closed = np.concatenate([means, means[:1]])
     ax.plot(closed[:, 0], closed[:, 1], color="0.6", linewidth=0.9)
-    for angle, mean, covariance in zip(angles, means, covariances, strict=True):
+    for index, (angle, mean, covariance) in enumerate(zip(angles, means, covariances, strict=True)):
         values, vectors = np.linalg.eigh(covariance)
         tilt = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
-        color = turn(angle / np.pi % 1)
+        color = turn(index / count)
         ax.add_patch(
             Ellipse(
                 tuple(mean), 2 * np.sqrt(values[1]), 2 * np.sqrt(values[0]), angle=tilt, facecolor=color, alpha=0.25

@@ -42,8 +42,8 @@ Stimuli: TypeAlias = str | Shown
 """Gratings or photographs by their names, or what `datasets.turned_pictures` makes."""
 
 
-def as_stimuli(stimuli: Any, size: int | None = None) -> Shown:
-    """Stimuli from their name, at the given size or a usual one; those that have a size keep it.
+def as_stimuli(stimuli: Any, size: int | None = None, start: Any = None) -> Shown:
+    """Stimuli from their name, at the given size, that of a network, or a usual one; those that have a size keep it.
 
     Raises
     ------
@@ -63,7 +63,8 @@ def as_stimuli(stimuli: Any, size: int | None = None) -> Shown:
             f"stimuli must be 'gratings', 'photographs' or what datasets.turned_pictures makes of your own pictures; "
             f"got {told(stimuli)}{suggest(stimuli, names)}"
         )
-    size = _SIZE if size is None else size
+    if size is None:
+        size = start.size if isinstance(start, AngleNetwork) else _SIZE
     return Gratings(size) if stimuli == "gratings" else turned_pictures(size=size)
 
 

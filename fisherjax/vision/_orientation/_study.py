@@ -121,7 +121,7 @@ def orientation_study(
         If `key` is not a JAX key, or an argument is something else.
     """
     train_key, profile_key, sample_key, method_key, study_key = jax.random.split(check_key("key", key), 5)
-    shown = as_stimuli(stimuli, start.size if size is None and isinstance(start, AngleNetwork) else size)
+    shown = as_stimuli(stimuli, size, start)
     first = first_network(shown, start, encoding, nonlinearity, key=train_key)
     ways = _ways(losses, concentrations, frozen, first.encoding)
     num_trials = check_integer("num_trials", num_trials, minimum=2)

@@ -110,7 +110,7 @@ def train_angle_network(
     check_scalar("location", location)
     check_choice("frozen", frozen, _FROZEN_LAYERS)
     start_key, fit_key = jax.random.split(check_key("key", key))
-    shown = as_stimuli(stimuli, start.size if size is None and isinstance(start, AngleNetwork) else size)
+    shown = as_stimuli(stimuli, size, start)
     network = first_network(shown, start, encoding, nonlinearity, key=start_key)
     check_loss("loss", loss, network.encoding)
     images = None if num_images is None else jax.random.split(jax.random.fold_in(key, num_images), num_images)
