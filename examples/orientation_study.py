@@ -4,8 +4,8 @@ Networks of 15² → 15 → 20 → 2 units read gratings (a turn by 180° change
 whole turn does), each way of training from three seeds. We ask for the linear Fisher information of the two outputs
 about the angle, of fresh images and of those that a network was trained on, and for the error of the decoded angle.
 
-Six minutes on one core; a run that was stopped goes on with what is missing. Writes orientation_study.json beside itself
-and a figure into docs/images.
+Six minutes on one core; a run that was stopped goes on with what is missing. Writes orientation_study.json beside
+itself and a figure into docs/images.
 
     python examples/orientation_study.py
     python examples/orientation_study.py --quick    # one seed and short training, into results/
