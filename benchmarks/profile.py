@@ -14,7 +14,7 @@ ANGLES, TARGET, SIZE = 100, 0.02, 21
 def speed() -> list[Row]:
     """Profile of 100 angles to 2 %, against torch eager, one angle at a time, by finite differences."""
     trained = vision.train_angle_network(key=jax.random.key(0), size=SIZE)
-    respond = vision.respond_to_gratings(trained.network)
+    respond = vision.respond_to_angle(trained.network)
     angles = jnp.linspace(0, jnp.pi, ANGLES, endpoint=False)
 
     def ours(seed: int) -> InformationProfile:

@@ -99,6 +99,14 @@ estimate --trials 10
 orientation --budget 100
 orientation --trials 10
 orientation --loss cosine sqared
+orientation --stimuli grating
+orientation --stimuli {good}
+orientation --window 0.5
+orientation --stimuli photographs --symmetry 2
+orientation --images 5
+orientation --encoding scalar --loss von-mises
+orientation --base {good}
+orientation --base {folder}
 orientation --resume
 dmft --max-lag 60
 dmft --duration 10

@@ -445,7 +445,7 @@ HOST_ONLY = {
     "symmetric_toeplitz toeplitz weight_initializer",
     "datasets": "image_folder imagenet "
     "cifar10 cifar100 fashion_mnist mnist digits fit_whitening gabor gray intensities normalize_contrast "
-    "oriented_gratings photograph read_images read_responses shapes whiten",
+    "oriented_gratings photograph read_images read_responses shapes turned_pictures whiten",
     "dynamics": "attractor_manifold index_sum",
     "fisher": "cramer_rao processing_capacity read_recording sensitivity_index tuning",
     "geometry": "class_neighbors near_isometry neighbors_kept participation_ratio shepard sparse_pairs",
@@ -456,7 +456,7 @@ HOST_ONLY = {
     "from_neurogym integrator perceptual_decision sequential_images sign_accuracy sine_wave",
     "training": "load_checkpoint",
     "vision": "analyze angle_network anneal architecture channel_means decode_angle fine_tune fit_recurrence "
-    "fold_batch_norm load_checkpoint orientation_study respond_to_gratings save_checkpoint shown train "
+    "fold_batch_norm load_checkpoint orientation_study respond_to_angle save_checkpoint shown train "
     "train_feedforward train_linear with_head",
 }
 
@@ -538,6 +538,9 @@ HOST_ENTRIES = {
     "vision.analyze": lambda k, x: vision.analyze(
         convolutional(k, x), pictures(k, x), labels(), key=k, parts=("decisions", "relaxation"), num_eigenvalues=1
     ),
+    "datasets.turned_pictures": lambda k, x: datasets.turned_pictures(
+        [np.arange(256, dtype=np.uint8).reshape(16, 16)], size=9, window=0.7 * x, noise_std=0.1 * x
+    ),
     "vision.angle_network": lambda k, x: vision.angle_network(key=k, size=9, hidden=3),
     "vision.architecture": lambda k, x: vision.architecture("R2-8", num_classes=3),
     "networks.dale": lambda k, x: networks.dale(0.8 * x),
@@ -591,7 +594,7 @@ HOST_ENTRIES = {
         num_decoded=10,
         num_replicates=0,
     ),
-    "vision.respond_to_gratings": lambda k, x: vision.respond_to_gratings(vision.angle_network(key=k, size=9)),
+    "vision.respond_to_angle": lambda k, x: vision.respond_to_angle(vision.angle_network(key=k, size=9)),
     "vision.train": lambda k, x: vision.train(
         PLAN, pictures(k, x), labels(), key=k, steps=vision.StageSteps(1, 1, 1, 1, 1), noise_std=0.1 * x
     ),

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GUIDES = ("training", "remembering", "dynamics", "networks", "convolutional", "scale", "recordings", "seeing")
+GUIDES = (
+    "training",
+    "remembering",
+    "dynamics",
+    "networks",
+    "convolutional",
+    "orientation",
+    "scale",
+    "recordings",
+    "seeing",
+)
 PAGES = ("README.md", *(f"docs/{name}.md" for name in GUIDES))
 TEXT = "\n".join((ROOT / name).read_text() for name in PAGES)
 BLOCKS = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", TEXT, re.S)

@@ -289,17 +289,38 @@ class Estimate(Asked):
 
 @dataclass(frozen=True, kw_only=True)
 class Orientation(Common):
-    """Train networks to read orientations, and estimate what they know: where, and how well it can be told."""
+    """Train networks to read angles, and estimate what they know of them: where, and how well it can be told."""
 
-    loss: tuple[Literal["cosine", "squared", "von-mises"], ...] = ("cosine",)
-    """What training minimizes: of the direction alone, of both outputs, or −log p of a von Mises law. Each of several
-    losses, concentrations and frozen parts is trained with each."""
+    stimuli: str = "gratings"
+    """What is turned: gratings, photographs (pieces of those that ship), or your own: a picture or a folder of
+    pictures."""
+    symmetry: Annotated[int, Limits(1, 360)] = 1
+    """Of your own pictures: turned by 360°/k they are the same, so that angles are told only up to that. Gratings have
+    2, photographs 1."""
+    window: Annotated[float, Limits(0, 1, strict=True)] = 0.75
+    """Diameter of the round window in which a picture is shown, as a share of its shorter side."""
+    noise_std: Size = 0.5
+    """Noise of a pixel of pictures, in standard deviations of the picture."""
+    images: Annotated[int, Limits(0, 10**7)] = 0
+    """Training images, each of which is shown at all angles; they are asked about as well as fresh ones then. 0 for
+    fresh ones in every step."""
+    loss: tuple[Literal["cosine", "angle", "squared", "root", "von-mises"], ...] = ("cosine",)
+    """What training minimizes: 1 − cos of the decoded angle's error, its square, the outputs' squared distance from
+    what they should be, that distance, or −log p of a von Mises law. Each of several losses, concentrations and frozen
+    parts is trained with each."""
     concentration: tuple[Amount, ...] = (0.0,)
     """Concentration κ of the von Mises law of the training angles about 0; 0 for uniform."""
     frozen: tuple[Literal["none", "first", "hidden"], ...] = ("none",)
-    """What keeps its random weights: none, the first layer, or all hidden ones."""
-    size: Annotated[int, Limits(2, 10**4)] = 21
-    """Side of the grating images in pixels; 101 in the original study."""
+    """What keeps its weights, random or those of --base: none, the first layer, or all hidden ones."""
+    base: Path | None = None
+    """A network to go on from (network.npz of another run of this command); random weights otherwise."""
+    encoding: Literal["vector", "population", "scalar"] | None = None
+    """What the outputs stand for: (cos kθ, sin kθ), eight tuned ones, or the angle itself; vector, or that of --base,
+    by default."""
+    nonlinearity: Nonlinearity | None = None
+    """What a hidden unit does to its input; relu, or that of --base, by default."""
+    size: Annotated[int, Limits(3, 10**4)] | None = None
+    """Side of the images in pixels; 21, or that of --base, by default; 101 in the original study."""
     training_steps: Count = 4000
     """Steps of Adam."""
     angles: Annotated[int, Limits(3, 10**6)] = 100
@@ -310,6 +331,8 @@ class Orientation(Common):
     """Trials of one profile, all angles together."""
     trials: Count = 2000
     """Trials of the methods that are compared."""
+    robust: bool = False
+    """Tell information also with trials far outside the rest set aside."""
     resume: bool = False
     """Go on with the networks that are in --out."""
 

@@ -8,10 +8,11 @@ from typing import Any, get_type_hints
 
 from . import _arguments as command
 from . import _convnet_arguments as convnet
-from ._values import UsageError, is_positional, option
+from ._values import UsageError, is_positional, option, suggestion
 
 _BLOCKS = 10  # into which trials are divided for a standard error
 _FEWEST_IMAGES = 3  # whose three distances can be correlated
+_FEWEST_TRAINED = 40  # training images whose information can be estimated
 _PILOT = 300  # trials at every angle of a profile before more are drawn where they are needed, and after it
 
 Said = Container[str]
@@ -208,6 +209,18 @@ def _orientation(c: command.Orientation, said: Said) -> Wrong:
     needed = c.angles * _PILOT
     few = f"--budget must be at least {needed} trials for --angles {c.angles}, got {c.budget}"
     yield c.budget < needed, few
+    named = c.stimuli in {"gratings", "photographs"}
+    near = suggestion(c.stimuli, ("gratings", "photographs"))
+    missing = not named and not os.path.lexists(c.stimuli)
+    yield missing, f"--stimuli {c.stimuli}: No such file or directory{near}"
+    if c.stimuli == "gratings":
+        yield from _each(said, "symmetry window noise_std", "belongs to pictures, which --stimuli names")
+    elif c.stimuli == "photographs":
+        yield from _each(said, "symmetry", "belongs to your own pictures; photographs have 1")
+    few = f"--images must be 0 or at least {_FEWEST_TRAINED}, got {c.images}"
+    yield 0 < c.images < _FEWEST_TRAINED, few
+    lengthless = "--loss von-mises needs a length, which --encoding scalar has not; take cosine"
+    yield "von-mises" in c.loss and c.encoding == "scalar", lengthless
 
 
 def _dmft(c: command.Dmft, said: Said) -> Wrong:

@@ -1,134 +1,114 @@
-"""Networks trained to read orientations: what they know of them, and how well that can be estimated."""
+"""Networks trained to read angles: what they know of them, and how well that can be estimated."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fisherjax import vision
-from fisherjax.plot._pages import save_angle_case, save_angle_study, save_estimates, save_variance_study
-from fisherjax.report import Section, Table
-from fisherjax.report._html import Picture
-from fisherjax.vision._orientation_study import OrientationCase, OrientationStudy
+from fisherjax import datasets, vision
+from fisherjax.vision._orientation._case import OrientationCase
+from fisherjax.vision._orientation._reading import AngleReading
 
 from ._arguments import Orientation
-from ._outcome import Outcome, estimate_table, section
+from ._files import load_record, part_of, reading
+from ._orientation_report import of_images, orientation_sections
+from ._outcome import Outcome, estimate_table
 from ._session import Session
+
+_QUICK_REPLICATES = 30
 
 
 def run_orientation(command: Orientation, session: Session) -> Outcome:
     """Train, sample, decode, compare."""
     session.checkpoint("case-*.npz")
+    base = _base(command)
     with session.stage("training networks, and asking what they know"):
         study = vision.orientation_study(
             key=jax.random.key(command.seed),
+            stimuli=_stimuli(command, base),
             size=command.size,
+            num_images=command.images or None,
             num_steps=command.training_steps,
             losses=command.loss,
             concentrations=command.concentration,
             frozen=command.frozen,
+            encoding=command.encoding,
+            nonlinearity=command.nonlinearity,
+            start=base,
             num_angles=command.angles,
             relative_error=command.relative_error,
             max_trials=command.budget,
             num_trials=command.trials,
+            robust=command.robust,
+            **({"num_replicates": _QUICK_REPLICATES} if command.quick else {}),
             folder=session.folder,
             callback=session.tell,
         )
         session.save("study", study)
     first = study.cases[0]
     session.save("network", first.training)
-    session.save("profile", first.profile)
+    session.save("profile", first.fresh.profile)
     numbers = [_numbers(case) for case in study.cases]
     results = {name: number for name, number in numbers[0].items() if name not in {"loss", "concentration", "frozen"}}
     if len(numbers) > 1:
         results["cases"] = numbers
-    mean, share = numbers[0]["mean_information"], 100 * first.share
+    mean = f"mean information {float(numbers[0]['mean_information']):.4g} rad⁻²"
     return Outcome(
         title="Fisher information of a trained network",
-        sections=_sections(command, study),
+        sections=orientation_sections(command, study),
         results=results | {"estimates": {name: estimate.value for name, estimate in study.estimates.items()}},
         arrays={
-            "angles": first.profile.stimuli,
-            "information": first.profile.value,
-            "error": first.profile.standard_error,
-            "means": first.means,
+            "angles": first.fresh.profile.stimuli,
+            "information": first.fresh.profile.value,
+            "error": first.fresh.profile.standard_error,
+            "means": first.fresh.means,
         },
         table=estimate_table(study.estimates),
-        sentences=[f"mean information {mean:.4g} rad⁻², {share:.0f} % of the image's linear one"],
+        sentences=[f"{mean}, {100 * first.share:.2g} % of {of_images(study)}"],
     )
 
 
-def _numbers(case: OrientationCase) -> dict[str, object]:
+def _base(command: Orientation) -> vision.AngleNetwork | None:
+    if command.base is None:
+        return None
+    saved = load_record(command.base, "--base")
+    return part_of(saved, vision.AngleNetwork, f"--base {command.base}", "network that reads angles")
+
+
+def _stimuli(command: Orientation, base: vision.AngleNetwork | None) -> Any:
+    if command.stimuli == "gratings":
+        return command.stimuli
+    size = command.size or (21 if base is None else base.size)
+    options: dict[str, Any] = {"window": command.window, "noise_std": command.noise_std, "symmetry": command.symmetry}
+    with reading("--stimuli", command.stimuli):
+        return datasets.turned_pictures(command.stimuli, size=size, **options)
+
+
+def _numbers(case: OrientationCase) -> dict[str, Any]:
+    """One way of training, as results.json has it."""
     return {
         "loss": case.loss,
         "concentration": case.concentration,
         "frozen": case.frozen,
         "final_loss": jnp.mean(case.training.loss[-100:]),
-        "mean_information": jnp.mean(case.profile.value),
+        **_of_reading(case.fresh),
         "share_of_image_information": case.share,
-        "decoder_efficiency": jnp.mean(case.bound.efficiency),
-        "converged": case.profile.converged,
-        "total_trials": case.profile.total_trials,
+        "total_trials": case.fresh.profile.total_trials,
+        "training_images": None if case.trained is None else _of_reading(case.trained),
     }
 
 
-def _sections(command: Orientation, study: OrientationStudy) -> list[Section]:
-    first = study.cases[0]
-    estimates = Picture("methods.png", "Estimates of the same information.", save_estimates, study.estimates)
-    methods = f"At θ = 45°, {command.trials} trials (per condition where there are two, Δθ = 0.1)."
-    sections = [_information(command, first)]
-    if len(study.cases) > 1:
-        sections.append(_cases(study))
-    sections.append(
-        section("The same information by several methods", [methods], estimate_table(study.estimates), estimates)
-    )
-    if study.variance is not None:
-        text = (
-            "Differences over a step trade the bias of a large step for the noise of a small one. Common random "
-            "numbers remove most of that noise, exact derivatives the step as well. What is left, √(2/ν), is the "
-            "covariance's own, which no estimate of the derivative changes. All methods have the same number of "
-            "evaluations, T per condition or 2T in all."
-        )
-        caption = f"Over {study.variance.num_replicates} independent data sets each, θ = 45°. Bars: one standard error."
-        picture = Picture("variance.png", caption, save_variance_study, study.variance)
-        sections.append(section("Where the variance comes from", [text], picture))
-    return sections
-
-
-def _information(command: Orientation, case: OrientationCase) -> Section:
-    profile, efficiency = case.profile, 100 * float(jnp.mean(case.bound.efficiency))
-    reached = 100 * float(jnp.mean(profile.converged))
-    text = [
-        (
-            f"A network {command.size}² → {command.size} → 20 → 2 was trained on noisy gratings to point along "
-            f"(cos 2θ, sin 2θ): {case.label}. Its two outputs, not the decoded angle, are the response."
-        ),
-        (
-            f"{int(profile.total_trials)} trials at {command.angles} angles; the target error of "
-            f"{100 * command.relative_error:g} % was reached at {reached:.0f} % of them."
-        ),
-        (
-            f"The output holds {100 * case.share:.0f} % of the image's linear information. The least variance that its "
-            f"bias allows is {efficiency:.0f} % of the variance of the decoder ½ atan2."
-        ),
-    ]
-    caption = "Polar: information against orientation, band ± one standard error."
-    picture = Picture("orientation.png", caption, save_angle_case, case)
-    return section("Information about orientation", text, picture)
-
-
-def _cases(study: OrientationStudy) -> Section:
-    header = ("loss", "κ of angles", "frozen", "mean information", "least", "largest", "share of the image's")
-    rows = [
-        [case.loss, case.concentration, case.frozen, *(float(f(case.profile.value)) for f in _SUMMARIES), case.share]
-        for case in study.cases
-    ]
-    text = [
-        (
-            "All start from the same weights; information is in 1/rad². Training angles that are concentrated make it "
-            "depend on the orientation; frozen layers show what random weights pass on."
-        )
-    ]
-    picture = Picture("cases.png", "One line per way of training.", save_angle_study, study)
-    return section("How they were trained", text, Table(header, rows), picture)
-
-
-_SUMMARIES = (jnp.mean, jnp.min, jnp.max)
+def _of_reading(found: AngleReading) -> dict[str, Any]:
+    """Means over the angles; of bias and deviations the root of the mean square (rad), of efficiencies the median."""
+    decoder = found.decoder
+    return {
+        "mean_information": jnp.mean(found.profile.value),
+        "robust_information": None if found.robust is None else jnp.mean(found.robust.value),
+        "converged": found.profile.converged,
+        "decoder_bias": jnp.sqrt(jnp.mean(decoder.bias**2)),
+        "decoder_std": jnp.sqrt(jnp.mean(decoder.variance)),
+        "decoder_efficiency": jnp.nanmedian(decoder.efficiency),
+        "decoder_robust_std": jnp.sqrt(jnp.mean(decoder.robust_variance)),
+        "decoder_robust_efficiency": jnp.nanmedian(decoder.robust_efficiency),
+        "decoder_outliers": jnp.mean(decoder.outliers),
+    }

@@ -10,9 +10,10 @@ from ._pictures import Preprocessing, gabor
 from ._preprocess import fit_whitening, gray, intensities, normalize_contrast, whiten
 from ._recorded import read_responses
 from ._sources import image_folder
+from ._turned import turned_pictures
 
 __all__ = [
     "Preprocessing", "cifar10", "cifar100", "digits", "fashion_mnist", "fit_whitening", "gabor", "grating_moments",
     "gratings", "gray", "image_folder", "imagenet", "intensities", "mnist", "natural_patches", "normalize_contrast",
-    "oriented_gratings", "photograph", "read_images", "read_responses", "shapes", "whiten",
+    "oriented_gratings", "photograph", "read_images", "read_responses", "shapes", "turned_pictures", "whiten",
 ]  # fmt: skip

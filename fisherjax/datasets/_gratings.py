@@ -107,9 +107,9 @@ def grating_moments(
 
 
 def grating_angles(
-    num_angles: int, *, key: Key, concentration: Scalar = 0.0, location: Scalar = 0.0
+    num_angles: int, *, key: Key, concentration: Scalar = 0.0, location: Scalar = 0.0, symmetry: int = 2
 ) -> Float[Array, " num_angles"]:
-    """Draw angles in [0, π): a von Mises variable modulo π, uniform at concentration 0.
+    """Draw angles in [0, 2π/k): a von Mises variable modulo 2π/k, uniform at concentration 0; k = 2 for orientations.
 
     Parameters
     ----------
@@ -121,11 +121,13 @@ def grating_angles(
         κ ≥ 0 of the von Mises law on the circle of 2π.
     location
         Its mode in radians.
+    symmetry
+        k ≥ 1.
 
     Raises
     ------
     ValueError
-        If the concentration is negative.
+        If the concentration is negative, or the symmetry is below 1.
     TypeError
         If `key` is not a JAX key.
     """
@@ -133,6 +135,7 @@ def grating_angles(
     num_angles = check_integer("num_angles", num_angles, minimum=1)
     check_scalar("concentration", concentration, minimum=0.0)
     check_scalar("location", location)
+    symmetry = check_integer("symmetry", symmetry, minimum=1)
     uniform = jax.random.uniform(key, (num_angles,))
     kappa = jnp.asarray(concentration, uniform.dtype)
     # by inversion of the distribution function on a fine table
@@ -140,7 +143,7 @@ def grating_angles(
     density = jnp.exp(kappa * (jnp.cos(grid) - 1)) / i0e(kappa)
     cumulative = jnp.concatenate([jnp.zeros(1, uniform.dtype), jnp.cumsum((density[1:] + density[:-1]) / 2)])
     angle = jnp.interp(uniform, cumulative / cumulative[-1], grid)
-    return jnp.mod(angle + jnp.asarray(location, uniform.dtype), math.pi)
+    return jnp.mod(angle + jnp.asarray(location, uniform.dtype), 2 * math.pi / symmetry)
 
 
 def _checked(

@@ -11,9 +11,18 @@ from fisherjax._errors import check_positive, require, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 
+_FAR = 4.0  # robust standard deviations from the median, beyond which an estimate is an outlier
+_MAD = 1.482602218505602  # standard deviation of a normal law over its median absolute deviation
+_KEPT = 0.998929  # its variance within _FAR standard deviations, over the whole
+
 
 class CramerRao(Record):
-    """Bias and variance of stimulus estimates at M stimuli, and the least variance that the bias allows."""
+    """Bias and variance of stimulus estimates at M stimuli, and the least variance that the bias allows.
+
+    `bias` and `variance` are those of all estimates. A decoder that is right but for a few trials, which it takes for
+    something else entirely, has a variance that these few make: `robust_bias` and `robust_variance` are those of the
+    estimates without outliers, and `outliers` says how many these are.
+    """
 
     stimuli: Float[Array, " M"]
     bias: Float[Array, " M"]
@@ -24,12 +33,20 @@ class CramerRao(Record):
     variance_error: Float[Array, " M"]
     bound: Float[Array, " M"]
     """(1 + b′)²/I"""
+    robust_bias: Float[Array, " M"]
+    robust_variance: Float[Array, " M"]
+    outliers: Float[Array, " M"]
+    """Share of the estimates beyond four robust standard deviations (1.48 × median absolute deviation) of the median"""
 
     @property
     def efficiency(self) -> Float[Array, " M"]:
         """Bound / variance, at most 1 up to sampling error; NaN where the estimates never vary."""
-        varies = self.variance > 0
-        return jnp.where(varies, self.bound / jnp.where(varies, self.variance, 1), jnp.nan)
+        return _ratio(self.bound, self.variance)
+
+    @property
+    def robust_efficiency(self) -> Float[Array, " M"]:
+        """Bound / robust variance; without outliers that of `efficiency`, with them no theorem keeps it below 1."""
+        return _ratio(self.bound, self.robust_variance)
 
     @property
     def discrimination_bound(self) -> Float[Array, " M"]:
@@ -99,6 +116,8 @@ def cramer_rao(
     centered = jnp.asarray(np.where(silent[:, None], 0, errors - mean), theta.dtype)
     bias = jnp.asarray(mean[:, 0], theta.dtype)
     variance = jnp.sum(centered**2, axis=1) / (trials - 1)
+    robust = (jnp.asarray(part, theta.dtype) for part in _without_outliers(errors, period))
+    robust_bias, robust_variance, outliers = robust
     fourth = jnp.mean(centered**4, axis=1)
     slope = _bias_slope(bias, theta, period) if slope is None else slope
     return CramerRao(
@@ -109,7 +128,33 @@ def cramer_rao(
         variance=variance,
         variance_error=jnp.sqrt(jnp.maximum(fourth - variance**2, 0)) / math.sqrt(trials),
         bound=(1 + slope) ** 2 / fisher,
+        robust_bias=robust_bias,
+        robust_variance=jnp.where(jnp.asarray(silent), 0, robust_variance),
+        outliers=outliers,
     )
+
+
+def _without_outliers(
+    errors: Float[np.ndarray, "M trials"], period: Scalar | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and variance of the errors that are no outliers, and the share of the others, at each stimulus."""
+    if period is not None:
+        # about their own middle: a decoder may be biased by half a period
+        turn = 2 * np.pi / float(period)
+        middle = np.angle(np.exp(1j * turn * errors).mean(axis=1, keepdims=True)) / turn
+        errors = errors - float(period) * np.round((errors - middle) / float(period))
+    median = np.median(errors, axis=1, keepdims=True)
+    away = np.abs(errors - median)
+    kept = away <= _FAR * _MAD * np.median(away, axis=1, keepdims=True)
+    count = kept.sum(axis=1)
+    mean = np.where(kept, errors, 0).sum(axis=1) / count
+    square = np.where(kept, errors - mean[:, None], 0) ** 2
+    return mean, square.sum(axis=1) / np.maximum(count - 1, 1) / _KEPT, 1 - count / errors.shape[1]
+
+
+def _ratio(bound: Array, variance: Array) -> Array:
+    varies = variance > 0
+    return jnp.where(varies, bound / jnp.where(varies, variance, 1), jnp.nan)
 
 
 def _check_increasing(stimuli: np.ndarray, period: Scalar | None) -> None:

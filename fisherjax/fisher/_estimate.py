@@ -40,6 +40,7 @@ def estimate(
     method: str = "pathwise",
     error: str = "jackknife",
     separation: float | None = None,
+    robust: bool = False,
     check: bool = True,
     confidence: float = 0.95,
     devices: Devices = None,
@@ -68,6 +69,8 @@ def estimate(
         `pathwise`), for ``"pathwise"`` and ``"common"``.
     separation
         Δθ of the methods that need one, the total separation.
+    robust
+        Whether trials far outside the rest are set aside first, as in `direct`; not for ``"total"``.
     check
         Whether to look, before a pathwise estimate, if responses jump as the stimulus changes. Two more
         evaluations of up to 512 trials; not done under jit.
@@ -92,7 +95,8 @@ def estimate(
     check_choice("method", method, METHODS)
     check_choice("error", error, ("jackknife", "influence"))
     key, confidence = check_key("key", key), check_confidence(confidence)
-    check = check_flag("check", check)
+    check, robust = check_flag("check", check), check_flag("robust", robust)
+    require(not robust or method != "total", "robust is not for method='total', which takes all trials")
     num_trials = check_integer("num_trials", num_trials, minimum=2)
     theta = as_stimulus(stimulus)
     _check_options(method, error, separation, theta)
@@ -106,21 +110,21 @@ def estimate(
                 check_paths_continuous(respond, theta, keys[:_PROBED], values[:_PROBED], slopes[:_PROBED])
             if method == "total":
                 return gaussian_total(values, slopes, confidence=confidence)
-            return _paths(values, slopes, error, confidence)
+            return _paths(values, slopes, error, robust=robust, confidence=confidence)
         step = jnp.asarray(separation, theta.dtype)
         if method == "common":
             values, slopes = _differences(respond, theta, step, jax.random.split(key, num_trials))
             _check_random(values)
-            paths = _paths(values, slopes, error, confidence)
+            paths = _paths(values, slopes, error, robust=robust, confidence=confidence)
             return dataclasses.replace(paths, method=f"common random numbers, {paths.method}")
         minus_key, plus_key, train_key = jax.random.split(key, 3)
         minus = sample(respond, theta - step / 2, jax.random.split(minus_key, num_trials))
         plus = sample(respond, theta + step / 2, jax.random.split(plus_key, num_trials))
         _check_random(minus)
         if method == "direct":
-            return direct(minus, plus, step, confidence=confidence)
+            return direct(minus, plus, step, robust=robust, confidence=confidence)
         kind = "neural" if method == "neural" else "held-out"
-        return decoder(minus, plus, step, key=train_key, method=kind, confidence=confidence)
+        return decoder(minus, plus, step, key=train_key, method=kind, robust=robust, confidence=confidence)
 
 
 def _check_options(method: str, error: str, separation: float | None, theta: Array) -> None:
@@ -151,10 +155,10 @@ def _check_random(values: Array) -> None:
         )
 
 
-def _paths(values: Array, slopes: Array, error: str, confidence: float) -> FisherEstimate:
+def _paths(values: Array, slopes: Array, error: str, *, robust: bool, confidence: float) -> FisherEstimate:
     if error == "influence":
-        return pathwise(values, slopes, confidence=confidence)
-    return jackknife(values, slopes, estimator="pathwise", confidence=confidence)
+        return pathwise(values, slopes, robust=robust, confidence=confidence)
+    return jackknife(values, slopes, estimator="pathwise", robust=robust, confidence=confidence)
 
 
 def _differences(respond: Respond, theta: Array, step: Array, keys: Key) -> tuple[Array, Array]:

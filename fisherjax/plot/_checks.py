@@ -36,7 +36,9 @@ from fisherjax.vision._convolution_spectrum import StabilityCertificate
 from fisherjax.vision._decisions import Decisions
 from fisherjax.vision._evaluation import Evaluation
 from fisherjax.vision._matching._match import ModelMatch
-from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
+from fisherjax.vision._orientation._case import OrientationCase
+from fisherjax.vision._orientation._estimates import EstimatorVariance
+from fisherjax.vision._orientation._study import OrientationStudy
 from fisherjax.vision._relaxation import Relaxation
 from fisherjax.vision._response_curve import ResponseCurve
 from fisherjax.vision._robustness import Robustness

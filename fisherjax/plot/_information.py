@@ -23,20 +23,28 @@ _ERROR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 @checked
 def information_profile(
-    profile: InformationProfile, ax: Axes | None = None, *, label: str = "", color: str = COLORS[0]
+    profile: InformationProfile,
+    ax: Axes | None = None,
+    *,
+    label: str = "",
+    color: str = COLORS[0],
+    line: str = "-",
+    period: float = np.pi,
 ) -> Axes:
-    """Information over the stimulus with one standard error; on polar axes, as an orientation (period π)."""
+    """Information over the stimulus with one standard error; on polar axes as often as the period goes into a turn."""
     ax = axes_or_new(ax)
     stimuli, value, error = (np.asarray(x) for x in (profile.stimuli, profile.value, profile.standard_error))
     if ax.name == "polar":
-        stimuli, value, error = np.concatenate([stimuli, stimuli + np.pi]), np.tile(value, 2), np.tile(error, 2)
+        times = max(1, round(2 * np.pi / period))
+        stimuli = np.concatenate([stimuli + turn * period for turn in range(times)])
+        value, error = np.tile(value, times), np.tile(error, times)
         stimuli, value, error = (
             np.append(x, y) for x, y in ((stimuli, stimuli[0] + 2 * np.pi), (value, value[0]), (error, error[0]))
         )
         ax.set_ylim(0, 1.1 * float(np.nanmax(value + np.nan_to_num(error))))
     else:
         ax.set(xlabel="stimulus θ", ylabel="Fisher information (1/θ²)")
-    ax.plot(stimuli, drawable(ax, value), color=color, label=label)
+    ax.plot(stimuli, drawable(ax, value), line, color=color, label=label)
     ax.fill_between(stimuli, value - error, value + error, color=color, alpha=0.3, linewidth=0)
     return ax
 
@@ -75,10 +83,10 @@ def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | N
     turn = colormaps["twilight"]
     closed = np.concatenate([means, means[:1]])
     ax.plot(closed[:, 0], closed[:, 1], color="0.6", linewidth=0.9)
-    for angle, mean, covariance in zip(angles, means, covariances, strict=True):
+    for index, (angle, mean, covariance) in enumerate(zip(angles, means, covariances, strict=True)):
         values, vectors = np.linalg.eigh(covariance)
         tilt = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
-        color = turn(angle / np.pi % 1)
+        color = turn(index / count)
         ax.add_patch(
             Ellipse(
                 tuple(mean), 2 * np.sqrt(values[1]), 2 * np.sqrt(values[0]), angle=tilt, facecolor=color, alpha=0.25
@@ -174,7 +182,7 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
 
 @checked
 def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
-    """A decoder's variance with its error, and the least that its bias allows."""
+    """A decoder's variance with its error, with and without outliers, and the least that its bias allows."""
     ax = axes_or_new(ax)
     ax.errorbar(
         found.stimuli,
@@ -185,6 +193,10 @@ def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
         markersize=4,
         label="variance of the decoder",
     )
+    share = float(np.mean(np.asarray(found.outliers)))
+    if share:
+        label = f"without outliers ({100 * share:.2g} % of the trials)"
+        ax.plot(found.stimuli, found.robust_variance, "o", color=COLORS[0], markerfacecolor="none", label=label)
     ax.plot(found.stimuli, drawable(ax, found.bound), color=COLORS[1], label="bound (1 + b′)²/I")
     ax.set(ylim=(0, 1.3 * float(np.nanmax(found.variance))), xlabel="stimulus θ", ylabel="variance (θ²)")
     ax.legend()

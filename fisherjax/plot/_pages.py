@@ -4,23 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fisherjax._errors import check_instance
 from fisherjax.connectivity import GainMatrix
 from fisherjax.fisher import FisherCurve, FisherEstimate
 from fisherjax.fisher._saturation import InformationScaling
 from fisherjax.fisher._temporal import TemporalMatrix
 from fisherjax.optimize._problem import History
-from fisherjax.vision._orientation_study import EstimatorVariance, OrientationCase, OrientationStudy
 
 from . import _figures as panel
 from . import _information as sampled
 from ._checks import check_results, checked
 from ._style import COLORS, page
 from ._temporal import temporal_matrix
-
-_SEPARATION = "separation Δθ"
 
 
 @checked
@@ -134,62 +129,6 @@ def save_history(path: Path, record: History) -> Path:
 
 
 @checked
-def save_angle_case(path: Path, case: OrientationCase) -> Path:
-    """Information about orientation as a polar curve, the responses it comes from, and the decoder's error."""
-    with page(path, (14, 4.8)) as figure:
-        left = figure.add_subplot(1, 3, 1, projection="polar")
-        sampled.information_profile(case.profile, left, label="network output")
-        left.set_title("Fisher information about orientation (1/rad²)", pad=16)
-        middle, right = figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)
-        every = max(1, len(case.profile.stimuli) // 12)
-        parts = (case.profile.stimuli, case.means, case.covariances)
-        sampled.covariance_ellipses(*[np.asarray(part)[::every] for part in parts], ax=middle)
-        middle.set_title("responses: mean and one s.d. at each angle")
-        sampled.cramer_rao(case.bound, right)
-        right.set(
-            xlabel="orientation (rad)",
-            ylabel="variance of ½ atan2 (rad²)",
-            title=f"the output holds {100 * case.share:.0f} % of the image's information",
-        )
-    return path
-
-
-@checked
-def save_angle_study(path: Path, study: OrientationStudy) -> Path:
-    """Information about orientation of networks trained in several ways, and the variance of their decoders."""
-    with page(path, (13, 5.6)) as figure:
-        polar, right = figure.add_subplot(1, 2, 1, projection="polar"), figure.add_subplot(1, 2, 2)
-        highest = []
-        for index, case in enumerate(study.cases):
-            color = COLORS[index % len(COLORS)]
-            sampled.information_profile(case.profile, polar, label=case.label, color=color)
-            highest.append(polar.get_ylim()[1])
-            right.semilogy(case.bound.stimuli, case.bound.variance, color=color, label=case.label)
-            right.semilogy(case.bound.stimuli, case.bound.bound, color=color, linestyle="--")
-        polar.set_ylim(0, max(highest))
-        polar.set_title("Fisher information about orientation (1/rad²)", pad=16)
-        right.set(xlabel="orientation (rad)", ylabel="variance of ½ atan2 (rad²), bound dashed")
-        right.legend(fontsize="small")
-    return path
-
-
-@checked
-def save_variance_study(path: Path, variance: EstimatorVariance) -> Path:
-    """Where the variance comes from: the step of the differences, and the number of trials."""
-    separations, trials = variance.separations, variance.num_trials
-    floor = np.sqrt(2 / (2 * np.asarray(trials) - 2.0))
-    with page(path, (14, 4.2)) as figure:
-        left, middle, right = figure.subplots(1, 3)
-        sampled.biases(separations, {name: tuple(pair) for name, pair in variance.bias.items()}, _SEPARATION, left)
-        left.set_title("bias of the step")
-        _deviations(separations, variance.spread, _SEPARATION, middle, floor[len(trials) // 2])
-        middle.set_title(f"standard deviation, {trials[len(trials) // 2]} trials")
-        _deviations(trials, variance.spread_by_trials, "trials T", right, floor)
-        right.set_title(f"standard deviation, Δθ = {separations[len(separations) // 2]:g}")
-    return path
-
-
-@checked
 def save_estimates(
     path: Path,
     found: Mapping[str, FisherEstimate],
@@ -206,11 +145,6 @@ def save_estimates(
         if scaling is not None:
             sampled.information_scaling(scaling, axes[1])
     return path
-
-
-def _deviations(values: Sequence[float | int], spread: Mapping[str, Any], axis_label: str, ax: Any, floor: Any) -> None:
-    deviations, errors = ({name: pair[place] for name, pair in spread.items()} for place in (0, 1))
-    sampled.estimator_errors(values, deviations, axis_label, ax, uncertainty=errors, floor=floor)
 
 
 def _unique_legend(ax: Any) -> None:

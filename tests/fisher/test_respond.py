@@ -7,6 +7,8 @@ import pytest
 
 from fisherjax import connectivity as cn
 from fisherjax import fisher, networks, simulate
+from fisherjax.fisher._respond import path
+from fisherjax.fisher._trial_profile import profile_of_trials
 
 SLOPES = jnp.linspace(1.0, 2.0, 4)
 
@@ -208,3 +210,37 @@ def test_bad_profiles(options, message, key, as_user):
     stimuli = settings.pop("stimuli")
     with pytest.raises(ValueError, match=message):
         fisher.information_profile(smooth, stimuli, key=key, **settings)
+
+
+def test_robust_estimates_are_those_without_what_is_far_outside(key):
+    """A trial in fifty thirty times as noisy halves the information, and is set aside by every method that can."""
+
+    def spoiled(theta, key):
+        rare, noise = jax.random.split(key)
+        scale = jnp.where(jax.random.uniform(rare) < 0.02, 30.0, 1.0)
+        return jnp.sin(theta * SLOPES) + 0.3 * scale * jax.random.normal(noise, (4,))
+
+    expected = float(jnp.sum((SLOPES * jnp.cos(0.3 * SLOPES)) ** 2) / 0.09)
+    for options in ({}, {"error": "influence"}, {"method": "direct", "separation": 0.1}):
+        found = fisher.estimate(spoiled, 0.3, key=key, num_trials=600, robust=True, **options)
+        assert "set aside" in found.method
+        assert abs(float(found.value) - expected) < 4 * float(found.standard_error)
+    with pytest.raises(ValueError, match="robust is not for method='total'"):
+        fisher.estimate(smooth, 0.3, key=key, num_trials=60, robust=True, method="total")
+
+
+def test_a_profile_of_trials_is_that_of_fresh_ones(key):
+    """At k standard errors; what is not kept might as well not be there."""
+    stimuli = jnp.array([0.2, 0.6])
+    draw = jax.vmap(lambda theta, key: path(smooth, theta, key), in_axes=(None, 0))
+    paths = jax.vmap(draw, in_axes=(0, None))(stimuli, jax.random.split(key, 2000))
+    kept = np.ones((2, 2000), bool)
+    kept[:, ::7] = False
+    found = profile_of_trials(stimuli, *paths, jnp.asarray(kept), relative_error=0.1)
+    assert found.num_trials.tolist() == [1714, 1714]
+    truths = [truth(theta) for theta in (0.2, 0.6)]
+    assert np.all(np.abs(np.asarray(found.value) - truths) < 4 * np.asarray(found.standard_error))
+    assert np.all((found.interval[:, 0] < found.value) & (found.value < found.interval[:, 1]))
+    wanted = fisher.pathwise(paths[0][1, kept[1]], paths[1][1, kept[1]])
+    np.testing.assert_allclose(found.value[1], wanted.value, rtol=1e-9)
+    np.testing.assert_allclose(found.standard_error[1], wanted.standard_error, rtol=0.5)

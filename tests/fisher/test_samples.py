@@ -313,6 +313,27 @@ def test_errors_are_taken_on_the_circle():
     np.testing.assert_allclose(found.variance[0], 2 * 0.02**2, rtol=1e-9)
 
 
+def test_a_robust_spread_is_the_plain_one_of_gaussian_errors_and_ignores_outliers():
+    """Of Gaussian errors at k standard errors; a trial in a hundred half a period off is counted and left out."""
+    rng = np.random.default_rng(0)
+    stimuli, right = np.linspace(0, 3, 6), 0.1 * rng.normal(size=(6, 4000))
+    options = {"stimuli": stimuli, "information": np.full(6, 100.0), "period": np.pi}
+    plain = fisher.cramer_rao(stimuli[:, None] + right, **options)
+    assert float(np.max(plain.outliers)) < 0.002
+    np.testing.assert_allclose(plain.robust_variance, plain.variance, rtol=0.01)
+    assert np.all(np.abs(plain.robust_variance - 0.01) < 4 * plain.variance_error)
+    far = right + np.where(np.arange(4000) % 100 == 0, np.pi / 2, 0)
+    found = fisher.cramer_rao(stimuli[:, None] + far, **options)
+    assert np.all(found.variance > 2 * plain.variance)
+    np.testing.assert_allclose(found.outliers, 0.01, atol=0.001)
+    np.testing.assert_allclose(found.robust_variance, plain.variance, rtol=0.02)
+    np.testing.assert_allclose(found.robust_bias, plain.bias, atol=1e-3)
+    np.testing.assert_allclose(found.robust_efficiency, plain.efficiency, rtol=0.1)
+    # a bias of half a period does not divide the errors into two heaps
+    moved = fisher.cramer_rao(np.mod(stimuli[:, None] + np.pi / 2 + right, np.pi), **options)
+    np.testing.assert_allclose(moved.robust_variance, plain.robust_variance, rtol=1e-6)
+
+
 def test_sensitivity_index():
     np.testing.assert_allclose(fisher.sensitivity_index(25.0, -0.2), 1.0)
 

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from fisherjax.plot._angle_pages import save_angle_case, save_angle_study, save_variance_study
 from fisherjax.plot._convolutional import class_probabilities
 from fisherjax.plot._convolutional_pages import (
     save_convolutional_training,
@@ -18,16 +19,8 @@ from fisherjax.plot._convolutional_pages import (
 from fisherjax.plot._figures import save_sweep
 from fisherjax.plot._geometry import save_extreme_pairs, save_geometry, save_geometry_measures
 from fisherjax.plot._networks import save_fixed_points, save_training, save_trials
-from fisherjax.plot._pages import (
-    save_angle_case,
-    save_angle_study,
-    save_curves,
-    save_estimates,
-    save_history,
-    save_network,
-    save_variance_study,
-)
-from fisherjax.vision._orientation_study import EstimatorVariance
+from fisherjax.plot._pages import save_curves, save_estimates, save_history, save_network
+from fisherjax.vision._orientation._estimates import EstimatorVariance
 from fisherjax.vision._relaxation import Relaxation
 
 mpl.use("Agg")

@@ -1,0 +1,1 @@
+"""Small networks that read angles: what they are shown, how they are trained, and what their outputs know."""
