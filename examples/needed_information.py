@@ -110,12 +110,12 @@ def write(steps: np.ndarray, course: np.ndarray, accuracy: np.ndarray) -> None:
     with plot.style():
         figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
         parts = ((needed, "information on orientation (1/rad²)"), (other, "information on cycles per image"),
-                 (needed / other, "ratio, relative to the first evaluation"))  # fmt: skip
+                 (needed / other, "ratio of both, relative to that before training"))  # fmt: skip
         for ax, (values, label) in zip(axes, parts, strict=True):
             shown = values / values[0] if ax is axes[2] else values
             for color, name, line in zip(plot.COLORS, names, shown.T, strict=False):
                 ax.plot(steps, line, "o-", markersize=3, color=color, label=name)
-            ax.set(xlabel="training steps", ylabel=label, yscale="log")
+            ax.set(xlabel="training steps", ylabel=label, yscale="linear" if ax is axes[2] else "log")
         axes[0].legend()
         right = axes[2].twinx()
         right.plot(steps, accuracy, "--", color="0.5")
