@@ -114,7 +114,7 @@ def evaluate(
     Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22, 209–212.
     """
     check_instance("network", network, (ConvolutionalRNN, FeedforwardCNN), "such as vision.train makes")
-    plan = network.weights.architecture if isinstance(network, FeedforwardCNN) else network.architecture
+    plan = network.architecture
     after = check_integer("offset_steps", offset_steps, minimum=0)
     feedforward = isinstance(network, FeedforwardCNN)
     require(not (feedforward and after), "offset_steps must be 0: a feed-forward network has one step")

@@ -98,6 +98,11 @@ class FeedforwardCNN(Record):
         self.drive_norms = tuple(BatchNorm(channels) for channels in architecture.channels)
         self.area_norms = tuple(BatchNorm(channels) for channels in architecture.channels)
 
+    @property
+    def architecture(self) -> Architecture:
+        """That of its weights."""
+        return self.weights.architecture
+
     def __call__(self, images: Maps) -> Float[Array, "*batch K"]:
         """Logits, by the running averages."""
         return self.evaluate(images, training=False)[0]

@@ -94,7 +94,7 @@ def robustness(
     fits = bool(strengths.min() >= 0 and strengths.max() <= largest)
     most = "" if np.isinf(largest) else f" and at most {largest:g}"
     require(fits, f"levels must be at least 0{most} for {corruption}, got {strengths.tolist()}")
-    plan = network.weights.architecture if isinstance(network, FeedforwardCNN) else network.architecture
+    plan = network.architecture
     source, key = as_source(plan, images, labels), check_key("key", key)
     rows = []
     for index, level in enumerate(strengths):
