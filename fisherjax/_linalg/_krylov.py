@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse.linalg
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Complex, Float
 
 from fisherjax._errors import (
@@ -64,6 +65,7 @@ def arnoldi(
     tolerance: Scalar | None = None,
     subspace: int | None = None,
     max_restarts: int = 300,
+    dtype: DTypeLike | None = None,
 ) -> Spectrum:
     """Leading eigenpairs of a real linear map by Arnoldi's method with implicit restarts (ARPACK, through SciPy).
 
@@ -73,7 +75,7 @@ def arnoldi(
     Parameters
     ----------
     product
-        v (N,) ↦ A v (N,); called with float arrays of JAX's default precision, and compiled.
+        v (N,) ↦ A v (N,); called with float arrays, and compiled.
     size
         N.
     key
@@ -90,6 +92,8 @@ def arnoldi(
         Vectors kept, at least k + 4; max(2k + 3, 20) by default. More of them need fewer restarts.
     max_restarts
         After which what has converged is returned, with `converged` saying so.
+    dtype
+        Float type with which the product is called; JAX's default precision by default.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def arnoldi(
     require(count <= size, f"num_eigenvalues must be at most the size {size}, got {count}")
     check_choice("which", which, tuple(_CODES))
     key = check_key("key", key)
-    apply = _Product(product, size)
+    apply = _Product(product, size, dtype)
     accuracy = residual_tolerance(tolerance, apply.dtype)
     restarts = check_integer("max_restarts", max_restarts, minimum=1)
     kept = _subspace(subspace, count, size)
@@ -149,9 +153,9 @@ def _applied(product: Product, vector: Array) -> Array:
 class _Product:
     """A v in float64 on the host, counted and checked. Compiled once per function, or per shapes of a `Partial`."""
 
-    def __init__(self, product: Product, size: int):
+    def __init__(self, product: Product, size: int, dtype: DTypeLike | None):
         self.product, self.size, self.calls = product, size, 0
-        self.dtype = jnp.zeros(()).dtype
+        self.dtype = jnp.zeros((), dtype).dtype
         check_product(product, jax.ShapeDtypeStruct((size,), self.dtype))
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
@@ -218,12 +222,14 @@ def _leading(values: np.ndarray, vectors: np.ndarray, count: int, which: str) ->
     return values[:end], vectors[:, :end] / norms
 
 
-def largest_symmetric(product: Product, start: np.ndarray) -> tuple[float, np.ndarray]:
+def largest_symmetric(
+    product: Product, start: np.ndarray, *, dtype: DTypeLike | None = None
+) -> tuple[float, np.ndarray]:
     """Largest eigenvalue and its eigenvector of a symmetric map, by Lanczos's method (ARPACK).
 
     NaN with a RuntimeWarning if it has not converged.
     """
-    apply = _Product(product, len(start))
+    apply = _Product(product, len(start), dtype)
     if len(start) <= _DENSE:
         values, vectors = np.linalg.eigh(apply.matrix())
         return float(values[-1]), vectors[:, -1]

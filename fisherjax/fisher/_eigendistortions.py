@@ -70,17 +70,17 @@ def eigendistortions(
     product = jax.tree_util.Partial(_squared_slope, response, picture)
 
     starts = [np.asarray(jax.random.normal(start_key, (picture.size,))) for start_key in jax.random.split(key)]
-    largest, most = largest_symmetric(product, starts[0])
+    largest, most = largest_symmetric(product, starts[0], dtype=picture.dtype)
     # the smallest of JᵀJ is the largest of λ_max − JᵀJ
     shift = jnp.asarray(largest, picture.dtype)
-    rest, least = largest_symmetric(jax.tree_util.Partial(_shifted, product, shift), starts[1])
+    rest, least = largest_symmetric(jax.tree_util.Partial(_shifted, product, shift), starts[1], dtype=picture.dtype)
     # λ_max less nearly λ_max keeps no digits: ‖J v‖² of the direction itself does
     if np.isfinite(rest):
         _, moved = jax.jvp(response, (picture,), (jnp.asarray(least.reshape(picture.shape), picture.dtype),))
         rest = float(jnp.sum(moved**2))
     return (
-        Eigendistortion(most.reshape(picture.shape), float(largest)),
-        Eigendistortion(least.reshape(picture.shape), float(rest)),
+        Eigendistortion(most.reshape(picture.shape).astype(picture.dtype), float(largest)),
+        Eigendistortion(least.reshape(picture.shape).astype(picture.dtype), float(rest)),
     )
 
 

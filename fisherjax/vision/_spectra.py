@@ -125,6 +125,7 @@ def trajectory_spectrum(
                 num_eigenvalues=num_eigenvalues,
                 which=which,
                 tolerance=tolerance,
+                dtype=network.dtype,
             )
         )
     width = max(len(spectrum.eigenvalues) for spectrum in spectra)
@@ -185,7 +186,14 @@ def spectrum(
         product = jax.tree_util.Partial(_convolved, kernel, jnp.zeros(shape, kernel.dtype))
         size = math.prod(shape)
         spectra.append(
-            arnoldi(product, size, key=jax.random.fold_in(key, area), num_eigenvalues=min(wanted, size), which=which)
+            arnoldi(
+                product,
+                size,
+                key=jax.random.fold_in(key, area),
+                num_eigenvalues=min(wanted, size),
+                which=which,
+                dtype=network.dtype,
+            )
         )
     return tuple(spectra)
 
@@ -275,7 +283,7 @@ def transient_growth(
         moving = jnp.arange(spans[-1]) < span
         gram = jax.tree_util.Partial(_gram, network, state, drive, shown, moving)
         first = np.asarray(jax.random.normal(jax.random.fold_in(key, index), flat.shape))
-        square, worst = largest_symmetric(gram, first)
+        square, worst = largest_symmetric(gram, first, dtype=network.dtype)
         growth.append(np.maximum(square, 0.0) ** 0.5)  # NaN where it has not converged
     shape = tuple(np.asarray(area) for area in unravel(jnp.asarray(worst, flat.dtype)))
     return TransientGrowth(np.asarray(spans), np.asarray(growth), shape)

@@ -40,6 +40,15 @@ def test_a_movie_has_metamers_and_eigendistortions():
     assert found.discrepancy < 0.05
 
 
+def test_the_float_type_is_the_image_s():
+    """In float32, where JAX computes in float64 otherwise."""
+    image = IMAGE.astype(np.float32)
+    most, _ = fisher.eigendistortions(response, image, key=KEY)
+    assert most.direction.dtype == np.float32
+    np.testing.assert_allclose(most.information, 1, rtol=1e-5)
+    assert fisher.metamer(response, image, key=KEY, num_steps=2).image.dtype == np.float32
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fisherjax import _linalg
+from fisherjax import _linalg, networks, vision
 from fisherjax._linalg import arnoldi, largest_symmetric
 from fisherjax.vision import convolution_bounds, convolution_spectrum
 from fisherjax.vision._convolution_spectrum import certified_bounds, convolution_matrix
@@ -173,3 +173,15 @@ def test_results_are_kept(key, tmp_path):
     found = arnoldi(lambda v: 2 * v, 5, key=key, num_eigenvalues=2)
     loaded = _linalg.Spectrum.load(found.save(tmp_path / "spectrum"))
     np.testing.assert_array_equal(loaded.eigenvalues, found.eigenvalues)
+
+
+def test_a_network_in_float32_is_followed_in_float32(key):
+    """Also where JAX computes in float64 otherwise."""
+    plan = vision.Architecture((4, 4, 1), 3, (2, 2), blank_steps=1, image_steps=2)
+    network = vision.ConvolutionalRNN(plan, key=key)
+    single = networks.in_precision(network, np.float32)
+    image = np.asarray(jax.random.normal(key, (4, 4, 1)))
+    for one, other in zip(vision.spectrum(single, key=key), vision.spectrum(network, key=key), strict=True):
+        np.testing.assert_allclose(np.abs(one.eigenvalues), np.abs(other.eigenvalues), rtol=1e-4)
+    grown, exact = (vision.transient_growth(n, image, steps=[2], key=key).growth for n in (single, network))
+    np.testing.assert_allclose(grown, exact, rtol=1e-4)
