@@ -64,9 +64,10 @@ def write(facts: dict[str, Any], back: Any, curves: dict[str, Any]) -> None:
     here = Path(__file__).with_suffix("")
     here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     with plot.style():
-        figure, axes = plt.subplots(1, 4, figsize=(15, 4.2), layout="constrained")
-        plot.relaxation(back, axes[0])
-        for ax, curve in zip(axes[1:], curves.values(), strict=True):
+        figure, grid = plt.subplots(2, 2, figsize=(9, 7), layout="constrained")
+        first, *others = grid.ravel()
+        plot.relaxation(back, first)
+        for ax, curve in zip(others, curves.values(), strict=True):
             plot.response_curve(curve, ax)
         figure.savefig(here.parent.parent / "docs" / "images" / "seeing_in_time.png")
         plt.close(figure)
