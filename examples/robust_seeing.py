@@ -5,7 +5,7 @@ many updates as all steps together, the recurrent network that the published ste
 network trained directly. All see the same test images, spoiled alike: noise, lost contrast, occlusion, blur. Errors of
 differences are those of paired images.
 
-A quarter of an hour on two cores; writes robust_seeing.json beside itself and docs/images/robust_seeing.png.
+Ten minutes on two cores; writes robust_seeing.json beside itself and docs/images/robust_seeing.png.
 
     python examples/robust_seeing.py [--quick]
 """
