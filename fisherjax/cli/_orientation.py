@@ -20,12 +20,13 @@ _QUICK_REPLICATES = 30
 
 def run_orientation(command: Orientation, session: Session) -> Outcome:
     """Train, sample, decode, compare."""
-    session.checkpoint("case-*.npz")
     base = _base(command)
+    stimuli = _stimuli(command, base)
+    session.checkpoint("case-*.npz")
     with session.stage("training networks, and asking what they know"):
         study = vision.orientation_study(
             key=jax.random.key(command.seed),
-            stimuli=_stimuli(command, base),
+            stimuli=stimuli,
             size=command.size,
             num_images=command.images or None,
             num_steps=command.training_steps,
