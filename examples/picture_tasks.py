@@ -38,7 +38,7 @@ def seen(quick: bool) -> tuple[Any, Any, Any]:  # noqa: FBT001
     trained = vision.train_directly(PLAN, *pairs[0], key=jax.random.key(0), num_steps=10 if quick else 500, **options)
     accuracy = vision.evaluate(trained.network, *pairs[1]).accuracy
     print(f"the network itself: {accuracy:.4f} of {len(pairs[1][1])} test images", flush=True)
-    return trained.network, *pairs
+    return trained.network, pairs[0], pairs[1]
 
 
 def learned(network: Any, train: Any, test: Any, task: str, area: int, quick: bool) -> tuple[Any, float, float]:  # noqa: FBT001
@@ -46,10 +46,10 @@ def learned(network: Any, train: Any, test: Any, task: str, area: int, quick: bo
     keys = jax.random.split(jax.random.key(1 + TASKS.index(task)), 3)
     count = 256 if quick else 4096
     batch, tested = (
-        vision.picture_trials(network, *pair, task, key=key, num_trials=n, area=area, **TIMES)
+        vision.picture_trials(network, pair[0], pair[1], task, key=key, num_trials=n, area=area, **TIMES)
         for pair, key, n in ((train, keys[0], count), (test, keys[1], 1024))
     )
-    head = networks.GRU(batch.inputs.shape[-1], 32, 2, key=keys[2])
+    head: Any = networks.GRU(batch.inputs.shape[-1], 32, 2, key=keys[2])  # pyright: ignore[reportCallIssue]
     fitted = training.fit(
         head, tuple(batch), key=keys[2], num_steps=20 if quick else 800, batch_size=64, learning_rate=5e-3,
         loss="cross_entropy",

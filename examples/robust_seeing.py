@@ -38,7 +38,7 @@ def sets(key: jax.Array, quick: bool) -> dict[str, Any]:  # noqa: FBT001
     """Architecture, training and test images of each data set, standardized, and the scale of its blur."""
     train_key, test_key = jax.random.split(key)
     shapes = [datasets.shapes(n, key=k, size=16) for n, k in ((2000, train_key), (500, test_key))]
-    times = {"blank_steps": 2, "image_steps": 3} if quick else {"blank_steps": 8, "image_steps": 20}
+    times: dict[str, Any] = {"blank_steps": 2, "image_steps": 3} if quick else {"blank_steps": 8, "image_steps": 20}
     plans = {
         "digits": (vision.architecture("R4-8", **times), datasets.digits(), datasets.digits(split="test"), 1.0),
         "shapes": (vision.Architecture((16, 16, 1), 4, (8, 8, 16, 16), **times), *shapes, 2.0),
