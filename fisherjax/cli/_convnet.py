@@ -130,7 +130,7 @@ def _parts(
     command: ConvnetTrain, plan: vision.Architecture, data: ImageData
 ) -> tuple[datasets.Preprocessing, tuple[Given, Given, Given]]:
     """How images are standardized, and those to train, to validate and to test on."""
-    known = fewer(data.train, command.images, command.data)
+    known = fewer(data.train, command, command.data)
     check_kind_of(known, command, command.data, plan)
     train, validation = set_aside(known, _VALIDATION_SHARE)
     if command.batch_size > size_of(train):

@@ -58,8 +58,9 @@ def spaced(pictures: Pictures, count: int) -> Pictures:
     return pictures.select(np.linspace(0, len(pictures) - 1, count).round().astype(int))
 
 
-def fewer(part: Pair | Pictures, count: int, data: str) -> Pair | Pictures:
-    """The first so many images, of pictures some of every class; all for 0."""
+def fewer(part: Pair | Pictures, command: Any, data: str) -> Pair | Pictures:
+    """The first ``--images``, of pictures some of every class; all for 0. A small version takes what there is."""
+    count = min(command.images, size_of(part)) if command.quick else command.images
     if count > size_of(part):
         raise UsageError(f"--images: {data} has {size_of(part)} images, got {count}")
     if count == 0:
