@@ -248,3 +248,19 @@ def output_of(name: str, function: Callable[..., Any], *arguments: Any, hint: st
         shapes = " and ".join(str(leaf.shape) for leaf in jax.tree.leaves(arguments) if hasattr(leaf, "shape"))
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{name}, called with shape {shapes}, raised {type(error).__name__}: {text}{missing}") from error
+
+
+def float_output_of(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Shape and type of the array of floats that a function returns, which can be differentiated.
+
+    Raises
+    ------
+    TypeError
+        If it returns something else.
+    ValueError, TypeError
+        As `output_of`.
+    """
+    output = output_of(name, function, *arguments)
+    if not jnp.issubdtype(getattr(output, "dtype", jnp.dtype(int)), jnp.floating):
+        raise TypeError(f"{name} must return an array of floats, which has a slope, got {told(output)}")
+    return output

@@ -103,16 +103,12 @@ class Run:
         done = count if bad_step < 0 else bad_step - state.step
         state = state._replace(loop=loop, step=state.step + done, bad_step=bad_step)
         self.due = done < wanted or state.step % every == 0 or state.step == self.options.num_steps
-        history = _history(record, rates[:done])
-        self.state = (
-            self._evaluated(state, record, rates[:done])
-            if self.due and self.evaluate is not None
-            else state._replace(records=(*state.records, history))
-        )
+        self.state = self._recorded(state, record, rates[:done])
 
-    def _evaluated(self, state: RunState, record: StepRecord, rates: np.ndarray) -> RunState:
-        """The state with the chunk on record, and the best model where this is."""
-        assert self.evaluate is not None  # noqa: S101
+    def _recorded(self, state: RunState, record: StepRecord, rates: np.ndarray) -> RunState:
+        """The state with the chunk on record and, where it is due, evaluated: the best model where this is."""
+        if self.evaluate is None or not self.due:
+            return state._replace(records=(*state.records, _history(record, rates)))
         loss, accuracy = self.evaluate(state.loop.model)
         if not np.isfinite(loss) and state.bad_step < 0:
             # the last step led to where the loss is not finite: that it was its own batch does not show

@@ -41,7 +41,7 @@ def run_convnet_train(command: ConvnetTrain, session: Session) -> Outcome:
     """Train, validate on the way, test on images that were never seen, and keep the network."""
     data_key, train_key, _ = jax.random.split(jax.random.key(command.seed), 3)
     with jax.enable_x64(False):  # float32: theory is not at stake
-        data = named_images(command.data, command.images, data_key)
+        data = named_images(command.data, ("train", "test"), command.images, data_key)
         plan = _architecture(command, data)
         preprocessing, (train, validation, test) = _parts(command, plan, data)
         trained = _trained(command, session, plan, train, validation, train_key)
@@ -130,7 +130,7 @@ def _parts(
     command: ConvnetTrain, plan: vision.Architecture, data: ImageData
 ) -> tuple[datasets.Preprocessing, tuple[Given, Given, Given]]:
     """How images are standardized, and those to train, to validate and to test on."""
-    known = fewer(data.train, command, command.data)
+    known = fewer(data.parts["train"], command, command.data)
     check_kind_of(known, command, command.data, plan)
     train, validation = set_aside(known, _VALIDATION_SHARE)
     if command.batch_size > size_of(train):
@@ -139,7 +139,9 @@ def _parts(
     if command.crop >= side:
         raise UsageError(f"--crop must be below the side of an image, {side}, got {command.crop}")
     preprocessing = usual_preprocessing(known, plan.image_shape)
-    given = [standardized(preprocessing, part, skip_bad=command.skip_bad) for part in (train, validation, data.test)]
+    given = [
+        standardized(preprocessing, part, skip_bad=command.skip_bad) for part in (train, validation, data.parts["test"])
+    ]
     return preprocessing, (given[0], given[1], given[2])
 
 

@@ -79,11 +79,11 @@ def _images(command: ConvnetAnalyze, known: Known) -> tuple[np.ndarray, np.ndarr
     if data == "photographs":
         photographs = [known.preprocessing(datasets.photograph(name)) for name in PHOTOGRAPHS]
         return np.stack(photographs), None, data
-    found = named_images(data, 0, jax.random.key(command.seed))
-    check_kind_of(found.test, command, data, plan)
+    found = named_images(data, ("test",), 0, jax.random.key(command.seed))
+    check_kind_of(found.parts["test"], command, data, plan)
     if len(found.classes) > plan.num_classes:
         raise UsageError(f"--data {data} has {len(found.classes)} classes, the network {plan.num_classes}")
-    images, labels = in_memory(standardized(known.preprocessing, found.test), command.images)
+    images, labels = in_memory(standardized(known.preprocessing, found.parts["test"]), command.images)
     return images, labels, data
 
 

@@ -79,9 +79,9 @@ def _given(command: ConvnetEvaluate, known: Known) -> tuple[Given, tuple[str, ..
     """Images that the network is to be asked about, numbered by its own classes, and their names."""
     if command.data == "auto" and known.data is None:
         raise UsageError("convnet evaluate: what the network was trained on is not known; name images with --data")
-    data = named_images(_source(command, known), 0, jax.random.key(command.seed))
-    parts = {"test": [data.test], "train": [data.train], "all": [data.train, data.test]}[command.split]
-    part = fewer(_numbered(_joined(parts), data, known), command, _source(command, known))
+    splits = ("train", "test") if command.split == "all" else (command.split,)
+    data = named_images(_source(command, known), splits, 0, jax.random.key(command.seed))
+    part = fewer(_numbered(_joined(list(data.parts.values())), data, known), command, _source(command, known))
     check_kind_of(part, command, _source(command, known), known.network.architecture)
     count = known.network.architecture.num_classes
     fits = data.classes if len(data.classes) == count else tuple(f"class {index}" for index in range(count))

@@ -1,6 +1,7 @@
 """Labeled images that a command names: data sets by their names, and what a path holds."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,25 +26,34 @@ Pair = tuple[np.ndarray, np.ndarray]
 """Images with intensities in [0, 1], and their labels."""
 
 
-class ImageData(NamedTuple):
-    """Images to learn from and to test on, in memory or to be read, names of their classes, and what suits them."""
+Part = Pair | Pictures
+Load = Callable[[str], Part]
+"""Opens the part to learn from, "train", or to test on, "test"."""
 
-    train: Pair | Pictures
-    test: Pair | Pictures
+
+class ImageData(NamedTuple):
+    """Parts of a data set, in memory or to be read, names of its classes, and the architecture that suits it."""
+
+    parts: dict[str, Part]
     classes: tuple[str, ...]
     preset: str
 
 
-def named_images(data: str, count: int, key: jax.Array) -> ImageData:
-    """The data set of this name, or what is at this path; `count` matters to synthetic ones."""
+class _Source(NamedTuple):
+    """Where the parts come from; pictures name their classes themselves."""
+
+    load: Load
+    classes: tuple[str, ...]
+    preset: str
+
+
+def named_images(data: str, splits: Sequence[str], count: int, key: jax.Array) -> ImageData:
+    """Those parts of the data set of this name, or of what is at this path; `count` matters to synthetic ones."""
     with reading("--data", data):
-        if data in _NAMED:
-            return _NAMED[data](count, key)
-        path = Path(data).expanduser()
-        if not path.exists():
-            words = f"; it is neither a data set nor a file or folder{suggestion(data, DATA)}"
-            raise UsageError(f"--data {data}{words}")
-        return _at(path)
+        source = _named(data, count, key) if data in DATA else _at(data)
+        parts = {split: source.load(split) for split in splits}
+        names = [part.classes for part in parts.values() if isinstance(part, Pictures)]
+        return ImageData(parts, names[0] if names else source.classes, source.preset)
 
 
 def size_of(part: Pair | Pictures) -> int:
@@ -76,89 +86,90 @@ def set_aside(part: Pair | Pictures, share: float) -> tuple[Pair | Pictures, Pai
     return (part[0][held:], part[1][held:]), (part[0][:held], part[1][:held])
 
 
-def _digits(_: int, __: jax.Array) -> ImageData:
-    train, test = datasets.digits(), datasets.digits(split="test")
-    return ImageData(train, test, tuple("0123456789"), "R4-8")
-
-
-def _synthetic(draw: Callable[..., Any], classes: tuple[str, ...]) -> Callable[[int, jax.Array], ImageData]:
-    def drawn(count: int, key: jax.Array) -> ImageData:
-        sizes = (count or _SYNTHETIC_IMAGES, _TEST_IMAGES)
-        pairs = [draw(n, key=k, size=_SYNTHETIC_SIZE) for n, k in zip(sizes, jax.random.split(key), strict=True)]
-        train, test = [(np.asarray(images), np.asarray(labels)) for images, labels in pairs]
-        return ImageData(train, test, classes, "R4-28")
-
-    return drawn
-
-
-def _bytes(
-    load: Callable[..., Any], classes: tuple[str, ...], preset: str, path: Path | None = None
-) -> Callable[[int, jax.Array], ImageData]:
-    def loaded(_: int, __: jax.Array) -> ImageData:
-        parts = [load(path, split=split) for split in ("train", "test")]
-        train, test = [(np.asarray(images, np.float32) / np.float32(255), labels) for images, labels in parts]
-        return ImageData(train, test, classes, preset)
-
-    return loaded
-
-
-_CLOTHES = "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot"
+_CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 _DIGITS, _ORIENTATIONS = tuple("0123456789"), tuple(f"{180 * k / 8:g}°" for k in range(8))
-_NAMED: dict[str, Callable[[int, jax.Array], ImageData]] = {
-    "digits": _digits,
-    "gratings": _synthetic(datasets.oriented_gratings, _ORIENTATIONS),
-    "shapes": _synthetic(datasets.shapes, SHAPES),
-    "mnist": _bytes(datasets.mnist, _DIGITS, "R4-28"),
-    "fashion-mnist": _bytes(datasets.fashion_mnist, tuple(_CLOTHES.split()), "R4-28"),
-    "cifar10": _bytes(datasets.cifar10, CIFAR10_CLASSES, "R4-32"),
-    "cifar100": _bytes(cifar100, CIFAR100_CLASSES, "R4-32"),
+
+
+def _named(data: str, count: int, key: jax.Array) -> _Source:
+    if data == "digits":
+        return _Source(lambda split: datasets.digits(split=split), _DIGITS, "R4-8")
+    if data in _SYNTHETIC:
+        draw, classes = _SYNTHETIC[data]
+        return _Source(functools.partial(_drawn, draw, count, key), classes, "R4-28")
+    return _of_bytes(*_DOWNLOADED[data])
+
+
+def _drawn(draw: Callable[..., Any], count: int, key: jax.Array, split: str) -> Pair:
+    train_key, test_key = jax.random.split(key)
+    number = (count or _SYNTHETIC_IMAGES) if split == "train" else _TEST_IMAGES
+    images, labels = draw(number, key=train_key if split == "train" else test_key, size=_SYNTHETIC_SIZE)
+    return np.asarray(images), np.asarray(labels)
+
+
+def _of_bytes(load: Callable[..., Any], classes: tuple[str, ...], preset: str, path: Path | None = None) -> _Source:
+    def loaded(split: str) -> Pair:
+        images, labels = load(path, split=split)
+        return np.asarray(images, np.float32) / np.float32(255), labels
+
+    return _Source(loaded, classes, preset)
+
+
+_SYNTHETIC: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "gratings": (datasets.oriented_gratings, _ORIENTATIONS),
+    "shapes": (datasets.shapes, SHAPES),
+}
+_DOWNLOADED: dict[str, tuple[Callable[..., Any], tuple[str, ...], str]] = {
+    "mnist": (datasets.mnist, _DIGITS, "R4-28"),
+    "fashion-mnist": (datasets.fashion_mnist, _CLOTHES, "R4-28"),
+    "cifar10": (datasets.cifar10, CIFAR10_CLASSES, "R4-32"),
+    "cifar100": (cifar100, CIFAR100_CLASSES, "R4-32"),
 }
 
 
-def _at(path: Path) -> ImageData:
+def _at(data: str) -> _Source:
     """What a file or a folder holds, told by its content."""
+    path = Path(data).expanduser()
+    if not path.exists():
+        raise UsageError(f"--data {data}; it is neither a data set nor a file or folder{suggestion(data, DATA)}")
     if path.is_file() and path.suffix.lower() in {".npz", ".mat"}:
         return _of_arrays(path)
-    for variant, load, classes in (
-        (CIFAR10, datasets.cifar10, CIFAR10_CLASSES), (CIFAR100, cifar100, CIFAR100_CLASSES)
-    ):  # fmt: skip
+    for variant in (CIFAR10, CIFAR100):
         names = (*variant.archives, *variant.folders)
         inside = path.is_dir() and any((path / name).exists() for name in names)
         inside = inside or ((path / variant.name).is_dir() and find_prepared(path, variant) is not None)
         if inside or path.name in names:
-            return _bytes(load, classes, "R4-32", path)(0, jax.random.key(0))
+            return _of_bytes(*_DOWNLOADED[variant.name], path)
     if path.is_file():
         raise UsageError(
             f"--data {path}: a file must be an .npz or .mat with images and labels, or an archive of CIFAR"
         )
-    for folder, load, classes in (
-        ("MNIST/raw", datasets.mnist, _DIGITS), ("FashionMNIST/raw", datasets.fashion_mnist, tuple(_CLOTHES.split())),
-        (".", datasets.mnist, tuple(f"class {label}" for label in range(10))),
-    ):  # fmt: skip
+    unknown = tuple(f"class {label}" for label in range(10))
+    for folder, classes in (("MNIST/raw", _DIGITS), ("FashionMNIST/raw", _CLOTHES), (".", unknown)):
         if any((path / folder).glob("train-images-idx3-ubyte*")):
-            return _bytes(load, classes, "R4-28", path)(0, jax.random.key(0))
+            load = datasets.fashion_mnist if classes is _CLOTHES else datasets.mnist
+            return _of_bytes(load, classes, "R4-28", path)
     return _of_pictures(path)
 
 
-def _of_pictures(path: Path) -> ImageData:
+def _of_pictures(path: Path) -> _Source:
     """ImageNet's archives, folders to train and to test on, or one folder of which a tenth is set aside."""
     if any(path.glob("ILSVRC2012_*")):
-        train, test = datasets.imagenet(path), datasets.imagenet(path, split="validation")
-        return ImageData(train, test, train.classes, "R8")
+        splits = {"train": "train", "test": "validation"}
+        return _Source(lambda split: datasets.imagenet(path, split=splits[split]), (), "R8")
     pair = [next((path / name for name in names if (path / name).is_dir()), None) for names in _PARTS]
     if pair[0] is None or pair[1] is None:
         train, test = datasets.image_folder(path).split(_SET_ASIDE)
-        return ImageData(train, test, train.classes, "R4-32")
-    train, test = datasets.image_folder(pair[0]), datasets.image_folder(pair[1])
-    if train.classes != test.classes:
-        raise UsageError(f"--data {path}: {pair[0].name} and {pair[1].name} have different classes")
-    return ImageData(train, test, train.classes, "R4-32")
+    else:
+        train, test = datasets.image_folder(pair[0]), datasets.image_folder(pair[1])
+        if train.classes != test.classes:
+            raise UsageError(f"--data {path}: {pair[0].name} and {pair[1].name} have different classes")
+    return _Source({"train": train, "test": test}.__getitem__, train.classes, "R4-32")
 
 
 _PARTS = (("train", "training"), ("test", "val", "validation"))
 
 
-def _of_arrays(path: Path) -> ImageData:
+def _of_arrays(path: Path) -> _Source:
     """Images and labels of one file; every tenth image of a class is set aside."""
     images, labels = datasets.read_images(path)
     if labels is None:
@@ -173,6 +184,9 @@ def _of_arrays(path: Path) -> ImageData:
             raise UsageError(f"--data {path}: class {names[number]} has one image; two are needed")
         place[own] = np.arange(len(own))
     aside = place % 10 == 1
-    pairs = [(whole[chosen], numbers[chosen].astype(np.int32)) for chosen in (~aside, aside)]
+    chosen = {"train": ~aside, "test": aside}
     known = {8: "R4-8", 28: "R4-28", 32: "R4-32"}
-    return ImageData(pairs[0], pairs[1], tuple(map(str, names)), known.get(whole.shape[1], "R4-32"))
+    return _Source(
+        lambda split: (whole[chosen[split]], numbers[chosen[split]].astype(np.int32)),
+        tuple(map(str, names)), known.get(whole.shape[1], "R4-32"),
+    )  # fmt: skip

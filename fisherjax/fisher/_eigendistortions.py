@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, check_key, output_of, require, told
+from fisherjax._errors import check_callable, check_key, float_output_of, require
 from fisherjax._linalg import largest_symmetric
 from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record
@@ -63,9 +63,7 @@ def eigendistortions(
     check_callable("response", response)
     key, picture = check_key("key", key), as_real("image", image, "... height width colors")
     require(picture.size > 0, f"image must hold at least one pixel, got shape {picture.shape}")
-    seen: Any = output_of("response", response, picture)
-    if not jnp.issubdtype(getattr(seen, "dtype", jnp.dtype(int)), jnp.floating):
-        raise TypeError(f"response must return an array of floats, which has a slope, got {told(seen)}")
+    float_output_of("response", response, picture)
 
     product = jax.tree_util.Partial(_squared_slope, response, picture)
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, check_scalar, output_of, require, told
+from fisherjax._errors import check_callable, check_scalar, float_output_of, output_of, require, told
 from fisherjax._runtime import full_precision
 from fisherjax._types import Record, Scalar, Stimulus
 
@@ -92,9 +92,7 @@ def layer_information(
     check_scalar("unit_noise_std", unit_noise_std, minimum=0.0)
     theta = as_real("stimulus", stimulus, dtype=jnp.result_type(float))
     require(theta.ndim <= 1, f"stimulus must be one number, or (K,), got shape {theta.shape}")
-    shown = output_of("input_of", input_of, theta)
-    if not jnp.issubdtype(getattr(shown, "dtype", jnp.dtype(int)), jnp.floating):
-        raise TypeError(f"input_of must return an array of floats, which has a slope, got {told(shown)}")
+    shown = float_output_of("input_of", input_of, theta)
     names = tuple(_named(output_of("layers", layers, jax.ShapeDtypeStruct(shown.shape, shown.dtype))))
     noise = jnp.asarray([input_noise_std, unit_noise_std], theta.dtype)
     values, whole = _information(layers, input_of, theta, noise)

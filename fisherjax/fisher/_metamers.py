@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, output_of, require, told
+from fisherjax._errors import check_callable, check_integer, check_key, check_scalar, float_output_of, require
 from fisherjax._runtime import fit_parameters
 from fisherjax._types import ArrayLike, Key, Record, Scalar
 
@@ -85,9 +85,7 @@ def metamer(
     picture = as_real("image", image, "... height width colors")
     check_integer("num_steps", num_steps, minimum=1)
     check_scalar("learning_rate", learning_rate, minimum=0.0, strict=True)
-    seen: Any = output_of("response", response, picture)
-    if not jnp.issubdtype(getattr(seen, "dtype", jnp.dtype(int)), jnp.floating):
-        raise TypeError(f"response must return an array of floats, got {told(seen)}")
+    float_output_of("response", response, picture)
     deviation = float(jnp.std(picture))
     require(deviation > 0, "image must not be flat: noise of its deviation is where the search starts")
     target = response(picture)

@@ -9,8 +9,6 @@ from fisherjax._errors import check_integer, check_share, require
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 
-_BATCH = 256
-
 
 class Decisions(Record):
     """What a network decides at every step, and when.

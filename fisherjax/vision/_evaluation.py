@@ -146,11 +146,16 @@ def _scored(network: Any, images: Array, targets: Array, offset_steps: int) -> t
         else respond(network, images, offset_steps=offset_steps).logits
     )
     finite = jnp.isfinite(logits).all(axis=-1)
-    classes = jnp.argmax(targets, axis=-1)
-    own = jnp.take_along_axis(logits, classes[None, :, None], axis=-1)
-    larger = jnp.sum(logits > own, axis=-1)
-    ties = jnp.maximum(jnp.sum(logits == own, axis=-1), 1)
-    among = [jnp.clip((places - larger) / ties, 0, 1).astype(logits.dtype) for places in (1, _OTHERS)]
+    among = [right_among(logits, targets, places) for places in (1, _OTHERS)]
     loss = -jnp.sum(targets.astype(logits.dtype) * jax.nn.log_softmax(logits), axis=-1)
     sums = jnp.stack([jnp.sum(jnp.where(finite, part, 0), axis=-1) for part in among] + [jnp.sum(loss, axis=-1)])
     return spread((sums, jnp.argmax(logits[len(logits) - 1 - offset_steps], axis=-1), jnp.sum(~finite[-1])))
+
+
+def right_among(logits: Float[Array, "*T n K"], targets: Float[Array, "n K"], places: int) -> Float[Array, "*T n"]:
+    """Whether the logit of the class is among the largest; of m that tie for the last places, each has its share."""
+    classes = jnp.broadcast_to(jnp.argmax(targets, axis=-1), logits.shape[:-1])[..., None]
+    own = jnp.take_along_axis(logits, classes, axis=-1)
+    larger = jnp.sum(logits > own, axis=-1)
+    ties = jnp.maximum(jnp.sum(logits == own, axis=-1), 1)
+    return jnp.clip((places - larger) / ties, 0, 1).astype(logits.dtype)

@@ -15,6 +15,7 @@ from fisherjax._types import ArrayLike, Key, Record
 from fisherjax.dynamics._shares import share_error
 
 from ._corruptions import CORRUPTIONS, LARGEST
+from ._evaluation import right_among
 from ._feedforward import FeedforwardCNN
 from ._network import ConvolutionalRNN
 from ._respond import respond
@@ -127,7 +128,4 @@ def _right(
     else:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, numbers)  # whatever the size of the batch
         scores = network(jax.vmap(CORRUPTIONS[corruption], in_axes=(0, None, 0))(images, level, keys))
-    classes = jnp.argmax(targets, axis=-1)[:, None]
-    largest = (scores == jnp.max(scores, axis=-1, keepdims=True)).astype(scores.dtype)
-    share = jnp.take_along_axis(largest, classes, axis=-1)[:, 0] / jnp.maximum(jnp.sum(largest, axis=-1), 1)
-    return spread(jnp.where(jnp.isfinite(scores).all(axis=-1), share, jnp.nan))
+    return spread(jnp.where(jnp.isfinite(scores).all(axis=-1), right_among(scores, targets, 1), jnp.nan))

@@ -13,7 +13,8 @@ from PIL import Image
 
 from fisherjax import datasets, vision
 from fisherjax._runtime._run import Run
-from fisherjax.cli import main
+from fisherjax.cli import _image_data, main
+from fisherjax.cli._convnet_arguments import DATA
 from fisherjax.cli._convnet_data import Known, keep_known
 
 pytestmark = pytest.mark.usefixtures("optimized")
@@ -147,3 +148,16 @@ def test_arrays_in_one_file_are_parted_and_classes_found_by_name(tmp_path, capsy
     assert "has 2 classes, the network 10, and names do not tell which" in capsys.readouterr().err
     assert main([*evaluate[:3], "--out", str(tmp_path / "auto")]) == 2
     assert "what the network was trained on is not known; name images with --data" in capsys.readouterr().err
+
+
+def test_every_name_is_a_data_set():
+    """The list of names, which imports nothing heavy, is that of what can be opened."""
+    assert set(DATA) == {"digits", *_image_data._SYNTHETIC, *_image_data._DOWNLOADED}
+
+
+def test_only_the_part_that_is_asked_for_is_opened(tmp_path):
+    as_imagenet(tmp_path)
+    (tmp_path / "ILSVRC2012_img_train.tar").unlink()
+    found = _image_data.named_images(str(tmp_path), ("test",), 0, jax.random.key(0))
+    assert list(found.parts) == ["test"]
+    assert found.classes[3] == "n00000003"
