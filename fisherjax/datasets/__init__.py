@@ -1,12 +1,13 @@
 """Stimuli."""
 
 from ._cifar import cifar10, cifar100
+from ._gabor import gabor
 from ._gratings import grating_moments, gratings
 from ._idx import fashion_mnist, mnist
 from ._imagenet import imagenet
 from ._images import read_images
 from ._offline import digits, natural_patches, oriented_gratings, photograph, shapes
-from ._pictures import Preprocessing, gabor
+from ._pictures import Preprocessing
 from ._preprocess import fit_whitening, gray, intensities, normalize_contrast, whiten
 from ._recorded import read_responses
 from ._sources import image_folder

@@ -1,4 +1,4 @@
-"""A user's own picture as a network expects it, and a Gabor patch whose parameters can be differentiated."""
+"""A user's own picture as a network expects it."""
 
 import dataclasses
 import io
@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from fisherjax._arrays import host_real
-from fisherjax._errors import as_path, check_flag, check_integer, check_regular, check_scalar, require, told
-from fisherjax._types import Record, Scalar
+from fisherjax._errors import as_path, check_flag, check_integer, check_regular, require, told
+from fisherjax._types import Record
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean intensity of ImageNet's red, green and blue."""
@@ -109,7 +108,7 @@ class Preprocessing(Record):
         std: Any = IMAGENET_STD,
         invert: bool = False,
     ):
-        height, width, colors = _checked_shape(image_shape)
+        height, width, colors = checked_shape(image_shape)
         shorter = min(height, width)
         self.image_shape = (height, width, colors)
         self.resize = round(shorter * 256 / 224) if resize is None else check_integer("resize", resize, minimum=shorter)
@@ -201,7 +200,8 @@ class Preprocessing(Record):
         )
 
 
-def _checked_shape(image_shape: Any) -> tuple[int, int, int]:
+def checked_shape(image_shape: Any) -> tuple[int, int, int]:
+    """Height, width and colors of an image; TypeError or ValueError for anything else."""
     if isinstance(image_shape, str) or not hasattr(image_shape, "__len__") or len(image_shape) != 3:
         raise TypeError(f"image_shape must be (height, width, colors), got {told(image_shape)}")
     height, width, colors = (check_integer("image_shape", side, minimum=1) for side in image_shape)
@@ -281,52 +281,3 @@ def _plain(image: Any, path: Path) -> Any:
         whole = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
     return image.copy()
-
-
-def gabor(
-    image_shape: tuple[int, int, int],
-    *,
-    angle: Scalar = 0.6,
-    contrast: Scalar = 1.0,
-    position: Scalar = 0.0,
-    cycles: Scalar = 2.0,
-    width: Scalar = 0.2,
-) -> Float[Array, "height width colors"]:
-    r"""A Gabor patch; every parameter can be differentiated.
-
-    .. math:: c \, e^{-(x^2 + y^2)/(2w^2)} \cos\big(2π k (x \cos θ + y \sin θ)\big),
-
-    x and y from the middle of the patch in units of the shorter side of the image.
-
-    Parameters
-    ----------
-    image_shape
-        Height, width and colors; all colors are alike.
-    angle
-        θ in radians.
-    contrast
-        c, in the units of the images that the network was trained on (standard deviations, where those are
-        standardized).
-    position
-        How far the patch is right of the center, in pixels.
-    cycles
-        k, cycles over the shorter side.
-    width
-        w, as a share of the shorter side.
-
-    Raises
-    ------
-    ValueError
-        If the width is not positive, or a number not finite.
-    """
-    height, across, colors = _checked_shape(image_shape)
-    for name, value in (("angle", angle), ("contrast", contrast), ("position", position), ("cycles", cycles)):
-        check_scalar(name, value)
-    check_scalar("width", width, minimum=0.0, strict=True)
-    theta, c, shift, k, w = (jnp.asarray(value, float) for value in (angle, contrast, position, cycles, width))
-    side = min(height, across)
-    x = (jnp.arange(across, dtype=theta.dtype)[None, :] - (across - 1) / 2 - shift) / side
-    y = (jnp.arange(height, dtype=theta.dtype)[:, None] - (height - 1) / 2) / side
-    envelope = jnp.exp(-(x**2 + y**2) / (2 * w**2))
-    wave = c * envelope * jnp.cos(2 * math.pi * k * (x * jnp.cos(theta) + y * jnp.sin(theta)))
-    return jnp.broadcast_to(wave[..., None], (height, across, colors))
