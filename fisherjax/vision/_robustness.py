@@ -97,22 +97,25 @@ def robustness(
     require(fits, f"levels must be at least 0{most} for {corruption}, got {strengths.tolist()}")
     plan = network.architecture
     source, key = as_source(plan, images, labels), check_key("key", key)
-    rows = []
-    for index, level in enumerate(strengths):
-        level_key, parts, begin = jax.random.fold_in(key, index), [], 0
-        for shown, targets in source.batches(evaluated_at_once(plan)):
-            numbers = jnp.arange(begin, begin + len(shown))
-            strength = jnp.asarray(level, shown.dtype)
-            parts.append(np.asarray(_right(network, corruption, shown, targets, strength, level_key, numbers)))
-            begin += len(shown)
-        rows.append(np.concatenate(parts).astype(float))
-        broken = int(np.isnan(rows[-1]).sum())
+    keys = [jax.random.fold_in(key, index) for index in range(len(strengths))]
+    parts, begin = [], 0
+    for shown, targets in source.batches(evaluated_at_once(plan)):
+        numbers = jnp.arange(begin, begin + len(shown))
+        strength = jnp.asarray(strengths, shown.dtype)
+        parts.append([
+            np.asarray(_right(network, corruption, shown, targets, level, level_key, numbers))
+            for level, level_key in zip(strength, keys, strict=True)
+        ])  # fmt: skip
+        begin += len(shown)
+    rows = np.concatenate(parts, axis=1).astype(float)
+    for level, row in zip(strengths, rows, strict=True):
+        broken = int(np.isnan(row).sum())
         if broken:
             warn(
                 f"at level {level:g} of {corruption} the logits of {broken} of {begin} images are not finite: they "
                 "count as wrong"
             )
-    right = np.nan_to_num(np.stack(rows))
+    right = np.nan_to_num(rows)
     errors = np.array([share_error(row.sum(), right.shape[1]) for row in right])
     return Robustness(corruption, strengths.astype(float), right.mean(axis=1), errors, right)
 
