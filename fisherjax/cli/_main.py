@@ -11,7 +11,7 @@ from ._arguments import Info, Sweep
 from ._commands import function_of
 from ._messages import told_reason
 from ._parse import parse
-from ._process import is_first_process, several_processes, terminable, terminated, tolerant_streams
+from ._process import is_first_process, several_processes, terminable, terminated, tolerant_streams, use_one_blas_thread
 
 _LINGER = 5.0  # seconds
 _UNEXPECTED, _USAGE, _NOT_WRITTEN, _TERMINATED, _INTERRUPTED = 1, 2, 74, 75, 130
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 2 bad usage or input; 74 a file could not be read or written; 75 ended by SIGTERM, run again with
     --resume; 130 interrupted.
     """
+    if arguments is None:
+        use_one_blas_thread()
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = _UNEXPECTED
     with tolerant_streams():

@@ -100,8 +100,9 @@ def simulated_curve(
     key = check_key("key", key)
     check_flag("progress", progress)
     drawn, theta, how = as_question(network, stimulus, num_steps, form, protocol, read, at, forms=_FORMS)
-    num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, sum(how.sizes))
-    pairs = []
+    alone = len(drawn) == 1
+    num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, sum(how.sizes), alone=alone)
+    found = []
     for index, draw in enumerate(drawn):
         moments = sensitivity_moments(
             draw,
@@ -113,33 +114,34 @@ def simulated_curve(
             read=read,
             at=how.times,
             covariance="full" if form == "linear" else "diagonal",
-            num_blocks=num_blocks,
+            num_blocks=num_blocks if alone else 1,  # several networks tell the error by themselves
             progress=progress,
             devices=devices,
         )
-        pairs.append(information_with_error(moments, how.sizes))
-    values, errors = (jnp.stack(parts) for parts in zip(*pairs, strict=True))
+        found.append(information_with_error(moments, how.sizes))
+    values, errors = jax.tree.map(lambda *parts: jnp.stack(parts), *found)
     curve = mean_curve(values, form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step, errors=errors)
     curve = warn_if_not_finite(curve, "states or derivatives left the float range (unstable weights?)")
     _warn_of_errors(curve, num_blocks)
     return curve
 
 
-def _check_trials(num_trials: int, num_blocks: int, form: str, units: int) -> tuple[int, int]:
-    """Trials and blocks, if they are enough for the form."""
+def _check_trials(num_trials: int, num_blocks: int, form: str, units: int, *, alone: bool) -> tuple[int, int]:
+    """Trials and blocks, if they are enough for the form; of several networks no block is ever left out."""
     check_choice("form", form, _FORMS)
     num_trials, num_blocks = check_counts(minimum=2, num_trials=num_trials, num_blocks=num_blocks)
     require(
-        num_trials >= 2 * num_blocks,
+        num_trials >= 2 * num_blocks or not alone,
         f"num_trials must be at least two per block, {2 * num_blocks} for num_blocks={num_blocks}; got {num_trials}",
     )
-    kept = num_trials - -(-num_trials // num_blocks) - 1
+    kept = num_trials - (-(-num_trials // num_blocks) if alone else 0) - 1
     require(
         form == "independent" or kept > units + 1,
         f"the linear form inverts the covariance of the {units} numbers that are read and needs more trials than that: "
         f"num_trials={num_trials} leaves {kept} degrees of freedom; raise num_trials or use form='independent'",
     )
-    require(kept > 2, f"num_trials={num_trials} leaves {kept} degrees of freedom when a block is left out, too few")
+    left_out = " when a block is left out" if alone else ""
+    require(kept > 2, f"num_trials={num_trials} leaves {kept} degrees of freedom{left_out}, too few")
     return num_trials, num_blocks
 
 
@@ -213,7 +215,7 @@ def ensemble_curve(
     num_steps, num_units = check_counts(num_steps=num_steps, num_units=num_units)
     sizes = population_sizes(gain_matrix, num_units)
     counts = sizes if observed is None else _counts(sizes, observed)
-    num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, sum(counts))
+    num_trials, num_blocks = _check_trials(num_trials, _BLOCKS, form, sum(counts), alone=num_draws == 1)
     check_flag("progress", progress)
     # a function says itself how many inputs there are
     named = isinstance(protocol, str)
@@ -257,9 +259,11 @@ def _counts(sizes: tuple[int, ...], observed: ArrayLike) -> tuple[int, ...]:
 
 
 @jax.jit(static_argnums=1)
-def information_with_error(moments: SensitivityMoments, sizes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Estimate from all blocks, and its standard error from the estimates that leave one block out."""
+def information_with_error(moments: SensitivityMoments, sizes: tuple[int, ...]) -> tuple[Array, Array | None]:
+    """Estimate from all blocks, and its standard error from the estimates that leave one block out, if there are."""
     blocks = moments.count.shape[0]
+    if blocks == 1:
+        return _estimate(moments, sizes), None
     # in the linear form each estimate holds T covariance matrices of its own: one at a time
     at_once = 1 if moments.scatter.ndim == 4 else blocks
     left_out = 1 - jnp.eye(blocks, dtype=moments.count.dtype)

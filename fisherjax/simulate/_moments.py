@@ -103,7 +103,7 @@ def sensitivity_moments(
     covariance
         ``"diagonal"`` keeps variances per number that is read; ``"full"`` whole covariance matrices, B·T·N² numbers.
     num_blocks
-        B, blocks of trials whose moments are kept apart, so that errors can be jackknifed.
+        B, blocks of trials whose moments are kept apart, so that errors can be jackknifed; 1 where they are not.
     progress
         Whether to show a bar on stderr.
     devices
@@ -118,7 +118,7 @@ def sensitivity_moments(
     """
     key = check_key("key", key)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
-    num_trials, num_blocks = check_counts(minimum=2, num_trials=num_trials, num_blocks=num_blocks)
+    num_trials, num_blocks = check_integer("num_trials", num_trials, minimum=2), check_counts(num_blocks=num_blocks)[0]
     check_choice("covariance", covariance, ("diagonal", "full"))
     check_flag("progress", progress)
     require(
