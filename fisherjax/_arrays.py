@@ -65,8 +65,10 @@ def as_real(
     _check_shape(name, array.shape, axes, hint)
     if finite:
         check_finite(name, array)
+    target = jax.dtypes.canonicalize_dtype(kind)
     with np.errstate(over="ignore"):  # said below, in our words
-        result = jnp.asarray(array, jax.dtypes.canonicalize_dtype(kind))
+        # on the host: a cast by JAX is a program to compile
+        result = jnp.asarray(array.astype(target, copy=False) if isinstance(array, np.ndarray) else array, target)
     if finite and array.dtype.itemsize > result.dtype.itemsize and array.dtype.kind == "f":
         lost = "; divide by a scale, or use jax.config.update('jax_enable_x64', True)"
         require(_all_finite(result), f"{name} holds numbers too large for {result.dtype}{lost}")

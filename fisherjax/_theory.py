@@ -245,7 +245,7 @@ def diagram(
 
 def _diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiagram:
     """The diagram of its rows."""
-    state = Point(*(jnp.stack(parts) for parts in zip(*rows, strict=True)))
+    state = Point(*(np.stack(parts) for parts in zip(*rows, strict=True)))
     missing = np.argwhere(~np.asarray(state.converged))
     if len(missing):
         row, column = missing[0]
@@ -254,8 +254,9 @@ def _diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiag
             f"{float(gains[column]):g} and noise_std {float(noise_stds[row]):g}: the activity grows without bound, or "
             "numbers left the range of the float type; these points are NaN, their regime is -1"
         )
-    lasting = jnp.where(state.converged, state.relaxation_time, jnp.nan)
-    return PhaseDiagram(gains, noise_stds, *state[:4], lasting, jnp.where(state.converged, state.regime, -1))
+    lasting = np.where(state.converged, state.relaxation_time, np.nan).astype(state.relaxation_time.dtype)
+    found = (*state[:4], lasting, np.where(state.converged, state.regime, -1))
+    return PhaseDiagram(gains, noise_stds, *map(jnp.asarray, found))
 
 
 def grid_of(name: str, values: Any) -> Float[Array, " n"]:

@@ -22,6 +22,7 @@ def less_first(name: str, value: Any, *axes: str, dtype: Any = None) -> Float[Ar
     return as_real(name, array - array[..., :1, :], dtype=dtype)
 
 
+@jax.jit
 def magnitude(states: Float[Array, "*batch S N"]) -> Float[Array, "*batch 1 1"]:
     """A power of two near the largest number of each cloud, to divide by before taking squares: nothing is rounded.
 

@@ -3,9 +3,10 @@
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_integer, check_not_negative, require
@@ -107,13 +108,17 @@ class TiedFamily(Family):
 
     def build(self, parameters: Parameters) -> GainMatrix:
         parameters = self._checked(parameters)
-        labels = self.labels()
-        gains = jnp.where(labels >= 0, parameters[np.maximum(labels, 0)], jnp.zeros((), parameters.dtype))
-        return GainMatrix(gains, self._fractions(parameters.dtype))
+        return GainMatrix(_tied(parameters, self.labels()), self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
         present, first = np.unique(self.labels(), return_index=True)
         return self._gains(gain_matrix).reshape(-1)[first[present >= 0]]
+
+
+@jax.jit
+def _tied(parameters: Parameters, labels: Int[Array | np.ndarray, "P P"]) -> Float[Array, "P P"]:
+    """The parameter behind every entry; 0 where there is none."""
+    return jnp.where(labels >= 0, parameters[jnp.maximum(labels, 0)], 0)
 
 
 class FreeFamily(TiedFamily):

@@ -204,7 +204,7 @@ def toeplitz(coefficients: ArrayLike, fractions: ArrayLike | None = None) -> Gai
         values.size % 2 == 1,
         f"coefficients must hold an odd number 2P−1 of gains, one per lag −(P−1)…P−1; got {values.size}",
     )
-    return GainMatrix(values[lags((values.size + 1) // 2)], fractions)
+    return GainMatrix(jnp.take(values, lags((values.size + 1) // 2)), fractions)
 
 
 def generalized_toeplitz(
@@ -241,7 +241,7 @@ def circulant(coefficients: ArrayLike, fractions: ArrayLike | None = None) -> Ga
     """g_pq = c((p − q) mod P): populations on a ring, coefficients (P,)."""
     values = _coefficients("coefficients", coefficients)
     index = np.arange(values.size)
-    return GainMatrix(values[(index[:, None] - index) % values.size], fractions)
+    return GainMatrix(jnp.take(values, (index[:, None] - index) % values.size), fractions)
 
 
 def feedforward_chain(

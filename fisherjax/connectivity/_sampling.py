@@ -62,19 +62,18 @@ def sample_weights(
     require(not orthogonal or devices is None, "devices must be None for orthogonal weights, which are drawn whole")
     index = population_index(gain_matrix, num_units)
     kind = gain_matrix.gains.dtype if dtype is None else check_float_type("dtype", dtype)
-    deviations = (gain_matrix.gains / jnp.sqrt(jnp.asarray(num_units, gain_matrix.gains.dtype))).astype(kind)
-    means = None if gain_matrix.centered else (gain_matrix.means / num_units).astype(kind)
+    means = None if gain_matrix.centered else gain_matrix.means
     mesh = _runtime.device_mesh(devices)
     if orthogonal:
         return gain_matrix.gains[0, 0].astype(kind) * jax.random.orthogonal(key, num_units, dtype=kind)
     if mesh is None:
-        return _draw(key, deviations, means, index, divided=False)
+        return _draw(key, gain_matrix.gains, means, index, kind, divided=False)
     require(
         num_units % mesh.size == 0,
         f"num_units={num_units} rows cannot be divided evenly among {mesh.size} devices; take a multiple",
     )
     with _runtime.on_devices(mesh):
-        return _draw(key, deviations, means, index, divided=True)
+        return _draw(key, gain_matrix.gains, means, index, kind, divided=True)
 
 
 def check_ensemble(ensemble: str, gain_matrix: GainMatrix) -> str:
@@ -99,18 +98,21 @@ def check_ensemble(ensemble: str, gain_matrix: GainMatrix) -> str:
     return ensemble
 
 
-@jax.jit(static_argnames=("divided",))
+@jax.jit(static_argnames=("dtype", "divided"))
 def _draw(
     key: Key,
-    deviations: Float[Array, "P P"],
+    gains: Float[Array, "P P"],
     means: Float[Array, "P P"] | None,
     index: Int[Array, " N"],
+    dtype: DTypeLike,
     *,
     divided: bool,
 ) -> Weights:
-    drawn = jax.random.normal(key, (len(index), len(index)), deviations.dtype)
-    weights = drawn * deviations[index][:, index]
-    weights = weights if means is None else weights + means[index][:, index]
+    count = len(index)
+    deviations = (gains / jnp.sqrt(jnp.asarray(count, gains.dtype))).astype(dtype)
+    weights = jax.random.normal(key, (count, count), dtype) * deviations[index][:, index]
+    if means is not None:
+        weights += (means / count).astype(dtype)[index][:, index]
     return _runtime.spread(weights, _runtime.AXES) if divided else weights
 
 

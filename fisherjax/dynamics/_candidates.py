@@ -67,9 +67,19 @@ def sample_states(
     check_share("mixed", mixed)
     first_key, second_key, weight_key, noise_key = jax.random.split(check_key("key", key), 4)
     visited = _around_rest(network, first_key) if inputs is None else _driven(network, inputs)
+    num_mixed = round(float(mixed) * num_states)
+    return _drawn(visited, num_mixed, noise_std, (first_key, second_key, weight_key, noise_key), num_states)
+
+
+@jax.jit(static_argnums=4)
+def _drawn(
+    visited: Float[Array, "visits S"], num_mixed: int, noise_std: Scalar, keys: tuple[Key, ...], num_states: int
+) -> Float[Array, "num_states S"]:
+    """Visited states, the first `num_mixed` of them moved towards others, with noise."""
+    first_key, second_key, weight_key, noise_key = keys
     first = visited[jax.random.randint(first_key, (num_states,), 0, len(visited))]
     second = visited[jax.random.randint(second_key, (num_states,), 0, len(visited))]
-    between = (jnp.arange(num_states) < round(float(mixed) * num_states)).astype(visited.dtype)
+    between = (jnp.arange(num_states) < num_mixed).astype(visited.dtype)
     weight = jax.random.uniform(weight_key, (num_states,), visited.dtype) * between
     states = first + weight[:, None] * (second - first)
     spread = jnp.sqrt(jnp.mean((visited - visited.mean(axis=0)) ** 2))

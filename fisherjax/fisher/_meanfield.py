@@ -156,22 +156,26 @@ def operator_curve(
         nonlinearity=nonlinearity,
         input_pattern=input_pattern,
     )
-    share = gain_matrix.fractions / order.noise_variance[0]
-    by_population = _diffused(order.diffusion, share[:, None, None] * order.sensitivity[0])
-    # it goes on from variances that have left their range
-    known = jnp.isfinite(order.sensitivity).reshape(len(order.times), -1).all(axis=1)
-    by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)
     times = tuple(range(1, len(order.times) + 1))
-    curve = _in_units(times, by_population, jnp.sum(by_population, axis=1), num_units, stimulus, "independent")
+    curve = _in_units(times, *_diffused(gain_matrix.fractions, order), num_units, stimulus, "independent")
     return _told(curve, order)
 
 
 @jax.jit
-def _diffused(operators: Float[Array, "T P P"], start: Float[Array, "P K K"]) -> Float[Array, "T P K K"]:
+def _diffused(
+    fractions: Float[Array, " P"], order: Trajectory
+) -> tuple[Float[Array, "T P K K"], Float[Array, "T K K"]]:
+    """Information of every population, as the operators carry it on, and the sum."""
+
     def step(information: Array, operator: Array) -> tuple[Array, Array]:
         return jnp.einsum("pq,qab->pab", operator, information), information
 
-    return jax.lax.scan(step, start, operators)[1]
+    share = fractions / order.noise_variance[0]
+    by_population = jax.lax.scan(step, share[:, None, None] * order.sensitivity[0], order.diffusion)[1]
+    # it goes on from variances that have left their range
+    known = jnp.isfinite(order.sensitivity).reshape(len(order.times), -1).all(axis=1)
+    by_population = jnp.where(known[:, None, None, None], by_population, jnp.nan)
+    return by_population, jnp.sum(by_population, axis=1)
 
 
 def _told(curve: FisherCurve, order: Trajectory | None) -> FisherCurve:
@@ -185,6 +189,10 @@ def _in_units(
     times: tuple[int, ...], by_population: Array, total: Array, num_units: int, stimulus: Stimulus, form: str
 ) -> FisherCurve:
     """The curve of a network of `num_units`, without the axes of the parameters if the stimulus is one number."""
-    values = (num_units * by_population, num_units * total)
-    by_population, total = scalar_if(np.ndim(stimulus) == 0, values)  # pyright: ignore[reportArgumentType]
-    return FisherCurve(jnp.asarray(times, total.dtype), by_population, total, form=form)
+    by_population, total = _times(num_units, by_population, total, scalar=np.ndim(stimulus) == 0)  # pyright: ignore[reportArgumentType]
+    return FisherCurve(jnp.asarray(np.asarray(times, total.dtype)), by_population, total, form=form)
+
+
+@jax.jit(static_argnames="scalar")
+def _times(num_units: int, by_population: Array, total: Array, *, scalar: bool) -> tuple[Array, Array]:
+    return scalar_if(scalar, (num_units * by_population, num_units * total))

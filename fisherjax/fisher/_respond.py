@@ -95,17 +95,18 @@ def check_paths_continuous(respond: Respond, theta: Array, keys: Key, values: Ar
             "the derivative of the responses is zero in every trial: they do not depend on the stimulus, or only by "
             "jumps (thresholds, rounding, counts), which a pathwise estimate cannot see. Use 'common' or 'direct'"
         )
-    spread = jnp.std(values, axis=0)
-    spread = jnp.where(spread > 0, spread, 1)
-    rows, basis = slopes.reshape(len(values), -1, values.shape[1]), jnp.eye(max(1, theta.size), dtype=theta.dtype)
-    for axis, direction in enumerate(basis.reshape(-1, *theta.shape)):
-        signal = float(jnp.linalg.norm(jnp.mean(rows[:, axis], axis=0) / spread))
-        step = _PROBE / signal if signal > 0 else 0.1 * max(1.0, float(jnp.max(jnp.abs(theta))))
+    known, point, kind = np.asarray(values), np.asarray(theta), values.dtype
+    spread = np.std(known, axis=0)
+    spread = np.where(spread > 0, spread, np.ones_like(spread))
+    rows = np.asarray(slopes).reshape(len(known), -1, known.shape[1])
+    for axis, direction in enumerate(np.eye(max(1, point.size), dtype=point.dtype).reshape(-1, *point.shape)):
+        signal = float(np.linalg.norm(rows[:, axis].mean(axis=0) / spread))
+        step = _PROBE / signal if signal > 0 else 0.1 * max(1.0, float(np.abs(point).max()))
         missed = []
         for size in (step, step / 4):
-            moved = sample(respond, theta + direction * jnp.asarray(size, theta.dtype), keys)
-            residual = (moved - values - rows[:, axis] * jnp.asarray(size, values.dtype)) / spread
-            missed.append(float(jnp.mean(residual**2)))
+            moved = np.asarray(sample(respond, jnp.asarray(point + direction * point.dtype.type(size)), keys))
+            residual = (moved - known - rows[:, axis] * kind.type(size)) / spread
+            missed.append(float(np.mean(residual**2)))
         if _falls_like_jumps(missed[0], missed[1], float(jnp.finfo(values.dtype).eps)):
             raise ValueError(
                 "responses jump as the stimulus changes (θ-dependent thinning, thresholds, counts): their derivative "

@@ -77,10 +77,7 @@ class DiffusionOperator(Record):
 
     def first_information(self, input_pattern: ArrayLike | None = None) -> Float[Array, " P"]:
         """Distribution u = F(1)/ΣF(1) of a small stimulus over populations after the first step; 0 if none gets on."""
-        _, pattern = input_parameters(self.gain_matrix, 0.0, input_pattern)
-        shifted = self.gain_matrix.mean_gain @ pattern[:, 0]
-        received = self.gain_matrix.fractions * (self.gain_matrix.variance_gain @ pattern[:, 0] ** 2 + shifted**2)
-        return _over(received, jnp.sum(received))
+        return _first_information(self.gain_matrix, input_parameters(self.gain_matrix, 0.0, input_pattern)[1][:, 0])
 
     def alignment(self, input_pattern: ArrayLike | None = None, readout: ArrayLike | None = None) -> Alignment:
         """Overlap of the input with the left, and of the read-out with the right, Perron vector.
@@ -123,6 +120,13 @@ class DiffusionOperator(Record):
         start = (jnp.asarray(0), self.first_information(input_pattern))
         steps, information = jax.lax.while_loop(unfinished, advance, start)
         return int(steps) if float(jnp.sum(information)) < fraction else None
+
+
+@jax.jit
+def _first_information(gain_matrix: GainMatrix, pattern: Float[Array, " P"]) -> Float[Array, " P"]:
+    shifted = gain_matrix.mean_gain @ pattern
+    received = gain_matrix.fractions * (gain_matrix.variance_gain @ pattern**2 + shifted**2)
+    return _over(received, jnp.sum(received))
 
 
 @jax.jit

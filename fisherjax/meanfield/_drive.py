@@ -135,7 +135,7 @@ def _pattern(
     name: str, value: ArrayLike | None, count: int, channels: int, dtype: Any, minimum: float | None = None
 ) -> Float[Array, "P I"]:
     if value is None:
-        return jnp.zeros((count, channels), dtype).at[0].set(1)
+        return jnp.asarray(np.eye(count, 1, dtype=dtype) * np.ones(channels, dtype))
     hint = f"one row for each of {count} populations, one column for each of {channels} inputs"
     shapes = (f"{count} {channels}", *((str(count),) if channels == 1 else ()))
     return as_real(name, value, *shapes, dtype=dtype, hint=hint, minimum=minimum).reshape(count, channels)

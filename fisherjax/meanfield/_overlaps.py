@@ -112,6 +112,7 @@ def _checked(
     return phi, start, structure.intensity[0]
 
 
+@jax.jit
 def _first(gain_matrix: GainMatrix, noise: Array, start: Array) -> _Pairs:
     rows, columns = np.triu_indices(start.shape[1])
     overlap = gain_matrix.variance_gain @ start[:, rows, columns]

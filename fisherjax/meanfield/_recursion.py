@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
@@ -169,9 +170,9 @@ def trajectory_of(fields: Fields, gain_matrix: GainMatrix, phi: Nonlinearity) ->
 
 def told_trajectory(order: Trajectory, phi: Nonlinearity) -> Trajectory:
     """The trajectory, after a warning that says from where on D is not known, and why."""
-    if is_traced(order.sensitivity) or not bool(jnp.any(jnp.isnan(order.sensitivity))):
+    if is_traced(order.sensitivity) or not np.isnan(np.asarray(order.sensitivity)).any():
         return order
-    step = int(jnp.argmax(jnp.isnan(order.sensitivity).reshape(len(order.times), -1).any(axis=1)))
+    step = int(np.argmax(np.isnan(np.asarray(order.sensitivity)).reshape(len(order.times), -1).any(axis=1)))
     population = int(jnp.argmax(order.variance[step]))
     variance, dtype = float(order.variance[step, population]), order.variance.dtype
     reason = (

@@ -64,15 +64,7 @@ class ConstrainedWeights(WeightMatrix):
     @property
     def value(self) -> Matrix:
         """The weights (to, from)."""
-        weights = self.parameter
-        if self.signs is not None:
-            signs = jnp.asarray(self.signs)
-            weights = jnp.where(signs == 0, weights, signs.astype(weights.dtype) * jnp.abs(weights))
-        if self.mask is not None:
-            weights = jnp.where(jnp.asarray(self.mask), weights, 0)
-        if self.frozen is None or self.fixed is None:
-            return weights
-        return jnp.where(jnp.asarray(self.frozen), self.fixed, weights)
+        return _value(self)
 
     @property
     def pattern(self) -> Pattern:
@@ -85,6 +77,19 @@ class ConstrainedWeights(WeightMatrix):
     def trained(self) -> "ConstrainedWeights":
         """Not what frozen entries are."""
         return eqx.tree_at(lambda tree: tree.fixed, super().trained(), replace=False, is_leaf=lambda leaf: leaf is None)
+
+
+@jax.jit
+def _value(weights: ConstrainedWeights) -> Matrix:
+    value = weights.parameter
+    if weights.signs is not None:
+        signs = jnp.asarray(weights.signs)
+        value = jnp.where(signs == 0, value, signs.astype(value.dtype) * jnp.abs(value))
+    if weights.mask is not None:
+        value = jnp.where(jnp.asarray(weights.mask), value, 0)
+    if weights.frozen is None or weights.fixed is None:
+        return value
+    return jnp.where(jnp.asarray(weights.frozen), weights.fixed, value)
 
 
 class LowRankWeights(WeightMatrix):

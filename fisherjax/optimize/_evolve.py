@@ -156,8 +156,9 @@ def _value(fitness: Array) -> float:
     return -best / (1 - abs(best)) if abs(best) < 1 else float("nan")
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))
 def _generation_keys(key: Key, first: int, length: int, num_restarts: int) -> Key:
-    steps = jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.arange(first, first + length))
+    steps = jax.vmap(lambda index: jax.random.fold_in(key, index))(first + jnp.arange(length))
     return jax.vmap(lambda step: jax.random.split(step, num_restarts))(steps)
 
 

@@ -126,7 +126,9 @@ def _of_units(
     if given.ndim == 0:
         return jnp.full(num_units, given)
     require(given.size > 0, f"{name} must hold at least one number")
-    return given[population_index(gain_matrix, num_units)] if len(given) == gain_matrix.num_populations else given
+    if len(given) != gain_matrix.num_populations:
+        return given
+    return jnp.take(given, population_index(gain_matrix, num_units), axis=0)
 
 
 def unit_pattern(gain_matrix: GainMatrix, num_units: int, pattern: ArrayLike | None) -> jax.Array:
