@@ -88,6 +88,7 @@ class GainMatrix(Record):
         return self.gains**2 * self.fractions
 
     @property
+    @jax.jit
     def mean_synaptic_budget(self) -> Float[Array, ""]:
         """Σ_pq f_p (g_pq² + M_pq²) f_q; 1 for the homogeneous critical network.
 

@@ -124,10 +124,14 @@ def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
     Aljadeff, Renfrew & Stern (2015), Eigenvalues of block structured asymmetric random matrices,
     J. Math. Phys. 56, 103502.
     """
-    gains = check_gain_matrix(gain_matrix, means=True).gains
+    return _radius(check_gain_matrix(gain_matrix, means=True))
+
+
+@jax.jit
+def _radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
     # relative to the largest, whose squares neither overflow nor vanish
-    largest = jnp.max(gains)
-    relative = gains / jnp.where(largest > 0, largest, 1)
+    largest = jnp.max(gain_matrix.gains)
+    relative = gain_matrix.gains / jnp.where(largest > 0, largest, 1)
     return largest * jnp.sqrt(_linalg.spectral_radius(relative**2 * gain_matrix.fractions))
 
 

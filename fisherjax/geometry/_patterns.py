@@ -68,24 +68,39 @@ def initial_patterns(
     require(values.ndim >= 2 and len(values) >= 2, f"images must hold at least two images, got shape {values.shape}")
     values = _centre_crop(values, units) if projection == "crop" else values
     flat = less_first("images", values.reshape(values.shape[0], -1), dtype=dtype)
+    require(
+        projection == "random" or flat.shape[1] <= units,
+        f"population {population} has {units} units, fewer than the {flat.shape[1]} numbers of an image: raise "
+        "num_units, or use projection='random' or 'crop'",
+    )
+    patterns, size = _entering(flat, key, amplitude, sizes, population, random=projection == "random")
+    require(float(size) > 0, "images must differ from each other, but all are the same")
+    return patterns
+
+
+@jax.jit(static_argnames=("sizes", "population", "random"))
+def _entering(
+    flat: Float[Array, "S pixels"],
+    key: Key,
+    amplitude: Scalar,
+    sizes: tuple[int, ...],
+    population: int,
+    *,
+    random: bool,
+) -> tuple[Float[Array, "S N"], Float[Array, ""]]:
+    """Centered images on the units of one population, and their root mean square before it was made `amplitude`."""
+    units, dtype = sizes[population], flat.dtype
     flat = flat - flat[:1]
     flat /= magnitude(flat)
-    centered = flat - jnp.mean(flat, axis=0)
-    if projection == "random":
-        projected = centered @ jax.random.normal(key, (flat.shape[1], units), dtype)
+    projected = flat - jnp.mean(flat, axis=0)
+    if random:
+        projected = projected @ jax.random.normal(key, (flat.shape[1], units), dtype)
     else:
-        require(
-            flat.shape[1] <= units,
-            f"population {population} has {units} units, fewer than the {flat.shape[1]} numbers of an image: raise "
-            "num_units, or use projection='random' or 'crop'",
-        )
-        projected = jnp.pad(centered, ((0, 0), (0, units - flat.shape[1])))
+        projected = jnp.pad(projected, ((0, 0), (0, units - flat.shape[1])))
     size = jnp.sqrt(jnp.mean(projected**2))
-    require(float(size) > 0, "images must differ from each other, but all are the same")
-    first = sum(sizes[:population])
-    patterns = jnp.zeros((flat.shape[0], num_units), dtype)
     scaled = projected * (jnp.asarray(amplitude, dtype) / size)
-    return patterns.at[:, first : first + units].set(scaled)
+    first = sum(sizes[:population])
+    return jnp.pad(scaled, ((0, 0), (first, sum(sizes) - first - units))), size
 
 
 def _centre_crop(images: Array | np.ndarray, units: int) -> Array | np.ndarray:

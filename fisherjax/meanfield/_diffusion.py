@@ -11,11 +11,12 @@ from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
+from fisherjax.nonlinearities import Nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike, as_nonlinearity
 
 from ._drive import input_parameters
 from ._recursion import bare_operator
-from ._resting import StationaryState, as_resting, slope_overlap
+from ._resting import Resting, StationaryState, as_resting, slope_overlap
 from ._stationary import require_convergence, stationary_state
 
 
@@ -199,6 +200,13 @@ def diffusion_operator(
     entering = {"noise_std": noise_std, "bias": bias, "bias_std": bias_std}
     state = stationary_state(gain_matrix, nonlinearity=phi, start=start, **entering)
     require_convergence(state, "the diffusion operator")
-    kappa = slope_overlap(as_resting(gain_matrix, **entering), phi, state)
+    return _operator_at(gain_matrix, as_resting(gain_matrix, **entering), phi, state)
+
+
+@jax.jit(static_argnames="phi")
+def _operator_at(
+    gain_matrix: GainMatrix, resting: Resting, phi: Nonlinearity, state: StationaryState
+) -> DiffusionOperator:
+    kappa = slope_overlap(resting, phi, state)
     matrix = bare_operator(gain_matrix, kappa, state.noise_variance, state.noise_variance)
     return DiffusionOperator(matrix, gain_matrix, state.converged)

@@ -17,9 +17,10 @@ Phys. Rev. Lett. 114, 088101 (spectra of block-structured matrices).
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import is_traced, warn
 
@@ -37,26 +38,31 @@ def balanced_weights(drawn: Matrix, pattern: Pattern, gain: float) -> Matrix:
     A row of one sign, which cannot be canceled, has Σ_j |W_ij| = gain.
     """
     regions = np.zeros(drawn.shape[1], int) if pattern.sources is None else pattern.sources
-    weights = _canceled_by_region(drawn, regions)
-    total, absolute = (jnp.sum(part, axis=1, keepdims=True) for part in (weights**2, jnp.abs(weights)))
-    one_signed = jnp.abs(jnp.sum(weights, axis=1, keepdims=True)) > 0.999 * absolute
-    several = jnp.sum(weights != 0, axis=1, keepdims=True) > 1
-    length = jnp.where(one_signed & several, absolute, jnp.sqrt(total))
-    weights = gain * weights / jnp.where(length > 0, length, 1)
+    weights = _of_gain(drawn, np.unique(regions)[:, None] == regions, gain)
     if drawn.shape[0] != drawn.shape[1] or is_traced(weights):
         return weights
     weights = _weaker_between_regions(weights, regions, pattern.signs, gain)
     return _without_outlier(weights, pattern, gain)
 
 
-def _canceled_by_region(drawn: Matrix, regions: np.ndarray) -> Matrix:
+@jax.jit
+def _of_gain(drawn: Matrix, regions: Bool[Array | np.ndarray, "regions from"], gain: float) -> Matrix:
+    """Canceled weights with rows of the given length."""
+    weights = _canceled_by_region(drawn, regions)
+    total, absolute = (jnp.sum(part, axis=1, keepdims=True) for part in (weights**2, jnp.abs(weights)))
+    one_signed = jnp.abs(jnp.sum(weights, axis=1, keepdims=True)) > 0.999 * absolute
+    several = jnp.sum(weights != 0, axis=1, keepdims=True) > 1
+    length = jnp.where(one_signed & several, absolute, jnp.sqrt(total))
+    return gain * weights / jnp.where(length > 0, length, 1)
+
+
+def _canceled_by_region(drawn: Matrix, regions: Bool[Array, "regions from"]) -> Matrix:
     """Every region's part of a row sums to zero where it has both signs; the other parts do together if they have."""
     weights = drawn
-    for region in np.unique(regions):
-        weights = _canceled(weights, jnp.asarray(regions == region))
+    for inside in regions:
+        weights = _canceled(weights, inside)
     alone = jnp.zeros(drawn.shape, bool)
-    for region in np.unique(regions):
-        inside = jnp.asarray(regions == region)
+    for inside in regions:
         part = jnp.where(inside, weights, 0)
         signs = jnp.any(part > 0, axis=1, keepdims=True) & jnp.any(part < 0, axis=1, keepdims=True)
         alone = alone | (inside & ~signs)

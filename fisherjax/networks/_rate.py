@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
@@ -54,10 +55,10 @@ class _UnitNetwork(Network):
         self.input_vector = as_real("input_vector", input_vector, f"{units}", f"{units} K", dtype=dtype)
         check_scalar("noise_std", noise_std, minimum=0.0)
         check_scalar("observation_noise_std", observation_noise_std, minimum=0.0)
-        self.noise_std = jnp.asarray(noise_std).astype(dtype)
-        self.observation_noise_std = jnp.asarray(observation_noise_std).astype(dtype)
+        self.noise_std = as_real("noise_std", noise_std, "", dtype=dtype)
+        self.observation_noise_std = as_real("observation_noise_std", observation_noise_std, "", dtype=dtype)
         self.sustained_input = (
-            jnp.zeros(units, dtype)
+            jnp.asarray(np.zeros(units, dtype))
             if sustained_input is None
             else as_real("sustained_input", sustained_input, f"{units}", dtype=dtype)
         )

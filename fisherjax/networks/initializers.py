@@ -1,6 +1,7 @@
 """Initial weights. Each function returns an `Initializer`; any ``jax.nn.initializers`` function serves as well."""
 
 import abc
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -8,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from fisherjax._arrays import as_real, host_real
 from fisherjax._errors import check_choice, check_scalar, require, told
@@ -67,16 +69,25 @@ class _Gaussian(Initializer):
     gain: float = eqx.field(static=True)
 
     def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
-        drawn = jax.random.normal(key, shape, dtype) * (self.gain / jnp.sqrt(_fan_in(shape, pattern, dtype)))
-        return impose(drawn, pattern)
+        size = np.asarray(self.gain / np.sqrt(_fan_in(shape, pattern, dtype)), dtype)
+        return impose(_scaled(jax.random.normal, key, shape, dtype, size), pattern)
 
 
 class _Uniform(Initializer):
     bound: float | None = eqx.field(static=True)
 
     def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
-        bound = 1 / jnp.sqrt(_fan_in(shape, pattern, dtype)) if self.bound is None else self.bound
-        return impose(jax.random.uniform(key, shape, dtype, minval=-1, maxval=1) * bound, pattern)
+        bound = 1 / np.sqrt(_fan_in(shape, pattern, dtype)) if self.bound is None else self.bound
+        return impose(_scaled(_symmetric, key, shape, dtype, np.asarray(bound, dtype)), pattern)
+
+
+def _symmetric(key: Key, shape: tuple[int, int], dtype: Any) -> Matrix:
+    return jax.random.uniform(key, shape, dtype, minval=-1, maxval=1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def _scaled(draw: Callable[..., Matrix], key: Key, shape: tuple[int, int], dtype: Any, size: Array) -> Matrix:
+    return draw(key, shape, dtype) * size
 
 
 class _Balanced(Initializer):
