@@ -29,7 +29,18 @@ SPEED = (
     "growth",
     "scaling",
 )
-LONG = ("agreement", "accuracy", "estimators", "closure", "linear_form", "inputs", "fresh_weights", "geometry", "dmft")
+LONG = (
+    "startup",
+    "agreement",
+    "accuracy",
+    "estimators",
+    "closure",
+    "linear_form",
+    "inputs",
+    "fresh_weights",
+    "geometry",
+    "dmft",
+)
 
 
 def main(words: list[str]) -> None:

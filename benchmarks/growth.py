@@ -12,7 +12,17 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks._common import EXACT_MEMORY, RESULTS, Row, in_new_process, peak_bytes, row, seconds, temporary_bytes
+from benchmarks._common import (
+    EXACT_MEMORY,
+    RESULTS,
+    Row,
+    in_new_process,
+    peak_bytes,
+    row,
+    seconds,
+    temporary_bytes,
+    write,
+)
 from fisherjax import connectivity, dynamics, fisher, geometry, networks, plot, simulate
 
 REPEATS = 3
@@ -35,7 +45,12 @@ def speed() -> list[Row]:
             name: Growth(np.array(case.sizes, float), _for_each_size(case, seconds), np.array(memory[name], float))
             for name, case in CASES.items()
         }
-    _draw(found)
+    kept = {name: {part: value.tolist() for part, value in grown._asdict().items()} for name, grown in found.items()}
+    device = jax.devices()[0].platform
+    write(
+        f"growth_{device}", {"what": "seconds of a call, and bytes that it needs beside its arguments", "cases": kept}
+    )
+    _draw({one: _read(one) for one in ("cpu", "gpu") if (RESULTS / f"growth_{one}.json").exists()})
     rows = []
     for name, grown in found.items():
         case = CASES[name]
@@ -46,6 +61,11 @@ def speed() -> list[Row]:
             rows.append(row(told, _exponent(grown.sizes, grown.bytes)))
             rows.append(row(f"memory of {name} = {case.sizes[-1]} (MiB)", grown.bytes[-1] / 2**20))
     return [*rows, *_planned()]
+
+
+def _read(device: str) -> dict[str, Growth]:
+    cases = json.loads((RESULTS / f"growth_{device}.json").read_text())["cases"]
+    return {name: Growth(*(np.array(part, float) for part in case.values())) for name, case in cases.items()}
 
 
 def _network(units: int) -> networks.RateNetwork:
@@ -135,30 +155,32 @@ def _planned() -> list[Row]:
     return [row("memory of a simulation beyond its states, in states of one step", most)]
 
 
-def _draw(found: dict[str, Growth]) -> None:
+_PANELS = {"units N": "units", "steps T": "steps", "populations P": "populations", "trials, candidates, images": ""}
+
+
+def _draw(found: dict[str, dict[str, Growth]]) -> None:
+    """Time above, memory below, one column for what grows; the colors are questions, dashes another device."""
+    names = list(dict.fromkeys(name.rpartition(" in ")[0] for name in CASES))
+    colors = dict(zip(names, plot.COLORS, strict=False))
     with plot.style():
-        figure, grid = plt.subplots(3, 3, figsize=(13, 9), layout="constrained")
-        for ax, (name, grown) in zip(grid.ravel(), found.items(), strict=True):
-            _curve(ax, grown.sizes, grown.seconds, plot.COLORS[0], "seconds")
-            ax.set_xlabel(name.rpartition(" ")[2])
-            ax.set_title(name, fontsize=9)
-            if np.isfinite(grown.bytes).all():
-                _curve(ax.twinx(), grown.sizes, grown.bytes / 2**20, plot.COLORS[1], "MiB")
-        figure.savefig(RESULTS / "growth.png", dpi=90)
+        figure, grid = plt.subplots(2, len(_PANELS), figsize=(12, 6), layout="constrained", sharex="col", sharey="row")
+        for device, line in zip(found, ("-", "--"), strict=False):
+            for name, grown in found[device].items():
+                question, _, axis = name.rpartition(" in ")
+                column = next((at for at, what in enumerate(_PANELS.values()) if what == axis), len(_PANELS) - 1)
+                for ax, cost in zip(grid[:, column], (grown.seconds, grown.bytes / 2**20), strict=True):
+                    told = question if device == next(iter(found)) else f"{question}, {device}"
+                    ax.loglog(grown.sizes, cost, f"o{line}", color=colors[question], label=told, markersize=4)
+        for ax, label in zip(grid[-1], _PANELS, strict=True):
+            ax.set_xlabel(label)
+        grid[0, 0].set_ylabel("seconds a call, compiled")
+        grid[1, 0].set_ylabel("MiB beyond the arguments")
+        handles = {
+            label: handle for ax in grid[0] for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+        figure.savefig(RESULTS / "growth.png", dpi=110)
         plt.close(figure)
-
-
-def _curve(ax: plt.Axes, sizes: np.ndarray, cost: np.ndarray, color: str, unit: str) -> None:
-    """Points, and the power law fitted to the larger half of them."""
-    exponent = _exponent(sizes, cost)
-    half = len(sizes) // 2
-    ax.loglog(sizes, cost, "o", color=color)
-    middle = np.exp(np.log(cost[half:]).mean()) * (sizes / np.exp(np.log(sizes[half:]).mean())) ** exponent
-    ax.plot(sizes, middle, color=color, linewidth=1)
-    ax.set_ylabel(f"{unit}, exponent {exponent:.2f}", color=color)
-    ax.tick_params(axis="y", colors=color)
-    ax.minorticks_off()
-    ax.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
 
 
 if __name__ == "__main__":

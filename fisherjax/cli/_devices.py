@@ -53,6 +53,9 @@ def _keep_programs() -> None:
     # a program that cannot be kept is compiled again: no reason to worry anybody, on a full disk least of all
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     warnings.filterwarnings("ignore", ".*persistent compilation cache")
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        # a command has some two hundred small ones, which take more time together than the few large ones
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     try:
@@ -62,7 +65,6 @@ def _keep_programs() -> None:
     except (OSError, RuntimeError):  # there is no home, or it is no folder
         writable = False
     jax.config.update("jax_compilation_cache_dir", str(cache) if writable else None)  # pyright: ignore[reportPossiblyUnboundVariable]
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def set_up_devices(command: Common) -> str:
