@@ -21,6 +21,7 @@ from ._structure import check_networks, load_gain_matrix
 
 _SHOWN = 40.0  # time constants of the trajectories that are drawn
 _MEASURED = 5  # gains at which the exponent is measured
+_FEWEST = 30  # gains along which the exponent is drawn; as many as a row of the diagram are the same program
 _DRAWS = 3  # networks for each of them
 # where the variance that a network gives itself, g² E[φ(x)²], is the variance of x
 _MOST_GAIN = {"identity": 1.0, "relu": np.sqrt(2), "threshold-linear": np.sqrt(2)}
@@ -59,7 +60,7 @@ def run_dmft(command: Dmft, session: Session) -> Outcome:
     theory = dmft.autocorrelation(structure.matrix, **structure.physics, lags=np.linspace(0, command.max_lag, 201))
     measured = _simulated(command, session, structure, theory, correlation_key)
     factor = structure.critical if np.isfinite(structure.critical) else 1.0
-    factors = np.linspace(0.2, 1.6 * max(1.0, factor), 41)
+    factors = np.linspace(0.2, 1.6 * max(1.0, factor), max(command.grid, _FEWEST))
     along, diagram = _diagrams(command, session, structure, factors)
     with session.stage("measuring exponents"):
         exponents = _measured_exponents(command, structure, factors, exponent_key)

@@ -81,15 +81,17 @@ def _vanishing_growth(
     return _theory.warn_if_missing(_critical(structure, lobatto_rule(NUM_NODES), phi, local=local))
 
 
-@jax.jit(static_argnums=2, static_argnames="local")
+@jax.jit(static_argnums=2)
 def _critical(structure: _theory.Structure, rule: LobattoRule, phi: Nonlinearity, *, local: bool) -> Float[Array, ""]:
+    """Of either growth: a program for both."""
+
     def growth(log_factor: Array, structure: _theory.Structure) -> Array:
         scaled = _theory.Structure(structure.total_gain * jnp.exp(2 * log_factor), structure.noise_std)
         tolerance = jnp.sqrt(jnp.finfo(log_factor.dtype).eps).astype(log_factor.dtype)
         state = steady_state(phi, rule, scaled, tolerance)
         resting = _theory.variance_from_above(scaled.total_gain, jnp.zeros_like(scaled.intensity), phi)
         at_rest = spectral_radius(scaled.total_gain * phi.slope_second_moment(resting)) - 1
-        driven = state.local_growth if local else state.lyapunov_exponent
+        driven = jnp.where(local, state.local_growth, state.lyapunov_exponent)
         # activity without bound counts as unstable
         return jnp.where(jnp.all(scaled.intensity == 0), at_rest, jnp.where(state.converged, driven, 1.0))
 
