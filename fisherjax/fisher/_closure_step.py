@@ -80,17 +80,17 @@ def closure_scan(
         values = jax.tree.map(lambda part: jnp.where(validity.failed, jnp.nan, part), read_out(state, slope))
         return values, validity.neglected
 
-    def advance(state: State, push: Array | None) -> State:
-        moved = _step(current, mehler_order, state)
-        return moved if push is None else moved._replace(mean=moved.mean + push)
+    def advance(state: State, push: Array | None) -> tuple[State, Units]:
+        moved, units = _step(current, mehler_order, state)
+        return moved if push is None else moved._replace(mean=moved.mean + push), units
 
     @jax.checkpoint
     def step(carry: tuple[State, State, Validity], now: Any) -> tuple[tuple[State, State, Validity], Any]:
         state, slope, validity = carry
         push, push_slope = now
-        new = with_slopes(advance, (state, push), (slope, push_slope))
-        fixed, before, known, found = jax.lax.stop_gradient((current, validity, (state, slope), new))
-        validity = _judged(fixed, mehler_order, before, known, found)
+        (moved, units), (moved_slope, bend) = with_slopes(advance, (state, push), (slope, push_slope))
+        new = (moved, moved_slope)
+        validity = _judged(*jax.lax.stop_gradient((current, validity, state, (units, bend), new)))
         kept = jax.tree.map(lambda old, part: jnp.where(validity.failed, old, part), (state, slope), new)
         return (*kept, validity), seen(carry)
 
@@ -105,7 +105,8 @@ def closure_scan(
     return jax.tree.map(lambda rows, row: jnp.concatenate([rows, row[None]]), values, seen(carry))
 
 
-def _step(network: RateNetwork, mehler_order: int, state: State) -> State:
+def _step(network: RateNetwork, mehler_order: int, state: State) -> tuple[State, Units]:
+    """The moments one step on, and what single units made of those before."""
     weights = spread(network.weights, AXES)
     units = single_units(network.nonlinearity, mehler_order, state)
     values = spread(_value_covariance(state, units, mehler_order), AXES)
@@ -114,7 +115,7 @@ def _step(network: RateNetwork, mehler_order: int, state: State) -> State:
     following = spread((following + following.T) / 2 + noise, AXES)
     mean = weights @ units.response + network.sustained_input
     if state.third is None or state.pair is None:
-        return State(mean, following)
+        return State(mean, following), units
     own = _own_cumulants(network.nonlinearity, state)
     joint = _value_cumulants(state.covariance, state.third, state.pair, units, own)
     triples, pairs = (spread(part, AXES) for part in joint)
@@ -124,7 +125,7 @@ def _step(network: RateNetwork, mehler_order: int, state: State) -> State:
     # of one unit, any two of three senders may be the same, or two and two of four: three ways, one where all are
     skewness = 3 * jnp.diagonal(third) - 2 * weights**3 @ own[0]
     kurtosis = 3 * jnp.diagonal(pair) - 2 * squares**2 @ own[1]
-    return State(mean, following, _with_diagonal(third, skewness), _with_diagonal(pair, kurtosis))
+    return State(mean, following, _with_diagonal(third, skewness), _with_diagonal(pair, kurtosis)), units
 
 
 def value_moments(phi: Nonlinearity, mehler_order: int, state: State) -> tuple[Float[Array, " N"], Float[Array, "N N"]]:
@@ -156,9 +157,8 @@ def single_units(phi: Nonlinearity, mehler_order: int, state: State) -> Units:
     def by_variance(mean: Array, variance: Array) -> tuple[Array, Array]:
         return jax.jvp(lambda v: phi.value_variance(mean, v), (variance,), (one,))
 
-    by_mean = jax.jvp(lambda m: phi.value_variance(m, variance), (mean,), (one,))[1]
-    (value, first), (_, second) = jax.jvp(lambda v: by_variance(mean, v), (variance,), (one,))
-    mixed = jax.jvp(lambda m: by_variance(m, variance)[1], (mean,), (one,))[1]
+    (value, first), derivative = jax.linearize(by_variance, mean, variance)
+    (by_mean, mixed), (_, second) = derivative(one, 0 * one), derivative(0 * one, one)
     slope, curvature, third, fourth = slopes[:4]
     skewness, kurtosis = jnp.diagonal(state.third), jnp.diagonal(state.pair)
     # f holds Eφ fixed, whose square adds to the derivatives of Var φ
@@ -210,7 +210,7 @@ def _value_cumulants(
 
 
 def _judged(
-    network: RateNetwork, mehler_order: int, validity: Validity, now: tuple[State, State], new: tuple[State, State]
+    network: RateNetwork, validity: Validity, state: State, single: tuple[Units, Units], new: tuple[State, State]
 ) -> Validity:
     r"""Whether a step can still be believed.
 
@@ -229,12 +229,12 @@ def _judged(
     estimate of size, not of sign.
     """
     moments, change = new
+    units, bend = single
     observed = network.observation_noise_std**2 * jnp.eye(network.num_units, dtype=moments.mean.dtype)
     lower = jnp.linalg.cholesky(moments.covariance + observed)
     decoder = jax.scipy.linalg.cho_solve((lower, True), change.mean.T)
     information = jnp.sum(decoder * change.mean.T, axis=0)
-    back, (state, slope) = network.weights.T @ decoder, now
-    units, bend = with_slopes(lambda state: single_units(network.nonlinearity, mehler_order, state), (state,), (slope,))
+    back = network.weights.T @ decoder
     noise, signal = jnp.abs(units.excess) @ back**2, jnp.sum(jnp.abs(bend.shift.T * back), axis=0)
     changed = _OF_SINGLE_UNITS * (noise + 2 * signal) + jnp.abs(_of_three_senders(network, state, units, back))
     share = changed / jnp.where(information > 0, information, 1)
