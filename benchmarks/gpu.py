@@ -18,7 +18,7 @@ from benchmarks._common import RESULTS, Row, machine, paired, ratio_row, row
 from fisherjax import connectivity, fisher, networks, optimize, simulate
 
 SIZES, TRIALS, STEPS, ROUNDS = (1024, 2048, 4096, 8192, 16_384), 512, 50, 7
-LEVELS = {"float32": "highest", "tensorfloat32": "tensorfloat32", "bfloat16": "bfloat16"}
+LEVELS: dict[Any, str] = {"float32": "highest", "tensorfloat32": "tensorfloat32", "bfloat16": "bfloat16"}
 KEY = jax.random.key(0)
 
 
@@ -49,10 +49,10 @@ def _simulation(units: int) -> list[Row]:
     found = []
     for name in LEVELS:
         products = _products(name)
-        network = networks.RateNetwork(weights, jnp.ones(units, jnp.float32), noise_std=0.1, precision=name)
+        network = networks.RateNetwork(weights, jnp.ones(units, jnp.float32), noise_std=0.1)
         functions: dict[str, Callable[[], Any]] = {
-            "fisherjax": lambda network=network: simulate.trajectories(
-                network, stimulus=0.1, num_steps=STEPS, num_trials=TRIALS, key=KEY
+            "fisherjax": lambda network=network, name=name: simulate.trajectories(
+                network, stimulus=0.1, num_steps=STEPS, num_trials=TRIALS, key=KEY, precision=name
             ),
             "products": lambda products=products: products(weights, start),
         }
@@ -138,10 +138,10 @@ def _checks() -> tuple[list[Row], bool]:
             row(f"check, default precision {name}: closure in float32 against float64, relative", off, "lower"),
             row(f"check, default precision {name}: simulation against closure, standard errors", score),
         ]
-    bounds = {"float32": 1e-5, "tensorfloat32": 1e-2, "bfloat16": 5e-2}
+    bounds: dict[Any, float] = {"float32": 1e-5, "tensorfloat32": 1e-2, "bfloat16": 5e-2}
     for name, bound in bounds.items():
-        single = networks.RateNetwork(weights, jnp.ones(256, jnp.float32), noise_std=0.0, precision=name)
-        found = np.asarray(simulate.trajectories(single, **settings), np.float64)[:, 0]
+        single = networks.RateNetwork(weights, jnp.ones(256, jnp.float32), noise_std=0.0)
+        found = np.asarray(simulate.trajectories(single, precision=name, **settings), np.float64)[:, 0]
         off = float(np.linalg.norm(found[0] - path[0]) / np.linalg.norm(path[0]))
         right &= off < bound
         rows.append(row(f"check, {name} products: states after one step against float64, relative", off, "lower"))

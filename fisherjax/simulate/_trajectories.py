@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_counts, check_flag, check_key, is_traced
 from fisherjax._linalg import standard_normal
-from fisherjax._runtime import Devices, on_devices, spread
+from fisherjax._runtime import Devices, Precision, on_devices, products_in, spread
 from fisherjax._runtime._memory import check_allocation, row_shards
 from fisherjax._types import ArrayLike, Key, Stimulus
 from fisherjax.networks import Network
@@ -29,6 +29,7 @@ def trajectories(
     read: Reading = "state",
     initial_state: ArrayLike | None = None,
     observed: bool = True,
+    precision: Precision = "float32",
     devices: Devices = None,
 ) -> Float[Array, "T *starts trials O"]:
     """Simulate `num_trials` noisy trajectories of a network, after a stimulus or from given states.
@@ -54,6 +55,9 @@ def trajectories(
         x(0) itself, (S,), or several (M, S), which adds an axis M before the trials; by default the protocol's.
     observed
         Whether to add the network's observation noise to what is returned.
+    precision
+        Of products and convolutions: ``"float32"``, in full on every device, ``"tensorfloat32"`` or
+        ``"bfloat16"``, which accelerators do many times faster.
     devices
         Divide the trials among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes. Weights that do
         not fit one are divided by rows as well.
@@ -65,8 +69,8 @@ def trajectories(
     Raises
     ------
     ValueError
-        If a shape is wrong, or the result would not fit into memory (functions that stream need not hold it); if
-        there are fewer devices.
+        If a shape is wrong, `precision` is misspelt, or the result would not fit into memory (functions that stream
+        need not hold it); if there are fewer devices.
     TypeError
         If `network` is none, or `key` is not a JAX key.
     """
@@ -85,7 +89,8 @@ def trajectories(
     check_allocation("trajectories", (num_steps, *lead, num_trials, size), network.dtype)
     observation = network.observation_noise_std
     adds_noise = observed and (is_traced(observation) or float(observation) > 0)
-    with on_devices(devices, num_row_shards=row_shards(weight_bytes(network), devices)):
+    rows = row_shards(weight_bytes(network), devices)
+    with products_in(precision), on_devices(devices, num_row_shards=rows):
         return _simulate(network, start, theta, key, num_steps, num_trials, protocol, read, adds_noise)
 
 
