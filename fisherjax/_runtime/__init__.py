@@ -1,6 +1,14 @@
 """How programs run: devices, memory, precision, progress, stopping, checkpoints."""
 
-from ._checkpoint import check_settings, description, digest, read_checkpoint, remove_checkpoint, write_checkpoint
+from ._checkpoint import (
+    check_settings,
+    description,
+    digest,
+    key_words,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
 from ._course import Checkpoint, TrainingHistory, TrainingProgress, load_checkpoint
 from ._descent import Descent, Interrupted, descend
 from ._devices import AXES, Devices, device_mesh, on_devices, spread, spread_map
@@ -17,8 +25,8 @@ __all__ = [
     "AXES", "PRECISIONS", "Callback", "Checkpoint", "Descent", "Devices", "Fit", "Interrupted", "Objective",
     "OptimizerLike", "Options", "Outcome", "Precision", "Rate", "Stream", "TrainingHistory", "TrainingProgress",
     "available_bytes", "check_allocation", "check_settings", "chunk_length", "descend", "description",
-    "device_mesh", "digest", "fit_parameters", "forget_stop", "full_precision", "load_checkpoint", "map_length",
-    "on_devices", "precision_here", "product", "products_in", "progress_bar", "read_checkpoint", "recorded_scan",
-    "remove_checkpoint", "request_stop", "rounds_to_bfloat16", "row_shards", "spread", "spread_map",
-    "stop_if_requested", "stop_requested", "write_checkpoint",
+    "device_mesh", "digest", "fit_parameters", "forget_stop", "full_precision", "key_words", "load_checkpoint",
+    "map_length", "on_devices", "precision_here", "product", "products_in", "progress_bar", "read_checkpoint",
+    "recorded_scan", "remove_checkpoint", "request_stop", "rounds_to_bfloat16", "row_shards", "spread",
+    "spread_map", "stop_if_requested", "stop_requested", "write_checkpoint",
 ]  # fmt: skip

@@ -37,7 +37,7 @@ from fisherjax.networks._protocol import (
 )
 
 from ._draw import check_network
-from ._trajectories import ready, weight_bytes
+from ._trajectories import narrowed, ready, weight_bytes
 
 _LIVE_ARRAYS = 6  # states, tangents, noise and temporaries that one step keeps alive per trial
 
@@ -206,22 +206,24 @@ def _chunk_moments(
     divisor = jnp.maximum(count, 1)[:, None]
     (state, inputs), (slope, input_slopes) = entered_with_slopes(network, protocol, theta, num_steps)
     shape = (counts.shape[0], num_rows, network.state_size)
+    with products_in(precision):
+        moving = narrowed(network)
     state = spread(jnp.broadcast_to(state, shape), None, "batch")
     slope = spread(jnp.broadcast_to(slope[:, None, None], (len(slope), *shape)), None, None, "batch")
 
     def step(carry: tuple[Array, Array, Array], now: Any) -> tuple[Array, Array, Array]:
         state, slope, _ = carry
-        index, given, given_slopes = now
-        noise = standard_normal(jax.random.fold_in(key, index), shape, dtype, rows=numbers)
+        own_key, given, given_slopes = now
+        noise = standard_normal(own_key, shape, dtype, rows=numbers)
         with products_in(precision):
-            state, slope = with_slopes(lambda x, u: network.step(x, u, noise), (state, given), (slope, given_slopes))
-        return spread(state, None, "batch"), spread(slope, None, None, "batch"), index
+            state, slope = with_slopes(lambda x, u: moving.step(x, u, noise), (state, given), (slope, given_slopes))
+        return spread(state, None, "batch"), spread(slope, None, None, "batch"), own_key
 
     def look(carry: tuple[Array, Array, Array]) -> tuple[Array, ...]:
-        state, slope, index = carry
+        state, slope, own_key = carry
         shown, shown_slope = (state, slope) if read == "state" else with_slopes(seen, (state,), (slope,))
         if noisy:
-            error_key = jax.random.fold_in(jax.random.fold_in(key, index), 0)
+            error_key = jax.random.fold_in(own_key, 0)
             shown += network.observation_noise_std * standard_normal(error_key, shown.shape, dtype, rows=numbers)
         return centered(shown, shown_slope)
 
@@ -239,7 +241,6 @@ def _chunk_moments(
             slope_scatter = jnp.moveaxis(jnp.sum(products, axis=3), 2, 0)
         return mean, jnp.moveaxis(slope, 0, 1), scatter, slope_scatter
 
-    indices = jnp.arange(num_steps)
-    begun = (state, slope, jnp.zeros((), indices.dtype))
-    moments = recorded_scan(step, look, begun, (indices, inputs, input_slopes), num_steps, times)
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(num_steps))
+    moments = recorded_scan(step, look, (state, slope, key), (keys, inputs, input_slopes), num_steps, times)
     return spread(SensitivityMoments(count, *(jnp.moveaxis(part, 0, 1) for part in moments)))

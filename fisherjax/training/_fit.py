@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from fisherjax._errors import check_choice, check_flag, check_instance, check_integer, check_key, require
@@ -26,6 +25,7 @@ from fisherjax._runtime import (
     description,
     device_mesh,
     digest,
+    key_words,
     on_devices,
     products_in,
 )
@@ -260,7 +260,7 @@ def fit(
         return float(loss), float(accuracy)
 
     settings = {
-        "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
+        "key": key_words(key),
         "task": type(task).__name__ if known is None else repr(task),
         "trial_steps": trial_steps,
         "loss": description(of_loss.kind),

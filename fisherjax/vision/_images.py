@@ -21,6 +21,7 @@ from fisherjax._runtime import (
     Precision,
     TrainingHistory,
     descend,
+    key_words,
     products_in,
     spread,
 )
@@ -124,7 +125,7 @@ def descend_on_images(
         "precision": stage.precision,
         "augmentation": tuple(stage.augmentation),
         "objective": repr(minimized),
-        "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
+        "key": key_words(key),
         "held_out": "" if held_out is None or options.checkpoint is None else held_out.fingerprint,
     }
     stream = source_stream(key, source, options.batch_size, options.num_steps, stage.augmentation)
