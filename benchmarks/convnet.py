@@ -110,7 +110,7 @@ def _training() -> list[Row]:
             for begin in range(0, len(images), BATCH):
                 chosen = slice(begin, begin + BATCH)
                 optimizer.zero_grad()
-                loss = _torch_loss(model, pixels[chosen], classes[chosen])
+                loss = torch_loss(model, pixels[chosen], classes[chosen])
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
@@ -131,7 +131,7 @@ def _training() -> list[Row]:
     ]
 
 
-def _torch_loss(model: Any, pixels: Any, classes: Any) -> Any:
+def torch_loss(model: Any, pixels: Any, classes: Any) -> Any:
     """Cross-entropy late in the response and the return to baseline, as `vision.fine_tune` has them."""
     import torch.nn.functional as nn
 
@@ -154,7 +154,7 @@ def _check_same_loss(network: vision.ConvolutionalRNN, images: np.ndarray, label
 
     model = TorchCordsNet(network, drive="per step", normalize="per use")
     with torch.no_grad():
-        theirs = float(_torch_loss(model, torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels)))
+        theirs = float(torch_loss(model, torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels)))
     _, history = vision.fine_tune(
         network, images, labels, key=jax.random.key(0), num_steps=1, batch_size=len(images), offset_steps=OFFSET
     )

@@ -1,164 +1,120 @@
-"""On an accelerator: ``python -m benchmarks.gpu [--largest N]``. Speed beside bare products, and errors by precision.
+"""An accelerator in ten minutes: ``python -m benchmarks.gpu [--seconds S] [--only WORD] [--small] [--again]``.
 
-Simulation for N up to 16 384 as a share of the measured rate of matrix products in the same precision, the closure,
-an optimization, and the same checks of correctness in float32, TensorFloat-32 and float32 at highest precision.
-Writes results/gpu.json and results/gpu.md. It runs on a CPU too, for smaller N.
+What is right comes first, then how fast: beside bare products, copies, torch (where it is installed; PEER is a folder
+to look for it in) and two cores of the same machine. Every row is written as soon as it is measured, to
+results/gpu.json and results/gpu.md (gpu_on_cpu on a CPU). Rows that are there for this device and this version are not
+measured again, so that a second run goes on where the first one ended; what does not fit into the seconds is left to
+it.
 """
 
 import argparse
+import hashlib
 import json
-from collections.abc import Callable
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.6")  # the rest is for torch and for other processes
+if os.environ.get("PEER"):
+    sys.path.append(os.environ["PEER"])
+
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from benchmarks._common import RESULTS, Row, machine, paired, ratio_row, row
-from fisherjax import connectivity, fisher, networks, optimize, simulate
-
-SIZES, TRIALS, STEPS, ROUNDS = (1024, 2048, 4096, 8192, 16_384), 512, 50, 7
-LEVELS = {"float32": "highest", "tensorfloat32": "tensorfloat32", "bfloat16": "bfloat16"}
-KEY = jax.random.key(0)
+import fisherjax
+from benchmarks._common import RESULTS, machine, row
+from benchmarks._gpu_parts import Part, parts
 
 
-def main() -> int:
-    """Measure, check, write; exit code 1 if a check fails."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure what is missing; exit code 1 if a check does not hold or a part failed."""
     parser = argparse.ArgumentParser(prog="benchmarks.gpu", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--largest", type=int, default=SIZES[-1], help="largest number of units")
-    largest = parser.parse_args().largest
-    rows, right = _checks()  # first what is right, then how fast; written as it is measured
-    _write(rows)
-    for units in [size for size in SIZES if size <= largest] or [largest]:
-        rows += _simulation(units)
-        _write(rows)
-    rows += _closure(min(largest, 2048))
-    _write(rows)
-    rows += _optimizer()
-    _write(rows)
-    return int(not right)
+    parser.add_argument("--seconds", type=float, default=540.0, help="stop before this (540)")
+    parser.add_argument("--only", default="", help="parts whose names hold this word")
+    parser.add_argument("--small", action="store_true", help="sizes that a CPU can do; the default on one")
+    parser.add_argument("--again", action="store_true", help="measure what is there already, too")
+    given = parser.parse_args(words)
+    on_cpu = jax.default_backend() == "cpu"
+    chosen = [part for part in parts(small=given.small or on_cpu) if given.only in part.name]
+    return run(chosen, RESULTS / f"{'gpu_on_cpu' if on_cpu else 'gpu'}.json", given.seconds, again=given.again)
 
 
-def _weights(units: int) -> jax.Array:
-    return connectivity.sample_weights(connectivity.homogeneous(1.0), units, key=KEY, dtype=jnp.float32)
+def run(chosen: Sequence[Part], path: Path, seconds: float, *, again: bool = False) -> int:
+    """Measure parts in order, each if it still fits, and write the file after each."""
+    begun, here = time.perf_counter(), {"device": machine()["device"], "version": version()}
+    rows = _rows(path)
+    left = []
+    for part in chosen:
+        old = [one for one in rows if one["part"] == part.name]
+        if old and not again and all(one["holds"] and all(one[name] == here[name] for name in here) for one in old):
+            continue
+        spent = time.perf_counter() - begun
+        if spent + part.seconds > seconds:
+            left.append(part.name)
+            continue
+        print(f"[{spent:6.1f} s] {part.name} …", flush=True)
+        measured = _measured(part)
+        rows = [one for one in rows if one["part"] != part.name] + [{**one, **here} for one in measured]
+        _write(path, rows, here)
+        for one in measured:
+            print(f"           {one['name']}: {one['value']:.4g} {one['reason']}", flush=True)
+    print(
+        f"[{time.perf_counter() - begun:6.1f} s] done" + (f"; left out: {'; '.join(left)}" if left else ""), flush=True
+    )
+    names = {part.name for part in chosen}
+    return int(not all(one["holds"] for one in rows if one["part"] in names))
 
 
-def _simulation(units: int) -> list[Row]:
-    weights = _weights(units)
-    start = jnp.full((TRIALS, units), 0.1, jnp.float32)
-    found = []
-    for name in LEVELS:
-        products = _products(name)
-        network = networks.RateNetwork(weights, jnp.ones(units, jnp.float32), noise_std=0.1, precision=name)
-        functions: dict[str, Callable[[], Any]] = {
-            "fisherjax": lambda network=network: simulate.trajectories(
-                network, stimulus=0.1, num_steps=STEPS, num_trials=TRIALS, key=KEY
-            ),
-            "products": lambda products=products: products(weights, start),
-        }
-        times = paired(functions, ROUNDS)
-        work = 2.0 * STEPS * TRIALS * units**2
-        told = f"N = {units}, {TRIALS} trials, {name}"
-        found += [
-            ratio_row(f"simulation, {told}: fisherjax / bare products", times, ("fisherjax", "products"), "lower"),
-            row(f"simulation, {told}: TFLOP/s", work / np.array(times["fisherjax"]) / 1e12, "higher"),
-            row(f"bare products, {told}: TFLOP/s", work / np.array(times["products"]) / 1e12),
-        ]
-    return found
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """What was measured before."""
+    try:
+        known = json.loads(path.read_text())["rows"] if path.exists() else []
+    except (ValueError, KeyError) as error:
+        raise SystemExit(f"{path} cannot be read ({error}): remove it") from error
+    return [one for one in known if "part" in one]
 
 
-def _products(name: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    @jax.jit
-    def run(weights: jax.Array, start: jax.Array) -> jax.Array:
-        if name == "bfloat16":
-            weights = weights.astype(jnp.bfloat16)
-
-        def step(state: jax.Array, _: None) -> tuple[jax.Array, None]:
-            return jnp.matmul(state.astype(weights.dtype), weights.T, preferred_element_type=jnp.float32), None
-
-        with jax.default_matmul_precision(LEVELS[name]):
-            return jax.lax.scan(step, start, length=STEPS)[0]
-
-    return run
+def _measured(part: Part) -> list[dict[str, Any]]:
+    """The rows of a part; one that says what went wrong, if something did."""
+    begun = time.perf_counter()
+    try:
+        found = [(one, not (part.is_check and one.met is False)) for one in part.measure()]
+    except Exception as error:
+        # the other parts are worth measuring, whatever it is
+        found = [(row(f"{part.name}: failed", math.nan, reason=f"{type(error).__name__}: {error}"[:300]), False)]
+    took = round(time.perf_counter() - begun, 1)
+    return [{"part": part.name, **one._asdict(), "met": one.met, "holds": holds, "took": took} for one, holds in found]
 
 
-def _closure(units: int) -> list[Row]:
-    weights = _weights(units)
-    network = networks.RateNetwork(weights, np.ones(units), noise_std=0.3)
-
-    @jax.jit
-    def products(matrix: jax.Array) -> jax.Array:
-        def step(state: jax.Array, _: None) -> tuple[jax.Array, None]:
-            for _pair in range(6):
-                state = matrix @ state @ matrix.T
-            return state / jnp.max(jnp.abs(state)), None
-
-        with jax.default_matmul_precision("highest"):
-            return jax.lax.scan(step, matrix, length=9)[0]
-
-    functions = {
-        "fisherjax": lambda: fisher.closure_curve(network, stimulus=0.5, num_steps=10).total,
-        "products": lambda: products(weights),
-    }
-    name = f"closure, N = {units}, T = 10, float32: fisherjax / its twelve products per step"
-    return [ratio_row(name, paired(functions, ROUNDS), ("fisherjax", "products"), "lower")]
+def version() -> str:
+    """That of the package, of JAX, and of the code."""
+    code = hashlib.sha256()
+    for path in sorted(Path(fisherjax.__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    return f"fisherjax {fisherjax.__version__} ({code.hexdigest()[:8]}), jax {jax.__version__}"
 
 
-def _optimizer() -> list[Row]:
-    def run() -> jax.Array:
-        return optimize.maximize(
-            connectivity.ToeplitzFamily(5), optimize.LogFisher(10), key=KEY, constraints=(optimize.Budget(1.0),)
-        ).value
-
-    with jax.enable_x64(True):
-        return [row("optimizer, Toeplitz, P = 5, T = 10: seconds", paired({"run": run}, 3)["run"], "lower")]
-
-
-def _checks() -> tuple[list[Row], bool]:
-    """The same identities in every precision; theory must hold in all, because it asks for full products itself."""
-    with jax.enable_x64(True):
-        weights = _weights(256)
-        pulse = {"stimulus": 0.5, "num_steps": 6}
-        noisy = networks.RateNetwork(weights.astype(jnp.float64), np.ones(256), noise_std=0.3)
-        exact = np.asarray(fisher.closure_curve(noisy, **pulse).total)
-        network = networks.RateNetwork(weights.astype(jnp.float64), np.ones(256), noise_std=0.0)
-        settings = {"stimulus": 0.5, "num_steps": 10, "num_trials": 1, "key": KEY}
-        path = np.asarray(simulate.trajectories(network, **settings))[:, 0]
-    rows, right = [], True
-    noisy = networks.RateNetwork(weights, jnp.ones(256, jnp.float32), noise_std=0.3)
-    for name, level in {"float32": "float32", "tensorfloat32": "tensorfloat32", "highest": "highest"}.items():
-        with jax.default_matmul_precision(level):
-            closed = np.asarray(fisher.closure_curve(noisy, **pulse).total, np.float64)
-            measured = fisher.simulated_curve(noisy, num_trials=4000, key=KEY, **pulse)
-        off = float(np.abs(closed / exact - 1).max())
-        spread = np.asarray(measured.standard_error, np.float64)
-        score = float(np.abs((np.asarray(measured.total, np.float64) - exact) / np.hypot(spread, 0.01 * exact)).max())
-        right &= off < 1e-3 and score < 4.5
-        rows += [
-            row(f"check, default precision {name}: closure in float32 against float64, relative", off, "lower"),
-            row(f"check, default precision {name}: simulation against closure, standard errors", score),
-        ]
-    bounds = {"float32": 1e-5, "tensorfloat32": 1e-2, "bfloat16": 5e-2}
-    for name, bound in bounds.items():
-        single = networks.RateNetwork(weights, jnp.ones(256, jnp.float32), noise_std=0.0, precision=name)
-        found = np.asarray(simulate.trajectories(single, **settings), np.float64)[:, 0]
-        off = float(np.linalg.norm(found[0] - path[0]) / np.linalg.norm(path[0]))
-        right &= off < bound
-        rows.append(row(f"check, {name} products: states after one step against float64, relative", off, "lower"))
-    return [*rows, row("checks that hold (1) or not (0)", float(right))], right
-
-
-def _write(rows: list[Row]) -> None:
-    here = machine()
-    record = {"machine": here, "rows": [{**one._asdict(), "met": one.met} for one in rows]}
-    name = "gpu" if jax.default_backend() != "cpu" else "gpu_on_cpu"
-    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+def _write(path: Path, rows: list[dict[str, Any]], here: dict[str, Any]) -> None:
+    """Both files, whole or not at all."""
     lines = [
-        "# Measured on an accelerator", "", f"{here['device']}, jax {here['jax']}.", "", "| quantity | measured |",
-        "|---|---|", *(f"| {one.name} | {one.value:.3g} ({one.low:.3g} to {one.high:.3g}) |" for one in rows),
+        "# Measured on an accelerator", "", "Written by `python -m benchmarks.gpu`: medians, and quartiles of rounds.",
+        "", f"{here['device']}, {here['version']}; rows of others are marked.", "", "| quantity | measured | target |",
+        "|---|---|---|",
     ]  # fmt: skip
-    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    for one in rows:
+        own = all(one[name] == here[name] for name in here)
+        target = "" if one["target"] is None else f"{'≤' if one['better'] == 'lower' else '≥'} {one['target']:g}"
+        value = f"{one['value']:.3g} ({one['low']:.3g} to {one['high']:.3g})" if one["value"] == one["value"] else "—"
+        lines.append(f"| {one['name']}{'' if own else ' *'} | {value} {one['reason']} | {target} |")
+    record = json.dumps({"machine": machine(), "rows": rows}, indent=1, ensure_ascii=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for target, text in ((path, record), (path.with_suffix(".md"), "\n".join(lines) + "\n")):
+        fresh = target.with_suffix(f"{target.suffix}.new")
+        fresh.write_text(text)
+        fresh.replace(target)
 
 
 if __name__ == "__main__":

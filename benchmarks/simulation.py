@@ -71,9 +71,9 @@ def _precisions() -> list[Row]:
         weights = connectivity.sample_weights(connectivity.homogeneous(1.0), units, key=key, dtype=jnp.float64)
 
         def states(dtype: Any, precision: str) -> np.ndarray:
-            network = networks.RateNetwork(weights.astype(dtype), jnp.ones(units), noise_std=0.0, precision=precision)
-            settings = {"stimulus": 0.5, "num_steps": steps, "num_trials": 1, "key": key}
-            return np.asarray(simulate.trajectories(network, **settings), np.float64)[:, 0]
+            network = networks.RateNetwork(weights.astype(dtype), jnp.ones(units), noise_std=0.0)
+            settings: dict[str, Any] = {"stimulus": 0.5, "num_steps": steps, "num_trials": 1, "precision": precision}
+            return np.asarray(simulate.trajectories(network, key=key, **settings), np.float64)[:, 0]
 
         def information(dtype: Any) -> float:
             network = networks.RateNetwork(weights.astype(dtype), np.ones(units), noise_std=0.1)

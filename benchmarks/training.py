@@ -14,7 +14,7 @@ CHUNK, ROUNDS = 300, 7
 
 def speed() -> list[Row]:
     """N = 64, T = 64, batch 64, float32, Adam, clipping, fresh batches; steps per second, rounds side by side."""
-    ours, theirs, products = _fisherjax(), _torch(), _products()
+    ours, theirs, products = fisherjax_steps(), torch_steps(), _products()
     functions = {
         "fisherjax": lambda: ours(CHUNK),
         "torch eager": lambda: theirs(CHUNK),
@@ -31,12 +31,14 @@ def speed() -> list[Row]:
     ]
 
 
-def _fisherjax() -> Any:
+def fisherjax_steps(units: int = UNITS, batch_size: int = BATCH, precision: Any = "float32") -> Any:
+    """Function of how many updates to make."""
     key = jax.random.key(0)
-    network = networks.RNN(BITS, UNITS, BITS, key=key)
+    network = networks.RNN(BITS, units, BITS, key=key)
+    settings = {"key": key, "batch_size": batch_size, "learning_rate": 3e-3, "evaluate_every": 100}
 
     def steps(count: int) -> None:
-        training.fit(network, tasks.flip_flop, key=key, num_steps=count, learning_rate=3e-3, evaluate_every=100)
+        training.fit(network, tasks.flip_flop, num_steps=count, precision=precision, **settings)
 
     return steps
 
@@ -58,30 +60,30 @@ def _products() -> Any:
     return steps
 
 
-def _torch() -> Any:
+def torch_steps(units: int = UNITS, batch_size: int = BATCH) -> Any:
     """The loop as one writes it in torch: a step per time, autograd, Adam, clipping."""
     import torch
 
     torch.manual_seed(0)
     weights, inner, outer = (
         (torch.randn(shape) / shape[1] ** 0.5).requires_grad_()
-        for shape in ((UNITS, UNITS), (UNITS, BITS), (BITS, UNITS))
+        for shape in ((units, units), (units, BITS), (BITS, units))
     )
-    bias, offset = torch.zeros(UNITS, requires_grad=True), torch.zeros(BITS, requires_grad=True)
+    bias, offset = torch.zeros(units, requires_grad=True), torch.zeros(BITS, requires_grad=True)
     parameters = [weights, inner, outer, bias, offset]
     optimizer = torch.optim.Adam(parameters, lr=3e-3)
 
     def batch() -> tuple[Any, Any]:
-        pulse = torch.rand(STEPS, BATCH, BITS) < 0.1
+        pulse = torch.rand(STEPS, batch_size, BITS) < 0.1
         pulse[0] = True
-        inputs = torch.where(pulse, torch.where(torch.rand(STEPS, BATCH, BITS) < 0.5, 1.0, -1.0), 0.0)
-        times = torch.arange(STEPS)[:, None, None].expand(STEPS, BATCH, BITS)
+        inputs = torch.where(pulse, torch.where(torch.rand(STEPS, batch_size, BITS) < 0.5, 1.0, -1.0), 0.0)
+        times = torch.arange(STEPS)[:, None, None].expand(STEPS, batch_size, BITS)
         return inputs, torch.gather(inputs, 0, torch.cummax(torch.where(pulse, times, 0), 0).values)
 
     def steps(count: int) -> None:
         for _ in range(count):
             inputs, targets = batch()
-            state, outputs = torch.zeros(BATCH, UNITS), []
+            state, outputs = torch.zeros(batch_size, units), []
             for time_step in range(STEPS):
                 state = torch.tanh(state @ weights.T + inputs[time_step] @ inner.T + bias)
                 outputs.append(state @ outer.T + offset)

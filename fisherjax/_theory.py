@@ -99,6 +99,7 @@ def fixed_point(
     return optx.fixed_point(function, solver, near, arguments, throw=False, max_steps=64).value
 
 
+_MOST_POINTS = 4096  # of a diagram that an accelerator solves together
 _FARTHEST = 20.0  # states among which the largest slope of φ is looked for
 
 
@@ -232,20 +233,32 @@ class Point(NamedTuple):
 def diagram(
     row_of: Callable[[Array, Array], Point], gains: ArrayLike, noise_stds: ArrayLike, dtype: Any, *, progress: bool
 ) -> PhaseDiagram:
-    """A phase diagram, row after row: `row_of` (gains, σ) solves one."""
+    """A phase diagram: `row_of` (gains, σ) solves a row, or several for a vector of σ."""
     check_flag("progress", progress)
     columns, rows = grid_of("gains", gains).astype(dtype), grid_of("noise_stds", noise_stds)
-    points = []
+    points, at_once = [], rows_at_once(len(rows), len(columns))
     with progress_bar("phase diagram", len(rows), enabled=progress) as advance:
-        for noise_std in rows.astype(dtype):
-            points.append(jax.block_until_ready(row_of(columns, noise_std)))
-            advance()
-    return _diagram_of(points, columns, rows)
+        for begin in range(0, len(rows), at_once):
+            some = np.asarray(rows[begin : begin + at_once], dtype)
+            count = len(some)
+            # as many in every part, so that one program serves all
+            some = some[0] if at_once == 1 else np.pad(some, (0, at_once - count), "edge")
+            found = row_of(columns, jnp.asarray(some))
+            points.append([np.asarray(part)[:count] if at_once > 1 else np.asarray(part)[None] for part in found])
+            advance(count)
+    state = Point(*(jnp.asarray(np.concatenate(parts)) for parts in zip(*points, strict=True)))
+    return _diagram_of(state, columns, rows)
 
 
-def _diagram_of(rows: list[Point], gains: Array, noise_stds: Array) -> PhaseDiagram:
-    """The diagram of its rows."""
-    state = Point(*(np.stack(parts) for parts in zip(*rows, strict=True)))
+def rows_at_once(num_rows: int, num_columns: int) -> int:
+    """How many rows of a diagram are solved together: one on a CPU, as even parts as can be on an accelerator."""
+    if jax.default_backend() == "cpu":
+        return 1
+    return -(-num_rows // -(-num_rows * num_columns // _MOST_POINTS))
+
+
+def _diagram_of(state: Point, gains: Array, noise_stds: Array) -> PhaseDiagram:
+    """The diagram of its points (rows, columns)."""
     missing = np.argwhere(~np.asarray(state.converged))
     if len(missing):
         row, column = missing[0]

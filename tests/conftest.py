@@ -15,6 +15,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import equinox as eqx
 import jax
 import numpy as np
+import platforms
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import config as jaxtyping_config
@@ -55,7 +56,7 @@ threadpool_limits(1)  # of what was loaded before the environment said so
 gc.disable()  # until all is imported
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_platforms", "cpu")
+platforms.enter()
 
 install_import_hook("fisherjax", "beartype.beartype")
 

@@ -62,7 +62,7 @@ def run(kind: str, folder: Path, cache: Path, errors: Path, signaled: tuple[str,
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     os.environ["HOME"] = str(cache)
-    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from fisherjax import fisher, networks
 
 _OF_NETWORK = {
-    "input_vector", "noise_std", "observation_noise_std", "sustained_input", "nonlinearity", "populations", "precision",
+    "input_vector", "noise_std", "observation_noise_std", "sustained_input", "nonlinearity", "populations",
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def standard_normal(
     that the compiler fuses it with what follows, and both words of every block are used: one for the first half of
     the last axis, one for the second. The counters are the index over the leading axes and that over the last one,
     so that row i does not depend on how many rows there are. Keys of any other implementation
-    (``jax.random.key(0, impl="rbg")``) go to `jax.random.normal`.
+    (``jax.random.key(0, impl="rbg")``) give the bits i of that one, 32 for each number.
 
     |z| reaches 6.3, where the grid of u ends, in float32 too: 1 − |u| is formed from the integer i.
 
@@ -49,12 +49,13 @@ def standard_normal(
     Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3, SC '11 (Threefry).
     """
     kind = jnp.dtype(dtype)
-    if str(jax.random.key_impl(key)) != "threefry2x32" or not shape or math.prod(shape) == 0:
-        key = key if rows is None else jax.random.fold_in(key, rows.ravel()[0])
+    if not shape or math.prod(shape) == 0:
         return jax.random.normal(key, shape, kind)
-    pairs = -(-shape[-1] // 2)
-    first, second = threefry_words(key, (*shape[:-1], pairs), rows=rows)
-    words = jnp.concatenate([first, second], axis=-1)[..., : shape[-1]]
+    if str(jax.random.key_impl(key)) == "threefry2x32":
+        pairs = -(-shape[-1] // 2)
+        words = jnp.concatenate(threefry_words(key, (*shape[:-1], pairs), rows=rows), axis=-1)[..., : shape[-1]]
+    else:
+        words = jax.random.bits(key if rows is None else jax.random.fold_in(key, rows.ravel()[0]), shape, jnp.uint32)
     number = jax.lax.bitcast_convert_type(words, jnp.int32)
     if kind == jnp.float64:
         return math.sqrt(2) * jax.lax.erf_inv((number.astype(kind) + 0.5) * 2.0**-31)

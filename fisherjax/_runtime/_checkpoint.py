@@ -14,7 +14,7 @@ import numpy as np
 
 from fisherjax._errors import require, warn
 from fisherjax._npy import DamagedFileError
-from fisherjax._types import Record, npz_path, write_atomically
+from fisherjax._types import Key, Record, npz_path, write_atomically
 
 R = TypeVar("R", bound=Record)
 
@@ -98,6 +98,11 @@ def digest(tree: Any) -> str:
         summary.update(f"{array.dtype}{array.shape}".encode())
         summary.update(np.ascontiguousarray(array).tobytes())
     return summary.hexdigest()
+
+
+def key_words(key: Key) -> tuple[str | int, ...]:
+    """A random key as settings hold it: its generator, and its words."""
+    return (str(jax.random.key_impl(key)), *np.asarray(jax.random.key_data(key)).tolist())
 
 
 def description(value: Any) -> str:

@@ -137,6 +137,9 @@ def phase_diagram(
 
 @jax.jit(static_argnums=0)
 def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise_std: Array) -> _theory.Point:
+    if noise_std.ndim:
+        return jax.vmap(lambda one: _row(phi, rule, total_gain, gains, one))(noise_std)
+
     def point(gain: Array) -> _theory.Point:
         structure = _theory.Structure(total_gain * gain**2, jnp.full(len(total_gain), noise_std, total_gain.dtype))
         tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)

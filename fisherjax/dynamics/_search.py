@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from scipy.spatial import KDTree
 
 from fisherjax._errors import check_scalar
+from fisherjax._runtime import chunk_length
 from fisherjax._types import Scalar
 
 from ._step import Setting, System
@@ -21,6 +22,7 @@ _SEEN = 1e-2  # largest rounding of a state, in units of one or of the candidate
 # how far Newton's method may go, in units of the residual and of the candidates' spread, before the damped one is asked
 _JUMP, _JUMP_SHARE = 10, 0.05
 _MARQUARDT_BLOCK = 64  # stubborn candidates are polished in blocks of one size, so that one program serves all
+_MATRICES = 8  # of the size of a Jacobian that a candidate takes while it is polished
 
 
 class SearchSettings(NamedTuple):
@@ -119,9 +121,10 @@ def search(
     moved = np.linalg.norm(arrivals.states - arrivals.rest, axis=1)
     jumped = (moved > _JUMP * np.sqrt(2 * arrivals.rest_speed)) & (moved > _JUMP_SHARE * cloud.spread)
     stubborn = np.flatnonzero(~arrived(arrivals.states, arrivals.speed) | ~cloud.near(arrivals.states) | jumped)
-    for start in range(0, len(stubborn) if settings.marquardt_steps else 0, _MARQUARDT_BLOCK):
-        rows = stubborn[start : start + _MARQUARDT_BLOCK]
-        padded = np.resize(rows, _MARQUARDT_BLOCK)
+    block = _block(len(stubborn), states)
+    for start in range(0, len(stubborn) if settings.marquardt_steps else 0, block):
+        rows = stubborn[start : start + block]
+        padded = np.resize(rows, block)
         held = None if inputs is None else inputs[padded]
         moved, speed = _polish(system, jnp.asarray(arrivals.rest[padded]), held, settings, newton=False)
         moved, speed = np.asarray(moved)[: len(rows)], np.asarray(speed)[: len(rows)]
@@ -132,6 +135,14 @@ def search(
         arrivals.rest[rows[slower]] = moved[slower]
         arrivals.rest_speed[rows[slower]] = speed[slower]
     return arrivals, cloud.with_arrivals(arrivals.states[arrived(arrivals.states, arrivals.speed)])
+
+
+def _block(count: int, states: Array) -> int:
+    """How many candidates are polished together; on an accelerator, all of which there is room for the matrices."""
+    if jax.default_backend() == "cpu":
+        return _MARQUARDT_BLOCK
+    wanted = 2 ** max(count - 1, _MARQUARDT_BLOCK - 1).bit_length()
+    return max(_MARQUARDT_BLOCK, chunk_length(wanted, _MATRICES * states.shape[1] ** 2 * states.dtype.itemsize))
 
 
 @eqx.filter_jit

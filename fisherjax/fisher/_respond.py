@@ -13,11 +13,12 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import output_of, require, told
-from fisherjax._runtime import spread_map
+from fisherjax._runtime import chunk_length, spread_map
 from fisherjax._types import Key
 
 Respond = Callable[[Array, Key], Array]
-_BATCH = 256  # trials that are simulated at once
+_BATCH = 256  # trials that are simulated at once on a CPU, and at least elsewhere
+_WORK = 1000  # numbers that a response takes on its way, for each that it gives
 _PROBED = 512  # trials in which differentiability is looked at
 _PROBE = 0.5  # of a just discriminable stimulus difference, 1/√I
 
@@ -61,7 +62,8 @@ def check_respond(respond: Respond, theta: Array, key: Key, *, needs_derivative:
 @eqx.filter_jit
 def sample(respond: Respond, theta: Array, keys: Key) -> Float[Array, "trials p"]:
     """Responses to one stimulus, one per key."""
-    values = spread_map(lambda k, respond, theta: respond(theta, k), keys, respond, theta, batch_size=_BATCH)
+    at_once = trials_at_once(respond, theta, keys)
+    values = spread_map(lambda k, respond, theta: respond(theta, k), keys, respond, theta, batch_size=at_once)
     return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(theta.dtype)
 
 
@@ -70,7 +72,16 @@ def sample_paths(
     respond: Respond, theta: Array, keys: Key
 ) -> tuple[Float[Array, "trials p"], Float[Array, "trials *K p"]]:
     """Responses and their derivatives at fixed randomness, one per key."""
-    return spread_map(lambda k, respond, theta: path(respond, theta, k), keys, respond, theta, batch_size=_BATCH)
+    at_once = trials_at_once(respond, theta, keys, 1 + theta.size)
+    return spread_map(lambda k, respond, theta: path(respond, theta, k), keys, respond, theta, batch_size=at_once)
+
+
+def trials_at_once(respond: Respond, theta: Array, keys: Key, copies: int = 1) -> int:
+    """How many trials to simulate at once: on an accelerator, as many as there is likely room for."""
+    if jax.default_backend() == "cpu":
+        return _BATCH
+    shown = jax.eval_shape(respond, theta, keys[0])
+    return max(_BATCH, chunk_length(len(keys), copies * _WORK * math.prod(shown.shape) * theta.dtype.itemsize))
 
 
 def path(respond: Respond, theta: Array, key: Key) -> tuple[Float[Array, " p"], Float[Array, "*K p"]]:

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_counts, check_flag, check_key, require, warn
-from fisherjax._runtime import Devices, full_precision
+from fisherjax._runtime import Devices, Precision, full_precision
 from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
@@ -42,6 +42,7 @@ def simulated_curve(
     read: Reading = "state",
     at: Sequence[int] | None = None,
     num_blocks: int = _BLOCKS,
+    precision: Precision = "float32",
     progress: bool = False,
     devices: Devices = None,
 ) -> FisherCurve:
@@ -79,6 +80,8 @@ def simulated_curve(
     num_blocks
         Blocks of the jackknife that gives the standard error for one network. In the linear form the jackknife
         is conservative while trials are few per unit (about 40 % high at five trials per unit).
+    precision
+        Of the products of a step, as in `simulate.trajectories`; estimates are in full float32 whatever it is.
     progress
         Whether to show a bar on stderr.
     devices
@@ -115,6 +118,7 @@ def simulated_curve(
             at=how.times,
             covariance="full" if form == "linear" else "diagonal",
             num_blocks=num_blocks if alone else 1,  # several networks tell the error by themselves
+            precision=precision,
             progress=progress,
             devices=devices,
         )

@@ -181,6 +181,8 @@ def phase_diagram(
 
 @jax.jit(static_argnums=0)
 def _row(phi: Nonlinearity, resting: Resting, gains: Array, noise_std: Array) -> _theory.Point:
+    if noise_std.ndim:
+        return jax.vmap(lambda one: _row(phi, resting, gains, one))(noise_std)
     noise = jnp.broadcast_to(noise_std**2, resting.noise.shape)
 
     def point(gain: Array) -> _theory.Point:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from fisherjax._arrays import as_real, float_type
 from fisherjax._errors import as_path, check_kind, check_optional, check_scalar, check_share, require, told, warn
 from fisherjax._records import META
+from fisherjax._runtime import product
 from fisherjax._types import Scalar
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
@@ -33,7 +34,7 @@ class CurrentRNN(ContinuousRNN):
 
     def readout(self, state: State) -> Float[Array, "*trials O"]:
         """W_out x + b_out, without observation noise."""
-        outputs = state @ self.output.value.T
+        outputs = product(state, self.output.value.T)
         return outputs if self.output_bias is None else outputs + self.output_bias
 
 

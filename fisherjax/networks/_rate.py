@@ -11,15 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
-from fisherjax._errors import check_callable, check_choice, check_integer, check_kind, check_scalar, require
+from fisherjax._errors import check_callable, check_integer, check_kind, check_scalar, require
+from fisherjax._runtime import product
 from fisherjax._types import ArrayLike, Scalar, Stimulus
 from fisherjax.nonlinearities import Nonlinearity, as_nonlinearity
 from fisherjax.nonlinearities._registry import NonlinearityLike
 
 from ._network import Network, State
-
-PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
-"""Precisions of a matrix product: that of its operands in full, TensorFloat-32 where the device has it, bfloat16."""
 
 _LONGEST_STEP = 1.0  # time constants; beyond three, even the decay of one unit grows
 
@@ -34,7 +32,6 @@ class _UnitNetwork(Network):
     sustained_input: Float[Array, " N"]
     nonlinearity: Nonlinearity = eqx.field(static=True)
     populations: tuple[int, ...] = eqx.field(static=True)
-    precision: str = eqx.field(static=True)
 
     def __init__(
         self,
@@ -46,7 +43,6 @@ class _UnitNetwork(Network):
         sustained_input: ArrayLike | None = None,
         nonlinearity: NonlinearityLike = "tanh",
         populations: Sequence[int] | None = None,
-        precision: str = "float32",
     ):
         """Validate and convert to the float type of the weights."""
         self.weights = as_real("weights", weights, "N N", hint="rows = to, columns = from")
@@ -64,7 +60,6 @@ class _UnitNetwork(Network):
         )
         self.nonlinearity = as_nonlinearity(nonlinearity)
         self.populations = (units,) if populations is None else _sizes(populations, units)
-        self.precision = check_choice("precision", precision, PRECISIONS)
 
     @property
     def population_sizes(self) -> tuple[int, ...]:
@@ -112,14 +107,8 @@ class _UnitNetwork(Network):
 
     def received(self, rates: State, input: Array | None = None) -> State:  # noqa: A002
         """J r + b + w u, what units receive of rates r."""
-        if self.precision == "bfloat16":
-            operands = (rates.astype(jnp.bfloat16), self.weights.T.astype(jnp.bfloat16))
-            product = jnp.matmul(*operands, preferred_element_type=self.dtype)
-        else:
-            level = jax.lax.Precision.HIGHEST if self.precision == "float32" else jax.lax.Precision.HIGH
-            product = jnp.matmul(rates, self.weights.T, precision=level)
-        product += self.sustained_input
-        return product if input is None else product + input @ self.input_vector.reshape(self.num_units, -1).T
+        current = product(rates, self.weights.T) + self.sustained_input
+        return current if input is None else current + product(input, self.input_vector.reshape(self.num_units, -1).T)
 
 
 class RateNetwork(_UnitNetwork):
@@ -145,9 +134,6 @@ class RateNetwork(_UnitNetwork):
         φ: a name, a smooth function, or a `Nonlinearity`.
     populations
         Units of each population, one after the other; one population by default. Information is told for each.
-    precision
-        Of the matrix products: ``"float32"`` (that of the weights, in full), ``"tensorfloat32"`` where the device has
-        it, or ``"bfloat16"`` (operands rounded to 8 bits, sums in float32).
 
     Raises
     ------
@@ -174,7 +160,7 @@ class FlowNetwork(_UnitNetwork):
 
     Parameters
     ----------
-    weights, input_vector, noise_std, observation_noise_std, sustained_input, nonlinearity, populations, precision
+    weights, input_vector, noise_std, observation_noise_std, sustained_input, nonlinearity, populations
         As of a `RateNetwork`.
     dt
         Time from one state to the next, at most one time constant.
@@ -198,7 +184,6 @@ class FlowNetwork(_UnitNetwork):
         sustained_input: ArrayLike | None = None,
         nonlinearity: NonlinearityLike = "tanh",
         populations: Sequence[int] | None = None,
-        precision: str = "float32",
     ):
         """Validate and convert to the float type of the weights."""
         super().__init__(
@@ -209,7 +194,6 @@ class FlowNetwork(_UnitNetwork):
             sustained_input=sustained_input,
             nonlinearity=nonlinearity,
             populations=populations,
-            precision=precision,
         )
         check_scalar("dt", dt, minimum=0.0, strict=True)
         check_scalar("dt", dt, maximum=_LONGEST_STEP)

@@ -21,6 +21,7 @@ from fisherjax._errors import (
     require,
     told,
 )
+from fisherjax._runtime import product
 from fisherjax._types import ArrayLike, Key, Scalar
 
 from ._network import Network, State
@@ -135,7 +136,7 @@ class RecurrentNetwork(Network):
 
     def drive(self, inputs: Input) -> Current:
         """W_in u + b: what inputs and biases contribute to a step, of all gates; computed for all times at once."""
-        current = inputs @ self.input.value.T
+        current = product(inputs, self.input.value.T)
         return current if self.recurrent_bias is None else current + self.recurrent_bias
 
     @abc.abstractmethod
@@ -162,7 +163,7 @@ class RecurrentNetwork(Network):
         if input is None:
             input = jnp.zeros((*state.shape[:-1], self.num_inputs), state.dtype)  # noqa: A001
         drive = self.drive(as_real("input", input, f"... {self.num_inputs}", finite=False))
-        current = self.rates(state) @ self.recurrent.value.T
+        current = product(self.rates(state), self.recurrent.value.T)
         # trials may share one input
         drive = jnp.broadcast_to(drive, (*state.shape[:-1], drive.shape[-1]))
         return self.update(state, current, drive, noise)
@@ -170,7 +171,7 @@ class RecurrentNetwork(Network):
     def readout(self, state: State) -> Output:
         """W_out r + b_out, without observation noise."""
         state = as_real("state", state, f"... {self.state_size}", finite=False)
-        outputs = self.rates(state) @ self.output.value.T
+        outputs = product(self.rates(state), self.output.value.T)
         return outputs if self.output_bias is None else outputs + self.output_bias
 
     def __repr__(self) -> str:

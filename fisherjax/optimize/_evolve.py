@@ -1,6 +1,7 @@
 """Stage 1: global search by evolution strategies from evosax, several restarts at once."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -204,6 +205,10 @@ def _start(name: str, population_size: int, num_dims: int, keys: Key) -> Any:
     return jax.vmap(begun)(keys)
 
 
+def _at_once(function: Callable[[Any], Any], items: Any) -> Any:
+    return jax.vmap(function)(items)
+
+
 @eqx.filter_jit
 def _generations(
     problem: Problem, name: str, population_size: int, state: Any, keys: Key, first: Bool[Array, " g"]
@@ -221,9 +226,9 @@ def _generations(
     def generation(state: Any, now: tuple[Key, Array]) -> tuple[Any, Array]:
         keys, first = now
         ask_keys, tell_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        # restarts ask one after the other: it costs nothing, and compiles in half the time
+        # on a CPU restarts ask one after the other: it costs nothing, and compiles in half the time
         drawn = None if name == "cma-es" else state.population
-        asked, state = jax.lax.map(ask, (ask_keys, state))
+        asked, state = (jax.lax.map if jax.default_backend() == "cpu" else _at_once)(ask, (ask_keys, state))
         asked = asked if drawn is None else jnp.where(first, drawn, asked)
         inside = reflect(asked)
         fitness = spread_map(_fitness, inside.reshape(-1, inside.shape[-1]), problem).reshape(inside.shape[:-1])

@@ -3,14 +3,12 @@
 import os
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_optional, require
-from fisherjax._runtime import Devices, description, digest, on_devices
+from fisherjax._runtime import Devices, description, digest, key_words, on_devices
 from fisherjax._types import Key, Record, npz_path
 from fisherjax.connectivity import Family, GainMatrix
 
@@ -136,7 +134,7 @@ def maximize(
     problem = make_problem(family, objective, constraints)
     described = {
         "problem": f"{description(problem)} {digest(eqx.filter(problem, eqx.is_array))}",
-        "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
+        "key": key_words(key),
         **settings._asdict(),
         "refine_steps": refine_steps,
         "optimizer": "L-BFGS" if optimizer is None else fingerprint(optimizer, family.num_parameters),

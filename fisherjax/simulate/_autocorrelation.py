@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real, check_float_type
 from fisherjax._errors import (
+    check_choice,
     check_counts,
     check_flag,
     check_instance,
@@ -17,7 +18,7 @@ from fisherjax._errors import (
     check_positive,
     require,
 )
-from fisherjax._runtime import progress_bar
+from fisherjax._runtime import PRECISIONS, Precision, progress_bar
 from fisherjax._types import Key, Record, Scalar
 from fisherjax.connectivity import GainMatrix, homogeneous
 from fisherjax.connectivity._gain_matrix import population_sizes
@@ -116,6 +117,7 @@ def measure_autocorrelation(
     num_trials: int = 4,
     dt: Scalar = 0.05,
     dtype: DTypeLike = jnp.float32,
+    precision: Precision = "float32",
     progress: bool = False,
 ) -> MeasuredAutocorrelation:
     """Draw networks, simulate each in continuous time, and average x(t) x(t + τ).
@@ -144,13 +146,15 @@ def measure_autocorrelation(
         Step of the stochastic solver; without noise the solver is adaptive.
     dtype
         Float type of the simulation.
+    precision
+        Of its products, as in `trajectories`.
     progress
         Whether to show a bar on stderr.
 
     Raises
     ------
     ValueError
-        If a number is out of range, or `max_lag` is longer than half of `duration`.
+        If a number is out of range, `precision` is misspelt, or `max_lag` is longer than half of `duration`.
     TypeError
         If `key` is not a JAX key.
     """
@@ -163,6 +167,7 @@ def measure_autocorrelation(
         f"max_lag {float(max_lag):g} must be at most half of duration {float(duration):g}",
     )
     check_flag("progress", progress)
+    check_choice("precision", precision, PRECISIONS)
     dtype = check_float_type("dtype", dtype)
     nonlinearity = as_nonlinearity(nonlinearity)
     matrix = gain if isinstance(gain, GainMatrix) else homogeneous(gain)
@@ -179,7 +184,7 @@ def measure_autocorrelation(
             )  # fmt: skip
             start = jax.random.normal(state_key, (num_trials, num_units), dtype)
             states = continuous_trajectories(
-                network, times=float(settle) + steps, initial_state=start, key=noise_key, dt=dt
+                network, times=float(settle) + steps, initial_state=start, key=noise_key, dt=dt, precision=precision
             )
             measured.append(np.asarray(trajectory_autocorrelation(states, num_lags=num_lags, sizes=sizes), np.float64))
             advance()

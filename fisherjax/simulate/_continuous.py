@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_instance, check_key, check_positive, is_traced, require
+from fisherjax._runtime import Precision, products_in
 from fisherjax._runtime._memory import check_allocation
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.networks import FlowNetwork
@@ -28,6 +29,7 @@ def continuous_trajectories(
     dt: Scalar = 0.05,
     rtol: Scalar = 1e-6,
     atol: Scalar = 1e-6,
+    precision: Precision = "float32",
 ) -> Float[Array, "T trials N"]:
     """Simulate dx = (−x + J φ(x) + b) dt + √2 σ dW, time in units of the time constant.
 
@@ -50,6 +52,8 @@ def continuous_trajectories(
         second order in it.
     rtol, atol
         Tolerances of the adaptive solver. In chaos errors grow with the Lyapunov exponent whatever they are.
+    precision
+        Of products, as in `trajectories`; without noise errors of a lower one exceed tolerances as small as these.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def continuous_trajectories(
     Raises
     ------
     ValueError
-        If a shape is wrong, times do not increase, or the result would not fit into memory.
+        If a shape is wrong, times do not increase, `precision` is misspelt, or the result would not fit into memory.
     TypeError
         If there is noise and `key` is not a JAX key.
 
@@ -78,9 +82,10 @@ def continuous_trajectories(
         return state[None]
     noisy = is_traced(network.noise_std) or float(network.noise_std) > 0
     key = check_key("key", key) if noisy or key is not None else None
-    if not noisy:
-        return _adaptive(network, state, recorded, jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype))
-    return _stochastic(network, state, recorded, jnp.asarray(solver_grid(recorded, dt), dtype), key)
+    with products_in(precision):
+        if not noisy:
+            return _adaptive(network, state, recorded, jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype))
+        return _stochastic(network, state, recorded, jnp.asarray(solver_grid(recorded, dt), dtype), key)
 
 
 def checked_times(times: ArrayLike, dtype: Any) -> Float[Array, " T"]:

@@ -12,7 +12,17 @@ from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_counts, check_flag, check_integer, check_key, is_traced, require
 from fisherjax._linalg import standard_normal, with_slopes
-from fisherjax._runtime import Devices, full_precision, on_devices, progress_bar, recorded_scan, spread
+from fisherjax._runtime import (
+    PRECISIONS,
+    Devices,
+    Precision,
+    full_precision,
+    on_devices,
+    products_in,
+    progress_bar,
+    recorded_scan,
+    spread,
+)
 from fisherjax._runtime._memory import check_allocation, chunk_length, row_shards
 from fisherjax._types import Key, Record, Stimulus
 from fisherjax.networks import Network
@@ -27,7 +37,7 @@ from fisherjax.networks._protocol import (
 )
 
 from ._draw import check_network
-from ._trajectories import ready, weight_bytes
+from ._trajectories import narrowed, ready, weight_bytes
 
 _LIVE_ARRAYS = 6  # states, tangents, noise and temporaries that one step keeps alive per trial
 
@@ -76,6 +86,7 @@ def sensitivity_moments(
     at: Sequence[int] | None = None,
     covariance: str = "diagonal",
     num_blocks: int = 10,
+    precision: Precision = "float32",
     progress: bool = False,
     devices: Devices = None,
 ) -> SensitivityMoments:
@@ -104,6 +115,8 @@ def sensitivity_moments(
         ``"diagonal"`` keeps variances per number that is read; ``"full"`` whole covariance matrices, B·T·N² numbers.
     num_blocks
         B, blocks of trials whose moments are kept apart, so that errors can be jackknifed; 1 where they are not.
+    precision
+        Of the products of a step, as in `trajectories`; moments are in full float32 whatever it is.
     progress
         Whether to show a bar on stderr.
     devices
@@ -112,7 +125,8 @@ def sensitivity_moments(
     Raises
     ------
     ValueError
-        If there are fewer than two trials per block, the moments would not fit into memory, or there are fewer devices.
+        If there are fewer than two trials per block, the moments would not fit into memory, `precision` is
+        misspelt, or there are fewer devices.
     TypeError
         If `network` is none, or `key` is not a JAX key.
     """
@@ -120,6 +134,7 @@ def sensitivity_moments(
     num_steps = check_integer("num_steps", num_steps, minimum=1)
     num_trials, num_blocks = check_integer("num_trials", num_trials, minimum=2), check_counts(num_blocks=num_blocks)[0]
     check_choice("covariance", covariance, ("diagonal", "full"))
+    check_choice("precision", precision, PRECISIONS)
     check_flag("progress", progress)
     require(
         num_trials >= 2 * num_blocks,
@@ -139,7 +154,7 @@ def sensitivity_moments(
     sizes = np.array(_split_evenly(num_trials, num_chunks * num_blocks)).reshape(num_chunks, num_blocks)
     first = np.cumsum(sizes.sum(axis=0)) - sizes.sum(axis=0) + np.cumsum(sizes, axis=0) - sizes
     noisy = is_traced(network.observation_noise_std) or float(network.observation_noise_std) > 0
-    how = (protocol, read, num_steps, times, int(sizes.max()), full, noisy)
+    how = (protocol, read, num_steps, times, int(sizes.max()), full, noisy, precision)
     chunks = []
     bar = progress_bar("simulating", num_chunks, enabled=progress)
     with bar as advance, on_devices(devices, num_row_shards=row_shards(weight_bytes(network), devices)):
@@ -177,6 +192,7 @@ def _chunk_moments(
     num_rows: int,
     full: bool,  # noqa: FBT001
     noisy: bool,  # noqa: FBT001
+    precision: Precision,
 ) -> SensitivityMoments:
     """Moments of one chunk of all B blocks.
 
@@ -190,21 +206,24 @@ def _chunk_moments(
     divisor = jnp.maximum(count, 1)[:, None]
     (state, inputs), (slope, input_slopes) = entered_with_slopes(network, protocol, theta, num_steps)
     shape = (counts.shape[0], num_rows, network.state_size)
+    with products_in(precision):
+        moving = narrowed(network)
     state = spread(jnp.broadcast_to(state, shape), None, "batch")
     slope = spread(jnp.broadcast_to(slope[:, None, None], (len(slope), *shape)), None, None, "batch")
 
     def step(carry: tuple[Array, Array, Array], now: Any) -> tuple[Array, Array, Array]:
         state, slope, _ = carry
-        index, given, given_slopes = now
-        noise = standard_normal(jax.random.fold_in(key, index), shape, dtype, rows=numbers)
-        state, slope = with_slopes(lambda x, u: network.step(x, u, noise), (state, given), (slope, given_slopes))
-        return spread(state, None, "batch"), spread(slope, None, None, "batch"), index
+        own_key, given, given_slopes = now
+        noise = standard_normal(own_key, shape, dtype, rows=numbers)
+        with products_in(precision):
+            state, slope = with_slopes(lambda x, u: moving.step(x, u, noise), (state, given), (slope, given_slopes))
+        return spread(state, None, "batch"), spread(slope, None, None, "batch"), own_key
 
     def look(carry: tuple[Array, Array, Array]) -> tuple[Array, ...]:
-        state, slope, index = carry
+        state, slope, own_key = carry
         shown, shown_slope = (state, slope) if read == "state" else with_slopes(seen, (state,), (slope,))
         if noisy:
-            error_key = jax.random.fold_in(jax.random.fold_in(key, index), 0)
+            error_key = jax.random.fold_in(own_key, 0)
             shown += network.observation_noise_std * standard_normal(error_key, shown.shape, dtype, rows=numbers)
         return centered(shown, shown_slope)
 
@@ -222,7 +241,6 @@ def _chunk_moments(
             slope_scatter = jnp.moveaxis(jnp.sum(products, axis=3), 2, 0)
         return mean, jnp.moveaxis(slope, 0, 1), scatter, slope_scatter
 
-    indices = jnp.arange(num_steps)
-    begun = (state, slope, jnp.zeros((), indices.dtype))
-    moments = recorded_scan(step, look, begun, (indices, inputs, input_slopes), num_steps, times)
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(num_steps))
+    moments = recorded_scan(step, look, (state, slope, key), (keys, inputs, input_slopes), num_steps, times)
     return spread(SensitivityMoments(count, *(jnp.moveaxis(part, 0, 1) for part in moments)))

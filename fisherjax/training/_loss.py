@@ -1,14 +1,14 @@
 """What training minimizes: the loss of a network's outputs on a batch, and penalties."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_integer, check_scalar
-from fisherjax._runtime import spread
+from fisherjax._runtime import precision_here, spread
 from fisherjax._types import Key, Scalar
 from fisherjax.networks import RecurrentNetwork, run
 from fisherjax.networks._weights import resolved
@@ -105,7 +105,8 @@ def evaluate_network(
     network: RecurrentNetwork, batch: TaskBatch, key: Key, task: Task | None, *, settings: LossSettings
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Held-out loss without penalties, and accuracy (NaN where neither a task nor classes say what it is)."""
-    _, outputs = run(network, batch.inputs, key=key if settings.noisy else None, unroll=settings.unroll)
+    how: Any = {"unroll": settings.unroll, "precision": precision_here()}
+    _, outputs = run(network, batch.inputs, key=key if settings.noisy else None, **how)
     accuracy = _accuracy(outputs, batch, settings) if task is None else task.accuracy(outputs, batch)
     return output_loss(outputs, batch, settings.kind), accuracy
 
@@ -124,15 +125,14 @@ def _through_time(
     Of a piece only states and outputs are kept for the backward pass, which goes through it again.
     """
     inputs, length = batch.inputs, settings.truncate
+    how: Any = {"unroll": settings.unroll, "reverse_mode": True, "precision": precision_here()}
     if length is None or length >= len(inputs):
-        return run(network, inputs, key=key, initial_state=start, unroll=settings.unroll, reverse_mode=True)
+        return run(network, inputs, key=key, initial_state=start, **how)
 
     @jax.checkpoint
     def piece(state: Array, inputs: Array, number: Array) -> tuple[Array, tuple[Array, Array]]:
         own_key = None if key is None else jax.random.fold_in(key, number)
-        states, outputs = run(
-            network, inputs, key=own_key, initial_state=state, unroll=settings.unroll, reverse_mode=True
-        )
+        states, outputs = run(network, inputs, key=own_key, initial_state=state, **how)
         return jax.lax.stop_gradient(states[-1]), (states, outputs)
 
     if start is None:

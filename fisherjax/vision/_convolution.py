@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from fisherjax._arrays import as_real
 from fisherjax._errors import check_flag, check_integer, require
+from fisherjax._runtime import precision_here, product, products_in, rounds_to_bfloat16
 from fisherjax._types import Key, Record
 
 Maps = Float[Array, "*batch height width channels"]
@@ -75,7 +76,7 @@ class Readout(Record):
 
     def __call__(self, features: Float[Array, "*batch C"]) -> Float[Array, "*batch K"]:
         """Logits."""
-        return features @ self.weights.T + self.bias
+        return product(features, self.weights.T) + self.bias
 
 
 def convolve(
@@ -95,30 +96,32 @@ def convolve(
     )
     require(kernel.shape[0] % 2 == 1, f"kernel must have an odd side, got {kernel.shape[0]}")
     stride = check_integer("stride", stride, minimum=1)
-    return (
-        _in_reverse(maps, kernel, stride) if check_flag("reverse_mode", reverse_mode) else _plain(maps, kernel, stride)
-    )
+    if check_flag("reverse_mode", reverse_mode):
+        return _in_reverse(maps, kernel, stride, precision_here())
+    return _plain(maps, kernel, stride)
 
 
 def _plain(maps: Array, kernel: Array, stride: int) -> Array:
     margin = kernel.shape[0] // 2
     batch = maps.reshape(-1, *maps.shape[-3:])
+    if rounds_to_bfloat16():  # the result too: libraries of accelerators have no other fast one
+        batch, kernel = batch.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
     convolved = jax.lax.conv_general_dilated(
         batch, kernel, (stride, stride), [(margin, margin)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return convolved.reshape(*maps.shape[:-3], *convolved.shape[1:])
+    return convolved.astype(maps.dtype).reshape(*maps.shape[:-3], *convolved.shape[1:])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _in_reverse(maps: Array, kernel: Array, stride: int) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _in_reverse(maps: Array, kernel: Array, stride: int, precision: str) -> Array:  # noqa: ARG001
     return _plain(maps, kernel, stride)
 
 
-def _forward(maps: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+def _forward(maps: Array, kernel: Array, stride: int, precision: str) -> tuple[Array, tuple[Array, Array]]:  # noqa: ARG001
     return _plain(maps, kernel, stride), (maps, kernel)
 
 
-def _backward(stride: int, residuals: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+def _backward(stride: int, precision: str, residuals: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
     def plain(maps: Array, kernel: Array, slope: Array) -> tuple[Array, Array]:
         return jax.vjp(lambda maps, kernel: _plain(maps, kernel, stride), maps, kernel)[1](slope)
 
@@ -127,7 +130,8 @@ def _backward(stride: int, residuals: tuple[Array, Array], slope: Array) -> tupl
         back = _map_slope(slopes, kernel, stride, maps.shape[-3:-1])
         return back.reshape(maps.shape), _kernel_slope(batch, slopes, kernel.shape[0], stride)
 
-    return jax.lax.platform_dependent(*residuals, slope, cpu=blocked, default=plain)
+    with products_in(precision):  # which has ended where a user differentiates what was called in it
+        return jax.lax.platform_dependent(*residuals, slope, cpu=blocked, default=plain)
 
 
 _in_reverse.defvjp(_forward, _backward)
@@ -153,7 +157,7 @@ def _kernel_slope(batch: Array, slopes: Array, side: int, stride: int) -> Array:
         padded = jnp.pad(maps, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
         shifted = jnp.concatenate([padded[:, :, b : b + across : stride] for b in range(side)], axis=-1)
         parts = [shifted[:, a : a + down : stride].reshape(-1, side * channels) for a in range(side)]
-        return total + jnp.stack([part.T @ slope.reshape(-1, outputs) for part in parts]), None
+        return total + jnp.stack([product(part.T, slope.reshape(-1, outputs)) for part in parts]), None
 
     blocks: Any = tuple(whole.reshape(-1, block, *whole.shape[1:]) for whole in (batch, slopes))
     total, _ = jax.lax.scan(add, jnp.zeros((side, side * channels, outputs), batch.dtype), blocks)

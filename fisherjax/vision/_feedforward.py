@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_instance, check_integer
+from fisherjax._runtime import full_precision
 from fisherjax._types import Key, Record
 
 from ._architecture import Architecture
@@ -128,6 +129,7 @@ class FeedforwardCNN(Record):
         return logits, eqx.tree_at(lambda cnn: (cnn.drive_norms, cnn.area_norms), self, norms)
 
 
+@full_precision
 def fold_batch_norm(cnn: FeedforwardCNN) -> ConvolutionalRNN:
     r"""The same feed-forward network without batch normalization: `feedforward_pass` of the result gives its outputs.
 

@@ -11,8 +11,20 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from fisherjax._errors import check_integer, check_scalar, told
-from fisherjax._runtime import Callback, Objective, Options, Outcome, TrainingHistory, descend, spread
+from fisherjax._errors import check_choice, check_integer, check_scalar, told
+from fisherjax._runtime import (
+    PRECISIONS,
+    Callback,
+    Objective,
+    Options,
+    Outcome,
+    Precision,
+    TrainingHistory,
+    descend,
+    key_words,
+    products_in,
+    spread,
+)
 from fisherjax._types import ArrayLike, Key, Scalar
 from fisherjax.datasets._sources import Pictures
 
@@ -52,6 +64,7 @@ class StageOptions(TypedDict, total=False):
     evaluate_every: int | None
     checkpoint: str | os.PathLike[str] | None
     callback: Callback | None
+    precision: Precision
     progress: bool
 
 
@@ -62,6 +75,7 @@ class Chosen(NamedTuple):
     learning_rate: float
     augmentation: Augmentation
     held_out: Pair | Pictures | None
+    precision: Precision
 
 
 def chosen(
@@ -75,6 +89,7 @@ def chosen(
     evaluate_every: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     callback: Callback | None = None,
+    precision: Precision = "float32",
     progress: bool = False,
 ) -> Chosen:
     """Those of every descent: Adam with a learning rate that falls to zero along a cosine."""
@@ -86,7 +101,8 @@ def chosen(
         max_gradient_norm=max_gradient_norm, keep_best=False, checkpoint=checkpoint, callback=callback,
         evaluate_every=-(-steps // 10) if evaluate_every is None else evaluate_every, progress=progress,
     )  # fmt: skip
-    return Chosen(descent, float(learning_rate), augmentation, held_out)
+    check_choice("precision", precision, PRECISIONS)
+    return Chosen(descent, float(learning_rate), augmentation, held_out, precision)
 
 
 def descend_on_images(
@@ -106,12 +122,14 @@ def descend_on_images(
         "title": title,
         "num_steps": options.num_steps,  # the cosine's length
         "learning_rate": stage.learning_rate,
+        "precision": stage.precision,
         "augmentation": tuple(stage.augmentation),
         "objective": repr(minimized),
-        "key": tuple(np.asarray(jax.random.key_data(key)).tolist()),
+        "key": key_words(key),
         "held_out": "" if held_out is None or options.checkpoint is None else held_out.fingerprint,
     }
-    with closing(source_stream(key, source, options.batch_size, options.num_steps, stage.augmentation)) as stream:
+    stream = source_stream(key, source, options.batch_size, options.num_steps, stage.augmentation)
+    with closing(stream), products_in(stage.precision):
         descent = descend(
             title, model, _OfImages(minimized, source.inside, stage.augmentation), options, key=key, stream=stream,
             evaluate=None if held_out is None else evaluate, settings=settings,

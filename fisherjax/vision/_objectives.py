@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from fisherjax._runtime import precision_here
 from fisherjax._types import Key, Record
 
 from ._convolution import convolve
@@ -144,6 +145,7 @@ class RecurrentObjective(NamedTuple):
             key=key,
             remat_every=self.remat_every,
             reverse_mode=True,
+            precision=precision_here(),
         )
         logits = found.logits[onset:offset]
         weights = reading_weights(self.image_steps)

@@ -83,7 +83,7 @@ def train(
     folder
         Where every stage keeps its checkpoint, ``stage-NAME.npz``. What is there already is gone on from, to the
         same bits as if it had never stopped.
-    batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, progress
+    batch_size, learning_rate, max_gradient_norm, augmentation, held_out, evaluate_every, precision, progress
         Of every stage, as in `train_feedforward`.
 
     Raises

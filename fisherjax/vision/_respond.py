@@ -21,7 +21,7 @@ from fisherjax._errors import (
     require,
     told,
 )
-from fisherjax._runtime import Devices, on_devices
+from fisherjax._runtime import Devices, Precision, on_devices, products_in
 from fisherjax._types import Key, Record
 from fisherjax.networks._protocol import check_times
 
@@ -77,6 +77,7 @@ def respond(
     initial_state: AreaState | None = None,
     remat_every: int | None = None,
     reverse_mode: bool = False,
+    precision: Precision = "float32",
     devices: Devices = None,
 ) -> Response:
     """Run a network from silence through a blank screen, images, and a blank screen again.
@@ -107,13 +108,16 @@ def respond(
         the memory of T/remat_every + remat_every; all are kept by default.
     reverse_mode
         For gradients: faster ones on CPUs, but no other derivatives (jvp, jacfwd).
+    precision
+        Of products and convolutions: ``"float32"``, in full on every device, ``"tensorfloat32"`` or
+        ``"bfloat16"``, which accelerators do many times faster.
     devices
         Divide the images among devices: a number, ``"all"``, or what `fisherjax.device_mesh` takes.
 
     Raises
     ------
     ValueError
-        If images have the wrong shape, or a number is out of range.
+        If images have the wrong shape, a number is out of range, or `precision` is misspelt.
     TypeError
         If `key` is not a JAX key.
     """
@@ -128,7 +132,7 @@ def respond(
         initial_state = _checked_state(initial_state, shown_images.shape[:-3], plan.area_shapes, network.dtype)
     kept = Kept(chosen, at is None, remat_every, check_flag("reverse_mode", reverse_mode))
     key = check_optional(check_key, "key", key)
-    with on_devices(devices):
+    with products_in(precision), on_devices(devices):
         stretches = phases_of(phases, steps)
         logits, activity, state = follow(network, shown_images, initial_state, key, stretches, kept)
     offset = phases.blank_steps + phases.image_steps

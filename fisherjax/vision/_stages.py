@@ -63,6 +63,9 @@ def train_feedforward(
     callback
         Called after every evaluation with a `TrainingProgress`, whose `network` is what is trained so far (of step 2 a
         pair with its target); what returns True ends the stage.
+    precision
+        Of products and convolutions, in gradients too: ``"float32"``, in full on every device,
+        ``"tensorfloat32"`` or ``"bfloat16"``, which accelerators do many times faster.
     progress
         Whether to show a bar.
 

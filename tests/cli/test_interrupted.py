@@ -19,7 +19,7 @@ OPTIMIZE += ["--nonlinearity", "logistic"]  # which has one form, and one search
 
 def start(command, cache, blocks="unlimited"):
     """A process that may write no file of more than so many blocks of 512 bytes."""
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HOME": str(cache)}
+    environment = {**os.environ, "HOME": str(cache)}
     limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *command]
     return subprocess.Popen(limited, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

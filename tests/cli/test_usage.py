@@ -135,7 +135,7 @@ def test_a_device_that_is_not_there_is_one_line(error, monkeypatch, capsys):
 
 
 def environment(**changes):
-    return {**os.environ, "JAX_PLATFORMS": "cpu", **changes}
+    return {**os.environ, **changes}
 
 
 def test_neither_notebook_nor_terminal_nor_home_end_a_run(tmp_path):

@@ -85,12 +85,12 @@ def test_rows_are_divided_where_one_device_has_no_room(monkeypatch):
 
 
 @pytest.mark.parametrize(("precision", "error"), [("tensorfloat32", 2e-3), ("bfloat16", 2e-2)])
-def test_precision_of_the_products(key, precision, error):
+def test_precision_of_the_products(key, precision, error, as_user):
     """One step without noise, against the whole precision; the operands of bfloat16 have 8 bits."""
     weights = connectivity.sample_weights(connectivity.homogeneous(1.0), 200, key=key, dtype=jnp.float32)
     settings = {"stimulus": 1.0, "num_steps": 1, "num_trials": 1, "key": key}
     exact, found = (
-        simulate.trajectories(networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0, precision=p), **settings)
+        simulate.trajectories(networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0), precision=p, **settings)
         for p in ("float32", precision)
     )
     assert found.dtype == jnp.float32
@@ -98,4 +98,4 @@ def test_precision_of_the_products(key, precision, error):
     assert difference < error
     assert (difference > 1e-4) == (precision == "bfloat16")
     with pytest.raises(ValueError, match="precision must be one of"):
-        networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0, precision="half")
+        simulate.trajectories(networks.RateNetwork(weights, jnp.ones(200), noise_std=0.0), precision="half", **settings)

@@ -12,6 +12,26 @@ from fisherjax._linalg._normal import normal_quantile
 COUNT = 1 << 20
 
 
+KINDS = ("threefry2x32", "rbg", "unsafe_rbg")
+
+
+def draw(key):
+    return standard_normal(key, (256, 512), jnp.float64)
+
+
+def folded(key):
+    """All at once, which rbg takes from the first of the keys."""
+    return jax.vmap(draw)(jax.vmap(lambda step: jax.random.fold_in(key, step))(jnp.arange(4)))
+
+
+def split(key):
+    return jnp.stack([draw(one) for one in jax.random.split(key, 4)])
+
+
+def folded_in_a_loop(key):
+    return jax.lax.map(lambda step: draw(jax.random.fold_in(key, step)), jnp.arange(4))
+
+
 def words_at(key_words, row, column):
     key = jax.random.wrap_key_data(jnp.asarray(np.array(key_words, np.uint32)), impl="threefry2x32")
     first, second = threefry_words(key, (row + 1, column + 1))
@@ -56,8 +76,10 @@ def test_quantile_of_every_kind_of_integer():
     assert abs(found).max() == pytest.approx(6.337957, rel=1e-6)
 
 
+@pytest.mark.parametrize("impl", KINDS)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_distribution(key, dtype):
+def test_distribution(impl, dtype):
+    key = jax.random.key(20260101, impl=impl)
     values = np.asarray(standard_normal(key, (1024, COUNT // 1024), dtype), np.float64).ravel()
     assert np.isfinite(values).all()
     # Kolmogorov and Smirnov: √n D exceeds 1.95 with probability 0.001
@@ -70,10 +92,11 @@ def test_distribution(key, dtype):
             assert abs(np.mean(side) - tail) < 4 * np.sqrt(tail / COUNT)
 
 
-def test_nothing_is_correlated(key):
+@pytest.mark.parametrize("keys", [folded, split, folded_in_a_loop])
+@pytest.mark.parametrize("impl", KINDS)
+def test_nothing_is_correlated(impl, keys):
     """Within a row, between the two words of a block, between rows, and between the keys of two steps."""
-    keys = jax.vmap(lambda step: jax.random.fold_in(key, step))(jnp.arange(4))
-    values = np.asarray(jax.vmap(lambda k: standard_normal(k, (256, 512), jnp.float64))(keys))
+    values = np.asarray(keys(jax.random.key(20260101, impl=impl)))
     pairs = {
         "words": (values[..., :256], values[..., 256:]),
         "units": (values[..., :-1], values[..., 1:]),
@@ -110,7 +133,11 @@ def test_shapes(key, shape, dtype):
 
 
 def test_other_generators(key):
+    """Bits are those of the key's own generator, and of the first row where rows are told."""
     other = jax.random.key(3, impl="rbg")
-    np.testing.assert_array_equal(standard_normal(other, (4, 5)), jax.random.normal(other, (4, 5), jnp.float32))
+    bits = jax.lax.bitcast_convert_type(jax.random.bits(other, (4, 5), jnp.uint32), jnp.int32)
+    np.testing.assert_array_equal(standard_normal(other, (4, 5)), normal_quantile(bits))
+    first, second = (standard_normal(other, (4, 5), rows=jnp.arange(4, dtype=jnp.uint32) + n) for n in (0, 4))
+    assert not np.isin(first, second).any()
     traced = jax.jit(lambda k: standard_normal(k, (4, 5)))(key)
     np.testing.assert_allclose(traced, standard_normal(key, (4, 5)), rtol=1e-6)

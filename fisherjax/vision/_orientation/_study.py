@@ -20,7 +20,7 @@ from fisherjax._errors import (
     check_scalar,
     require,
 )
-from fisherjax._runtime import digest
+from fisherjax._runtime import digest, key_words
 from fisherjax._types import Key, Record
 from fisherjax.fisher import FisherEstimate
 from fisherjax.nonlinearities._registry import NonlinearityLike
@@ -140,7 +140,7 @@ def orientation_study(
     }
     settings |= {"size": shown.size, "stimuli": _described(shown), "encoding": first.encoding}
     settings |= {"nonlinearity": str(first.nonlinearity), "start": None if start is None else digest(start)[:8]}
-    settings |= {"key": digest(jax.random.key_data(key))}
+    settings |= {"key": " ".join(map(str, key_words(key)))}
     plan = Plan(shown, start, encoding, nonlinearity, settings, None if folder is None else as_path("folder", folder))
     keys = (train_key, profile_key, sample_key)
     cases = tuple(trained_case(plan, *way, keys=keys, tell=tell) for way in ways)
