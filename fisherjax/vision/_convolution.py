@@ -160,6 +160,15 @@ def _kernel_slope(batch: Array, slopes: Array, side: int, stride: int) -> Array:
     return total.reshape(side, side, channels, outputs)
 
 
+def repeat(maps: Float[Array, "..."], batch: tuple[int, ...]) -> Float[Array, "..."]:
+    """The same array for every member of a batch (*batch, …).
+
+    As an outer product with ones, whose transpose is a product: XLA's sum over leading axes is many times slower on
+    CPUs.
+    """
+    return jnp.tensordot(jnp.ones(batch, maps.dtype), maps, axes=0, precision=jax.lax.Precision.HIGHEST)
+
+
 def mean_pool(maps: Maps) -> NewMaps:
     """Means over 3 × 3 in steps of 2; the zeros of the margin count."""
     batch = maps.reshape(-1, *maps.shape[-3:])
