@@ -55,6 +55,7 @@ class Kernels(NamedTuple):
     feedback: tuple[Array, ...]
     biases: tuple[Array, ...]
     convolve: Callable[..., Array]
+    repeat: Callable[..., Array]
 
 
 class ConvolutionalRNN(Network):
@@ -218,6 +219,7 @@ class ConvolutionalRNN(Network):
             tuple(weights.kernel for weights in self.feedback),
             tuple(jnp.transpose(weights, (1, 2, 0)) for weights in self.biases),
             functools.partial(convolve, reverse_mode=reverse_mode),
+            functools.partial(repeat, reverse_mode=reverse_mode),
         )
 
     def project(self, images: Maps, *, reverse_mode: bool = False) -> NewMaps:
@@ -295,7 +297,7 @@ class ConvolutionalRNN(Network):
         following = []
         for area, (before, alpha) in enumerate(zip(state, plan.alpha, strict=True)):
             current = kernels.convolve(before, kernels.recurrent[area])
-            current += repeat(kernels.biases[area], before.shape[:-3])
+            current += kernels.repeat(kernels.biases[area], before.shape[:-3])
             if area:
                 source = rates[area - 1]
                 if area > 1:

@@ -175,7 +175,7 @@ def _distance_to_baseline(activity: tuple[Array, ...], has_baseline: bool) -> Ar
     """Mean over units and late steps of (r − r before the image)², per image."""
     squares, count = jnp.zeros(activity[0].shape[1], activity[0].dtype), 0
     for area in activity:
-        late = area[1:] - repeat(area[0], (len(area) - 1,)) if has_baseline else area
+        late = area[1:] - repeat(area[0], (len(area) - 1,), reverse_mode=True) if has_baseline else area
         squares += jnp.sum(late**2, axis=(0, 2, 3, 4))
         count += late[:, 0].size
     return squares / count
