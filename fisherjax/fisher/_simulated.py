@@ -15,10 +15,10 @@ from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
 from fisherjax.meanfield._drive import input_parameters
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import PartOfState, Protocol, Reading
+from fisherjax.networks._protocol import PartOfState, Protocol, Reading, check_reading
 from fisherjax.nonlinearities._registry import NonlinearityLike
-from fisherjax.simulate import draw_networks, sensitivity_moments
-from fisherjax.simulate._moments import SensitivityMoments
+from fisherjax.simulate import draw_networks
+from fisherjax.simulate._moments import SensitivityMoments, moments_of
 
 from ._curve import FisherCurve, as_question, mean_curve, warn_if_not_finite
 from ._gaussian import spans
@@ -27,6 +27,7 @@ from ._structured import as_shares
 
 _BLOCKS = 10
 _FORMS = ("independent", "linear")
+_folded = jax.jit(jax.random.fold_in)  # op by op it takes longer than a small simulation's step
 
 
 @full_precision
@@ -101,24 +102,15 @@ def simulated_curve(
     check_flag("progress", progress)
     drawn, theta, how = as_question(network, stimulus, num_steps, form, protocol, read, at, forms=_FORMS)
     num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, sum(how.sizes))
+    size = check_reading(drawn[0], read)
     pairs = []
     for index, draw in enumerate(drawn):
-        moments = sensitivity_moments(
-            draw,
-            stimulus=theta,
-            num_steps=how.num_steps,
-            num_trials=num_trials,
-            key=jax.random.fold_in(key, index),
-            protocol=protocol,
-            read=read,
-            at=how.times,
-            covariance="full" if form == "linear" else "diagonal",
-            num_blocks=num_blocks,
-            progress=progress,
-            devices=devices,
-        )
+        moments = moments_of(
+            draw, theta, _folded(key, index), protocol, read, how.num_steps, how.times, size,
+            num_trials=num_trials, num_blocks=num_blocks, full=form == "linear", progress=progress, devices=devices,
+        )  # fmt: skip
         pairs.append(information_with_error(moments, how.sizes))
-    values, errors = (jnp.stack(parts) for parts in zip(*pairs, strict=True))
+    values, errors = zip(*pairs, strict=True)
     curve = mean_curve(values, form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step, errors=errors)
     curve = warn_if_not_finite(curve, "states or derivatives left the float range (unstable weights?)")
     _warn_of_errors(curve, num_blocks)

@@ -196,9 +196,10 @@ def repeat(
     With `reverse_mode` only gradients (no jvp) can be taken, and on CPUs their sum over the batch is a product with
     ones: XLA's own over leading axes is many times slower.
     """
+    shape = (*batch, *maps.shape)
     if reverse_mode and batch:
-        return _repeated(maps, math.prod(batch)).reshape(*batch, *maps.shape)
-    return jnp.broadcast_to(maps, (*batch, *maps.shape))
+        return jnp.reshape(_repeated(maps, math.prod(batch)), shape)  # pyright: ignore[reportArgumentType]
+    return jnp.broadcast_to(maps, shape)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
