@@ -17,8 +17,8 @@ MORE_TRIALS = (5120,)
 SEPARATIONS = (0.05, 0.07, 0.1, 0.2)
 REPEATS = 24
 REASON = (
-    "40 trials are enough, and most of their few milliseconds is Python's; the peer gets there at the one separation "
-    "where its two biases cancel, to 1 % at none"
+    "40 trials are enough, and of their few milliseconds a third is Python's and a quarter products; the peer gets "
+    "there at the one separation where its two biases cancel, to 1 % at none"
 )
 
 

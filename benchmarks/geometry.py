@@ -95,7 +95,7 @@ def against_products() -> list[Row]:
 
     compare(2)
     times = paired({"geometry": compare, "products": products}, 3)
-    missed = "sorting 125 000 distances per network and step for the rank correlations is the rest"
+    missed = "weights, noise and theory take as long as the products, and so do the correlations of 125 000 distances"
     name = f"geometry, {stimuli} images, N = {units}, {steps} steps, {draws} draws"
     return [ratio_row(f"{name}: fisherjax / bare products", times, ("geometry", "products"), "lower", 2.5, missed)]
 

@@ -142,13 +142,13 @@ def check_noise(network: Network) -> None:
 
 @jax.jit(static_argnames=("form", "steps", "scalar"))
 def mean_curve(
-    values: Float[Array, "draws T groups K K"],
+    values: Float[Array, "draws T groups K K"] | tuple[Float[Array, "T groups K K"], ...],
     form: str,
     steps: tuple[int, ...],
     *,
     scalar: bool,
     time_step: Float[Array, ""] | float = 1.0,
-    errors: Float[Array, "draws T groups K K"] | None = None,
+    errors: Float[Array, "draws T groups K K"] | tuple[Float[Array, "T groups K K"], ...] | None = None,
 ) -> FisherCurve:
     """Mean over draws; its error is over draws if there are several, else that of the only one, if known.
 
@@ -156,6 +156,7 @@ def mean_curve(
     """
     draws = len(values)
     error = None if errors is None else errors[0]
+    values = jnp.stack(values)
     if draws > 1:
         error = jnp.std(values, axis=0, ddof=1) / math.sqrt(draws)
     value, error = scalar_if(scalar, (jnp.mean(values, axis=0), error))

@@ -15,10 +15,10 @@ from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
 from fisherjax.meanfield._drive import input_parameters
 from fisherjax.networks import Network
-from fisherjax.networks._protocol import PartOfState, Protocol, Reading
+from fisherjax.networks._protocol import PartOfState, Protocol, Reading, check_reading
 from fisherjax.nonlinearities._registry import NonlinearityLike
-from fisherjax.simulate import draw_networks, sensitivity_moments
-from fisherjax.simulate._moments import SensitivityMoments
+from fisherjax.simulate import draw_networks
+from fisherjax.simulate._moments import SensitivityMoments, moments_of
 
 from ._curve import FisherCurve, as_question, mean_curve, warn_if_not_finite
 from ._gaussian import spans
@@ -27,6 +27,7 @@ from ._structured import as_shares
 
 _BLOCKS = 10
 _FORMS = ("independent", "linear")
+_folded = jax.jit(jax.random.fold_in)  # op by op it takes longer than a small simulation's step
 
 
 @full_precision
@@ -105,26 +106,16 @@ def simulated_curve(
     drawn, theta, how = as_question(network, stimulus, num_steps, form, protocol, read, at, forms=_FORMS)
     alone = len(drawn) == 1
     num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, sum(how.sizes), alone=alone)
-    found = []
+    blocks = num_blocks if alone else 1  # several networks tell the error by themselves
+    size, pairs = check_reading(drawn[0], read), []
     for index, draw in enumerate(drawn):
-        moments = sensitivity_moments(
-            draw,
-            stimulus=theta,
-            num_steps=how.num_steps,
-            num_trials=num_trials,
-            key=jax.random.fold_in(key, index),
-            protocol=protocol,
-            read=read,
-            at=how.times,
-            covariance="full" if form == "linear" else "diagonal",
-            num_blocks=num_blocks if alone else 1,  # several networks tell the error by themselves
-            precision=precision,
-            progress=progress,
-            devices=devices,
-        )
-        found.append(information_with_error(moments, how.sizes))
-    values, errors = jax.tree.map(lambda *parts: jnp.stack(parts), *found)
-    curve = mean_curve(values, form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step, errors=errors)
+        moments = moments_of(
+            draw, theta, _folded(key, index), protocol, read, how.num_steps, how.times, size, precision,
+            num_trials=num_trials, num_blocks=blocks, full=form == "linear", progress=progress, devices=devices,
+        )  # fmt: skip
+        pairs.append(information_with_error(moments, how.sizes))
+    values, errors = zip(*pairs, strict=True)
+    curve = mean_curve(values, form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step, errors=errors if alone else None)
     curve = warn_if_not_finite(curve, "states or derivatives left the float range (unstable weights?)")
     _warn_of_errors(curve, num_blocks)
     return curve

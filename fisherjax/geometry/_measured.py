@@ -19,7 +19,7 @@ from fisherjax.simulate._trajectories import noisy_step, ready
 
 from ._distances import squares_of_gram, varies
 from ._measures import isometry, nearest, probe, same_class, shared
-from ._shepard import Reference, correlations, intervals, monotone_fit, reference, stress
+from ._shepard import KINDS, Reference, correlations, intervals, monotone_fit, reference, resampled, stress
 
 
 class Step(NamedTuple):
@@ -151,10 +151,10 @@ def summarize(
     """Measures of every network, averaged, and the correlations of each network and resample."""
     original, near = known.reference.distances, known.near
     rows: list[dict[str, float]] = []
-    samples = []
+    influences = []
     for index, square in enumerate(squares):
         distances = np.sqrt(square.ravel()[known.reference.places])
-        (pearson, spearman, kendall), resampled = correlations(known.reference, distances, excess)
+        (pearson, spearman, kendall), influence = correlations(known.reference, distances)
         stretch = isometry(original, distances)
         close = nearest(square, known.num_neighbors)
         row = {
@@ -173,7 +173,7 @@ def summarize(
             if step is not None:
                 row["probe_accuracy"] = float(probe(step.means[index], codes, folds))
         rows.append(row)
-        samples.append(resampled)
+        influences.append(influence)
     values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     if len(rows) > 1:
         for name in rows[0].keys() & _WITH_ERROR:
@@ -181,7 +181,10 @@ def summarize(
     mean = np.sqrt(np.mean([square.ravel()[known.reference.places] for square in squares], axis=0))
     ordered = mean[known.order].astype(np.float64)
     values["stress"] = stress(ordered, monotone_fit(ordered)) if varies(mean) else np.nan
-    return Summary(values, np.stack(samples))
+    if excess is None:
+        return Summary(values, np.zeros((len(rows), 0, len(KINDS))))
+    own = np.array([[row[kind] for kind in KINDS] for row in rows])
+    return Summary(values, resampled(known.reference, own, influences, excess))
 
 
 def curve_of(summaries: list[Summary], draws: Int[np.ndarray, "B draws"] | None, confidence: float) -> GeometryCurve:

@@ -77,7 +77,8 @@ def isometry(before: np.ndarray, after: np.ndarray) -> NearIsometry:
     pairs = np.triu(np.ones(before.shape, bool), 1) if before.ndim == 2 else np.ones(before.shape, bool)
     pairs &= before > 0
     require(bool(pairs.any()), "original holds no pair of different stimuli")
-    x, y = before[pairs].astype(np.float64), after[..., pairs].astype(np.float64)
+    x, y = (before, after) if pairs.all() else (before[pairs], after[..., pairs])
+    x, y = x.astype(np.float64), y.astype(np.float64)
     scale = np.sqrt(np.sum(y**2, axis=-1) / np.sum(x**2))
     stretch = y / x / np.where(scale > 0, scale, np.nan)[..., None]
     return NearIsometry(*(np.asarray(part) for part in (stretch.min(axis=-1), stretch.max(axis=-1), scale)))

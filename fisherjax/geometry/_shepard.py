@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.optimize import isotonic_regression
 from scipy.spatial.distance import squareform
-from scipy.stats import rankdata
 
 from fisherjax._errors import check_confidence, check_integer, check_key, require, warn
 from fisherjax._types import ArrayLike, Key, Record
@@ -37,39 +36,46 @@ def reference(original: Matrix) -> Reference:
     require(distances.size >= 3, f"original must hold at least three pairs, got {distances.size}")
     require(varies(distances), "original must vary: all its distances are equal")
     distances = distances.astype(np.float64)
-    ranks = rankdata(distances) - 1
+    ranks = _ranks(distances)
     return Reference(index, index % len(original), distances, (_standard(distances), _standard(ranks)), _binned(ranks))
 
 
 def correlations(
-    known: Reference, distances: Float[np.ndarray, " pairs"], excess: Float[np.ndarray, "B S"] | None = None
-) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "B 3"]]:
+    known: Reference, distances: Float[np.ndarray, " pairs"]
+) -> tuple[Float[np.ndarray, "3"], tuple[Float[np.ndarray, " pairs"], ...]]:
     """Pearson, Spearman and Kendall correlation of latent distances with the original ones.
 
-    The second result holds them for data sets in which stimulus s comes 1 + excess[b, s] times, to first order.
-    Correlations of distances that are all equal are NaN.
+    The second result is the influence of each pair on them. Correlations of distances that are all equal are NaN.
     """
     if not varies(distances):
-        return np.full(3, np.nan), np.full((0 if excess is None else len(excess), 3), np.nan)
-    ranks = rankdata(distances) - 1
+        return np.full(3, np.nan), (np.zeros(len(distances)),) * 3
+    ranks = _ranks(distances)
     kinds = [_pearson(x, _standard(y)) for x, y in zip(known.scores, (distances, ranks), strict=True)]
     kinds.append(_kendall(known.bins, _binned(ranks)))
-    value = np.array([number for number, _ in kinds])
-    if excess is None:
-        return value, np.zeros((0, 3))
-    return value, np.clip(value + _resampled(known, [influence for _, influence in kinds], excess), -1, 1)
+    values, influences = zip(*kinds, strict=True)
+    return np.array(values), influences
 
 
-def _resampled(known: Reference, influences: list[np.ndarray], excess: Float[np.ndarray, "B S"]) -> np.ndarray:
-    """Change of a mean over pairs when stimulus s comes 1 + e_s times: (2/S) Σ_s e_s (mean influence of s's pairs)."""
+def resampled(
+    known: Reference,
+    values: Float[np.ndarray, "n 3"],
+    influences: list[tuple[Float[np.ndarray, " pairs"], ...]],
+    excess: Float[np.ndarray, "B S"],
+) -> Float[np.ndarray, "n B 3"]:
+    """Correlations for data sets in which stimulus s comes 1 + excess[b, s] times, to first order.
+
+    A mean over pairs changes by (2/S) Σ_s e_s (mean influence of s's pairs).
+    """
     stimuli = excess.shape[1]
     # a pair (i, j) weighs (1 + e_i)(1 + e_j), to first order 1 + e_i + e_j: a stimulus moves the mean by its own pairs
     first = np.concatenate([[0], np.cumsum(np.arange(stimuli - 1, 1, -1))])  # of the pairs of each row
-    own = np.zeros((stimuli, len(influences)), excess.dtype)
-    for column, influence in enumerate(influences):
-        own[:-1, column] = np.add.reduceat(influence, first)
-        own[:, column] += np.bincount(known.columns, influence, stimuli)
-    return 2 / stimuli * (excess @ own) / (stimuli - 1)
+    own = np.zeros((stimuli, len(influences), len(KINDS)), excess.dtype)
+    for place in np.ndindex(own.shape[1:]):
+        influence = influences[place[0]][place[1]]
+        own[:-1, *place] = np.add.reduceat(influence, first)
+        own[:, *place] += np.bincount(known.columns, influence, stimuli)
+    change = 2 / stimuli * (excess @ own.reshape(stimuli, -1)) / (stimuli - 1)
+    return np.clip(values[:, None] + change.reshape(-1, *own.shape[1:]).swapaxes(0, 1), -1, 1)
 
 
 def intervals(samples: Float[np.ndarray, "T B 3"] | None, confidence: float) -> dict[str, Float[np.ndarray, "T 2"]]:
@@ -99,6 +105,20 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     return value, products - value * (x * x + y * y) / 2
 
 
+def _ranks(values: np.ndarray) -> Float[np.ndarray, " pairs"]:
+    """Ranks from 0 on; equal values share their mean rank."""
+    order = np.argsort(values)  # not stable, which takes several times as long: order among equals does not count
+    ordered = values[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    ranks = np.empty(len(values))
+    if len(starts) == len(values):
+        ranks[order] = starts
+    else:
+        sizes = np.diff(starts, append=len(values))
+        ranks[order] = np.repeat(starts + (sizes - 1) / 2, sizes)
+    return ranks
+
+
 def _standard(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / values.std()
 
@@ -113,8 +133,12 @@ def _kendall(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     bins, count = int(max(x.max(), y.max())) + 1, len(x)
     # counts strictly below in both coordinates
     below = np.zeros((bins + 1, bins + 1), np.int32)
-    table = np.bincount(x * bins + y, minlength=bins * bins).astype(np.int32).reshape(bins, bins)
-    np.cumsum(np.cumsum(table, axis=0, dtype=np.int32), axis=1, dtype=np.int32, out=below[1:, 1:])
+    # along rows both times: along columns NumPy takes twenty times as long; a last column that is empty keeps the rows
+    # apart in the cache when they are turned
+    wide = bins + 1
+    table = np.bincount(y * wide + x, minlength=bins * wide).astype(np.int32).reshape(bins, wide)
+    turned = np.cumsum(table, axis=1, dtype=np.int32).T[:bins].copy()
+    np.cumsum(turned, axis=1, dtype=np.int32, out=below[1:, 1:])
     below_x, below_y = below[:, -1], below[-1]
     # sign(x − x′) = [x′ < x] + [x′ ≤ x] − 1, so that Σ sign·sign over the others is a count at the four corners of each
     # cell, less the margins, plus all
@@ -190,7 +214,7 @@ def shepard(original: ArrayLike, latent: ArrayLike) -> ShepardDiagram:
         warn("latent distances are all equal: stress and correlations are NaN")
         return ShepardDiagram(before, after, fitted, pairs, np.nan, np.nan, np.nan)
     pearson = float(np.corrcoef(before, after)[0, 1])
-    spearman = float(np.corrcoef(rankdata(before), rankdata(after))[0, 1])
+    spearman = float(np.corrcoef(_ranks(before), _ranks(after))[0, 1])
     return ShepardDiagram(before, after, fitted, pairs, stress(after, fitted), pearson, spearman)
 
 
@@ -248,11 +272,16 @@ def distance_correlation(
     key = None if key is None and num_resamples == 0 else check_key("key", key)
     known = reference(squareform(before))
     excess = bootstrap_excess(num_resamples, later.shape[1], key) if num_resamples else None
-    steps = [correlations(known, step, excess) for step in after]
-    values = dict(zip(KINDS, np.stack([value for value, _ in steps], axis=1), strict=True))
+    steps, samples = [], []
+    for step in after:
+        value, influence = correlations(known, step)
+        steps.append(value)
+        if excess is not None:
+            samples.append(resampled(known, value[None], [influence], excess)[0])
+    values = dict(zip(KINDS, np.stack(steps, axis=1), strict=True))
     warn_unresolved(values["pearson"])
-    samples = None if excess is None else np.stack([sample for _, sample in steps])
-    return DistanceCorrelation(np.arange(1.0, len(later) + 1), **values, **intervals(samples, confidence))
+    kept = None if excess is None else np.stack(samples)
+    return DistanceCorrelation(np.arange(1.0, len(later) + 1), **values, **intervals(kept, confidence))
 
 
 def warn_unresolved(correlation: Float[np.ndarray, " T"]) -> None:

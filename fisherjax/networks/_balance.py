@@ -38,7 +38,7 @@ def balanced_weights(drawn: Matrix, pattern: Pattern, gain: float) -> Matrix:
     A row of one sign, which cannot be canceled, has Σ_j |W_ij| = gain.
     """
     regions = np.zeros(drawn.shape[1], int) if pattern.sources is None else pattern.sources
-    weights = _of_gain(drawn, np.unique(regions)[:, None] == regions, gain)
+    weights = _of_gain(drawn, jnp.asarray(np.unique(regions)[:, None] == regions), gain)
     if drawn.shape[0] != drawn.shape[1] or is_traced(weights):
         return weights
     weights = _weaker_between_regions(weights, regions, pattern.signs, gain)
@@ -46,7 +46,7 @@ def balanced_weights(drawn: Matrix, pattern: Pattern, gain: float) -> Matrix:
 
 
 @jax.jit
-def _of_gain(drawn: Matrix, regions: Bool[Array | np.ndarray, "regions from"], gain: float) -> Matrix:
+def _of_gain(drawn: Matrix, regions: Bool[Array, "regions from"], gain: float) -> Matrix:
     """Canceled weights with rows of the given length."""
     weights = _canceled_by_region(drawn, regions)
     total, absolute = (jnp.sum(part, axis=1, keepdims=True) for part in (weights**2, jnp.abs(weights)))

@@ -142,8 +142,31 @@ def sensitivity_moments(
     )
     check_network(network)
     theta = check_protocol(network, protocol, stimulus, num_steps)
-    size, dtype, parameters = check_reading(network, read), network.dtype, max(1, theta.size)
-    times, full = check_times(at, num_steps), covariance == "full"
+    return moments_of(
+        network, theta, key, protocol, read, num_steps, check_times(at, num_steps), check_reading(network, read),
+        precision, num_trials=num_trials, num_blocks=num_blocks, full=covariance == "full", progress=progress, devices=devices,
+    )  # fmt: skip
+
+
+def moments_of(
+    network: Network,
+    theta: Array,
+    key: Key,
+    protocol: Protocol,
+    read: Reading,
+    num_steps: int,
+    times: tuple[int, ...],
+    size: int,
+    precision: str,
+    *,
+    num_trials: int,
+    num_blocks: int,
+    full: bool,
+    progress: bool = False,
+    devices: Devices = None,
+) -> SensitivityMoments:
+    """`sensitivity_moments` of arguments that are checked already; `size` numbers are read."""
+    dtype, parameters = network.dtype, max(1, theta.size)
     if full:
         shape = (num_blocks * len(times) * (1 + parameters**2), size, size)
         check_allocation("covariances of the blocks", shape, dtype)

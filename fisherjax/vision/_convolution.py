@@ -1,6 +1,7 @@
 """Weight-normalized convolutions and read-out, in the layout and with the parameters of the published network."""
 
 import functools
+import math
 from typing import Any
 
 import equinox as eqx
@@ -18,7 +19,7 @@ Maps = Float[Array, "*batch height width channels"]
 NewMaps = Float[Array, "*batch new_height new_width new_channels"]
 AreaState = tuple[Float[Array, "..."], ...]  # maps of every area (*batch, height, width, channels)
 
-_BLOCK = 2**18  # numbers that are worked on at once: a megabyte in single precision
+_BLOCK = 2**19  # numbers of either factor that are worked on at once: two megabytes in single precision
 
 
 class Convolution(Record):
@@ -85,9 +86,9 @@ def convolve(
     """Convolution in the sense of neural networks (no flip) with (side − 1)/2 zeros around.
 
     With `reverse_mode` only gradients (no jvp) can be taken, and on CPUs they are many times faster within loops: XLA
-    transposes a convolution into one with a flipped kernel, which its loops run without threads, and into one with a
-    kernel as large as the map. Instead the first is a convolution with a kernel flipped beforehand, the second a
-    product over blocks of images that stay in the cache.
+    transposes a convolution into one with a flipped kernel, whose input a stride dilates by zeros, and into one with a
+    kernel as large as the map. Instead the first is a convolution with a kernel flipped beforehand, from which the
+    stride only sorts the channels, the second a product over blocks of images that stay in the cache.
     """
     maps, kernel = as_real("maps", maps, "... height width channels"), as_real("kernel", kernel, "side side in out")
     require(
@@ -103,13 +104,17 @@ def convolve(
 
 def _plain(maps: Array, kernel: Array, stride: int) -> Array:
     margin = kernel.shape[0] // 2
-    batch = maps.reshape(-1, *maps.shape[-3:])
+    convolved = _convolved(maps.reshape(-1, *maps.shape[-3:]), kernel, stride, [(margin, margin)] * 2)
+    return convolved.reshape(*maps.shape[:-3], *convolved.shape[1:])
+
+
+def _convolved(batch: Array, kernel: Array, stride: int, margins: list[tuple[int, int]]) -> Array:
+    dtype = batch.dtype
     if rounds_to_bfloat16():  # the result too: libraries of accelerators have no other fast one
         batch, kernel = batch.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    convolved = jax.lax.conv_general_dilated(
-        batch, kernel, (stride, stride), [(margin, margin)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return convolved.astype(maps.dtype).reshape(*maps.shape[:-3], *convolved.shape[1:])
+    return jax.lax.conv_general_dilated(
+        batch, kernel, (stride, stride), margins, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    ).astype(dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -138,30 +143,83 @@ _in_reverse.defvjp(_forward, _backward)
 
 
 def _map_slope(slopes: Array, kernel: Array, stride: int, shape: tuple[int, ...]) -> Array:
-    """Slopes spread out by the stride, and convolved with the kernel turned round."""
-    gaps = [(0, size - 1 - stride * (few - 1), stride - 1) for size, few in zip(shape, slopes.shape[1:3], strict=True)]
-    spread = jax.lax.pad(slopes, jnp.zeros((), slopes.dtype), [(0, 0, 0), *gaps, (0, 0, 0)])
-    return _plain(spread, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+    """Σ_c slope(q − c) K(s c + i) at the place s q + i: one convolution, of which each phase i is a channel."""
+    side, _, channels, outputs = kernel.shape
+    margin = side // 2
+    before = -margin % stride  # zeros that make phase 0 begin with the first place of the map
+    phases, taps = min(side + before, stride), -(-(side + before) // stride)
+    after = taps * phases - side - before
+    split = jnp.pad(kernel, [(before, after)] * 2 + [(0, 0)] * 2)
+    split = split.reshape(taps, phases, taps, phases, channels, outputs)[::-1, :, ::-1]
+    turned = split.transpose(0, 2, 5, 1, 3, 4).reshape(taps, taps, outputs, phases**2 * channels)
+    first = taps - 1 - (margin + before) // stride
+    sizes = [-(-size // stride) for size in shape]
+    margins = [(first, size - few - first + taps - 1) for size, few in zip(sizes, slopes.shape[1:3], strict=True)]
+    parts = _convolved(slopes, turned, 1, margins).reshape(-1, *sizes, phases, phases, channels)
+    parts = jnp.pad(parts, [(0, 0)] * 3 + [(0, stride - phases)] * 2 + [(0, 0)])
+    whole = parts.transpose(0, 1, 3, 2, 4, 5).reshape(-1, *(stride * size for size in sizes), channels)
+    return whole[:, : shape[0], : shape[1]]
 
 
 def _kernel_slope(batch: Array, slopes: Array, side: int, stride: int) -> Array:
-    """Σ over images and places of in(y s + a − m, x s + b − m) ⊗ slope(y, x), a block of images at a time."""
+    """Σ over images and places of in(y s + a − m, x s + b − m) ⊗ slope(y, x), a block of images at a time.
+
+    Columns are shifted in the maps and rows in the slopes, so that all side × side shifts are in one product of
+    matrices with side times the channels; with a stride in one for each phase of the rows.
+    """
     count, height, width, channels = batch.shape
     _, rows, columns, outputs = slopes.shape
-    margin, down, across = side // 2, stride * (rows - 1) + 1, stride * (columns - 1) + 1
-    most = max(1, _BLOCK // (height * width * side * channels))
+    margin, across = side // 2, stride * (columns - 1) + 1
+    most = max(1, _BLOCK // (height * width * side * max(channels, outputs // stride)))
     block = max(size for size in range(1, min(most, count) + 1) if count % size == 0)
 
-    def add(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
-        maps, slope = pair
+    def products(maps: Array, slope: Array) -> Array:
         padded = jnp.pad(maps, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
         shifted = jnp.concatenate([padded[:, :, b : b + across : stride] for b in range(side)], axis=-1)
-        parts = [shifted[:, a : a + down : stride].reshape(-1, side * channels) for a in range(side)]
-        return total + jnp.stack([product(part.T, slope.reshape(-1, outputs)) for part in parts]), None
+        of_phases = []
+        for phase in range(min(stride, side)):
+            taps = -(-(side - phase) // stride)
+            down = stride * (rows + taps - 2) + 1
+            lowered = [jnp.pad(slope, ((0, 0), (tap, taps - 1 - tap), (0, 0), (0, 0))) for tap in range(taps)]
+            part = shifted[:, phase : phase + down : stride].reshape(-1, side * channels)
+            found = product(part.T, jnp.concatenate(lowered, axis=-1).reshape(-1, taps * outputs))
+            of_phases.append(found.reshape(side, channels, taps, outputs))
+        return jnp.stack([of_phases[a % stride][:, :, a // stride] for a in range(side)])
+
+    def add(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + products(*pair), None
 
     blocks: Any = tuple(whole.reshape(-1, block, *whole.shape[1:]) for whole in (batch, slopes))
-    total, _ = jax.lax.scan(add, jnp.zeros((side, side * channels, outputs), batch.dtype), blocks)
-    return total.reshape(side, side, channels, outputs)
+    return jax.lax.scan(add, jnp.zeros((side, side, channels, outputs), batch.dtype), blocks)[0]
+
+
+def repeat(
+    maps: Float[Array, "*shape"], batch: tuple[int, ...], *, reverse_mode: bool = False
+) -> Float[Array, "*batch_and_shape"]:
+    """The same array for every member of a batch (*batch, *shape).
+
+    With `reverse_mode` only gradients (no jvp) can be taken, and on CPUs their sum over the batch is a product with
+    ones: XLA's own over leading axes is many times slower.
+    """
+    shape = (*batch, *maps.shape)
+    if reverse_mode and batch:
+        return jnp.reshape(_repeated(maps, math.prod(batch)), shape)  # pyright: ignore[reportArgumentType]
+    return jnp.broadcast_to(maps, shape)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _repeated(maps: Array, count: int) -> Array:
+    return jnp.broadcast_to(maps, (count, *maps.shape))
+
+
+def _summed(count: int, _: None, slopes: Array) -> tuple[Array]:
+    def by_ones(slopes: Array) -> Array:
+        return (jnp.ones(count, slopes.dtype) @ slopes.reshape(count, -1)).reshape(slopes.shape[1:])
+
+    return (jax.lax.platform_dependent(slopes, cpu=by_ones, default=lambda slopes: jnp.sum(slopes, axis=0)),)
+
+
+_repeated.defvjp(lambda maps, count: (_repeated(maps, count), None), _summed)
 
 
 def mean_pool(maps: Maps) -> NewMaps:

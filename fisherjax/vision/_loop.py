@@ -87,11 +87,12 @@ def _phase(
             buffers = tuple(
                 buffer.at[place].set(state[area], mode="drop") for buffer, area in zip(buffers, buffered, strict=True)
             )
-        return (state, buffers), (network.logits(state), tuple(state[area] for area in stacked))
+        return (state, buffers), (network.features(state), tuple(state[area] for area in stacked))
 
     times = phase.start + np.arange(phase.length)
-    (state, buffers), (scores, shown) = _scan(body, (state, buffers), (times, places), kept.remat_every)
-    return state, scores, shown if kept.everything else buffers
+    (state, buffers), (features, shown) = _scan(body, (state, buffers), (times, places), kept.remat_every)
+    # read out here: within the loop the slope of the read-out would need the features, and so all convolutions, again
+    return state, network.output(features), shown if kept.everything else buffers
 
 
 def _scan(body: Any, carry: Any, inputs: Any, remat_every: int | None) -> tuple[Any, Any]:

@@ -20,7 +20,18 @@ from fisherjax._types import Key, Scalar
 from fisherjax.networks._network import Network, State
 
 from ._architecture import Architecture
-from ._convolution import AreaState, Convolution, Maps, NewMaps, Readout, convolve, draw_convolution, enlarge, mean_pool
+from ._convolution import (
+    AreaState,
+    Convolution,
+    Maps,
+    NewMaps,
+    Readout,
+    convolve,
+    draw_convolution,
+    enlarge,
+    mean_pool,
+    repeat,
+)
 from ._loop import Kept, follow, phases_of
 
 
@@ -44,6 +55,7 @@ class Kernels(NamedTuple):
     feedback: tuple[Array, ...]
     biases: tuple[Array, ...]
     convolve: Callable[..., Array]
+    repeat: Callable[..., Array]
 
 
 class ConvolutionalRNN(Network):
@@ -207,6 +219,7 @@ class ConvolutionalRNN(Network):
             tuple(weights.kernel for weights in self.feedback),
             tuple(jnp.transpose(weights, (1, 2, 0)) for weights in self.biases),
             functools.partial(convolve, reverse_mode=reverse_mode),
+            functools.partial(repeat, reverse_mode=reverse_mode),
         )
 
     def project(self, images: Maps, *, reverse_mode: bool = False) -> NewMaps:
@@ -279,10 +292,12 @@ class ConvolutionalRNN(Network):
     ) -> AreaState:
         """One step of the maps with weights that `kernels` has prepared; leading axes are free."""
         plan = self.architecture
-        rates = tuple(self.rectify(area) for area in state)
+        # unlike those of currents, these signs follow from what is kept for gradients anyway
+        rates = tuple(jnp.where(area > 0, area, self.leak * area) for area in state)
         following = []
         for area, (before, alpha) in enumerate(zip(state, plan.alpha, strict=True)):
-            current = kernels.convolve(before, kernels.recurrent[area]) + kernels.biases[area]
+            current = kernels.convolve(before, kernels.recurrent[area])
+            current += kernels.repeat(kernels.biases[area], before.shape[:-3])
             if area:
                 source = rates[area - 1]
                 if area > 1:

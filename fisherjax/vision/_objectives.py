@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from fisherjax._runtime import precision_here
 from fisherjax._types import Key, Record
 
-from ._convolution import convolve
+from ._convolution import convolve, repeat
 from ._feedforward import FeedforwardCNN, feedforward_pass
 from ._network import ConvolutionalRNN
 from ._respond import respond
@@ -177,7 +177,7 @@ def _distance_to_baseline(activity: tuple[Array, ...], has_baseline: bool) -> Ar
     """Mean over units and late steps of (r − r before the image)², per image."""
     squares, count = jnp.zeros(activity[0].shape[1], activity[0].dtype), 0
     for area in activity:
-        late = area[1:] - area[0] if has_baseline else area
+        late = area[1:] - repeat(area[0], (len(area) - 1,), reverse_mode=True) if has_baseline else area
         squares += jnp.sum(late**2, axis=(0, 2, 3, 4))
         count += late[:, 0].size
     return squares / count

@@ -194,7 +194,9 @@ def test_bootstrap_over_stimuli_is_the_plain_one():
     points, moved = clouds()
     before, after = squareform(pdist(points)), squareform(pdist(moved))
     excess = inner.bootstrap_excess(150, 60, jax.random.key(3))
-    _, samples = inner.correlations(inner.reference(before), pdist(moved), excess)
+    known = inner.reference(before)
+    value, influence = inner.correlations(known, pdist(moved))
+    samples = inner.resampled(known, value[None], [influence], excess)[0]
     plain = []
     for row in excess:
         index = np.repeat(np.arange(60), (row + 1).astype(int))

@@ -116,7 +116,7 @@ def test_fast_gradients_are_the_gradients(key):
     """Of convolutions of every stride and side, in batches that blocks divide and that they do not."""
     from fisherjax.vision._convolution import convolve
 
-    for side, stride, count in ((3, 1, 5), (3, 2, 4), (1, 2, 3), (7, 2, 1)):
+    for side, stride, count in ((3, 1, 5), (3, 2, 4), (1, 2, 3), (7, 2, 1), (5, 3, 2)):
         maps = jax.random.normal(key, (count, 8, 12, 2))
         kernel = jax.random.normal(key, (side, side, 2, 3))
 
@@ -128,6 +128,18 @@ def test_fast_gradients_are_the_gradients(key):
 
         for fast, plain in zip(slopes(True), slopes(False), strict=True):
             np.testing.assert_allclose(fast, plain, rtol=0, atol=1e-11)
+
+
+def test_fast_gradient_of_what_is_the_same_for_a_batch(key):
+    from fisherjax.vision._convolution import repeat
+
+    maps, weights = jax.random.normal(key, (4, 5, 2)), jax.random.normal(key, (3, 2, 4, 5, 2))
+
+    def slope(reverse_mode):
+        return jax.grad(lambda maps: jnp.sum(weights * repeat(maps, (3, 2), reverse_mode=reverse_mode)))(maps)
+
+    np.testing.assert_allclose(slope(True), slope(False), rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(repeat(maps, (), reverse_mode=True), maps)
 
 
 @pytest.fixture(scope="module")
