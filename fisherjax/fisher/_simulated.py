@@ -115,7 +115,9 @@ def simulated_curve(
         )  # fmt: skip
         pairs.append(information_with_error(moments, how.sizes))
     values, errors = zip(*pairs, strict=True)
-    curve = mean_curve(values, form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step, errors=errors if alone else None)
+    curve = mean_curve(
+        values, form, how.times, scalar=theta.ndim == 0, time_step=drawn[0].time_step, errors=errors if alone else None
+    )
     curve = warn_if_not_finite(curve, "states or derivatives left the float range (unstable weights?)")
     _warn_of_errors(curve, num_blocks)
     return curve
