@@ -9,6 +9,8 @@ from pathlib import Path
 # Most of the time goes into compiling small programs once: cheaper ones are right to the same digits. The environment
 # tells the processes that tests start too, and the workers among which tests are divided.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+# where in Python each operation of a program comes from is written down, but nobody looks it up
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 # Tests are divided among all cores: a second thread for small matrices only waits for its turn.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 

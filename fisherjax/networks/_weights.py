@@ -1,6 +1,7 @@
 """Weight matrices that are functions of free parameters, so that no training step can break a constraint."""
 
 import abc
+import functools
 from typing import TypeVar
 
 import equinox as eqx
@@ -64,15 +65,7 @@ class ConstrainedWeights(WeightMatrix):
     @property
     def value(self) -> Matrix:
         """The weights (to, from)."""
-        weights = self.parameter
-        if self.signs is not None:
-            signs = jnp.asarray(self.signs)
-            weights = jnp.where(signs == 0, weights, signs.astype(weights.dtype) * jnp.abs(weights))
-        if self.mask is not None:
-            weights = jnp.where(jnp.asarray(self.mask), weights, 0)
-        if self.frozen is None or self.fixed is None:
-            return weights
-        return jnp.where(jnp.asarray(self.frozen), self.fixed, weights)
+        return _constrained(self.parameter, self.mask, self.signs, self.frozen, self.fixed)
 
     @property
     def pattern(self) -> Pattern:
@@ -85,6 +78,17 @@ class ConstrainedWeights(WeightMatrix):
     def trained(self) -> "ConstrainedWeights":
         """Not what frozen entries are."""
         return eqx.tree_at(lambda tree: tree.fixed, super().trained(), replace=False, is_leaf=lambda leaf: leaf is None)
+
+
+@functools.partial(jax.jit, inline=True)
+def _constrained(
+    weights: Matrix, mask: Array | None, signs: Array | None, frozen: Array | None, fixed: Matrix | None
+) -> Matrix:
+    if signs is not None:
+        weights = jnp.where(signs == 0, weights, signs.astype(weights.dtype) * jnp.abs(weights))
+    if mask is not None:
+        weights = jnp.where(mask, weights, 0)
+    return weights if frozen is None or fixed is None else jnp.where(frozen, fixed, weights)
 
 
 class LowRankWeights(WeightMatrix):
