@@ -65,15 +65,18 @@ def as_real(
     _check_shape(name, array.shape, axes, hint)
     if finite:
         check_finite(name, array)
-    target = jax.dtypes.canonicalize_dtype(kind)
     with np.errstate(over="ignore"):  # said below, in our words
-        # on the host: a cast by JAX is a program to compile
-        result = jnp.asarray(array.astype(target, copy=False) if isinstance(array, np.ndarray) else array, target)
+        result = as_jax(array, jax.dtypes.canonicalize_dtype(kind))
     if finite and array.dtype.itemsize > result.dtype.itemsize and array.dtype.kind == "f":
         lost = "; divide by a scale, or use jax.config.update('jax_enable_x64', True)"
         require(_all_finite(result), f"{name} holds numbers too large for {result.dtype}{lost}")
     _check_range(name, result, minimum, maximum)
     return result
+
+
+def as_jax(array: Any, dtype: Any = None) -> Array:
+    """`jax.numpy.asarray`, which compiles a program for every shape of a NumPy array: here such an array is copied."""
+    return jax.device_put(np.array(array, dtype)) if isinstance(array, np.ndarray) else jnp.asarray(array, dtype)
 
 
 def host_real(name: str, value: Any, *axes: str, finite: bool = True, hint: str = "") -> np.ndarray:
@@ -135,7 +138,7 @@ def as_class_numbers(name: str, value: Any, count: int, num_classes: int) -> Int
         least >= 0 and most < num_classes,
         f"{name} must be class numbers from 0 to {num_classes - 1}, got {least} to {most}{hint}",
     )
-    return jnp.asarray(classes.astype(np.int32)[codes])
+    return as_jax(classes.astype(np.int32)[codes])
 
 
 def as_mask(name: str, value: Any, *axes: str) -> Bool[Array, "..."]:
@@ -150,7 +153,7 @@ def as_mask(name: str, value: Any, *axes: str) -> Bool[Array, "..."]:
     _check_shape(name, array.shape, axes, "")
     if array.dtype != bool and not isinstance(array, Tracer):
         require(bool(np.isin(np.asarray(array), (0, 1)).all()), f"{name} must hold only True and False (or 1 and 0)")
-    return jnp.asarray(array).astype(bool)
+    return as_jax(array, bool)
 
 
 def check_finite(name: str, value: Any) -> None:

@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from fisherjax._archive import npz_bytes, read_npz
+from fisherjax._arrays import as_jax
 from fisherjax._errors import require, told
 from fisherjax._npy import DamagedFileError, Source, label_of
 from fisherjax._record_fields import array_default, check_fields, default_of, shown_path
@@ -223,7 +224,7 @@ class _Place(NamedTuple):
             raise self.wrong(f"has the unknown type {told(meta['dtype'])}")
         # double precision stays in NumPy where JAX would cut it to single
         fits = jax.dtypes.canonicalize_dtype(array.dtype) == array.dtype if array.dtype.kind not in "US" else False
-        return jnp.asarray(array) if meta.get("jax") is True and fits else array
+        return as_jax(array) if meta.get("jax") is True and fits else array
 
     def _key(self, meta: dict[str, Any]) -> jax.Array:
         if meta.get("impl") not in KEY_KINDS:
@@ -232,7 +233,7 @@ class _Place(NamedTuple):
         length = 2 if meta["impl"] == "threefry2x32" else 4
         if data.dtype != np.uint32 or data.shape[-1:] != (length,):
             raise self.wrong(f"is no key: an array of {data.dtype}, shape {data.shape}")
-        return jax.random.wrap_key_data(jnp.asarray(data), impl=meta["impl"])
+        return jax.random.wrap_key_data(as_jax(data), impl=meta["impl"])
 
     def _array(self, meta: dict[str, Any]) -> np.ndarray:
         name = meta.get("array")

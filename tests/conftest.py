@@ -9,6 +9,8 @@ from pathlib import Path
 # Most of the time goes into compiling small programs once: cheaper ones are right to the same digits. The environment
 # tells the processes that tests start too, and the workers among which tests are divided.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+# where in Python each operation of a program comes from is written down, but nobody looks it up
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 # Tests are divided among all cores: a second thread for small matrices only waits for its turn.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
@@ -57,8 +59,41 @@ gc.disable()  # until all is imported
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 platforms.enter()
+jax.config.update("jax_enable_compilation_cache", False)  # of no folder: a key of every program is made all the same
 
 install_import_hook("fisherjax", "beartype.beartype")
+
+_PROGRAMS_OF_A_CONTEXT = 200  # what a context has seen it keeps
+
+
+def _share_contexts():
+    """Lower many programs in one context of MLIR: to make one takes longer than to lower a small program in it."""
+    try:
+        from jax._src.interpreters import mlir
+        from jax._src.lib.mlir import ir
+
+        make = mlir.make_ir_context
+    except (ImportError, AttributeError):
+        return
+    shared = []
+
+    def in_use():
+        try:
+            return ir.Context.current is not None
+        except ValueError:
+            return False
+
+    def context():
+        if in_use():  # by a program that is being lowered: what is lowered meanwhile would be put into it
+            return make()
+        if not shared:
+            shared.extend([make()] * _PROGRAMS_OF_A_CONTEXT)
+        return shared.pop()
+
+    mlir.make_ir_context = context
+
+
+_share_contexts()
 
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]

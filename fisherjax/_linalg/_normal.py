@@ -1,5 +1,6 @@
 """Standard normal numbers from every bit of a counter-based generator, for noise that is drawn at every step."""
 
+import functools
 import math
 
 import jax
@@ -18,6 +19,7 @@ _ABOVE = (1.253314124, 0.4475401241, 0.09107140899, 0.01254112673, 0.00114097476
 _BELOW = (1.0, 0.09528566994, 0.03468806675, 0.002315835937, 0.0002495474314, 3.776275328e-06)
 
 
+@functools.partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 def standard_normal(
     key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, rows: UInt32[Array, "..."] | None = None
 ) -> Float[Array, "..."]:

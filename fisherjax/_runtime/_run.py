@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fisherjax._arrays import as_jax
 from fisherjax._errors import require, warn
 from fisherjax._types import Key
 
@@ -34,7 +35,7 @@ class Stream:
 
     def placed(self, items: np.ndarray) -> jax.Array:
         """Items (steps, batches, …) on the devices."""
-        return jnp.asarray(items)
+        return as_jax(items)
 
     def problem_at(self, position: int) -> str:  # noqa: ARG002
         """What is wrong with an item that has been used; empty where all were checked before."""
@@ -96,7 +97,7 @@ class Run:
         memory = self.objective.memory(state.loop.model, state.loop.memory, grouped)
         loop, record = run_steps(
             state.loop._replace(memory=memory), self.objective, self.trainable, self.options.transformation, grouped,
-            jnp.asarray(np.pad(factors, (0, rows - count))),
+            as_jax(np.pad(factors, (0, rows - count))),
             jnp.asarray((state.step, count)), self.key,
         )  # fmt: skip
         bad_step = int(loop.bad_step)

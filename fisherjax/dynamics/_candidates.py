@@ -1,5 +1,6 @@
 """States to start a search for fixed points from."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -67,15 +68,15 @@ def sample_states(
     check_share("mixed", mixed)
     first_key, second_key, weight_key, noise_key = jax.random.split(check_key("key", key), 4)
     visited = _around_rest(network, first_key) if inputs is None else _driven(network, inputs)
-    num_mixed = round(float(mixed) * num_states)
-    return _drawn(visited, num_mixed, noise_std, (first_key, second_key, weight_key, noise_key), num_states)
+    keys = first_key, second_key, weight_key, noise_key
+    return _between_visited(visited, keys, num_states, round(float(mixed) * num_states), noise_std)
 
 
-@jax.jit(static_argnums=4)
-def _drawn(
-    visited: Float[Array, "visits S"], num_mixed: int, noise_std: Scalar, keys: tuple[Key, ...], num_states: int
+@functools.partial(jax.jit, static_argnames="num_states")
+def _between_visited(
+    visited: Float[Array, "visits S"], keys: tuple[Key, ...], num_states: int, num_mixed: Any, noise_std: Scalar
 ) -> Float[Array, "num_states S"]:
-    """Visited states, the first `num_mixed` of them moved towards others, with noise."""
+    """Visited states, the first of them on the way to others, and noise of their spread."""
     first_key, second_key, weight_key, noise_key = keys
     first = visited[jax.random.randint(first_key, (num_states,), 0, len(visited))]
     second = visited[jax.random.randint(second_key, (num_states,), 0, len(visited))]

@@ -130,6 +130,11 @@ def _divide(trials: Array, key: Key, share: float, parts: int) -> list[Array]:
     )
     order = jax.random.permutation(key, count)
     edges = [used * index // parts for index in range(parts + 1)] + [count]
+    return _parts(trials, order, tuple(edges))
+
+
+@functools.partial(jax.jit, static_argnames="edges")
+def _parts(trials: Array, order: Array, edges: tuple[int, ...]) -> list[Array]:
     return [trials[order[low:high]] for low, high in itertools.pairwise(edges)]
 
 

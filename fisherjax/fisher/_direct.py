@@ -164,7 +164,7 @@ def diagnosis_of_pairs(
     minus: Array, plus: Array, slope: Array, *, gaussian: bool = True, dependent: bool = False
 ) -> Diagnosis | None:
     """Diagnosis of two-condition data of one or several stimulus parameters."""
-    conditions = [*minus.reshape(-1, *minus.shape[-2:]), *plus.reshape(-1, *plus.shape[-2:])]
+    conditions = [minus, plus] if minus.ndim == 2 else [*minus, *plus]
     return diagnose(conditions, slope, gaussian=gaussian, dependent=dependent)
 
 

@@ -1,5 +1,6 @@
 """Fisher information of a Gaussian from its mean, its covariance and their derivatives."""
 
+import functools
 import itertools
 
 import jax
@@ -146,6 +147,7 @@ def _check_covariance(covariance: np.ndarray, *, invertible: bool) -> None:
     )
 
 
+@functools.partial(jax.jit, static_argnames="form", inline=True)
 def information(
     slope: Float[Array, "K p"], covariance: Float[Array, "p p"], change: Float[Array, "K p p"] | None, form: str
 ) -> Float[Array, "K K"]:
@@ -165,6 +167,7 @@ def information(
     return value + jnp.einsum("kij,lji->kl", relative, relative) / 2
 
 
+@functools.partial(jax.jit, inline=True)
 def diagonal_decoder(slope: Float[Array, "K p"], covariance: Float[Array, "p p"]) -> Float[Array, "K K"]:
     """Information that the decoder w = Σ_d⁻¹ f′ reaches: A B⁻¹ A, A = f′Σ_d⁻¹f′ᵀ, B = f′Σ_d⁻¹ΣΣ_d⁻¹f′ᵀ."""
     weights = slope / jnp.diagonal(covariance)

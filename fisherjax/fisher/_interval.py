@@ -5,6 +5,7 @@ the same family also has the lopsidedness that an estimate inherits from the inv
 estimators whose error comes from the data.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -33,12 +34,14 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 Number: TypeAlias = Array | float | int
 
 
+@functools.partial(jax.jit, static_argnames="confidence", inline=True)
 def normal_interval(value: Array, error: Array, confidence: float) -> Array:
     """Value ± z · error."""
     reach = ndtri(jnp.asarray((1 + confidence) / 2, value.dtype)) * error
     return jnp.stack([value - reach, value + reach])
 
 
+@functools.partial(jax.jit, static_argnames="confidence", inline=True)
 def wilson_interval(value: Array, error: Array, growth: Array, confidence: float) -> Array:
     """All I with (Î − I)² ≤ z² Var(I), where the variance grows with the truth, d Var/dI = growth."""
     quantile = ndtri(jnp.asarray((1 + confidence) / 2, value.dtype))

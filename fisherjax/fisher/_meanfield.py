@@ -157,7 +157,8 @@ def operator_curve(
         input_pattern=input_pattern,
     )
     times = tuple(range(1, len(order.times) + 1))
-    curve = _in_units(times, *_diffused(gain_matrix.fractions, order), num_units, stimulus, "independent")
+    by_population, total = _diffused(gain_matrix.fractions, order)
+    curve = _in_units(times, by_population, total, num_units, stimulus, "independent")
     return _told(curve, order)
 
 

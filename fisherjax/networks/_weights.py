@@ -1,6 +1,7 @@
 """Weight matrices that are functions of free parameters, so that no training step can break a constraint."""
 
 import abc
+import functools
 from typing import TypeVar
 
 import equinox as eqx
@@ -64,7 +65,7 @@ class ConstrainedWeights(WeightMatrix):
     @property
     def value(self) -> Matrix:
         """The weights (to, from)."""
-        return _value(self)
+        return _constrained(self.parameter, self.mask, self.signs, self.frozen, self.fixed)
 
     @property
     def pattern(self) -> Pattern:
@@ -79,17 +80,15 @@ class ConstrainedWeights(WeightMatrix):
         return eqx.tree_at(lambda tree: tree.fixed, super().trained(), replace=False, is_leaf=lambda leaf: leaf is None)
 
 
-@jax.jit
-def _value(weights: ConstrainedWeights) -> Matrix:
-    value = weights.parameter
-    if weights.signs is not None:
-        signs = jnp.asarray(weights.signs)
-        value = jnp.where(signs == 0, value, signs.astype(value.dtype) * jnp.abs(value))
-    if weights.mask is not None:
-        value = jnp.where(jnp.asarray(weights.mask), value, 0)
-    if weights.frozen is None or weights.fixed is None:
-        return value
-    return jnp.where(jnp.asarray(weights.frozen), weights.fixed, value)
+@functools.partial(jax.jit, inline=True)
+def _constrained(
+    weights: Matrix, mask: Array | None, signs: Array | None, frozen: Array | None, fixed: Matrix | None
+) -> Matrix:
+    if signs is not None:
+        weights = jnp.where(signs == 0, weights, signs.astype(weights.dtype) * jnp.abs(weights))
+    if mask is not None:
+        weights = jnp.where(mask, weights, 0)
+    return weights if frozen is None or fixed is None else jnp.where(frozen, fixed, weights)
 
 
 class LowRankWeights(WeightMatrix):

@@ -157,7 +157,7 @@ def moments_of(
     num_steps: int,
     times: tuple[int, ...],
     size: int,
-    precision: str,
+    precision: Precision,
     *,
     num_trials: int,
     num_blocks: int,

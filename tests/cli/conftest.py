@@ -2,8 +2,14 @@
 
 import jax
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-_SET = ("jax_compilation_cache_dir", "jax_traceback_filtering", "jax_persistent_cache_min_compile_time_secs")
+_SET = (
+    "jax_enable_compilation_cache",
+    "jax_compilation_cache_dir",
+    "jax_traceback_filtering",
+    "jax_persistent_cache_min_compile_time_secs",
+)
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +22,9 @@ def home(tmp_path_factory):
 def _as_before(monkeypatch, home):
     monkeypatch.setenv("HOME", str(home))
     before = {name: getattr(jax.config, name) for name in _SET}
+    jax.config.update("jax_enable_compilation_cache", True)
+    reset_cache()
     yield
     for name, value in before.items():
         jax.config.update(name, value)
+    reset_cache()

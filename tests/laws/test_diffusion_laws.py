@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from moments import moment
 
 from fisherjax import _linalg, fisher, nonlinearities
 from fisherjax import meanfield as mf
@@ -37,7 +38,7 @@ def test_diffusion_radius_is_bounded_by_the_noise_share(matrix, noise_std, phi):
 @given(matrix=networks(), noise_std=st.floats(0.05, 1.0))
 def test_diffusion_radius_is_that_of_the_gain_times_kappa(matrix, noise_std):
     state = mf.stationary_state(matrix, noise_std=noise_std)
-    kappa = nonlinearities.Tanh().two_point(state.variance, state.noise_variance).slope_overlap
+    kappa = moment(nonlinearities.Tanh(), "two_point", state.variance, state.noise_variance).slope_overlap
     operator = mf.diffusion_operator(matrix, noise_std=noise_std)
     np.testing.assert_allclose(
         operator.spectral_radius, _linalg.spectral_radius(matrix.variance_gain * kappa), rtol=1e-10
@@ -107,15 +108,16 @@ def test_linear_pulse_has_its_closed_form(gain, noise_std, stimulus):
     np.testing.assert_allclose(curve.total, gain ** (2 * t) / (noise_std**2 * accumulated), rtol=1e-12)
 
 
+@jax.jit
+def slope_at_no_noise(variance_gain, variance):
+    """∂/∂V of the overlap map G E[φφ]."""
+    return jax.jacfwd(lambda noise: variance_gain @ nonlinearities.Tanh().spread(variance, noise))(jnp.zeros(3))
+
+
 @given(matrix=networks(), noise_std=st.floats(0.05, 1.0))
 def test_lyapunov_exponent_is_the_growth_of_the_overlap_slope(matrix, noise_std):
     """λ = ½ ln ρ(G ∘ E[φ′²]), the linearization of the overlap map at identical replicas."""
     state = mf.stationary_state(matrix, noise_std=noise_std)
-    phi = nonlinearities.Tanh()
-
-    def overlap_map(noise_variance):
-        return matrix.variance_gain @ phi.spread(state.variance, noise_variance)
-
-    jacobian = jax.jacfwd(overlap_map)(jnp.zeros(3))
+    jacobian = slope_at_no_noise(matrix.variance_gain, state.variance)
     expected = np.log(np.max(np.abs(np.linalg.eigvals(np.asarray(jacobian))))) / 2
     np.testing.assert_allclose(mf.lyapunov_exponent(matrix, noise_std=noise_std), expected, rtol=1e-8, atol=1e-10)

@@ -26,7 +26,34 @@ NONLINEARITIES = [
     SmoothFunction(lambda x: x / jnp.sqrt(1 + (x - 0.5) ** 2)),
     PiecewiseSmooth(lambda x: jnp.maximum(x - 0.3, 0), ((0.0, 1.0), (0.3, 1.0)), (0.3,)),
 ]
+CENTRAL = ("value_variance", "value_third_cumulant", "value_fourth_moment")
 CASES = list(itertools.product((0.0, 0.4, -2.0), (1e-4, 0.09, 1.0, 25.0)))
+
+
+@eqx.filter_jit
+def apply(phi, x):
+    return phi(x)
+
+
+@eqx.filter_jit
+def means(phi, m, v, order):
+    return phi.derivative_means(m, v, order)
+
+
+@eqx.filter_jit
+def central(phi, m, v):
+    return [getattr(phi, name)(m, v) for name in CENTRAL]
+
+
+@eqx.filter_jit
+def slopes_of_means(phi, m, v):
+    """∂/∂m and ∂/∂v of the means of orders 0 to 2."""
+    return [jax.grad(lambda m, v, k=order: phi.derivative_means(m, v, k)[k], (0, 1))(m, v) for order in range(3)]
+
+
+@eqx.filter_jit
+def slopes_of_central(phi, m, v):
+    return [jax.grad(lambda m, v, name=name: jnp.sum(getattr(phi, name)(m, v)), (0, 1))(m, v) for name in CENTRAL]
 
 
 def brute_force(phi, mean, variance, corner=0.3):
@@ -36,7 +63,7 @@ def brute_force(phi, mean, variance, corner=0.3):
     z = np.concatenate([(b - a) / 2 * nodes + (a + b) / 2 for a, b in ((-12, middle), (middle, 12))])
     w = np.concatenate([(b - a) / 2 * weights for a, b in ((-12, middle), (middle, 12))])
     w = w * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    values = np.asarray(phi(jnp.asarray(mean + np.sqrt(variance) * z)))
+    values = np.asarray(apply(phi, jnp.asarray(mean + np.sqrt(variance) * z)))
     center = w @ values
     return center, *(w @ (values - center) ** power for power in (2, 3, 4))
 
@@ -46,12 +73,11 @@ def brute_force(phi, mean, variance, corner=0.3):
 def test_moments_about_a_mean(phi, mean, variance):
     expected = brute_force(phi, mean, variance)
     m, v = jnp.asarray(mean), jnp.asarray(variance)
-    np.testing.assert_allclose(phi.derivative_means(m, v, 0)[0], expected[0], rtol=1e-9, atol=1e-13)
-    np.testing.assert_allclose(phi.value_variance(m, v), expected[1], rtol=1e-9, atol=1e-16)
-    np.testing.assert_allclose(
-        phi.value_third_cumulant(m, v), expected[2], rtol=1e-7, atol=1e-12 * max(1.0, variance**1.5)
-    )
-    np.testing.assert_allclose(phi.value_fourth_moment(m, v), expected[3], rtol=1e-9, atol=1e-16)
+    second, third, fourth = central(phi, m, v)
+    np.testing.assert_allclose(means(phi, m, v, 0)[0], expected[0], rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(second, expected[1], rtol=1e-9, atol=1e-16)
+    np.testing.assert_allclose(third, expected[2], rtol=1e-7, atol=1e-12 * max(1.0, variance**1.5))
+    np.testing.assert_allclose(fourth, expected[3], rtol=1e-9, atol=1e-16)
 
 
 @pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
@@ -59,27 +85,28 @@ def test_moments_about_a_mean(phi, mean, variance):
 def test_each_order_is_the_derivative_of_the_one_below(phi, mean, variance):
     """Price's theorem: d/dm E[φ^(k)] = E[φ^(k+1)] and d/dv E[φ^(k)] = ½ E[φ^(k+2)]."""
     m, v = jnp.asarray(mean), jnp.asarray(variance)
-    moments = phi.derivative_means(m, v, 4)
-    for order in range(3):
-        by_mean, by_variance = jax.grad(lambda m, v, k=order: phi.derivative_means(m, v, k)[k], (0, 1))(m, v)
+    moments = np.asarray(means(phi, m, v, 4))
+    for order, (by_mean, by_variance) in enumerate(slopes_of_means(phi, m, v)):
         np.testing.assert_allclose(by_mean, moments[order + 1], rtol=1e-8, atol=1e-11)
         np.testing.assert_allclose(by_variance, moments[order + 2] / 2, rtol=1e-8, atol=1e-11)
 
 
 @pytest.mark.parametrize("phi", NONLINEARITIES, ids=lambda phi: type(phi).__name__)
 def test_derivatives_of_the_variance_match_differences(phi):
-    m, v, h = jnp.asarray(0.4), jnp.asarray(0.3), 1e-5
-    for moment in (phi.value_variance, phi.value_third_cumulant, phi.value_fourth_moment):
-        slopes = jax.grad(moment, (0, 1))(m, v)
-        np.testing.assert_allclose(slopes[0], (moment(m + h, v) - moment(m - h, v)) / (2 * h), rtol=1e-7, atol=1e-10)
-        np.testing.assert_allclose(slopes[1], (moment(m, v + h) - moment(m, v - h)) / (2 * h), rtol=1e-7, atol=1e-10)
+    m, v, h = 0.4, 0.3, 1e-5
+    around = ((m + h, v), (m - h, v), (m, v + h), (m, v - h))
+    moments = np.array([central(phi, *map(jnp.asarray, point)) for point in around])
+    differences = (moments[::2] - moments[1::2]) / (2 * h)
+    slopes = slopes_of_central(phi, jnp.asarray(m), jnp.asarray(v))
+    np.testing.assert_allclose(slopes, differences.T, rtol=1e-7, atol=1e-10)
 
 
 def test_moments_of_a_ramp_at_and_beyond_its_corner():
     """Slopes at the corner itself are those beside it; far beyond it nothing is lost to rounding, in float32 either."""
     ramp, v, h = ThresholdLinear(), jnp.asarray(0.7), 1e-5
     for moment in (ramp.value_variance, ramp.value_fourth_moment):
-        slope = jax.grad(lambda m, moment=moment: moment(m, v))(jnp.asarray(0.0))
+        moment = jax.jit(moment)  # noqa: PLW2901
+        slope = jax.jit(jax.grad(moment))(jnp.asarray(0.0), v)
         np.testing.assert_allclose(slope, (moment(jnp.asarray(h), v) - moment(jnp.asarray(-h), v)) / (2 * h), rtol=1e-7)
     far = ramp.value_fourth_moment(jnp.asarray([3.0, 30.0], jnp.float32), jnp.asarray(0.25, jnp.float32))
     np.testing.assert_allclose(far, 3 * 0.25**2, rtol=3e-6)
@@ -88,9 +115,9 @@ def test_moments_of_a_ramp_at_and_beyond_its_corner():
 def test_moments_at_variance_zero_are_values():
     m, v = jnp.asarray([0.2, -1.0]), jnp.zeros(2)
     for phi in NONLINEARITIES:
-        np.testing.assert_allclose(phi.derivative_means(m, v, 2)[0], phi(m), atol=1e-14)
-        np.testing.assert_allclose(phi.value_variance(m, v), 0, atol=1e-30)
-        assert np.all(np.isfinite(jax.grad(lambda v, phi=phi: jnp.sum(phi.value_variance(m, v)))(v)))
+        np.testing.assert_allclose(means(phi, m, v, 2)[0], apply(phi, m), atol=1e-14)
+        np.testing.assert_allclose(central(phi, m, v)[0], 0, atol=1e-30)
+        assert np.all(np.isfinite(slopes_of_central(phi, m, v)[0][1]))
 
 
 @pytest.mark.parametrize("name", ["softplus", jnp.arctan])
@@ -98,22 +125,23 @@ def test_means_at_variance_zero_are_derivatives(name, as_user):
     """Means were 1 to 20 % too high, whose rule was as narrow as rounding."""
     phi, m = as_nonlinearity(name), jnp.asarray([0.3, -1.2, 40.0])
     slope = jax.grad(lambda x: jnp.sum(phi(x)))
+    expected = jax.jit(lambda m: (phi(m), slope(m), jax.grad(lambda x: jnp.sum(slope(x)))(m)))(m)
     for variance in (0.0, 1e-20, 1e-12):
-        found = phi.derivative_means(m, jnp.full(3, variance), 2)
-        expected = phi(m), slope(m), jax.grad(lambda x: jnp.sum(slope(x)))(m)
+        found = means(phi, m, jnp.asarray(np.full(3, variance)), 2)
         np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
 
 
 def test_lyapunov_solution_and_its_derivative(key):
     first, second = jax.random.split(key)
-    matrix = 0.8 * jax.random.normal(first, (8, 8)) / np.sqrt(8)
-    source = jnp.eye(8) + 0.1
+    matrix = jnp.asarray(0.8 * np.asarray(jax.random.normal(first, (8, 8))) / np.sqrt(8))
+    source = jnp.asarray(np.eye(8) + 0.1)
     solution = solve_discrete_lyapunov(matrix, source)
     np.testing.assert_allclose(solution, scipy.linalg.solve_discrete_lyapunov(matrix, source), rtol=1e-10)
     direction = jax.random.normal(second, (8, 8))
-    function = lambda matrix: jnp.sum(solve_discrete_lyapunov(matrix, source) ** 2)  # noqa: E731
-    difference = (function(matrix + 1e-6 * direction) - function(matrix - 1e-6 * direction)) / 2e-6
-    np.testing.assert_allclose(jnp.sum(jax.grad(function)(matrix) * direction), difference, rtol=1e-6)
+    function = jax.jit(lambda matrix: jnp.sum(solve_discrete_lyapunov(matrix, source) ** 2))
+    step = 1e-6 * np.asarray(direction)
+    difference = (function(matrix + step) - function(matrix - step)) / 2e-6
+    np.testing.assert_allclose(np.sum(np.asarray(jax.grad(function)(matrix)) * direction), difference, rtol=1e-6)
     np.testing.assert_allclose(jax.jvp(function, (matrix,), (direction,))[1], difference, rtol=1e-6)
 
 
@@ -124,9 +152,10 @@ def test_lyapunov_of_an_unstable_matrix_is_not_a_number():
 @pytest.mark.parametrize(("p", "d", "noncentrality"), [(2, 50, 0.0), (1, 397, 40.0), (50, 149, 400.0), (5, 3000, 1e5)])
 def test_noncentral_f_against_scipy(p, d, noncentrality):
     x = ncf.ppf(0.7, p, d, noncentrality)
-    value = noncentral_f_cdf(jnp.asarray(x), p, d, jnp.asarray(noncentrality))
+    value = jax.jit(noncentral_f_cdf)(*map(jnp.asarray, (x, float(p), float(d), noncentrality)))
     np.testing.assert_allclose(value, 0.7, atol=1e-8)
-    low, high = np.asarray(noncentrality_interval(jnp.asarray(x), p, d, 0.9))
+    interval = jax.jit(noncentrality_interval, static_argnums=3)
+    low, high = np.asarray(interval(*map(jnp.asarray, (x, float(p), float(d))), 0.9))
     np.testing.assert_allclose(ncf.cdf(x, p, d, high), 0.05, atol=1e-6)
     if noncentrality:
         np.testing.assert_allclose(ncf.cdf(x, p, d, low), 0.95, atol=1e-6)

@@ -35,31 +35,33 @@ def run_in_pieces(network, inputs, length, start):
     for time, one in enumerate(inputs):
         if time and time % length == 0:
             state = jax.lax.stop_gradient(state)
-        state = network.step(state, jnp.asarray(one))
+        state = network.step(state, one)
         outputs.append(network.readout(state))
     return jnp.stack(outputs), state
 
 
+@eqx.filter_jit
 def slope_by_hand(network, inputs, targets, length, start=None):
     """Gradient of the mean squared error, and the states at the end."""
 
-    @eqx.filter_jit
-    def slope(network, start):
-        def loss(network):
-            first = jnp.broadcast_to(network.resting_state, (TRIALS, 5)) if start is None else start
-            outputs, end = run_in_pieces(network, inputs, length, first)
-            return jnp.mean((outputs - targets) ** 2), end
+    def loss(network):
+        first = jnp.broadcast_to(network.resting_state, (inputs.shape[1], 5)) if start is None else start
+        outputs, end = run_in_pieces(network, inputs, length, first)
+        return jnp.mean((outputs - targets) ** 2), end
 
-        return eqx.filter_grad(loss, has_aux=True)(network)
+    return eqx.filter_grad(loss, has_aux=True)(network)
 
-    return slope(network, start)
+
+@jax.jit
+def descended(weights, slope):
+    return jax.tree.map(lambda a, b: a - RATE * b, weights, slope)
 
 
 def stepped(network, slope):
     """One step of plain gradient descent."""
     spec = trainable_filter(network)
     moving, fixed = eqx.partition(network, spec)
-    return eqx.combine(jax.tree.map(lambda a, b: a - RATE * b, moving, eqx.filter(slope, spec)), fixed)
+    return eqx.combine(descended(moving, eqx.filter(slope, spec)), fixed)
 
 
 def descend(network, task, key, **options):
@@ -94,7 +96,8 @@ def test_truncation_changes_gradients_only(key):
     network = GRU(2, 5, 1, key=key)
     own = ((lambda network, states, outputs: jnp.sum(states[-1] ** 2) + jnp.sum(outputs[4]), 0.5),)
     losses = [
-        batch_loss(network, batch, None, LossSettings("mse", 0.3, 0.1, False, 1, own, length)) for length in (None, 4)
+        eqx.filter_jit(batch_loss)(network, batch, None, LossSettings("mse", 0.3, 0.1, False, 1, own, length))
+        for length in (None, 4)
     ]
     np.testing.assert_allclose(*losses, rtol=1e-12)
 
@@ -150,20 +153,11 @@ def test_more_trials_may_join(key):
     found = descend(small(key), iter([fewer, second]), key, num_steps=2, carry_state=True)
     assert (found.stopped, found.num_steps) == ("finished", 2)
     network = small(key)
-    slope, state = slope_by_hand_of(network, fewer, None)
+    slope, state = slope_by_hand(network, *fewer, STEPS)
     network = stepped(network, slope)
-    rest = jnp.broadcast_to(network.resting_state, (2, 5))
-    slope, _ = slope_by_hand_of(network, second, jnp.concatenate([state, rest]))
+    rest = np.broadcast_to(network.resting_state, (2, 5))
+    slope, _ = slope_by_hand(network, *second, STEPS, np.concatenate([state, rest]))
     np.testing.assert_allclose(weights_of(found.last_network), weights_of(stepped(network, slope)), rtol=1e-8)
-
-
-def slope_by_hand_of(network, batch, start):
-    def loss(network):
-        first = jnp.broadcast_to(network.resting_state, (batch[0].shape[1], 5)) if start is None else start
-        outputs, end = run_in_pieces(network, batch[0], STEPS, first)
-        return jnp.mean((outputs - batch[1]) ** 2), end
-
-    return eqx.filter_grad(loss, has_aux=True)(network)
 
 
 @pytest.mark.usefixtures("as_user")
