@@ -144,7 +144,8 @@ def sensitivity_moments(
     theta = check_protocol(network, protocol, stimulus, num_steps)
     return moments_of(
         network, theta, key, protocol, read, num_steps, check_times(at, num_steps), check_reading(network, read),
-        precision, num_trials=num_trials, num_blocks=num_blocks, full=covariance == "full", progress=progress, devices=devices,
+        precision, num_trials=num_trials, num_blocks=num_blocks, full=covariance == "full", progress=progress,
+        devices=devices,
     )  # fmt: skip
 
 
