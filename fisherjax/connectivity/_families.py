@@ -1,8 +1,10 @@
 """Families of gain matrices: maps from a vector of parameters in a box to a structure, and back."""
 
 import abc
+import functools
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -94,6 +96,11 @@ class HomogeneousFamily(Family):
         return jnp.mean(self._gains(gain_matrix))[None]
 
 
+@functools.partial(jax.jit, inline=True)
+def _tied(parameters: Parameters, labels: Array) -> Array:
+    return jnp.where(labels >= 0, parameters[jnp.maximum(labels, 0)], jnp.zeros((), parameters.dtype))
+
+
 class TiedFamily(Family):
     """Entries that share a label share a parameter; subclasses say which label each entry has."""
 
@@ -107,9 +114,7 @@ class TiedFamily(Family):
 
     def build(self, parameters: Parameters) -> GainMatrix:
         parameters = self._checked(parameters)
-        labels = self.labels()
-        gains = jnp.where(labels >= 0, parameters[np.maximum(labels, 0)], jnp.zeros((), parameters.dtype))
-        return GainMatrix(gains, self._fractions(parameters.dtype))
+        return GainMatrix(_tied(parameters, self.labels()), self._fractions(parameters.dtype))
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
         present, first = np.unique(self.labels(), return_index=True)

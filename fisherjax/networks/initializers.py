@@ -67,7 +67,7 @@ class _Gaussian(Initializer):
     gain: float = eqx.field(static=True)
 
     def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
-        drawn = jax.random.normal(key, shape, dtype) * (self.gain / jnp.sqrt(_fan_in(shape, pattern, dtype)))
+        drawn = jax.random.normal(key, shape, dtype) * (self.gain / np.sqrt(_fan_in(shape, pattern, dtype)))
         return impose(drawn, pattern)
 
 
@@ -75,7 +75,7 @@ class _Uniform(Initializer):
     bound: float | None = eqx.field(static=True)
 
     def __call__(self, key: Key, shape: tuple[int, int], dtype: Any, pattern: Pattern) -> Matrix:
-        bound = 1 / jnp.sqrt(_fan_in(shape, pattern, dtype)) if self.bound is None else self.bound
+        bound = 1 / np.sqrt(_fan_in(shape, pattern, dtype)) if self.bound is None else self.bound
         return impose(jax.random.uniform(key, shape, dtype, minval=-1, maxval=1) * bound, pattern)
 
 
