@@ -1,7 +1,9 @@
 """A Gabor patch whose parameters can be differentiated."""
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -51,7 +53,16 @@ def gabor(
     for name, value in (("angle", angle), ("contrast", contrast), ("position", position), ("cycles", cycles)):
         check_scalar(name, value)
     check_scalar("width", width, minimum=0.0, strict=True)
-    theta, c, shift, k, w = (jnp.asarray(value, float) for value in (angle, contrast, position, cycles, width))
+    return _patch(
+        *(jnp.asarray(value, float) for value in (angle, contrast, position, cycles, width)), (height, across, colors)
+    )
+
+
+@functools.partial(jax.jit, static_argnames="image_shape", inline=True)
+def _patch(
+    theta: Array, c: Array, shift: Array, k: Array, w: Array, image_shape: tuple[int, int, int]
+) -> Float[Array, "height width colors"]:
+    height, across, colors = image_shape
     side = min(height, across)
     x = (jnp.arange(across, dtype=theta.dtype)[None, :] - (across - 1) / 2 - shift) / side
     y = (jnp.arange(height, dtype=theta.dtype)[:, None] - (height - 1) / 2) / side

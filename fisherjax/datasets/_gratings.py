@@ -1,5 +1,6 @@
 """Noisy oriented gratings, differentiable in the angle at a fixed key, and their exact moments."""
 
+import functools
 import math
 
 import jax
@@ -91,7 +92,12 @@ def grating_moments(
     theta = _checked(angles, size, frequency, noise_variance, noise_probability)
     spread = jnp.sqrt(jnp.asarray(noise_variance, theta.dtype))
     share = jnp.asarray(noise_probability, theta.dtype)
-    wave = _wave(theta, size, jnp.asarray(frequency, theta.dtype))
+    return _moments(theta, jnp.asarray(frequency, theta.dtype), spread, share, size)
+
+
+@functools.partial(jax.jit, static_argnames="size", inline=True)
+def _moments(theta: Array, frequency: Array, spread: Array, share: Array, size: int) -> tuple[Array, Array]:
+    wave = _wave(theta, size, frequency)
     safe = jnp.where(spread > 0, spread, 1)
     low, high = (-1 - wave) / safe, (1 - wave) / safe
     below, above = norm.cdf(low), norm.cdf(-high)
