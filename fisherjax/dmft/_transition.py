@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fisherjax import _theory
 from fisherjax._linalg import spectral_radius
@@ -82,7 +82,9 @@ def _vanishing_growth(
 
 
 @jax.jit(static_argnums=2)
-def _critical(structure: _theory.Structure, rule: LobattoRule, phi: Nonlinearity, *, local: bool) -> Float[Array, ""]:
+def _critical(
+    structure: _theory.Structure, rule: LobattoRule, phi: Nonlinearity, *, local: bool | Bool[Array, ""]
+) -> Float[Array, ""]:
     """Of either growth: a program for both."""
 
     def growth(log_factor: Array, structure: _theory.Structure) -> Array:
