@@ -1,5 +1,6 @@
 """How programs run: devices, memory, precision, progress, stopping, checkpoints."""
 
+from ._ahead import compiled_ahead
 from ._checkpoint import (
     check_settings,
     description,
@@ -24,7 +25,7 @@ from ._steps import Objective, Outcome
 __all__ = [
     "AXES", "PRECISIONS", "Callback", "Checkpoint", "Descent", "Devices", "Fit", "Interrupted", "Objective",
     "OptimizerLike", "Options", "Outcome", "Precision", "Rate", "Stream", "TrainingHistory", "TrainingProgress",
-    "available_bytes", "check_allocation", "check_settings", "chunk_length", "descend", "description",
+    "available_bytes", "check_allocation", "check_settings", "chunk_length", "compiled_ahead", "descend", "description",
     "device_mesh", "digest", "fit_parameters", "forget_stop", "full_precision", "key_words", "load_checkpoint",
     "map_length", "on_devices", "precision_here", "product", "products_in", "progress_bar", "read_checkpoint",
     "recorded_scan", "remove_checkpoint", "request_stop", "rounds_to_bfloat16", "row_shards", "spread",

@@ -42,12 +42,12 @@ class OptimizationCheckpoint(Record):
 class Saver:
     """Both stages as they are, written to a file (if there is one) whenever one of them moves on."""
 
-    def __init__(self, path: Path | None, settings: dict[str, Any]):
-        """Begin where the file is; ValueError if it is broken or of another run."""
+    def __init__(self, path: Path | None, settings: Callable[[], dict[str, Any]]):
+        """Begin where the file is; ValueError if it is broken or of another run, which has other `settings`."""
         self.path, self.settings = path, settings
         stored = None if path is None else read_checkpoint(OptimizationCheckpoint, path, resume=True)
         if stored is not None:
-            check_settings(stored.settings, settings, str(path))
+            check_settings(stored.settings, settings(), str(path))
         self.search = None if stored is None else stored.search
         self.ascent = None if stored is None else stored.ascent
 
@@ -55,7 +55,7 @@ class Saver:
         """One of the stages moved on."""
         setattr(self, "search" if isinstance(state, SearchState) else "ascent", state)
         if self.path is not None:
-            write_checkpoint(OptimizationCheckpoint(self.search, self.ascent, self.settings), self.path)
+            write_checkpoint(OptimizationCheckpoint(self.search, self.ascent, self.settings()), self.path)
 
 
 Save = Callable[[Any], None]

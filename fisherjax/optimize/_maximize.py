@@ -1,6 +1,8 @@
 """The entry point: global search, then gradient ascent, one result."""
 
+import functools
 import os
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_flag, check_instance, check_integer, check_key, check_optional, require
-from fisherjax._runtime import Devices, description, digest, key_words, on_devices
+from fisherjax._runtime import Devices, compiled_ahead, description, digest, key_words, on_devices
 from fisherjax._types import Key, Record, npz_path
 from fisherjax.connectivity import Family, GainMatrix
 
@@ -132,7 +134,7 @@ def maximize(
     check_optimizer(optimizer)
     check_optional(check_instance, "checkpoint", checkpoint, kind=(str, os.PathLike), hint="the path of a file")
     problem = make_problem(family, objective, constraints)
-    described = {
+    known = {
         "problem": f"{description(problem)} {digest(eqx.filter(problem, eqx.is_array))}",
         "key": key_words(key),
         **settings._asdict(),
@@ -140,12 +142,18 @@ def maximize(
         "optimizer": "L-BFGS" if optimizer is None else fingerprint(optimizer, family.num_parameters),
     }
     with on_devices(devices):
-        if checkpoint is not None:
+        middle = jnp.full(family.num_parameters, 0.5, float)  # of a known type: another is another program
+        compiling = compiled_ahead(evaluate, problem, middle)
+
+        @functools.cache
+        def described() -> dict[str, Any]:
+            compiling.result()
             # what a function closes over shows only in what it returns
-            middle = jnp.full(family.num_parameters, 0.5, float)  # of a known type: another is another program
-            described["objective"] = digest([evaluate(problem, middle * share)[:2] for share in (1.0, 0.6)])
+            return {**known, "objective": digest([evaluate(problem, middle * share)[:2] for share in (1.0, 0.6)])}
+
         saver = Saver(None if checkpoint is None else npz_path(checkpoint), described)
         searched = search(problem, settings, key=key, progress=progress, state=saver.search, save=saver.keep)
+        compiling.result()
         winner = best_restart(searched)
         ascent = ascend(
             problem,
