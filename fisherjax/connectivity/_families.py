@@ -1,7 +1,6 @@
 """Families of gain matrices: maps from a vector of parameters in a box to a structure, and back."""
 
 import abc
-import functools
 
 import equinox as eqx
 import jax
@@ -94,11 +93,6 @@ class HomogeneousFamily(Family):
 
     def parameters(self, gain_matrix: GainMatrix) -> Parameters:
         return jnp.mean(self._gains(gain_matrix))[None]
-
-
-@functools.partial(jax.jit, inline=True)
-def _tied(parameters: Parameters, labels: Array) -> Array:
-    return jnp.where(labels >= 0, parameters[jnp.maximum(labels, 0)], jnp.zeros((), parameters.dtype))
 
 
 class TiedFamily(Family):

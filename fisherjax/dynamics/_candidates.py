@@ -74,7 +74,7 @@ def sample_states(
 
 @functools.partial(jax.jit, static_argnames="num_states")
 def _between_visited(
-    visited: Float[Array, "visits S"], keys: tuple[Key, ...], num_states: int, num_mixed: Scalar, noise_std: Scalar
+    visited: Float[Array, "visits S"], keys: tuple[Key, ...], num_states: int, num_mixed: int | Array, noise_std: Scalar
 ) -> Float[Array, "num_states S"]:
     """Visited states, the first of them on the way to others, and noise of their spread."""
     first_key, second_key, weight_key, noise_key = keys

@@ -195,5 +195,5 @@ def _in_units(
 
 
 @jax.jit(static_argnames="scalar")
-def _times(num_units: Scalar, by_population: Array, total: Array, *, scalar: bool) -> tuple[Array, Array]:
+def _times(num_units: int | Array, by_population: Array, total: Array, *, scalar: bool) -> tuple[Array, Array]:
     return scalar_if(scalar, (num_units * by_population, num_units * total))

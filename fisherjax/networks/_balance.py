@@ -23,7 +23,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import is_traced, warn
-from fisherjax._types import Scalar
 
 from ._pattern import Pattern
 
@@ -47,7 +46,7 @@ def balanced_weights(drawn: Matrix, pattern: Pattern, gain: float) -> Matrix:
 
 
 @jax.jit
-def _of_gain(drawn: Matrix, regions: Bool[Array, "regions from"], gain: Scalar) -> Matrix:
+def _of_gain(drawn: Matrix, regions: Bool[Array, "regions from"], gain: float | Array) -> Matrix:
     """Canceled weights with rows of the given length."""
     weights = _canceled_by_region(drawn, regions)
     total, absolute = (jnp.sum(part, axis=1, keepdims=True) for part in (weights**2, jnp.abs(weights)))

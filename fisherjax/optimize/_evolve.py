@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key
 from fisherjax._runtime import Devices, on_devices, progress_bar, spread, spread_map, stop_if_requested
-from fisherjax._types import Key, Scalar
+from fisherjax._types import Key
 from fisherjax.connectivity import Family
 
 from ._checkpoint import Save, SearchState, leaves_of, with_leaves
@@ -158,7 +158,7 @@ def _value(fitness: Array) -> float:
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _generation_keys(key: Key, first: Scalar, length: int, num_restarts: int) -> Key:
+def _generation_keys(key: Key, first: int | Array, length: int, num_restarts: int) -> Key:
     steps = jax.vmap(lambda index: jax.random.fold_in(key, index))(first + jnp.arange(length))
     return jax.vmap(lambda step: jax.random.split(step, num_restarts))(steps)
 
