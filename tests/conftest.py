@@ -63,38 +63,6 @@ jax.config.update("jax_enable_compilation_cache", False)  # of no folder: a key 
 
 install_import_hook("fisherjax", "beartype.beartype")
 
-_PROGRAMS_OF_A_CONTEXT = 200  # what a context has seen it keeps
-
-
-def _share_contexts():
-    """Lower many programs in one context of MLIR: to make one takes longer than to lower a small program in it."""
-    try:
-        from jax._src.interpreters import mlir
-        from jax._src.lib.mlir import ir
-
-        make = mlir.make_ir_context
-    except (ImportError, AttributeError):
-        return
-    shared = []
-
-    def in_use():
-        try:
-            return ir.Context.current is not None
-        except ValueError:
-            return False
-
-    def context():
-        if in_use():  # by a program that is being lowered: what is lowered meanwhile would be put into it
-            return make()
-        if not shared:
-            shared.extend([make()] * _PROGRAMS_OF_A_CONTEXT)
-        return shared.pop()
-
-    mlir.make_ir_context = context
-
-
-_share_contexts()
-
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
