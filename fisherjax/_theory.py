@@ -9,7 +9,7 @@ import numpy as np
 import optimistix as optx
 from jaxtyping import Array, Float, Int
 
-from fisherjax._arrays import as_real, check_finite
+from fisherjax._arrays import as_jax, as_real, check_finite
 from fisherjax._errors import check_flag, check_scalar, is_traced, require, warn
 from fisherjax._linalg import spectral_radius
 from fisherjax._runtime import progress_bar
@@ -231,9 +231,9 @@ class Point(NamedTuple):
 
 
 def diagram(
-    row_of: Callable[[Array, Array], Point], gains: ArrayLike, noise_stds: ArrayLike, dtype: Any, *, progress: bool
+    rows_of: Callable[[Array, Array], Point], gains: ArrayLike, noise_stds: ArrayLike, dtype: Any, *, progress: bool
 ) -> PhaseDiagram:
-    """A phase diagram: `row_of` (gains, σ) solves a row, or several for a vector of σ."""
+    """A phase diagram: `rows_of` (gains, several σ) solves as many rows."""
     check_flag("progress", progress)
     columns, rows = grid_of("gains", gains).astype(dtype), grid_of("noise_stds", noise_stds)
     points, at_once = [], rows_at_once(len(rows), len(columns))
@@ -242,12 +242,10 @@ def diagram(
             some = np.asarray(rows[begin : begin + at_once], dtype)
             count = len(some)
             # as many in every part, so that one program serves all
-            some = some[0] if at_once == 1 else np.pad(some, (0, at_once - count), "edge")
-            found = row_of(columns, jnp.asarray(some))
-            points.append([np.asarray(part)[:count] if at_once > 1 else np.asarray(part)[None] for part in found])
+            found = jax.device_get(rows_of(columns, jnp.asarray(np.pad(some, (0, at_once - count), "edge"))))
+            points.append(Point(*(part[:count] for part in found)))
             advance(count)
-    state = Point(*(jnp.asarray(np.concatenate(parts)) for parts in zip(*points, strict=True)))
-    return _diagram_of(state, columns, rows)
+    return _diagram_of(jax.tree.map(lambda *parts: np.concatenate(parts), *points), columns, rows)
 
 
 def rows_at_once(num_rows: int, num_columns: int) -> int:
@@ -258,8 +256,8 @@ def rows_at_once(num_rows: int, num_columns: int) -> int:
 
 
 def _diagram_of(state: Point, gains: Array, noise_stds: Array) -> PhaseDiagram:
-    """The diagram of its points (rows, columns)."""
-    missing = np.argwhere(~np.asarray(state.converged))
+    """The diagram of its points (rows, columns), which are NumPy arrays."""
+    missing = np.argwhere(~state.converged)
     if len(missing):
         row, column = missing[0]
         warn(
@@ -269,7 +267,7 @@ def _diagram_of(state: Point, gains: Array, noise_stds: Array) -> PhaseDiagram:
         )
     lasting = np.where(state.converged, state.relaxation_time, np.nan).astype(state.relaxation_time.dtype)
     found = (*state[:4], lasting, np.where(state.converged, state.regime, -1))
-    return PhaseDiagram(gains, noise_stds, *map(jnp.asarray, found))
+    return PhaseDiagram(gains, noise_stds, *map(as_jax, found))
 
 
 def grid_of(name: str, values: Any) -> Float[Array, " n"]:

@@ -133,20 +133,17 @@ def phase_diagram(
     """
     phi = as_nonlinearity(nonlinearity)
     total_gain = _theory.structure_or_one(gain_matrix, _theory.grid_of("gains", gains).dtype).variance_gain
-    row = functools.partial(_row, phi, lobatto_rule(NUM_NODES), total_gain)
-    return _theory.diagram(row, gains, noise_stds, total_gain.dtype, progress=progress)
+    rows = functools.partial(_rows, phi, lobatto_rule(NUM_NODES), total_gain)
+    return _theory.diagram(rows, gains, noise_stds, total_gain.dtype, progress=progress)
 
 
 @jax.jit(static_argnums=0)
-def _row(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise_std: Array) -> _theory.Point:
-    if noise_std.ndim:
-        return jax.vmap(lambda one: _row(phi, rule, total_gain, gains, one))(noise_std)
-
-    def point(gain: Array) -> _theory.Point:
+def _rows(phi: Nonlinearity, rule: LobattoRule, total_gain: Array, gains: Array, noise_stds: Array) -> _theory.Point:
+    def point(noise_std: Array, gain: Array) -> _theory.Point:
         structure = _theory.Structure(total_gain * gain**2, jnp.full(len(total_gain), noise_std, total_gain.dtype))
         tolerance = jnp.sqrt(jnp.finfo(gains.dtype).eps).astype(gains.dtype)
         state = steady_state(phi, rule, structure, tolerance)
         growth = (state.lyapunov_exponent, state.local_growth, state.memory, state.relaxation_time)
         return _theory.Point(state.variance, *growth, regime_index(state, noise_std), state.converged)
 
-    return jax.vmap(point)(gains)
+    return jax.vmap(jax.vmap(point, in_axes=(None, 0)), in_axes=(0, None))(noise_stds, gains)

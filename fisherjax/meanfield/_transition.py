@@ -175,17 +175,14 @@ def phase_diagram(
     shape = _theory.structure_or_one(gain_matrix, columns.dtype, means=True)
     resting = as_resting(shape, 0.0, bias, bias_std)
     return _theory.diagram(
-        functools.partial(_row, phi, resting), columns, noise_stds, shape.gains.dtype, progress=progress
+        functools.partial(_rows, phi, resting), columns, noise_stds, shape.gains.dtype, progress=progress
     )
 
 
 @jax.jit(static_argnums=0)
-def _row(phi: Nonlinearity, resting: Resting, gains: Array, noise_std: Array) -> _theory.Point:
-    if noise_std.ndim:
-        return jax.vmap(lambda one: _row(phi, resting, gains, one))(noise_std)
-    noise = jnp.broadcast_to(noise_std**2, resting.noise.shape)
-
-    def point(gain: Array) -> _theory.Point:
+def _rows(phi: Nonlinearity, resting: Resting, gains: Array, noise_stds: Array) -> _theory.Point:
+    def point(noise_std: Array, gain: Array) -> _theory.Point:
+        noise = jnp.broadcast_to(noise_std**2, resting.noise.shape)
         scaled = resting._replace(total_gain=resting.total_gain * gain**2, noise=noise)
         state = solve_stationary(scaled, phi)
         # the gain apart: its square may leave the float range
@@ -201,4 +198,4 @@ def _row(phi: Nonlinearity, resting: Resting, gains: Array, noise_std: Array) ->
         kept = [jnp.where(state.converged, value, jnp.nan) for value in (state.variance, *known)]
         return _theory.Point(*kept, regime=regime, converged=state.converged)
 
-    return jax.vmap(point)(gains)
+    return jax.vmap(jax.vmap(point, in_axes=(None, 0)), in_axes=(0, None))(noise_stds, gains)
