@@ -13,11 +13,7 @@ def compiled_ahead(function: Callable[..., Any], *arguments: Any) -> "Future[Any
     Wait for the result before the first call, which then compiles nothing. Several processes compile in step.
     """
     lowered = function.lower(*arguments)  # pyright: ignore[reportFunctionMemberAccess]
-    if jax.process_count() > 1:
-        done: Future[Any] = Future()
-        done.set_result(lowered.compile())
-        return done
     pool = ThreadPoolExecutor(1)
     compiling = pool.submit(lowered.compile)
-    pool.shutdown(wait=False)
+    pool.shutdown(wait=jax.process_count() > 1)
     return compiling

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fisherjax._arrays import as_jax
 from fisherjax._errors import check_integer, is_traced
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar, Stimulus
@@ -191,7 +192,7 @@ def _in_units(
 ) -> FisherCurve:
     """The curve of a network of `num_units`, without the axes of the parameters if the stimulus is one number."""
     by_population, total = _times(num_units, by_population, total, scalar=np.ndim(stimulus) == 0)  # pyright: ignore[reportArgumentType]
-    return FisherCurve(jnp.asarray(np.asarray(times, total.dtype)), by_population, total, form=form)
+    return FisherCurve(as_jax(np.asarray(times, total.dtype)), by_population, total, form=form)
 
 
 @jax.jit(static_argnames="scalar")

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from fisherjax._errors import check_choice, check_counts, check_flag, check_key, require, warn
-from fisherjax._runtime import Devices, Precision, full_precision
+from fisherjax._runtime import PRECISIONS, Devices, Precision, full_precision
 from fisherjax._types import ArrayLike, Key, Scalar, Stimulus
 from fisherjax.connectivity import GainMatrix
 from fisherjax.connectivity._gain_matrix import check_gain_matrix, population_sizes
@@ -103,6 +103,7 @@ def simulated_curve(
     """
     key = check_key("key", key)
     check_flag("progress", progress)
+    check_choice("precision", precision, PRECISIONS)
     drawn, theta, how = as_question(network, stimulus, num_steps, form, protocol, read, at, forms=_FORMS)
     alone = len(drawn) == 1
     num_trials, num_blocks = _check_trials(num_trials, num_blocks, form, sum(how.sizes), alone=alone)

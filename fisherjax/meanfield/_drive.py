@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real
+from fisherjax._arrays import as_jax, as_real
 from fisherjax._errors import output_of, require
 from fisherjax._types import ArrayLike, Stimulus
 from fisherjax.connectivity._gain_matrix import GainMatrix, check_gain_matrix
@@ -135,7 +135,7 @@ def _pattern(
     name: str, value: ArrayLike | None, count: int, channels: int, dtype: Any, minimum: float | None = None
 ) -> Float[Array, "P I"]:
     if value is None:
-        return jnp.asarray(np.eye(count, 1, dtype=dtype) * np.ones(channels, dtype))
+        return as_jax(np.eye(count, 1, dtype=dtype) * np.ones(channels, dtype))
     hint = f"one row for each of {count} populations, one column for each of {channels} inputs"
     shapes = (f"{count} {channels}", *((str(count),) if channels == 1 else ()))
     return as_real(name, value, *shapes, dtype=dtype, hint=hint, minimum=minimum).reshape(count, channels)

@@ -1,6 +1,5 @@
 """Overlaps between the states that many initial patterns lead to: the theory of geometry."""
 
-import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -115,14 +114,9 @@ def _checked(
 
 @jax.jit
 def _first(gain_matrix: GainMatrix, noise: Array, start: Array) -> _Pairs:
-    return _Pairs(*_of_pairs(gain_matrix.variance_gain, noise, start))
-
-
-@functools.partial(jax.jit, inline=True)
-def _of_pairs(variance_gain: Array, noise: Array, start: Array) -> tuple[Array, Array]:
     rows, columns = np.triu_indices(start.shape[1])
-    overlap = variance_gain @ start[:, rows, columns]
-    return overlap[:, np.flatnonzero(rows == columns)] + noise, overlap
+    overlap = gain_matrix.variance_gain @ start[:, rows, columns]
+    return _Pairs(overlap[:, np.flatnonzero(rows == columns)] + noise, overlap)
 
 
 def _step(gain_matrix: GainMatrix, noise: Array, phi: Nonlinearity, pairs: _Pairs) -> _Pairs:

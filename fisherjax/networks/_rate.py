@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._arrays import as_real
+from fisherjax._arrays import as_jax, as_real
 from fisherjax._errors import check_callable, check_integer, check_kind, check_scalar, require
 from fisherjax._runtime import product
 from fisherjax._types import ArrayLike, Scalar, Stimulus
@@ -54,7 +54,7 @@ class _UnitNetwork(Network):
         self.noise_std = as_real("noise_std", noise_std, "", dtype=dtype)
         self.observation_noise_std = as_real("observation_noise_std", observation_noise_std, "", dtype=dtype)
         self.sustained_input = (
-            jnp.asarray(np.zeros(units, dtype))
+            as_jax(np.zeros(units, dtype))
             if sustained_input is None
             else as_real("sustained_input", sustained_input, f"{units}", dtype=dtype)
         )

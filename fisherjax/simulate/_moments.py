@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fisherjax._errors import check_choice, check_counts, check_flag, check_integer, check_key, is_traced, require
+from fisherjax._errors import check_choice, check_flag, check_integer, check_key, is_traced, require
 from fisherjax._linalg import standard_normal, with_slopes
 from fisherjax._runtime import (
     PRECISIONS,
@@ -132,7 +132,8 @@ def sensitivity_moments(
     """
     key = check_key("key", key)
     num_steps = check_integer("num_steps", num_steps, minimum=1)
-    num_trials, num_blocks = check_integer("num_trials", num_trials, minimum=2), check_counts(num_blocks=num_blocks)[0]
+    num_trials = check_integer("num_trials", num_trials, minimum=2)
+    num_blocks = check_integer("num_blocks", num_blocks, minimum=1)
     check_choice("covariance", covariance, ("diagonal", "full"))
     check_choice("precision", precision, PRECISIONS)
     check_flag("progress", progress)
