@@ -8,10 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
 from fisherjax._errors import check_choice, check_flag, check_integer, check_key
-from fisherjax._runtime import Devices, on_devices, progress_bar, spread, spread_map, stop_if_requested
+from fisherjax._runtime import Devices, SmallProgram, on_devices, progress_bar, spread, spread_map, stop_if_requested
 from fisherjax._types import Key
 from fisherjax.connectivity import Family
 
@@ -136,9 +136,8 @@ def search(
                 while done < num_generations:
                     stop_if_requested()
                     length = min(_CHUNK, num_generations - done)
-                    keys = _generation_keys(run_key, done, length, num_restarts)
-                    first = jnp.arange(done, done + length) == 0
-                    strategy, path = _generations(problem, algorithm, population_size, strategy, keys, first)
+                    steps = np.arange(done, done + length)
+                    strategy, path = _generations(problem, algorithm, population_size, strategy, run_key, steps)
                     paths.append(path)
                     done += length
                     if save is not None:
@@ -155,12 +154,6 @@ def _value(fitness: Array) -> float:
     """Undo the squashing of feasible values, for display."""
     best = float(jnp.min(fitness))
     return -best / (1 - abs(best)) if abs(best) < 1 else float("nan")
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _generation_keys(key: Key, first: int | Array, length: int, num_restarts: int) -> Key:
-    steps = jax.vmap(lambda index: jax.random.fold_in(key, index))(first + jnp.arange(length))
-    return jax.vmap(lambda step: jax.random.split(step, num_restarts))(steps)
 
 
 @functools.cache
@@ -209,9 +202,9 @@ def _at_once(function: Callable[[Any], Any], items: Any) -> Any:
     return jax.vmap(function)(items)
 
 
-@eqx.filter_jit
+@SmallProgram
 def _generations(
-    problem: Problem, name: str, population_size: int, state: Any, keys: Key, first: Bool[Array, " g"]
+    problem: Problem, name: str, population_size: int, state: Any, key: Key, steps: Int[Array, " g"]
 ) -> tuple[Any, Array]:
     strategy = _algorithm(name, population_size, problem.family.num_parameters)
     parameters = _parameters(name, strategy)
@@ -223,13 +216,12 @@ def _generations(
         state, _ = strategy.tell(key, told, fitness, state, parameters)
         return state.replace(best_solution=reflect(state.best_solution))
 
-    def generation(state: Any, now: tuple[Key, Array]) -> tuple[Any, Array]:
-        keys, first = now
-        ask_keys, tell_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    def generation(state: Any, step: Int[Array, ""]) -> tuple[Any, Array]:
+        ask_keys, tell_keys = jax.random.split(jax.random.fold_in(key, step), (2, len(state.best_fitness)))
         # on a CPU restarts ask one after the other: it costs nothing, and compiles in half the time
         drawn = None if name == "cma-es" else state.population
         asked, state = (jax.lax.map if jax.default_backend() == "cpu" else _at_once)(ask, (ask_keys, state))
-        asked = asked if drawn is None else jnp.where(first, drawn, asked)
+        asked = asked if drawn is None else jnp.where(step == 0, drawn, asked)
         inside = reflect(asked)
         fitness = spread_map(_fitness, inside.reshape(-1, inside.shape[-1]), problem).reshape(inside.shape[:-1])
         # CMA-ES adapts to the steps it took, differential evolution keeps what was evaluated
@@ -237,4 +229,4 @@ def _generations(
         state = jax.vmap(tell)(tell_keys, told, fitness, state)
         return state, state.best_solution
 
-    return spread(jax.lax.scan(generation, state, (keys, first)))
+    return spread(jax.lax.scan(generation, state, steps))

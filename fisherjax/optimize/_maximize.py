@@ -17,7 +17,7 @@ from fisherjax.connectivity import Family, GainMatrix
 from ._checkpoint import Saver
 from ._constraints import Constraint
 from ._evolve import Search, SearchSettings, best_restart, search
-from ._problem import History, Objective, Problem, evaluate, make_problem, member, trace_history
+from ._problem import History, Objective, Problem, evaluate, make_problem, member, radii_along, values_along
 from ._refine import Ascent, ascend, check_optimizer, fingerprint
 from ._sensitivity import Sensitivity, sensitivity
 
@@ -171,8 +171,9 @@ def _optimum(problem: Problem, search: Search, winner: int, ascent: Ascent) -> O
     best = ascent.best
     known = evaluate(problem, best)
     low, high = (jnp.asarray(bound, best.dtype) for bound in problem.family.bounds)
-    path = jnp.concatenate([search.path[:, winner], ascent.path[1:]])
-    values, radius, *others = trace_history(problem, path)
+    generations = search.path[:, winner]
+    values = jnp.concatenate([jnp.asarray(values_along(problem, generations)), ascent.values[1:]])
+    radius, *others = radii_along(problem, jnp.concatenate([generations, ascent.path[1:]]))
     operator_radius, alignment = others or (None, None)
     return Optimum(
         gain_matrix=member(problem, best),

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fisherjax._errors import check_callable, check_instance, check_kind, require, told
+from fisherjax._runtime import SmallProgram
 from fisherjax._types import Record
 from fisherjax.connectivity import Family, GainMatrix
 from fisherjax.connectivity import spectral_radius as weight_spectral_radius
@@ -131,7 +132,7 @@ class Evaluation(NamedTuple):
     excess_slopes: Float[Array, "c d"]
 
 
-@eqx.filter_jit
+@SmallProgram
 def evaluate(problem: Problem, unit: Float[Array, " d"]) -> Evaluation:
     """Values and exact slopes: the one program, which takes long to compile, for all that is asked of single points."""
 
@@ -159,16 +160,17 @@ class History(Record):
     num_generations: int = eqx.field(static=True)
 
 
-def trace_history(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
-    """Value, spectral radius of the weights, of the operator, and alignment along a path of points."""
+def values_along(problem: Problem, units: Float[Array, "S d"]) -> Float[np.ndarray, " S"]:
+    """The exact objective along a path of points."""
     distinct, place = np.unique(np.asarray(units), axis=0, return_inverse=True)
     # the best point stays for many steps
-    values = np.array([evaluate(problem, jnp.asarray(unit)).value for unit in distinct])[place.reshape(-1)]
-    return jnp.asarray(values), *_traced(problem, units)
+    return np.array([evaluate(problem, jnp.asarray(unit)).value for unit in distinct])[place.reshape(-1)]
 
 
 @eqx.filter_jit
-def _traced(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
+def radii_along(problem: Problem, units: Float[Array, "S d"]) -> tuple[Array, ...]:
+    """Spectral radius of the weights and, of an objective of memory, of the operator, and alignment, along a path."""
+
     def traced(unit: Float[Array, " d"]) -> tuple[Array, ...]:
         gain_matrix = problem.gain_matrix(unit)
         basic = (weight_spectral_radius(gain_matrix),)

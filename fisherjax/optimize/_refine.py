@@ -32,6 +32,7 @@ class Ascent(NamedTuple):
     best: Float[Array, " d"]
     value: Float[Array, ""]
     path: Float[Array, "S d"]
+    values: Float[Array, " S"]
     interrupted: bool
 
 
@@ -119,12 +120,12 @@ def ascend(
     require(bool(np.isfinite(start.value)), "the objective must be finite where the ascent starts")
     free = np.arcsin(2 * np.clip(np.asarray(unit, float), _MARGIN, 1 - _MARGIN) - 1)
     climb = _by_scipy if optimizer is None else functools.partial(_by_optax, optax.with_extra_args_support(optimizer))
-    multipliers, interrupted, visited = np.zeros(start.excesses.shape), False, [path.best]
+    multipliers, interrupted, visited = np.zeros(start.excesses.shape), False, [(path.best, path.best_value)]
     rounds = _PENALTIES if multipliers.size else (1.0,)
     with progress_bar("ascending the gradient", num_steps * len(rounds), enabled=progress) as advance:
 
         def moved(_: Any) -> None:
-            visited.append(path.best)
+            visited.append((path.best, path.best_value))
             advance(1, note=f"best {path.best_value:.6f}")
 
         try:
@@ -137,8 +138,9 @@ def ascend(
         except KeyboardInterrupt:
             interrupted = True
     path.keep()
+    points, values = (jnp.asarray(np.stack(part), unit.dtype) for part in zip(*visited, strict=True))
     best, value = (jnp.asarray(part, unit.dtype) for part in (path.best, path.best_value))
-    return Ascent(best, value, jnp.asarray(np.stack(visited), unit.dtype), interrupted)
+    return Ascent(best, value, points, values, interrupted)
 
 
 class _Path:

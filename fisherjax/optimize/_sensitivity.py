@@ -12,7 +12,7 @@ from fisherjax._types import Record
 from fisherjax.fisher._structured import structure_prices
 
 from ._objectives import MemoryObjective
-from ._problem import Problem, evaluate, member, trace_history
+from ._problem import Problem, evaluate, member, radii_along, values_along
 
 _STEP = 1e-4  # of the box, for differences of gradients
 _AT_BOUND = 1e-4  # of the box: a gain this close to a bound lies on it
@@ -130,7 +130,7 @@ def _path(
     start = np.asarray(_weighted_gains(problem, jnp.asarray(place)))
     moved = [np.asarray(_weighted_gains(problem, unit)) - start for unit in units]
     distances = np.sign(steps) * np.linalg.norm(moved, axis=1)
-    return distances, *map(np.asarray, trace_history(problem, units))
+    return distances, values_along(problem, units), *map(np.asarray, radii_along(problem, units))
 
 
 def _reach(distances: np.ndarray, value: np.ndarray, loss: float) -> np.ndarray:
