@@ -33,9 +33,9 @@ _MEANING = {
     "chaotic": "The network is chaotic.",
 }
 _CAPTION = (
-    "Above: units of one network below the transition and of this network; autocorrelation. Below: exponents; memory "
-    "over gain and noise, with the line beyond which there is chaos (solid) and beyond which the Jacobian expands at "
-    "every moment (dashed); eigenvalues of the weights of this network. The gain is √ρ(G)."
+    "Above: units of one network below the transition and of this network. Middle: autocorrelation; exponents. Below: "
+    "memory over gain and noise, with the line beyond which there is chaos (solid) and beyond which the Jacobian "
+    "expands at every moment (dashed); eigenvalues of the weights of this network. The gain is √ρ(G)."
 )
 
 

@@ -56,7 +56,7 @@ class Candidate:
 def comparison(candidates: list[Candidate], noise_std: float, nonlinearity: str) -> Table:
     """One column for each structure; the last is the reference."""
     columns = [candidate.facts(candidates[-1], noise_std, nonlinearity) for candidate in candidates]
-    header = ("quantity", "", *(candidate.name for candidate in candidates))
+    header = ("quantity", "note", *(candidate.name for candidate in candidates))
     return Table(
         header, [(name, note, *(column[name][1] for column in columns)) for name, (note, _) in columns[0].items()]
     )

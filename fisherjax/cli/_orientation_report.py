@@ -32,7 +32,9 @@ def orientation_sections(command: Orientation, study: OrientationStudy) -> list[
     estimates = Picture("methods.png", "Estimates of the same information.", save_estimates, study.estimates)
     methods = f"At θ = 45°, {command.trials} trials (per condition where there are two, Δθ = 0.1)."
     sections.append(
-        section("The same information by several methods", [methods], estimate_table(study.estimates), estimates)
+        section(
+            "The same information by several methods", [methods], estimate_table(study.estimates, "1/rad²"), estimates
+        )
     )
     if study.variance is not None:
         text = (

@@ -210,7 +210,11 @@ def _sections(found: _Found, unit: str) -> list[Section]:
             f"Stimuli are up to {apart:g}{unit} apart, and this is what tells these. A small change may be told by "
             "more: see the smooth curves."
         )
-        parts.append(section("Information", text, estimate_table(found.information.averages), _short_table(found)))
+        parts.append(
+            section(
+                "Information", text, estimate_table(found.information.averages, _in_unit(unit)), _short_table(found)
+            )
+        )
         parts.append(_thresholds(found.information, unit))
     if found.decoding:
         text = ["What linear decoders reach on folds of trials that did not train them: lower bounds."]
@@ -218,13 +222,14 @@ def _sections(found: _Found, unit: str) -> list[Section]:
             [name, float(one.average.value), float(one.average.standard_error), float(one.correct.mean())]
             for name, one in found.decoding.items()
         ]
-        parts.append(section("Decoders", text, Table(("decoder", "information", "standard error", "told apart"), rows)))
+        header = ("decoder", f"information ({_in_unit(unit)})", "standard error", "told apart")
+        parts.append(section("Decoders", text, Table(header, rows)))
     if found.tests:
         text = ["Permutations of trials, all pairs together; no probability is below one over their number."]
         rows = [[name, test.overall, float(test.probability.min())] for name, test in found.tests.items()]
         parts.append(section("Tests", text, Table(("question", "p of all pairs", "least p of a pair"), rows)))
     if found.scaling is not None:
-        parts.append(_growth(found.scaling))
+        parts.append(_growth(found.scaling, unit))
     return parts
 
 
@@ -235,14 +240,19 @@ def _thresholds(information: RecordedInformation, unit: str) -> Section:
     return section("Thresholds", ["Smallest difference that is told with d′ = 1, 1/√I."], Table(header, rows))
 
 
-def _growth(scaling: InformationScaling) -> Section:
+def _growth(scaling: InformationScaling, unit: str) -> Section:
     rows = [
         [int(number), float(value), float(error)]
         for number, value, error in zip(scaling.num_units, scaling.value, scaling.standard_error, strict=True)
     ]
     text = "I(N) = cN/(1 + εcN) through means of random subsets"
     noise = f"ε = {float(scaling.limiting_noise):.3g} ± {float(scaling.limiting_noise_error):.2g}"
-    return section("Growth with units", [f"{text}: {noise}."], Table(("units", "information", "standard error"), rows))
+    header = ("units", f"information ({_in_unit(unit)})", "standard error")
+    return section("Growth with units", [f"{text}: {noise}."], Table(header, rows))
+
+
+def _in_unit(unit: str) -> str:
+    return f"1/{unit.strip() or 'θ'}²"
 
 
 def _per(unit: str) -> str:
