@@ -78,7 +78,8 @@ def _of_structure(command: Entered, session: Session, measured: fisher.FisherCur
         "" if measured is None else f"The simulation is in the {measured.form} form.",
         _told_read_out(command),
     ]
-    caption = "Fisher information by population, and in total."
+    several = " by population, and" if len(gains.gains) > 1 else ""
+    caption = f"Fisher information{several} in total."
     picture = Picture("fisher.png", caption, save_curves, *theory, measured)
     return Outcome(
         title="Fisher information over time",

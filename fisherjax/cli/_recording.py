@@ -144,13 +144,14 @@ def _asked(command: Estimate, session: Session, recording: fisher.Recording) -> 
 
 def _outcome(recording: fisher.Recording, found: _Found, notes: list[str]) -> Outcome:
     unit = f" {recording.stimulus_unit}" if recording.stimulus_unit else ""
+    summary = _summary(found, unit)
     picture = Picture(
         "recording.png", "Tuning, information, decoders and growth of this recording.", save_recording,
         found.tuning, found.information, found.smooth, found.decoding, found.scaling,
     )  # fmt: skip
     sections = [
         section("What was read", [recording.summary + ".", *recording.notes]),
-        section("At a glance", [_summary(found, unit)], picture),
+        section("At a glance", [summary[:1].upper() + summary[1:]], picture),
         *_sections(found, unit),
         section("What the data say about the assumptions", notes or ["Nothing speaks against them."]),
     ]
@@ -164,7 +165,7 @@ def _outcome(recording: fisher.Recording, found: _Found, notes: list[str]) -> Ou
         table=table,
         sentences=[
             *(f"{name:<32} {float(e.value):10.4g} ± {float(e.standard_error):.3g}" for name, e in shown.items()),
-            _summary(found, unit),
+            summary,
         ],
     )
 
@@ -235,8 +236,12 @@ def _sections(found: _Found, unit: str) -> list[Section]:
 
 def _thresholds(information: RecordedInformation, unit: str) -> Section:
     value, (low, high) = (np.asarray(part) for part in information.threshold())
-    rows = [list(map(float, row)) for row in zip(information.stimuli, value, low, high, strict=True)]
-    header = (f"stimulus{unit and ' in' + unit}", "threshold", "95 % from", "to")
+    rows = [
+        [f"{stimulus:g}", *map(float, row)]
+        for stimulus, *row in zip(information.stimuli, value, low, high, strict=True)
+    ]
+    told = f" ({unit.strip()})" if unit else ""
+    header = (f"stimulus{told}", f"threshold{told}", "95 % from", "to")
     return section("Thresholds", ["Smallest difference that is told with d′ = 1, 1/√I."], Table(header, rows))
 
 

@@ -16,7 +16,7 @@ from . import _information as sampled
 from ._checks import checked, drawable
 from ._style import COLORS, PAGE_WIDTH, legend_below, page
 
-_SEPARATION = "separation Δθ"
+_SEPARATION = "separation Δθ (rad)"
 _LINES = ("-", "--", ":", "-.")
 
 

@@ -239,12 +239,12 @@ def sweep(
         _means(axes, columns, x, y, [row for row, kind in enumerate(kinds) if kind == group])
         for group in dict.fromkeys(kinds)
     ]
-    repeated = any(count > 1 for line in lines for count in line.count)
+    repeated = any(count > 1 for line in lines for count in line.rows)
     for index, (group, line) in enumerate(zip(dict.fromkeys(kinds), lines, strict=True)):
         told = [f"{name.replace('_', ' ')} = {value}" for name, value in zip(own, group, strict=True)]
         look: Any = {"color": population_color(index), "linestyle": _LINES[index // len(COLORS) % len(_LINES)]}
         axes.errorbar(line.place, line.mean, line.error, marker="o", capsize=2, label=", ".join(told) or None, **look)
-        alone = (line.count == 1) & repeated
+        alone = (line.rows == 1) & repeated
         if alone.any():
             look = {"color": look["color"], "markerfacecolor": "white", "zorder": 3}
             axes.plot(line.place[alone], line.mean[alone], "o", **look)
@@ -260,7 +260,7 @@ class _Line(NamedTuple):
     place: np.ndarray
     mean: np.ndarray
     error: np.ndarray  # NaN where it is not known, or where there is no chance
-    count: np.ndarray
+    rows: np.ndarray
 
 
 def _means(axes: Axes, columns: Mapping[str, Sequence[Any]], x: str, y: str, rows: Sequence[int]) -> _Line:

@@ -103,7 +103,7 @@ def save_geometry_measures(path: Path, found: Geometry) -> Path:
             if stretched:
                 ax.set_yscale("log")
             elif not title.startswith("rank"):  # a correlation may be below zero
-                ax.set_ylim(bottom=0)
+                ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
             ax.set(title=title, xlabel="time (steps)", ylabel=ylabel)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             if len(curves) > 1:

@@ -52,6 +52,8 @@ def information_profile(
             np.append(x, y) for x, y in ((angles, angles[0] + 2 * np.pi), (value, value[0]), (error, error[0]))
         )
         ax.set_ylim(0, 1.1 * float(np.nanmax(value + np.nan_to_num(error))))
+        # the numbers of the radius stand where the curve is low
+        ax.set_rlabel_position(float(np.degrees(angles[np.nanargmin(value[: len(angles)])])))  # pyright: ignore[reportAttributeAccessIssue]
         if not np.isclose(turn, 2 * np.pi, rtol=_SAME):
             marks_around(ax, turn)
     else:
@@ -82,7 +84,9 @@ def _periods_in_a_turn(period: float) -> int:
 
 
 @checked
-def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, reference: float | None = None) -> Axes:
+def estimates(
+    found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, reference: float | None = None, unit: str = "1/θ²"
+) -> Axes:
     """Several estimates of the same information: points with one standard error, lines for the interval."""
     ax = axes_or_new(ax)
     for index, one in enumerate(found.values()):
@@ -92,7 +96,7 @@ def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, re
         ax.errorbar(value, index, xerr=error, fmt="o", color=COLORS[index % 6], capsize=3, markersize=5)
     ax.set_yticks(range(len(found)), [textwrap.fill(name, _NAME_WIDTH) for name in found])
     ax.set_ylim(len(found) - 0.5, -0.5)
-    ax.set_xlabel(f"Fisher information (1/θ²)\n± 1 s.e., gray: {_told_confidence(found)}")
+    ax.set_xlabel(f"Fisher information ({unit})\n± 1 s.e., gray: {_told_confidence(found)}")
     if reference is not None:
         ax.axvline(reference, color="black", linewidth=0.9, linestyle="--", label="exact")
         legend_below(ax)
@@ -173,6 +177,7 @@ def estimator_errors(
     ax.set_yscale("log")
     ax.set_yticks(_ERROR_TICKS, [f"{tick:g}" for tick in _ERROR_TICKS])
     every = np.concatenate([np.ravel(part) for part in [*known.values(), *([] if floor is None else [floor])]])
+    every = np.concatenate([every, *(known[name] + bar for name, bar in bars.items() if name in known)])
     every = every[np.isfinite(every) & (every > 0)]
     if every.size:
         ax.set_ylim(0.8 * float(every.min()), 1.25 * float(every.max()))
@@ -214,7 +219,10 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
         label=f"limiting noise ε = {float(found.limiting_noise):.2g} ± {float(found.limiting_noise_error):.1g}",
     )
     ax.plot(sizes, float(found.information_per_unit) * sizes, ":", color="0.5", label="no saturation")
-    ax.set(ylim=(0, 1.4 * float(np.nanmax(found.value))), xlabel="units read out", ylabel="Fisher information (1/θ²)")
+    # whole error bars, and of the line without saturation what is near
+    bars = np.asarray(found.value) + np.nan_to_num(np.asarray(found.standard_error))
+    top = max(1.1 * float(np.nanmax(bars)), 1.4 * float(np.nanmax(found.value)))
+    ax.set(ylim=(0, top), xlabel="units read out", ylabel="Fisher information (1/θ²)")
     legend_below(ax)
     return ax
 

@@ -93,6 +93,7 @@ def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = 
         right.plot(steps, drawable(right, history.accuracy), color="0.7", linewidth=0.8, label="training batch")
     right.plot(history.evaluated, drawable(right, history.held_out_accuracy), color=COLORS[2], label="held out")
     right.set(ylabel="accuracy", ylim=(None, 1.03))
+    right.set_xlim(left.get_xlim())  # before the first evaluation there is nothing to see
     for ax in both:
         ax.set_xlabel("training step")
         legend_below(ax)

@@ -35,22 +35,25 @@ def save_curves(
     bare: FisherCurve | None = None,
     measured: FisherCurve | None = None,
 ) -> Path:
-    """Fisher information of a structure over time: by population in the form that was measured, and totals."""
+    """Fisher information of a structure over time: by population, if it has several, and in total."""
     counted = linear is not None and measured is not None and measured.form == "linear"
-    with tiles(path, 2, columns=2, height=4.6) as (left, right):
-        panel.fisher_curve(linear if counted and linear is not None else independent, left)
-        if measured is not None:
-            panel.fisher_curve(measured, left)
-        form = "each read out alone" if counted else "units independent"
-        points = "" if measured is None else ", points: simulation ± s.e."
-        left.set_title(f"by population, {form}\nlines: theory{points}")
+    several = independent.by_population.shape[1] > 1
+    with tiles(path, 1 + several, columns=2, height=4.6) as axes:
+        right, points = axes[-1], "" if measured is None else ", points: simulation ± s.e."
+        if several:
+            panel.fisher_curve(linear if counted and linear is not None else independent, axes[0])
+            if measured is not None:
+                panel.fisher_curve(measured, axes[0])
+            form = "each read out alone" if counted else "units independent"
+            axes[0].set_title(f"by population, {form}\nlines: theory{points}")
         panel.fisher_curve(independent, right, label="independent form", by_population=False, color=COLORS[0])
         if linear is not None:
             panel.fisher_curve(linear, right, label="linear form", by_population=False)
         if bare is not None:
             panel.fisher_curve(bare, right, label="bare operator", by_population=False, dashed=True, color=COLORS[0])
         if measured is not None:
-            panel.fisher_curve(measured, right, label=f"simulation, {measured.form} form", by_population=False)
+            look: Any = {"by_population": False, "color": "black" if counted else COLORS[0]}
+            panel.fisher_curve(measured, right, label=f"simulation, {measured.form} form", **look)
         right.set_title(f"total\nlines: theory{points}")
     return path
 
@@ -121,10 +124,12 @@ def save_estimates(
     found: Mapping[str, FisherEstimate],
     scaling: InformationScaling | None = None,
     reference: float | None = None,
+    *,
+    unit: str = "1/θ²",
 ) -> Path:
     """Estimates side by side, and how information grows with the units if that was asked."""
     with tiles(path, 1 if scaling is None else 2, columns=2, height=max(3.8, 0.4 * len(found) + 1.5)) as axes:
-        sampled.estimates(found, axes[0], reference=reference)
+        sampled.estimates(found, axes[0], reference=reference, unit=unit)
         if scaling is not None:
             sampled.information_scaling(scaling, axes[1])
     return path

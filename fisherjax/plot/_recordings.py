@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fisherjax._errors import check_choice, require
 from fisherjax.fisher._capacity import ProcessingCapacity
@@ -19,6 +20,7 @@ from . import _information as sampled
 from ._checks import checked, drawable
 from ._style import COLORS, axes_or_new, legend_below, tiles
 
+_MOST_MARKS = 6  # stimuli that are named below a map
 _SHOWN = ("direct", "shuffled", "diagonal", "poisson")
 _WORDS = {"direct": "direct", "shuffled": "without correlations", "diagonal": "blind to correlations",
           "poisson": "if Poisson and independent"}  # fmt: skip
@@ -105,10 +107,11 @@ def tuning(found: Tuning, ax: Axes | None = None) -> Axes:
     scaled = (found.mean - low) / np.where(high > low, high - low, 1)
     image = ax.imshow(scaled[:, np.argsort(found.preferred)].T, aspect="auto", cmap="viridis", interpolation="nearest")
     count = len(found.stimuli)
-    places = np.unique(np.linspace(0, count - 1, min(count, 6)).round().astype(int))
+    places = np.arange(0, count, -(-count // _MOST_MARKS))
     ax.set_xticks(places, [f"{found.stimuli[place]:g}" for place in places])
     ax.set_xlabel(f"stimulus ({found.stimulus_unit})" if found.stimulus_unit else "stimulus θ")
     ax.set_ylabel("unit, by preferred stimulus")
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.figure.colorbar(image, ax=ax, label="mean response, 0 … 1 of its range")
     return ax
 
@@ -144,9 +147,15 @@ def _means(found: tuple[RecordedInformation | None, Mapping[str, RecordedDecodin
     )
     shown = {_WORDS[name]: one for name, one in shown.items()}
     shown |= {f"{name} decoder": one.average for name, one in decodings.items()}
-    sampled.estimates(shown, ax)
-    unit = "" if information is None else information.stimulus_unit
-    ax.set_xlabel(ax.get_xlabel().replace("1/θ²", _per(unit)))
+    sampled.estimates(shown, ax, unit=_per("" if information is None else information.stimulus_unit))
+    return ax
+
+
+def _growth(found: tuple[InformationScaling, str], ax: Axes) -> Axes:
+    """Growth with the number of units, in the unit of the stimulus."""
+    scaling, unit = found
+    sampled.information_scaling(scaling, ax)
+    ax.set_ylabel(f"Fisher information ({_per(unit)})")
     return ax
 
 
@@ -158,6 +167,10 @@ def _variability(found: Tuning, ax: Axes) -> Axes:
     ends = np.array([mean[shown].min(), mean[shown].max()])
     ax.plot(ends, ends, "--", color="0.4", linewidth=1, label="variance = mean (Poisson)")
     ax.set(xscale="log", yscale="log", xlabel="mean response", ylabel="variance of the response")
+    for axis in (ax.xaxis, ax.yaxis):  # hardly a decade: plain numbers
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     legend_below(ax)
     return ax
 
@@ -171,12 +184,14 @@ def save_recording(
     scaling: InformationScaling | None,
 ) -> Path:
     """Tuning, information against the stimulus, decoders and scaling of a recording on one page."""
+    known = next((found for found in (curves, information, smooth) if found is not None), None)
+    unit = "" if known is None else known.stimulus_unit
     panels = [
         (tuning, curves, "tuning"),
         (recorded_information, information, None),
         (smooth_information, smooth, "at any stimulus, by smooth tuning; bands: intervals"),
         (_means, (information, decodings) if information or decodings else None, "means; decoders on held-out trials"),
-        (sampled.information_scaling, scaling, "growth with the number of units"),
+        (_growth, None if scaling is None else (scaling, unit), "growth with the number of units"),
         (_variability, curves if curves is not None and bool((curves.mean > 0).any()) else None, "variability"),
     ]
     panels = [part for part in panels if part[1] is not None]

@@ -109,7 +109,7 @@ def _height_of_labels(ax: Axes) -> float:
     """Points from the axes down to below the numbers and the name of the horizontal axis."""
     label = ax.get_xlabel()
     numbers = 1.3 * _points(plt.rcParams["xtick.labelsize"])
-    name = 4 + 1.35 * ax.xaxis.label.get_fontsize() * (label.count("\n") + 1) if label else 0
+    name = 4 + 1.35 * _points(ax.xaxis.label.get_fontsize()) * (label.count("\n") + 1) if label else 0
     return 7 + numbers + name + 4
 
 
@@ -132,7 +132,8 @@ def page(path: Path, size: tuple[float | int, float | int]) -> Iterator[Any]:
     """A figure in our style, to draw panels on; it is written at the end, and closed whatever happens."""
     require(size[0] <= PAGE_WIDTH, f"a page must be at most {PAGE_WIDTH:g} inches wide, got {size[0]:g}")
     with style():
-        figure = plt.figure(figsize=size)
+        figure = plt.figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
         try:
             yield figure
             write_figure(figure, Path(path))

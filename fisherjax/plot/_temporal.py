@@ -41,7 +41,7 @@ def temporal_matrix(found: TemporalMatrix, axes: tuple[Axes, Axes, Axes] | None 
     values, vectors = np.linalg.eigh((total + total.T) / 2)
     for mode in range(min(_MODES, len(values))):
         shown = vectors[:, -1 - mode] * np.sign(vectors[np.argmax(np.abs(vectors[:, -1 - mode])), -1 - mode])
-        modes.plot(shown, ".-", color=COLORS[mode], label=f"{values[-1 - mode]:.3g}")
+        modes.plot(shown, ".-", color=COLORS[mode], label=f"{values[-1 - mode]:.4g}")
     modes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     modes.set(
         xlabel="input (step), the last one on the right", ylabel="weight of an input",

@@ -22,10 +22,12 @@ th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #e4e
 th { border-bottom: 2px solid #999; vertical-align: bottom; }
 td:first-child, th:first-child, td.text, th.text { text-align: left; }
 pre { background: #f4f4f4; padding: .5rem .8rem; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+td { white-space: nowrap; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: #555; font-size: .92rem; }
-details td { overflow-wrap: anywhere; }
+details td { white-space: normal; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; } footer { margin-top: 3rem; color: #666; font-size: .85rem; }
 """
+_LONG, _HUGE = 1e4, 999_950  # between these a number is written without a power of ten
 _PIXELS_PER_METER = 96 / 0.0254
 
 
@@ -80,7 +82,10 @@ def format_cell(value: object) -> str:
         return ""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    text = f"{value:.4g}"
+    return f"{float(text):.0f}" if _LONG <= abs(value) < _HUGE else text
 
 
 def html_report(

@@ -33,6 +33,9 @@ def test_page_holds_text_tables_and_pictures(tmp_path):
 
 def test_cells():
     assert format_cell(1234567.0) == "1.235e+06"
+    assert format_cell(-123456.0) == "-123500"
+    assert format_cell(12345.6) == "12350"
+    assert format_cell(999_960.0) == "1e+06"
     assert format_cell(3) == "3"
     assert format_cell("x") == "x"
     assert format_cell(np.float32(0.123456)) == "0.1235"
