@@ -33,7 +33,7 @@ class Candidate:
         own = gains.fractions**2 * np.diagonal(np.asarray(gains.gains)) ** 2
         found: dict[str, tuple[str, object]] = {}
         for form in self.theory.forms:
-            found[f"Fisher information at T, {form} form"] = ("", self.information(form))
+            found[f"Fisher information at T, {form} form"] = ("1/θ²", self.information(form))
             ratio = self.information(form) / reference.information(form)
             found[f"over the homogeneous network, {form} form"] = ("ratio", ratio)
         if len(self.theory.forms) > 1:

@@ -22,8 +22,11 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_written_command_line_is_the_command(line):
+def test_a_written_command_line_is_the_command(line, tmp_path, monkeypatch):
     """What differs from the usual, written as a command line, is read as the same command."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("my gains.txt", "a.png", "b.png"):
+        Path(name).touch()
     command = parse(shlex.split(line))
     assert isinstance(command, Common)
     words = shlex.split(full_line(command))
