@@ -101,10 +101,10 @@ def _figure(made: Made, folder: Path, table: Table, axes: _Axes) -> Figure:
 
 
 def _short_table(made: Made, table: Table, varied: list[str], measured: list[str], shown: str | None) -> Table:
-    """What varies and the first few results, the one that is drawn before others; long tables end early."""
-    told = [name for name in measured if not name.startswith(_ASKED)]
+    """What varies and the first few results, of lists their last entry, and before others the one that is drawn."""
+    last = {name.partition("[")[0]: name for name in measured if not name.startswith(_ASKED)}
     first = [] if shown is None else [shown]
-    results = [*first, *(name for name in told if name != shown)][: max(1, _MOST_COLUMNS - len(varied))]
+    results = [*first, *(name for name in last.values() if name != shown)][: max(1, _MOST_COLUMNS - len(varied))]
     short = _columns(table, [*varied, *results])
     header = [*map(argument, varied), *(quantity(made.command, name) for name in results)]
     return Table(header, list(zip(*short.values(), strict=True))[:_MOST_ROWS])

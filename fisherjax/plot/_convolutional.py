@@ -23,7 +23,7 @@ from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from ._checks import axes_of, checked, drawable
-from ._style import COLORS, axes_or_new, draw_circle, legend_below
+from ._style import COLORS, axes_or_new, draw_circle, legend_below, whole_numbers
 
 
 @checked
@@ -77,6 +77,7 @@ def trajectory_spectrum(found: TrajectorySpectrum, ax: Axes | None = None) -> Ax
     if unsure.any():
         ax.plot(times[unsure], sizes[unsure], "o", color=COLORS[0], markerfacecolor="none", label="not converged")
     ax.set(xlabel="time (steps)", ylabel="|λ| of the Jacobian")
+    whole_numbers(ax.xaxis)
     legend_below(ax)
     return ax
 
@@ -101,6 +102,7 @@ def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = N
         share = f" ({len(known)} of {len(found.reaction_time)} images)"
         ax.plot(known, np.full(len(known), -0.04), "|", color=COLORS[2], alpha=0.4, label=f"reaction times{share}")
     ax.set(xlabel="time (steps)", ylabel="share of images; confidence", ylim=(-0.08, 1.03))
+    whole_numbers(ax.xaxis)
     legend_below(ax)
     return ax
 
@@ -130,6 +132,7 @@ def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     ):
         ax.plot(times, lines, color=color, alpha=faint, label=[label, *[None] * (lines.shape[1] - 1)])
     ax.set(yscale="log", xlabel="time (steps)", ylabel="r.m.s. over units")
+    whole_numbers(ax.xaxis)
     legend_below(ax)
     return ax
 
@@ -171,6 +174,7 @@ def information_in_time(
     if onset is not None:
         ax.axvline(onset, color="0.6", linewidth=1, linestyle=":", label="image appears")
     ax.set(xlabel="time (steps)", ylabel=f"Fisher information ({unit})")
+    whole_numbers(ax.xaxis)
     legend_below(ax)
     return ax
 
@@ -217,6 +221,7 @@ def class_probabilities(
         ax.plot(times, found[:, index], color=color, label=names[index])
     _mark_phases(response, ax)
     ax.set(xlabel="time (steps)", ylabel="probability", ylim=(-0.03, 1.03))
+    whole_numbers(ax.xaxis)
     legend_below(ax)
     return ax
 
@@ -232,6 +237,7 @@ def area_activity(response: Response, ax: Axes | None = None, *, image: int | No
         ax.plot(response.recorded, mean / (mean.max() or 1), color=shade, label=f"area {area}")
     _mark_phases(response, ax)
     ax.set(xlabel="time (steps)", ylabel="mean activity / its largest")
+    whole_numbers(ax.xaxis)
     legend_below(ax)
     return ax
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from fisherjax.vision._evaluation import Evaluation
 
 from ._checks import checked, drawable
-from ._style import COLORS, SMALL, axes_or_new, legend_below
+from ._style import COLORS, SMALL, axes_or_new, legend_below, whole_numbers
 
 _MOST_NAMED = 20  # classes whose names have room
 _WORTH_TELLING = 0.02  # shares that are written into the squares
@@ -29,6 +29,7 @@ def evaluation(found: Evaluation, ax: Axes | None = None) -> Axes:
     if found.onset or found.offset < len(times):
         ax.axvspan(found.onset, found.offset, color="0.93", linewidth=0, label="image")
     ax.set(xlabel="time (steps)", ylabel="share of images that are right", ylim=(0, 1.03))
+    whole_numbers(ax.xaxis)
     legend_below(ax)
     return ax
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_choice, check_instance
@@ -17,7 +16,7 @@ from fisherjax.geometry._measured import GeometryCurve
 from fisherjax.optimize._problem import History
 
 from ._checks import axes_of, checked, drawable
-from ._style import COLORS, SMALL, axes_or_new, draw_circle, legend_below, page, population_color
+from ._style import COLORS, SMALL, axes_or_new, draw_circle, legend_below, page, population_color, whole_numbers
 
 _LINES = ("-", "--", ":", "-.")
 _DECADES = 1e-5  # of the total that the logarithmic axis reaches down to
@@ -119,7 +118,7 @@ def fisher_curve(
     counts_steps = bool(np.all(times == np.round(times)))
     ax.set(xlabel="time (steps)" if counts_steps else "time (time constants)", ylabel="Fisher information (1/θ²)")
     if counts_steps:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(ax.xaxis)
     if label or len(set(ax.get_legend_handles_labels()[1])) > 1:
         legend_below(ax)
     return ax
@@ -198,7 +197,7 @@ def distance_correlation(
         ax.plot(curve.times, values, "o" if measured else "-", markerfacecolor="none", **style)
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(ylim=(None, 1.03), xlabel="time (steps)", ylabel="Pearson correlation of distances")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax.xaxis)
     if label:
         legend_below(ax)
     return ax

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from fisherjax import geometry
 from fisherjax._errors import check_integer
@@ -12,7 +11,7 @@ from fisherjax.geometry._measured import GeometryCurve
 
 from . import _figures as panel
 from ._checks import checked, drawable
-from ._style import COLORS, PAGE_WIDTH, SMALL, legend_below, page, tiles
+from ._style import COLORS, PAGE_WIDTH, SMALL, legend_below, page, tiles, whole_numbers
 
 Geometry: TypeAlias = geometry.GeometryComparison | geometry.NetworkGeometry
 
@@ -105,7 +104,7 @@ def save_geometry_measures(path: Path, found: Geometry) -> Path:
             elif not title.startswith("rank"):  # a correlation may be below zero
                 ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
             ax.set(title=title, xlabel="time (steps)", ylabel=ylabel)
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            whole_numbers(ax.xaxis)
             if len(curves) > 1:
                 legend_below(ax)
     return path

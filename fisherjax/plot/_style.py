@@ -10,10 +10,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from fisherjax._errors import require, told
@@ -103,6 +105,11 @@ def legend_below(ax: Axes, *, title: str | None = None) -> None:
             handle.set_sizes(np.array([16.0]))
         if isinstance(handle, PathCollection | Line2D):
             handle.set_alpha(1)
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Numbers of steps, units or trials on an axis: none of them is broken."""
+    axis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _height_of_labels(ax: Axes) -> float:
