@@ -125,7 +125,7 @@ def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     faint = min(1, 5 / found.distance.shape[1])
     moved, distance = (drawable(ax, part, positive=True) for part in (found.speed, found.distance))
-    ax.axvspan(found.onset, found.offset, color="0.9", linewidth=0, label="image")
+    ax.axvspan(found.onset, found.offset, color="0.9", linewidth=0, zorder=0, label="image")
     for color, label, times, lines in (
         (COLORS[0], "change in a step", np.arange(1, len(moved) + 1), moved),
         (COLORS[1], "distance to the state before", found.offset + np.arange(len(distance)), distance),

@@ -27,7 +27,7 @@ def evaluation(found: Evaluation, ax: Axes | None = None) -> Axes:
         ax.fill_between(times, *interval.T, color=color, alpha=0.25, linewidth=0)
     ax.axhline(1 / len(found.confusion), color="0.6", linewidth=1, linestyle="--", label="chance")
     if found.onset or found.offset < len(times):
-        ax.axvspan(found.onset, found.offset, color="0.93", linewidth=0, label="image")
+        ax.axvspan(found.onset, found.offset, color="0.93", linewidth=0, zorder=0, label="image")
     ax.set(xlabel="time (steps)", ylabel="share of images that are right", ylim=(0, 1.03))
     whole_numbers(ax.xaxis)
     legend_below(ax)
