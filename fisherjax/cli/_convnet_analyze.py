@@ -26,7 +26,7 @@ from ._outcome import Outcome, section
 from ._session import Session
 from ._values import UsageError
 
-_UNITS = {"angle": "1/rad²", "contrast": "1", "position": "1/pixel²"}
+_UNITS = {"angle": "1/rad²", "contrast": "1/contrast²", "position": "1/pixel²"}
 
 Described = tuple[Section, dict[str, Any], dict[str, Any]]  # with results and arrays
 

@@ -70,14 +70,16 @@ def _of_structure(command: Entered, session: Session, measured: fisher.FisherCur
     if measured is not None:
         results |= {"simulated": measured.total, "standard_error": measured.standard_error, "form": measured.form}
     text = [
-        "Theory is exact for large networks. The independent form adds up what single units tell.",
+        "Information is in 1/θ². Theory is exact for large networks.",
+        "The independent form adds up what single units tell.",
         "The linear form counts their noise correlations, and is what a read-out can get; it is approached as 1/N."
         if theory.linear is not None
         else "The linear form, with noise correlations, is known for nonlinearities without a kink.",
         "" if measured is None else f"The simulation is in the {measured.form} form.",
         _told_read_out(command),
     ]
-    caption = "Fisher information by population, and in total."
+    several = " by population, and" if len(gains.gains) > 1 else ""
+    caption = f"Fisher information{several} in total."
     picture = Picture("fisher.png", caption, save_curves, *theory, measured)
     return Outcome(
         title="Fisher information over time",
@@ -146,7 +148,7 @@ def _of_network(session: Session, question: Question, curves: Curves) -> Outcome
 def _sentences(question: Question, curves: Curves) -> list[str]:
     return [
         f"{question}",
-        f"Information is {_FORMS[curves['small noise'].form]}.",
+        f"Information is {_FORMS[curves['small noise'].form]}, in 1/θ².",
         "Small noise: fluctuations linearized around the noiseless trajectory, in the limit of weak noise.",
         "Closure: its moments closed as a Gaussian's; it ends where it leaves out more than a tenth."
         if "closure" in curves

@@ -33,9 +33,9 @@ _MEANING = {
     "chaotic": "The network is chaotic.",
 }
 _CAPTION = (
-    "Above: units of one network below the transition and of this network; autocorrelation. Below: exponents; memory "
-    "over gain and noise, with the line beyond which there is chaos (solid) and beyond which the Jacobian expands at "
-    "every moment (dashed); eigenvalues of the weights of this network. The gain is √ρ(G)."
+    "Above: units of one network below the transition and of this network. Middle: autocorrelation; exponents. Below: "
+    "memory over gain and noise, with the line beyond which there is chaos (solid) and beyond which the Jacobian "
+    "expands at every moment (dashed); eigenvalues of the weights of this network. The gain is √ρ(G)."
 )
 
 
@@ -79,7 +79,7 @@ def run_dmft(command: Dmft, session: Session) -> Outcome:
     arrays = {"lags": theory.lags, "theory": theory.values, "measured_lags": measured.lags}
     return Outcome(
         title="Dynamic mean-field theory",
-        sections=[section("Transition to chaos", text, picture, thinned(table, 40))],
+        sections=[section("Transition to chaos", text, picture, _shown(table))],
         results=results,
         arrays={**arrays, "measured": measured.values, "gains": gains, "lyapunov_exponent": exponent},
         table=table,
@@ -184,6 +184,14 @@ def _table(theory: dmft.Autocorrelation, measured: MeasuredAutocorrelation) -> T
         for population, cells in enumerate(zip(*row, strict=True))
     ]
     return Table(("lag", "population", "theory", "simulation", "standard error"), rows)
+
+
+def _shown(table: Table) -> Table:
+    """Some rows, and which population one is of only where there are several."""
+    short = thinned(table, 40)
+    if len({row[1] for row in table.rows}) > 1:
+        return short
+    return Table([table.header[0], *table.header[2:]], [[row[0], *row[2:]] for row in short.rows])
 
 
 def _results(structure: _Structure, theory: dmft.Autocorrelation, rows: Any) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _of_network(command: Estimate, session: Session) -> Outcome:
         ),
         f"The interval holds {estimate.interval_of}.",
     ]
-    picture = Picture("estimates.png", "Estimates.", save_estimates, shown)
+    picture = Picture("estimates.png", "The estimate, or that about each input.", save_estimates, shown)
     return Outcome(
         title="Fisher information of a network's responses",
         sections=[section("Linear Fisher information", text, table, picture)],
@@ -127,7 +127,11 @@ def _of_responses(command: Estimate, session: Session) -> Outcome:
         f"What the data say about the assumptions: {'; '.join(findings)}." if findings else "",
         f"Intervals hold: {'; '.join(f'{name}: {e.interval_of}' for name, e in estimates.items())}.",
     ]
-    picture = Picture("estimates.png", "Estimates.", save_estimates, estimates, scaling)
+    growth = (
+        "" if scaling is None else " Right: the mean over random subsets of units, and the limit that it approaches."
+    )
+    caption = f"Every method's estimate of the same information.{growth}"
+    picture = Picture("estimates.png", caption, save_estimates, estimates, scaling)
     return Outcome(
         title="Fisher information of your responses",
         sections=[section("Linear Fisher information", text, table, picture)],

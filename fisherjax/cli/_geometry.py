@@ -180,7 +180,7 @@ def geometry_table(measured: GeometryCurve, theory: GeometryCurve | None = None)
         "Pearson, simulation": measured.pearson,
         "Spearman": measured.spearman,
         "Kendall": measured.kendall,
-        "stress-1": measured.stress,
+        "stress": measured.stress,
         "neighbors kept": measured.neighbors,
         "least stretch": measured.smallest_stretch,
         "largest stretch": measured.largest_stretch,

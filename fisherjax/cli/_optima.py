@@ -33,7 +33,7 @@ class Candidate:
         own = gains.fractions**2 * np.diagonal(np.asarray(gains.gains)) ** 2
         found: dict[str, tuple[str, object]] = {}
         for form in self.theory.forms:
-            found[f"Fisher information at T, {form} form"] = ("", self.information(form))
+            found[f"Fisher information at T, {form} form"] = ("1/θ²", self.information(form))
             ratio = self.information(form) / reference.information(form)
             found[f"over the homogeneous network, {form} form"] = ("ratio", ratio)
         if len(self.theory.forms) > 1:
@@ -56,7 +56,7 @@ class Candidate:
 def comparison(candidates: list[Candidate], noise_std: float, nonlinearity: str) -> Table:
     """One column for each structure; the last is the reference."""
     columns = [candidate.facts(candidates[-1], noise_std, nonlinearity) for candidate in candidates]
-    header = ("quantity", "", *(candidate.name for candidate in candidates))
+    header = ("quantity", "note", *(candidate.name for candidate in candidates))
     return Table(
         header, [(name, note, *(column[name][1] for column in columns)) for name, (note, _) in columns[0].items()]
     )

@@ -33,9 +33,14 @@ _OBJECTIVES = {
     "integrated": optimize.IntegratedMemory,
     "retention": optimize.Retention,
 }
+_MAXIMIZED = {
+    "log-fisher": "log information per unit, ln F(T)",
+    "integrated": "log information per unit, ln Σ F(t)",
+    "retention": "log share that is left, ln F(T)/F(1)",
+}
 _LINEAR_UNITS = {False: 200, True: 100}  # of the networks in which noise correlations are measured, and if quick
 _LINEAR_TRIALS = 3  # for each of their units
-_HISTORY = "Best point so far at every step of the search."
+_HISTORY = "Left: the objective of the best point so far. Right: what that point is like."
 
 
 def run_optimize(command: Optimize, session: Session) -> Outcome:
@@ -61,7 +66,7 @@ def run_optimize(command: Optimize, session: Session) -> Outcome:
         sections=[
             _what_was_found(command, optimum, candidates, facts, weights),
             _information(command, candidates),
-            section("How the search went", _search_text(command), _history(optimum)),
+            section("How the search went", _search_text(command), _history(command, optimum)),
             geometry_section(distances, f"{command.images} patches of photographs"),
         ],
         results=_results(command, optimum, candidates, facts),
@@ -232,8 +237,8 @@ def _search_text(command: Optimize) -> list[str]:
     ]
 
 
-def _history(optimum: optimize.Optimum) -> Picture:
-    return Picture("history.png", _HISTORY, save_history, optimum.history)
+def _history(command: Optimize, optimum: optimize.Optimum) -> Picture:
+    return Picture("history.png", _HISTORY, save_history, optimum.history, objective=_MAXIMIZED[command.objective])
 
 
 def _what_was_found(
@@ -262,8 +267,9 @@ def _information(command: Optimize, candidates: list[Candidate]) -> Section:
     few = _few_units(command)
     text = [
         (
-            "Theory is exact for large networks: in the independent form, which adds up what single units tell, and in "
-            "the linear form, which counts their noise correlations and is what a read-out can get."
+            "Information is in 1/θ². Theory is exact for large networks: in the independent form, which adds up what "
+            "single units tell, and in the linear form, which counts their noise correlations and is what a read-out "
+            "can get."
         ),
         (
             f"Simulation: {command.draws} networks of {command.units} units, {command.trials} trials each, exact "

@@ -64,7 +64,7 @@ def run_orientation(command: Orientation, session: Session) -> Outcome:
             "error": first.fresh.profile.standard_error,
             "means": first.fresh.means,
         },
-        table=estimate_table(study.estimates),
+        table=estimate_table(study.estimates, "1/rad²"),
         sentences=[f"{mean}, {100 * first.share:.2g} % of {of_images(study)}"],
     )
 

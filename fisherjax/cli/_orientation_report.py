@@ -29,10 +29,13 @@ def orientation_sections(command: Orientation, study: OrientationStudy) -> list[
     sections = [_information(command, study), _decoding(study.cases[0])]
     if len(study.cases) > 1:
         sections.append(_cases(study))
-    estimates = Picture("methods.png", "Estimates of the same information.", save_estimates, study.estimates)
+    caption = "Estimates of the same information."
+    estimates = Picture("methods.png", caption, save_estimates, study.estimates, unit="1/rad²")
     methods = f"At θ = 45°, {command.trials} trials (per condition where there are two, Δθ = 0.1)."
     sections.append(
-        section("The same information by several methods", [methods], estimate_table(study.estimates), estimates)
+        section(
+            "The same information by several methods", [methods], estimate_table(study.estimates, "1/rad²"), estimates
+        )
     )
     if study.variance is not None:
         text = (

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fisherjax import __version__
 from fisherjax._archive import npz_bytes
 from fisherjax._runtime import on_devices
 from fisherjax._types import write_atomically
@@ -24,7 +25,8 @@ from fisherjax.report._html import Item
 from ._arguments import Common
 from ._commands import function_of, name_of
 from ._devices import chosen_devices
-from ._session import Session
+from ._provenance import settings_table, versions_table
+from ._session import Session, versions
 
 
 def run(command: Common, words: Sequence[str]) -> None:
@@ -81,13 +83,15 @@ def printed(table: Table) -> list[str]:
     ]
 
 
-def estimate_table(estimates: Mapping[str, FisherEstimate]) -> Table:
+def estimate_table(estimates: Mapping[str, FisherEstimate], unit: str = "1/θ²") -> Table:
     """One row per method."""
     rows = [
         [name, float(e.value), float(e.standard_error), *(float(end) for end in e.interval), float(e.naive)]
         for name, e in estimates.items()
     ]
-    return Table(("method", "information", "standard error", "95 % from", "to", "uncorrected"), rows)
+    shares = {estimate.confidence for estimate in estimates.values()}
+    begins = f"{100 * shares.pop():g} % from" if len(shares) == 1 else "interval from"
+    return Table(("method", f"information ({unit})", "standard error", begins, "to", "uncorrected"), rows)
 
 
 def write_outcome(session: Session, outcome: Outcome) -> None:
@@ -102,14 +106,29 @@ def write_outcome(session: Session, outcome: Outcome) -> None:
         folder / "arrays.npz", npz_bytes({name: np.asarray(value) for name, value in outcome.arrays.items()})
     )
     write_text(folder / "manifest.json", json.dumps(session.manifest(), indent=2, default=_plain) + "\n")
-    timings = (f"{stage}: {seconds:.1f} s" for stage, seconds in session.timings.items())
-    subtitle = f"fisherjax {session.name}, seed {session.command.seed}"
-    page = html_report(outcome.title, subtitle, sections, " · ".join([session.device, *timings]))
-    write_text(folder / "report.html", page)
+    write_text(folder / "report.html", _page(session, outcome.title, sections))
     print("".join(f"{sentence}\n" for sentence in outcome.sentences if sentence), end="")
     if outcome.interrupted:
         session.say_how_to_go_on()
     print(f"wrote {folder / 'report.html'}")
+
+
+def _page(session: Session, title: str, sections: Sequence[Section]) -> str:
+    """The report: what was asked and how to ask it again, then what was found."""
+    command = session.command
+    subtitle = f"fisherjax {__version__}, {session.name}, seed {command.seed}{' (--quick)' * command.quick}"
+    seconds = sum(session.timings.values())
+    return html_report(
+        title,
+        subtitle,
+        sections,
+        f"{session.device}, {seconds:.1f} s",
+        command=session.command_line,
+        folded={
+            "All settings": settings_table(command),
+            "Versions and times": versions_table(versions(), session.device, session.timings),
+        },
+    )
 
 
 def csv_text(table: Table) -> str:

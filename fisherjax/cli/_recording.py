@@ -144,13 +144,14 @@ def _asked(command: Estimate, session: Session, recording: fisher.Recording) -> 
 
 def _outcome(recording: fisher.Recording, found: _Found, notes: list[str]) -> Outcome:
     unit = f" {recording.stimulus_unit}" if recording.stimulus_unit else ""
+    summary = _summary(found, unit)
     picture = Picture(
         "recording.png", "Tuning, information, decoders and growth of this recording.", save_recording,
         found.tuning, found.information, found.smooth, found.decoding, found.scaling,
     )  # fmt: skip
     sections = [
         section("What was read", [recording.summary + ".", *recording.notes]),
-        section("At a glance", [_summary(found, unit)], picture),
+        section("At a glance", [summary[:1].upper() + summary[1:]], picture),
         *_sections(found, unit),
         section("What the data say about the assumptions", notes or ["Nothing speaks against them."]),
     ]
@@ -164,7 +165,7 @@ def _outcome(recording: fisher.Recording, found: _Found, notes: list[str]) -> Ou
         table=table,
         sentences=[
             *(f"{name:<32} {float(e.value):10.4g} ± {float(e.standard_error):.3g}" for name, e in shown.items()),
-            _summary(found, unit),
+            summary,
         ],
     )
 
@@ -210,7 +211,11 @@ def _sections(found: _Found, unit: str) -> list[Section]:
             f"Stimuli are up to {apart:g}{unit} apart, and this is what tells these. A small change may be told by "
             "more: see the smooth curves."
         )
-        parts.append(section("Information", text, estimate_table(found.information.averages), _short_table(found)))
+        parts.append(
+            section(
+                "Information", text, estimate_table(found.information.averages, _in_unit(unit)), _short_table(found)
+            )
+        )
         parts.append(_thresholds(found.information, unit))
     if found.decoding:
         text = ["What linear decoders reach on folds of trials that did not train them: lower bounds."]
@@ -218,31 +223,41 @@ def _sections(found: _Found, unit: str) -> list[Section]:
             [name, float(one.average.value), float(one.average.standard_error), float(one.correct.mean())]
             for name, one in found.decoding.items()
         ]
-        parts.append(section("Decoders", text, Table(("decoder", "information", "standard error", "told apart"), rows)))
+        header = ("decoder", f"information ({_in_unit(unit)})", "standard error", "told apart")
+        parts.append(section("Decoders", text, Table(header, rows)))
     if found.tests:
         text = ["Permutations of trials, all pairs together; no probability is below one over their number."]
         rows = [[name, test.overall, float(test.probability.min())] for name, test in found.tests.items()]
         parts.append(section("Tests", text, Table(("question", "p of all pairs", "least p of a pair"), rows)))
     if found.scaling is not None:
-        parts.append(_growth(found.scaling))
+        parts.append(_growth(found.scaling, unit))
     return parts
 
 
 def _thresholds(information: RecordedInformation, unit: str) -> Section:
     value, (low, high) = (np.asarray(part) for part in information.threshold())
-    rows = [list(map(float, row)) for row in zip(information.stimuli, value, low, high, strict=True)]
-    header = (f"stimulus{unit and ' in' + unit}", "threshold", "95 % from", "to")
+    rows = [
+        [f"{stimulus:g}", *map(float, row)]
+        for stimulus, *row in zip(information.stimuli, value, low, high, strict=True)
+    ]
+    told = f" ({unit.strip()})" if unit else ""
+    header = (f"stimulus{told}", f"threshold{told}", "95 % from", "to")
     return section("Thresholds", ["Smallest difference that is told with d′ = 1, 1/√I."], Table(header, rows))
 
 
-def _growth(scaling: InformationScaling) -> Section:
+def _growth(scaling: InformationScaling, unit: str) -> Section:
     rows = [
         [int(number), float(value), float(error)]
         for number, value, error in zip(scaling.num_units, scaling.value, scaling.standard_error, strict=True)
     ]
     text = "I(N) = cN/(1 + εcN) through means of random subsets"
     noise = f"ε = {float(scaling.limiting_noise):.3g} ± {float(scaling.limiting_noise_error):.2g}"
-    return section("Growth with units", [f"{text}: {noise}."], Table(("units", "information", "standard error"), rows))
+    header = ("units", f"information ({_in_unit(unit)})", "standard error")
+    return section("Growth with units", [f"{text}: {noise}."], Table(header, rows))
+
+
+def _in_unit(unit: str) -> str:
+    return f"1/{unit.strip() or 'θ'}²"
 
 
 def _per(unit: str) -> str:

@@ -20,6 +20,7 @@ from fisherjax._types import Record
 from ._arguments import Common, Info
 from ._devices import agreed, set_up_device, set_up_devices, wait_for_all
 from ._process import is_first_process, several_processes
+from ._provenance import full_line, typed_line
 from ._values import UsageError
 
 R = TypeVar("R", bound=Record)
@@ -133,6 +134,11 @@ class Session:
         if self.arguments[:1] != ["sweep"] and any(True for pattern in CHECKPOINTS for _ in self.folder.glob(pattern)):
             words = [word for word in self.arguments if word not in {"--resume", "--force"}]
             print(f"go on with: fisherjax {shlex.join(words)} --resume", flush=True)
+
+    @property
+    def command_line(self) -> str:
+        """What makes the same again: what was typed, or for a point of a sweep what would have to be."""
+        return full_line(self.command) if self.arguments[:1] == ["sweep"] else typed_line(self.arguments)
 
     def manifest(self) -> dict[str, Any]:
         """What was asked, what it resolved to, with what, and how long it took."""

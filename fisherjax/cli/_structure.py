@@ -14,10 +14,6 @@ from ._arguments import SMOOTH, Dmft, Entered, Optimize, Structured
 from ._files import load_record, part_of, reading
 from ._values import UsageError
 
-_CURVE_HEADER = (
-    "time", "independent form", "linear form", "bare operator", "simulation", "standard error", "simulation / theory",
-)  # fmt: skip
-
 
 def load_gain_matrix(command: Structured | Dmft) -> connectivity.GainMatrix:
     """The gain matrix that a command names: a file, or a homogeneous network."""
@@ -119,16 +115,16 @@ def predicted(gains: connectivity.GainMatrix, settings: dict[str, Any]) -> Predi
 
 
 def curve_table(theory: Predictions, measured: fisher.FisherCurve | None = None) -> Table:
-    """One row per time: both forms, the bare operator, and simulation, beside the form that it is of."""
-    empty = [""] * len(theory.independent.times)
-    columns: list[list[Any]] = [
-        [int(time) for time in theory.independent.times.tolist()],
-        theory.independent.total.tolist(),
-        empty if theory.linear is None else theory.linear.total.tolist(),
-        empty if theory.bare is None else theory.bare.total.tolist(),
-    ]
+    """One row per time: what theory there is, and simulation, beside the form that it is of."""
+    curves = {"independent form": theory.independent, "linear form": theory.linear, "bare operator": theory.bare}
+    columns: dict[str, list[Any]] = {"time": [int(time) for time in theory.independent.times.tolist()]}
+    columns |= {name: curve.total.tolist() for name, curve in curves.items() if curve is not None}
     if measured is not None:
         expected = theory.of_form(measured.form)
         ratio = np.asarray(measured.total, float) / np.asarray(expected.total, float)
-        columns += [measured.total.tolist(), np.asarray(measured.standard_error).tolist(), ratio.tolist()]
-    return Table(_CURVE_HEADER[: len(columns)], list(zip(*columns, strict=True)))
+        columns |= {
+            "simulation": measured.total.tolist(),
+            "standard error": np.asarray(measured.standard_error).tolist(),
+        }
+        columns["simulation / theory"] = ratio.tolist()
+    return Table(tuple(columns), list(zip(*columns.values(), strict=True)))

@@ -15,21 +15,25 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fisherjax.report import Table
+
 from ._arguments import Common, Sweep
-from ._commands import COMMANDS
+from ._commands import COMMANDS, name_of
 from ._files import read_toml
 from ._messages import told_reason
 from ._outcome import drawing_to_files, run
 from ._parse import finished, with_entries
 from ._process import stop_if_terminated
+from ._provenance import settings_table, typed_line
 from ._session import CHECKPOINTS
-from ._sweep_results import finish_point, merge_points, point_results
+from ._sweep_results import Made, finish_point, merge_points, point_results
 from ._values import UsageError, check_word, converted, shown, suggestion
 
 _PARTS = ("command", "out", "fixed", "vary", "show")
 _OWN = ("out", "config", "force", "resume", "quick", "format", "device", "devices", "distributed", "coordinator")
 _OWN += ("num_processes", "process_id")
 _MOST_POINTS = 100_000
+_COMPARED = 1000  # points whose settings are looked at for the report
 
 
 class Point(NamedTuple):
@@ -76,7 +80,7 @@ def run_sweep(sweep: Sweep, words: list[str]) -> None:
     else:
         done = [(point.varied, point.folder) for point in plan.points if point.done]
         with drawing_to_files(sweep):
-            merge_points(plan.name, plan.folder, done, plan.show, missing)
+            merge_points(_made(plan, words), plan.folder, done, plan.show, missing)
     if failed:
         raise UsageError(f"{len(failed)} points failed, the first: {failed[0]}; run again to try them again")
 
@@ -107,6 +111,23 @@ def read_plan(sweep: Sweep) -> Plan:
             raise UsageError(f"{source}: [vary] names the same combination twice: {_label(varied)}")
         points[place] = Point(varied, dataclasses.replace(command, out=place), place)
     return Plan(f"{sweep.plan.stem}: {name}", folder, list(points.values()), show)
+
+
+def _made(plan: Plan, words: list[str]) -> Made:
+    """What the report says of how the points were made."""
+    first = plan.points[0].command
+    values = {name: dict.fromkeys(str(point.varied[name]) for point in plan.points) for name in plan.points[0].varied}
+    own = {"out", "config", "force", "resume", *(name.replace("-", "_") for name in values)}
+    # sizes of --quick may follow from what varies
+    differing = {
+        name
+        for point in plan.points[1:_COMPARED]
+        for name, value in dataclasses.asdict(point.command).items()
+        if value != getattr(first, name)
+    }
+    settings = settings_table(first, own | differing)
+    rows = [[name, ", ".join(found)] for name, found in values.items()]
+    return Made(plan.name, name_of(first), typed_line(words), Table(settings.header, rows + list(settings.rows)))
 
 
 def _point_command(base: Common, fixed: dict[str, Any], varied: dict[str, Any], source: str) -> Common:

@@ -3,18 +3,21 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fisherjax import __version__
 from fisherjax._types import write_atomically
 from fisherjax.plot._figures import save_sweep
 from fisherjax.report import Figure, Section, Table, html_report
 
 from ._outcome import csv_text, write_text
+from ._quantities import argument, quantity
 from ._values import UsageError, suggestion
 
 _DONE, _RESULTS = "done.json", "results.json"
 _LONGEST = 50  # entries of a list that become columns
-_MOST_ROWS = 200
+_MOST_ROWS, _MOST_COLUMNS = 200, 8
+_ASKED = ("gains", "fractions")  # among the results, what was asked rather than found
 
 Points = list[tuple[dict[str, Any], Path]]
 
@@ -35,7 +38,16 @@ def point_results(folder: Path) -> Any:
     return json.loads(data) if whole else None
 
 
-def merge_points(name: str, folder: Path, points: Points, show: dict[str, str], missing: int) -> None:
+class Made(NamedTuple):
+    """How the points were made: what the report calls them, the command of each, and what makes them again."""
+
+    title: str
+    command: str
+    line: str
+    settings: Table
+
+
+def merge_points(made: Made, folder: Path, points: Points, show: dict[str, str], missing: int) -> None:
     """Write table.csv, results.json, sweep.png and report.html of the points that are done."""
     if not points:
         raise UsageError(f"no point of {folder} is done yet")
@@ -50,18 +62,52 @@ def merge_points(name: str, folder: Path, points: Points, show: dict[str, str], 
     write_text(folder / "table.csv", csv_text(table))
     records = [{"varied": v, "results": r, "folder": str(p)} for (v, p), r in zip(points, results, strict=True)]
     write_text(folder / "results.json", json.dumps(records, indent=2) + "\n")
-    items: list[Any] = []
     axes = _shown(varied, measured, points, show)
-    if axes is not None:
-        x, y, color = axes
-        figure = save_sweep(folder / "sweep.png", _columns(table, {x, y, color} - {None}), x=x, y=y, color=color)
-        items.append(Figure(figure, f"{y} against {x}; bars are standard errors over all other arguments."))
-    short = _columns(table, [*varied, *measured[: max(1, 8 - len(varied))]])
-    items.append(Table(tuple(short), list(zip(*short.values(), strict=True))[:_MOST_ROWS]))
+    items: list[Any] = [] if axes is None else [_figure(made, folder, table, axes)]
+    items.append(_short_table(made, table, varied, measured, None if axes is None else axes.y))
     state = f"{len(points)} points" + (f"; {missing} are not done" if missing else "")
     section = Section("Points", [f"{state}. All columns are in table.csv."], items)
-    write_text(folder / "report.html", html_report(name, "fisherjax sweep", [section], state))
+    page = html_report(
+        made.title, f"fisherjax {__version__}, sweep", [section], state, command=made.line,
+        folded={"What varies, and all other settings": made.settings},
+    )  # fmt: skip
+    write_text(folder / "report.html", page)
     print(f"{state}: {folder / 'table.csv'}, {folder / 'report.html'}")
+
+
+class _Axes(NamedTuple):
+    """Columns that the figure shows: what varies, a result, and what tells lines apart."""
+
+    x: str
+    y: str
+    lines: list[str]
+
+
+def _figure(made: Made, folder: Path, table: Table, axes: _Axes) -> Figure:
+    """One result against what varies; rows that differ in their seed alone are one point with an error."""
+    columns = _columns(table, dict.fromkeys([axes.x, axes.y, *axes.lines]))
+    names = {name: argument(name) for name in axes.lines}
+    columns = {names.get(name, name): column for name, column in columns.items()}
+    xlabel, ylabel = argument(axes.x), quantity(made.command, axes.y)
+    path = save_sweep(
+        folder / "sweep.png", columns, x=names.get(axes.x, axes.x), y=axes.y, color=list(names.values()),
+        xlabel=xlabel, ylabel=ylabel,
+    )  # fmt: skip
+    seeds = len(set(_columns(table, ["seed"])["seed"])) if "seed" in table.header else 1
+    said = f"{ylabel[:1].upper()}{ylabel[1:]}, against {xlabel}"
+    if seeds == 1 or axes.x == "seed":
+        return Figure(path, f"{said}; one run for every point.")
+    return Figure(path, f"{said}; means over {seeds} seeds, bars: one standard error where seeds differ.")
+
+
+def _short_table(made: Made, table: Table, varied: list[str], measured: list[str], shown: str | None) -> Table:
+    """What varies and the first few results, of lists their last entry, and before others the one that is drawn."""
+    last = {name.partition("[")[0]: name for name in measured if not name.startswith(_ASKED)}
+    first = [] if shown is None else [shown]
+    results = [*first, *(name for name in last.values() if name != shown)][: max(1, _MOST_COLUMNS - len(varied))]
+    short = _columns(table, [*varied, *results])
+    header = [*map(argument, varied), *(quantity(made.command, name) for name in results)]
+    return Table(header, list(zip(*short.values(), strict=True))[:_MOST_ROWS])
 
 
 def _columns(table: Table, names: Any) -> dict[str, list[Any]]:
@@ -85,10 +131,11 @@ def flat_numbers(value: Any, name: str = "") -> dict[str, float]:
     return {}
 
 
-def _shown(
-    varied: list[str], measured: list[str], points: Points, show: dict[str, str]
-) -> tuple[str, str, str | None] | None:
-    """What the figure shows: the plan's [show], or the first number that varies against it, by default."""
+def _shown(varied: list[str], measured: list[str], points: Points, show: dict[str, str]) -> _Axes | None:
+    """What the figure shows: the plan's [show], or the first number that varies against it, by default.
+
+    Whatever else varies tells lines apart: a mean over it would be no mean over chance.
+    """
     if "y" in show and show["y"] not in measured:
         raise UsageError(f"[show]: there is no y = {show['y']!r}{suggestion(show['y'], measured)}")
     numeric = [n for n in varied if n != "seed" and all(isinstance(values[n], int | float) for values, _ in points)]
@@ -97,13 +144,14 @@ def _shown(
     if x is None or y is None:
         return None
     others = [name for name in varied if name not in {x, "seed"}]
-    return x, y, show.get("color") or next(iter(others), None)
+    first = [show["color"]] if "color" in show else []
+    return _Axes(x, y, list(dict.fromkeys([*first, *others])))
 
 
 def _last_of_first(measured: list[str]) -> str | None:
     """The last entry of the first list, or the first number."""
     measured = [name for name in measured if name.startswith("simulated")] or measured
-    plain = [name for name in measured if name.count("[") <= 1 and not name.startswith(("gains", "fractions"))]
+    plain = [name for name in measured if name.count("[") <= 1 and not name.startswith(_ASKED)]
     if not plain:
         return None
     stem = plain[0].partition("[")[0]

@@ -44,7 +44,7 @@ def run_train(command: Train, session: Session) -> Outcome:
     measure = " ".join((type(task).accuracy.__doc__ or "").split()).rstrip(".")
     text = [
         f"{trained.network!r}",
-        f"{ended} of {trained.data}; best on held-out trials at step {trained.best_step}.",
+        f"{ended[:1].upper()}{ended[1:]} of {trained.data}; best on held-out trials at step {trained.best_step}.",
         f"Accuracy on {_TEST_TRIALS} fresh trials: {accuracy:.4f} ({measure[:1].lower()}{measure[1:]}).",
     ]
     course = "Loss and accuracy over training; recurrent weights and their eigenvalues."

@@ -14,9 +14,9 @@ from fisherjax.vision._orientation._study import OrientationStudy
 
 from . import _information as sampled
 from ._checks import checked, drawable
-from ._style import COLORS, page
+from ._style import COLORS, PAGE_WIDTH, legend_below, page
 
-_SEPARATION = "separation Δθ"
+_SEPARATION = "separation Δθ (rad)"
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -24,7 +24,7 @@ _LINES = ("-", "--", ":", "-.")
 def save_angle_case(path: Path, case: OrientationCase) -> Path:
     """Information about the angle as a polar curve, the responses it comes from, and the decoder's error."""
     period = 2 * math.pi / case.network.symmetry
-    with page(path, (12, 4.4)) as figure:
+    with page(path, (PAGE_WIDTH, 4)) as figure:
         left = figure.add_subplot(1, 3, 1, projection="polar")
         shown = {"fresh images": case.fresh.profile, "outliers set aside": case.fresh.robust}
         shown["training images"] = None if case.trained is None else case.trained.profile
@@ -35,13 +35,13 @@ def save_angle_case(path: Path, case: OrientationCase) -> Path:
                 sampled.information_profile(profile, left, label=name, **look)
                 highest.append(left.get_ylim()[1])
         _finish_polar(left, max(highest))
-        left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(highest))
+        if len(highest) > 1:
+            legend_below(left)
         middle, right = figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)
         _responses(case, middle)
         sampled.cramer_rao(case.fresh.decoder, right)
         right.set(xlabel="angle (rad)", ylabel="variance of the decoded angle (rad²)", title="decoder, fresh images")
-        handles, labels = right.get_legend_handles_labels()
-        right.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+        legend_below(right)
     return path
 
 
@@ -74,7 +74,7 @@ def save_angle_study(path: Path, study: OrientationStudy) -> Path:
     """Information about the angle of networks trained in several ways, and the variance of their decoders."""
     period = 2 * math.pi / study.cases[0].network.symmetry
     columns = 2
-    with page(path, (11, 4.8 + 0.22 * math.ceil(len(study.cases) / columns))) as figure:
+    with page(path, (PAGE_WIDTH, 4.6 + 0.22 * math.ceil(len(study.cases) / columns))) as figure:
         polar, right = figure.add_subplot(1, 2, 1, projection="polar"), figure.add_subplot(1, 2, 2)
         highest = []
         for index, case in enumerate(study.cases):
@@ -101,7 +101,7 @@ def save_variance_study(path: Path, variance: EstimatorVariance) -> Path:
     """Where the variance comes from: the step of the differences, and the number of trials."""
     separations, trials = variance.separations, variance.num_trials
     floor = np.sqrt(2 / (2 * np.asarray(trials) - 2.0))
-    with page(path, (14, 4.2)) as figure:
+    with page(path, (PAGE_WIDTH, 4)) as figure:
         left, middle, right = figure.subplots(1, 3)
         sampled.biases(separations, {name: tuple(pair) for name, pair in variance.bias.items()}, _SEPARATION, left)
         left.set_title("bias of the step")

@@ -44,6 +44,8 @@ from fisherjax.vision._response_curve import ResponseCurve
 from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
+from ._style import SMALL
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -157,7 +159,7 @@ def check_sequence(name: str, values: Any, kind: type) -> Sequence[Any]:
 def axes_of(axes: Any, rows: int, columns: int, size: tuple[float | int, float | int]) -> Any:
     """Return the axes given, as many as a picture takes, or those of a new figure."""
     if axes is None:
-        return tuple(plt.subplots(rows, columns, figsize=size, sharex=rows > 1)[1])
+        return tuple(plt.subplots(rows, columns, figsize=size, sharex=rows > 1, layout="constrained")[1])
     count = rows * columns
     chosen = list(np.ravel(np.asarray(axes, dtype=object)))
     if not all(isinstance(ax, Axes) for ax in chosen):
@@ -191,7 +193,7 @@ def _say_missing(ax: Axes, missing: int, *, positive: bool) -> None:
     note = next((text for text in ax.texts if text.get_gid() == "missing"), None)
     before = 0 if note is None else int(note.get_text().split()[0])
     if note is None:
-        note = ax.text(0.99, 0.01, "", transform=ax.transAxes, ha="right", va="bottom", fontsize=6, color="0.4")
+        note = ax.text(0.99, 0.01, "", transform=ax.transAxes, ha="right", va="bottom", fontsize=SMALL, color="0.4")
         note.set_gid("missing")
     why = "not resolved or not above 0" if positive else "not resolved"
     note.set_text(f"{missing + before} values not drawn: {why}")

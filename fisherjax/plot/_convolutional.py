@@ -23,7 +23,7 @@ from fisherjax.vision._robustness import Robustness
 from fisherjax.vision._spectra import TrajectorySpectrum, TransientGrowth
 
 from ._checks import axes_of, checked, drawable
-from ._style import COLORS, axes_or_new, draw_circle
+from ._style import COLORS, axes_or_new, draw_circle, legend_below, whole_numbers
 
 
 @checked
@@ -46,7 +46,7 @@ def stages(
             ax.axvspan(done, done + len(history.loss), color=shade, alpha=0.07, linewidth=0)
         done += len(history.loss)
     ax.set(xlabel="updates", ylabel="validation accuracy", ylim=(None, 1.02))
-    ax.legend(loc="lower right")
+    legend_below(ax)
     return ax
 
 
@@ -59,13 +59,8 @@ def certificate(found: StabilityCertificate, ax: Axes | None = None) -> Axes:
     ax.plot(areas, found.singular, "o", color=COLORS[0], label="σ: one fixed point for every image below 1")
     ax.plot(areas, found.jacobian_radius, "s", color=COLORS[1], label="Jacobian's radius: local stability below 1")
     ax.plot(areas, found.symmetric, "^", color=COLORS[2], label="ω of the symmetric part")
-    ax.set(
-        xticks=areas,
-        xlabel="area",
-        ylabel="certified upper bound",
-        ylim=(None, 1.35 * max(1.0, float(found.singular.max()), float(found.symmetric.max()))),
-    )
-    ax.legend(loc="upper left")
+    ax.set(xticks=areas, xlabel="area", ylabel="certified upper bound")
+    legend_below(ax)
     return ax
 
 
@@ -81,8 +76,9 @@ def trajectory_spectrum(found: TrajectorySpectrum, ax: Axes | None = None) -> Ax
     unsure = ~found.converged & np.isfinite(sizes)
     if unsure.any():
         ax.plot(times[unsure], sizes[unsure], "o", color=COLORS[0], markerfacecolor="none", label="not converged")
-        ax.legend()
     ax.set(xlabel="time (steps)", ylabel="|λ| of the Jacobian")
+    whole_numbers(ax.xaxis)
+    legend_below(ax)
     return ax
 
 
@@ -105,8 +101,9 @@ def decisions(found: Decisions, ax: Axes | None = None, *, onset: int | None = N
     if len(known):
         share = f" ({len(known)} of {len(found.reaction_time)} images)"
         ax.plot(known, np.full(len(known), -0.04), "|", color=COLORS[2], alpha=0.4, label=f"reaction times{share}")
-    ax.set(xlabel="time (steps)", ylabel="share, probability", ylim=(-0.08, 1.03))
-    ax.legend()
+    ax.set(xlabel="time (steps)", ylabel="share of images; confidence", ylim=(-0.08, 1.03))
+    whole_numbers(ax.xaxis)
+    legend_below(ax)
     return ax
 
 
@@ -118,7 +115,7 @@ def robustness(found: Robustness, ax: Axes | None = None, *, label: str = "", co
     ax.errorbar(found.levels, accuracy, found.standard_error, fmt="o-", color=color, capsize=2, label=label or None)
     ax.set(xlabel=UNITS[found.corruption], ylabel="accuracy", ylim=(0, 1.03))
     if label:
-        ax.legend()
+        legend_below(ax)
     return ax
 
 
@@ -128,16 +125,15 @@ def relaxation(found: Relaxation, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     faint = min(1, 5 / found.distance.shape[1])
     moved, distance = (drawable(ax, part, positive=True) for part in (found.speed, found.distance))
-    ax.axvspan(found.onset, found.offset, color="0.9", linewidth=0, label="image")
+    ax.axvspan(found.onset, found.offset, color="0.9", linewidth=0, zorder=0, label="image")
     for color, label, times, lines in (
         (COLORS[0], "change in a step", np.arange(1, len(moved) + 1), moved),
         (COLORS[1], "distance to the state before", found.offset + np.arange(len(distance)), distance),
     ):
         ax.plot(times, lines, color=color, alpha=faint, label=[label, *[None] * (lines.shape[1] - 1)])
     ax.set(yscale="log", xlabel="time (steps)", ylabel="r.m.s. over units")
-    for handle in ax.legend().legend_handles:
-        if handle is not None:
-            handle.set_alpha(1)
+    whole_numbers(ax.xaxis)
+    legend_below(ax)
     return ax
 
 
@@ -156,13 +152,18 @@ def response_curve(found: ResponseCurve, ax: Axes | None = None) -> Axes:
     ax.set(xlabel=UNITS_VARIED[found.varied], ylabel=ylabel)
     if not again:
         ax.set_ylim(bottom=0)
-    ax.legend()
+    legend_below(ax)
     return ax
 
 
 @checked
 def information_in_time(
-    theory: FisherCurve, ax: Axes | None = None, *, measured: FisherCurve | None = None, onset: int | None = None
+    theory: FisherCurve,
+    ax: Axes | None = None,
+    *,
+    measured: FisherCurve | None = None,
+    onset: int | None = None,
+    unit: str = "1/θ²",
 ) -> Axes:
     """Fisher information through time: theory as a line, a measured curve as points with error bars."""
     ax = axes_or_new(ax)
@@ -171,9 +172,10 @@ def information_in_time(
         value, error = drawable(ax, measured.total), measured.standard_error
         ax.errorbar(measured.times, value, error, fmt="o", color=COLORS[0], capsize=2, label="simulation")
     if onset is not None:
-        ax.axvline(onset, color="0.6", linewidth=1, linestyle=":")
-    ax.set(xlabel="time (steps)", ylabel="Fisher information")
-    ax.legend()
+        ax.axvline(onset, color="0.6", linewidth=1, linestyle=":", label="image appears")
+    ax.set(xlabel="time (steps)", ylabel=f"Fisher information ({unit})")
+    whole_numbers(ax.xaxis)
+    legend_below(ax)
     return ax
 
 
@@ -219,7 +221,8 @@ def class_probabilities(
         ax.plot(times, found[:, index], color=color, label=names[index])
     _mark_phases(response, ax)
     ax.set(xlabel="time (steps)", ylabel="probability", ylim=(-0.03, 1.03))
-    ax.legend(loc="upper left")
+    whole_numbers(ax.xaxis)
+    legend_below(ax)
     return ax
 
 
@@ -234,7 +237,8 @@ def area_activity(response: Response, ax: Axes | None = None, *, image: int | No
         ax.plot(response.recorded, mean / (mean.max() or 1), color=shade, label=f"area {area}")
     _mark_phases(response, ax)
     ax.set(xlabel="time (steps)", ylabel="mean activity / its largest")
-    ax.legend(fontsize="small", ncols=2)
+    whole_numbers(ax.xaxis)
+    legend_below(ax)
     return ax
 
 
@@ -249,7 +253,7 @@ def spectra(found: Sequence[Any], alpha: Sequence[float], ax: Axes | None = None
     every = np.concatenate([1 - step + step * np.asarray(one) for one, step in zip(found, alpha, strict=False)])
     reach = 1.15 * max(1 - every.real.min(), every.real.max() - 1, np.abs(every.imag).max(), 0.05)
     ax.set(xlim=(1 - 1.6 * reach, 1 + 0.4 * reach), ylim=(-reach, reach), aspect="equal", xlabel="Re λ", ylabel="Im λ")
-    ax.legend(fontsize="small")
+    legend_below(ax)
     return ax
 
 

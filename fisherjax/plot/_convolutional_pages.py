@@ -20,7 +20,7 @@ from fisherjax.vision._robustness import Robustness
 from . import _convolutional as panel
 from ._checks import checked
 from ._evaluation import confusion, evaluation
-from ._style import page
+from ._style import tiles
 
 
 @checked
@@ -28,8 +28,7 @@ def save_convolutional_training(
     path: Path, trained: ConvolutionalTraining, decided: Decisions, bounds: StabilityCertificate, *, onset: int
 ) -> Path:
     """Course of all stages, decisions through time on test images, and stability bounds of every area."""
-    with page(path, (15, 4.2)) as figure:
-        course, time, stability = figure.subplots(1, 3)
+    with tiles(path, 3, columns=3, height=4.4) as (course, time, stability):
         panel.stages(trained.histories, course)
         panel.decisions(decided, time, onset=onset)
         time.set_title("test images")
@@ -40,8 +39,7 @@ def save_convolutional_training(
 @checked
 def save_evaluation(path: Path, found: Evaluation, names: Sequence[str]) -> Path:
     """Right decisions through time with their intervals, and what classes are taken for."""
-    with page(path, (11, 4.6)) as figure:
-        time, classes = figure.subplots(1, 2)
+    with tiles(path, 2, columns=2, height=4.6) as (time, classes):
         evaluation(found, time)
         confusion(found, names, classes)
     return path
@@ -50,8 +48,7 @@ def save_evaluation(path: Path, found: Evaluation, names: Sequence[str]) -> Path
 @checked
 def save_response(path: Path, picture: Any, response: Response, names: Sequence[str], *, top: int = 5) -> Path:
     """A picture as the network sees it, its most probable classes and the activity of all areas through time."""
-    with page(path, (14, 4.2)) as figure:
-        seen, classes, areas = figure.subplots(1, 3)
+    with tiles(path, 3, columns=3, height=4.2) as (seen, classes, areas):
         shown = np.asarray(picture)
         seen.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
         seen.set(xticks=[], yticks=[], title="what the network sees")
@@ -64,8 +61,7 @@ def save_response(path: Path, picture: Any, response: Response, names: Sequence[
 def save_stability(path: Path, analysis: Analysis, alpha: Sequence[float], *, onset: int) -> Path:
     """Certified bounds, eigenvalues of every area, those along a response, and transient growth, where there are."""
     unasked = "was not asked for"
-    with page(path, (11, 8)) as figure:
-        ((bounded, plane), (time, grown)) = figure.subplots(2, 2)
+    with tiles(path, 4, columns=2, height=4.2) as (bounded, plane, time, grown):
         if analysis.certificate is not None:
             panel.certificate(analysis.certificate, bounded)
         else:
@@ -94,8 +90,7 @@ def save_decisions(path: Path, decided: Decisions | None, back: Relaxation | Non
     """Decisions through time, and how activity settles, where there are."""
     require(decided is not None or back is not None, "one of decided and back must be given")
     panels = [decided is not None, back is not None]
-    with page(path, (5.5 * sum(panels), 4.2)) as figure:
-        (axes,) = figure.subplots(1, sum(panels), squeeze=False)
+    with tiles(path, sum(panels), columns=2, height=4.4) as axes:
         free = iter(axes)
         if decided is not None:
             panel.decisions(decided, next(free), onset=onset)
@@ -108,8 +103,7 @@ def save_decisions(path: Path, decided: Decisions | None, back: Relaxation | Non
 def save_robustness(path: Path, found: Mapping[str, Robustness]) -> Path:
     """Accuracy against the strength of each corruption."""
     require(bool(found), "found must hold at least one corruption")
-    with page(path, (2.6 * len(found) + 0.8, 3)) as figure:
-        (axes,) = figure.subplots(1, len(found), squeeze=False, sharey=True)
+    with tiles(path, len(found), columns=3, height=3, sharey=True) as axes:
         for ax, (name, own) in zip(axes, found.items(), strict=True):
             panel.robustness(own, ax)
             ax.set_title(name)
@@ -130,19 +124,17 @@ def save_information_in_time(
     for name in theory:
         require(name in measured, f"measured has no estimates for {name!r}")
         require(name in units, f"units has none for {name!r}")
-    with page(path, (5 * len(theory), 4.2)) as figure:
-        (axes,) = figure.subplots(1, len(theory), squeeze=False)
+    with tiles(path, len(theory), columns=3, height=4.2) as axes:
         for ax, (name, found) in zip(axes, theory.items(), strict=True):
-            panel.information_in_time(found, ax, measured=measured[name], onset=onset)
-            ax.set(ylabel=f"{ax.get_ylabel()} ({units[name]})", title=name)
+            panel.information_in_time(found, ax, measured=measured[name], onset=onset, unit=units[name])
+            ax.set_title(name)
     return path
 
 
 @checked
 def save_eigendistortions(path: Path, image: Any, most: Eigendistortion, least: Eigendistortion) -> Path:
     """An image and its most and least noticeable distortions."""
-    with page(path, (10, 3.6)) as figure:
-        axes = figure.subplots(1, 3)
+    with tiles(path, 3, columns=3, height=3.6) as axes:
         panel.eigendistortions(image, most, least, axes)
     return path
 

@@ -17,7 +17,7 @@ from fisherjax.dynamics._orbits import PeriodicOrbits
 from fisherjax.dynamics._phase_plane import PhasePlane
 
 from ._checks import check_sequence, checked
-from ._style import COLORS, axes_or_new
+from ._style import COLORS, SMALL, axes_or_new
 
 
 @checked
@@ -42,7 +42,7 @@ def state_space(
     if states is not None:
         host_real("states", states, "steps trials units")
     if ax is None:
-        ax = plt.figure().add_subplot(projection=None if dimensions == 2 else "3d")
+        ax = plt.figure(layout="constrained").add_subplot(projection=None if dimensions == 2 else "3d")
     chosen = slice(0, dimensions)
     if states is not None:
         paths = np.asarray(components.project(states))[..., chosen]
@@ -108,7 +108,7 @@ def transition_graph(graph: nx.DiGraph, ax: Axes | None = None, *, positions: An
         nx.draw_networkx_nodes(
             graph, places, nodelist=nodes, ax=ax, node_color=face, edgecolors="black", node_size=220, linewidths=0.8
         )
-    nx.draw_networkx_labels(graph, places, ax=ax, font_size=7)
+    nx.draw_networkx_labels(graph, places, ax=ax, font_size=SMALL)
     edges = [(a, b) for a, b in graph.edges if a != b]
     shares = [graph.edges[edge]["probability"] for edge in edges]
     nx.draw_networkx_edges(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from fisherjax.vision._evaluation import Evaluation
 
 from ._checks import checked, drawable
-from ._style import COLORS, axes_or_new
+from ._style import COLORS, SMALL, axes_or_new, legend_below, whole_numbers
 
 _MOST_NAMED = 20  # classes whose names have room
 _WORTH_TELLING = 0.02  # shares that are written into the squares
@@ -27,9 +27,10 @@ def evaluation(found: Evaluation, ax: Axes | None = None) -> Axes:
         ax.fill_between(times, *interval.T, color=color, alpha=0.25, linewidth=0)
     ax.axhline(1 / len(found.confusion), color="0.6", linewidth=1, linestyle="--", label="chance")
     if found.onset or found.offset < len(times):
-        ax.axvspan(found.onset, found.offset, color="0.93", linewidth=0, label="image")
+        ax.axvspan(found.onset, found.offset, color="0.93", linewidth=0, zorder=0, label="image")
     ax.set(xlabel="time (steps)", ylabel="share of images that are right", ylim=(0, 1.03))
-    ax.legend()
+    whole_numbers(ax.xaxis)
+    legend_below(ax)
     return ax
 
 
@@ -48,12 +49,12 @@ def confusion(found: Evaluation, names: Sequence[str], ax: Axes | None = None) -
     for row, column in np.argwhere(share >= _WORTH_TELLING):
         color = "white" if share[row, column] > 0.5 else "black"
         text = f"{100 * share[row, column]:.0f}"
-        ax.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+        ax.text(column, row, text, ha="center", va="center", color=color, fontsize=SMALL)
     labels = [names[index] for index in shown.tolist()]
     turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, labels)) > 3 else {}
     ax.set_xticks(range(len(shown)), labels, **turned)
     ax.set_yticks(range(len(shown)), labels)
-    ax.set(xlabel="taken for", ylabel="class", title="% of a class")
+    ax.set(xlabel="taken for", ylabel="class", title="numbers: % of a class")
     ax.grid(visible=False)
-    ax.figure.colorbar(image, ax=ax, label="share", fraction=0.046)
+    ax.figure.colorbar(image, ax=ax, label="share of a class", fraction=0.046)
     return ax

@@ -11,7 +11,7 @@ from fisherjax.geometry._measured import GeometryCurve
 
 from . import _figures as panel
 from ._checks import checked, drawable
-from ._style import COLORS, page
+from ._style import COLORS, PAGE_WIDTH, SMALL, legend_below, page, tiles, whole_numbers
 
 Geometry: TypeAlias = geometry.GeometryComparison | geometry.NetworkGeometry
 
@@ -21,9 +21,9 @@ def save_geometry(path: Path, found: Geometry) -> Path:
     """Shepard diagrams at the kept times, then the correlation of distances over time, with theory if there is one."""
     pairs = np.triu_indices(len(found.original), 1)
     order = np.argsort(found.original[pairs])
-    with page(path, (3.6 * (len(found.kept_times) + 1), 3.6)) as figure:
-        (axes,) = figure.subplots(1, len(found.kept_times) + 1, squeeze=False)
-        compared = isinstance(found, geometry.GeometryComparison)
+    compared = isinstance(found, geometry.GeometryComparison)
+    count = len(found.kept_times) + 1
+    with tiles(path, count, columns=2 if count in {2, 4} else 3, height=3.8) as axes:
         for index, (ax, time) in enumerate(zip(axes, found.kept_times, strict=False)):
             simulated = found.simulated[index] if compared else found.distances[index]
             panel.shepard(geometry.shepard(found.original, simulated), ax)
@@ -32,8 +32,8 @@ def save_geometry(path: Path, found: Geometry) -> Path:
                     found.original[pairs][order], found.predicted[index][pairs][order], s=2, color=COLORS[2], alpha=0.5,
                     linewidths=0, label="theory", rasterized=True,
                 )  # fmt: skip
+                legend_below(ax)
             ax.set_title(f"t = {time}: {ax.get_title()}")
-        axes[0].legend(markerscale=4)
         if compared:
             panel.distance_correlation(found.theory, axes[-1], label="theory")
         panel.distance_correlation(found.measured, axes[-1], label="simulation", measured=True, color=COLORS[1])
@@ -51,7 +51,7 @@ def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: A
     order = np.argsort(stretch)[: np.count_nonzero(before > 0)]
     count = min(count, len(order) // 2)
     chosen = {"stretched most": order[::-1][:count], "shrunk most": order[:count]}
-    with page(path, (5 + 1.3 * count, 5)) as figure:
+    with page(path, (PAGE_WIDTH, 4.8)) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(5, 1.3 * count))
         ax = left.subplots()
         panel.shepard(geometry.shepard(found.original, found.simulated[-1]), ax)
@@ -68,8 +68,8 @@ def save_extreme_pairs(path: Path, found: geometry.GeometryComparison, images: A
                     )
                     cell.set(xticks=[], yticks=[])
                     cell.spines[:].set(visible=True, color=color)
-                cells[2 * place, column].set_title(f"× {stretch[pair]:.2f}", fontsize=8, color=color)
-        ax.legend()
+                cells[2 * place, column].set_title(f"× {stretch[pair]:.2f}", fontsize=SMALL, color=color)
+        legend_below(ax)
     return path
 
 
@@ -82,17 +82,17 @@ def save_geometry_measures(path: Path, found: Geometry) -> Path:
     """
     measured = found.measured
     theory = found.theory if isinstance(found, geometry.GeometryComparison) else None
-    panels: list[tuple[str, dict[str, str]]] = [
-        ("rank correlations", {"spearman": "spearman", "kendall": "kendall"}),
-        ("stretch / its r.m.s.", {"largest": "largest_stretch", "smallest": "smallest_stretch"}),
-        ("nearest neighbors kept", {"": "neighbors"}),
-        ("participation ratio", {"": "participation_ratio"}),
+    panels: list[tuple[str, str, dict[str, str]]] = [
+        ("rank correlations", "correlation", {"Spearman": "spearman", "Kendall": "kendall"}),
+        ("stretch of distances", "stretch / its r.m.s.", {"largest": "largest_stretch", "least": "smallest_stretch"}),
+        ("nearest neighbors kept", "share of neighbors", {"": "neighbors"}),
+        ("dimension", "participation ratio", {"": "participation_ratio"}),
     ]
     if measured.class_neighbors is not None:
-        panels.append(("labels", {"neighbors of the same class": "class_neighbors", "linear probe": "probe_accuracy"}))
-    with page(path, (3.3 * len(panels), 3.2)) as figure:
-        (axes,) = figure.subplots(1, len(panels), squeeze=False)
-        for ax, (title, curves) in zip(axes, panels, strict=True):
+        labels = {"neighbors of the same class": "class_neighbors", "linear probe": "probe_accuracy"}
+        panels.append(("labels", "share that is right", labels))
+    with tiles(path, len(panels), columns=2 if len(panels) == 4 else 3, height=3.4) as axes:
+        for ax, (title, ylabel, curves) in zip(axes, panels, strict=True):
             stretched = title.startswith("stretch")
             for index, (name, field) in enumerate(curves.items()):
                 points, line = drawable(ax, getattr(measured, field), positive=stretched), getattr(theory, field, None)
@@ -102,10 +102,11 @@ def save_geometry_measures(path: Path, found: Geometry) -> Path:
             if stretched:
                 ax.set_yscale("log")
             elif not title.startswith("rank"):  # a correlation may be below zero
-                ax.set_ylim(bottom=0)
-            ax.set(title=title, xlabel="time (steps)")
+                ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
+            ax.set(title=title, xlabel="time (steps)", ylabel=ylabel)
+            whole_numbers(ax.xaxis)
             if len(curves) > 1:
-                ax.legend()
+                legend_below(ax)
     return path
 
 

@@ -1,5 +1,6 @@
 """Pictures of sampled information: profiles, estimates side by side, where their variance comes from."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ from fisherjax.fisher._profile import InformationProfile
 from fisherjax.fisher._saturation import InformationScaling
 
 from ._checks import checked, drawable
-from ._style import COLORS, axes_or_new
+from ._style import COLORS, SMALL, axes_or_new, legend_below
 
+_SAME = 1e-3  # relative difference of lengths of a turn
+_NAME_WIDTH = 22  # letters of a line of a name beside the axes
 _ERROR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -29,19 +32,30 @@ def information_profile(
     label: str = "",
     color: str = COLORS[0],
     line: str = "-",
-    period: float = np.pi,
+    period: float | None = None,
 ) -> Axes:
-    """Information over the stimulus with one standard error; on polar axes as often as the period goes into a turn."""
+    """Information over the stimulus with one standard error.
+
+    On polar axes a turn is a whole number of periods: an angle with period π, in radians, is drawn twice, where it
+    is; of a stimulus that is no angle in radians (180 for degrees, 24 for hours) one period fills the turn, and the
+    numbers around it are those of the stimulus. Stimuli that are evenly spaced around a circle tell their `period`.
+    """
     ax = axes_or_new(ax)
     stimuli, value, error = (np.asarray(x) for x in (profile.stimuli, profile.value, profile.standard_error))
     if ax.name == "polar":
-        times = max(1, round(2 * np.pi / period))
-        stimuli = np.concatenate([stimuli + turn * period for turn in range(times)])
+        period = _period_of(stimuli) if period is None else period
+        times = _periods_in_a_turn(period)
+        turn = times * period
+        angles = np.concatenate([stimuli + place * period for place in range(times)]) * (2 * np.pi / turn)
         value, error = np.tile(value, times), np.tile(error, times)
         stimuli, value, error = (
-            np.append(x, y) for x, y in ((stimuli, stimuli[0] + 2 * np.pi), (value, value[0]), (error, error[0]))
+            np.append(x, y) for x, y in ((angles, angles[0] + 2 * np.pi), (value, value[0]), (error, error[0]))
         )
         ax.set_ylim(0, 1.1 * float(np.nanmax(value + np.nan_to_num(error))))
+        # the numbers of the radius stand where the curve is low
+        ax.set_rlabel_position(float(np.degrees(angles[np.nanargmin(value[: len(angles)])])))  # pyright: ignore[reportAttributeAccessIssue]
+        if not np.isclose(turn, 2 * np.pi, rtol=_SAME):
+            marks_around(ax, turn)
     else:
         ax.set(xlabel="stimulus θ", ylabel="Fisher information (1/θ²)")
     ax.plot(stimuli, drawable(ax, value), line, color=color, label=label)
@@ -49,21 +63,50 @@ def information_profile(
     return ax
 
 
+def marks_around(ax: Axes, turn: float, unit: str = "") -> None:
+    """Numbers of a stimulus around polar axes whose turn is so long."""
+    marks = np.arange(8) / 8
+    ax.set_xticks(2 * np.pi * marks, [f"{turn * mark:.4g}{unit and ' ' + unit}" for mark in marks])
+
+
+def _period_of(stimuli: np.ndarray) -> float:
+    """The circle on which so many stimuli are evenly spaced, its end among them or not."""
+    reach = float(np.ptp(stimuli)) or 2 * np.pi
+    open_end = reach * len(stimuli) / max(len(stimuli) - 1, 1)
+    whole = np.isclose(_periods_in_a_turn(reach) * reach, 2 * np.pi, rtol=_SAME)
+    return reach if whole else open_end
+
+
+def _periods_in_a_turn(period: float) -> int:
+    """How often an angle in radians of this period is drawn in a turn; once if it is no such angle."""
+    times = max(1, round(2 * np.pi / period))
+    return times if np.isclose(times * period, 2 * np.pi, rtol=_SAME) else 1
+
+
 @checked
-def estimates(found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, reference: float | None = None) -> Axes:
+def estimates(
+    found: Mapping[str, FisherEstimate], ax: Axes | None = None, *, reference: float | None = None, unit: str = "1/θ²"
+) -> Axes:
     """Several estimates of the same information: points with one standard error, lines for the interval."""
     ax = axes_or_new(ax)
-    for index, (name, one) in enumerate(found.items()):
+    for index, one in enumerate(found.values()):
         value, error = float(drawable(ax, one.value)), float(one.standard_error)
         low, high = (float(end) for end in one.interval)
         ax.plot([low, high], [index, index], color="0.7", linewidth=1.2, zorder=1)
-        ax.errorbar(value, index, xerr=error, fmt="o", color=COLORS[index % 6], capsize=3, markersize=5, label=name)
+        ax.errorbar(value, index, xerr=error, fmt="o", color=COLORS[index % 6], capsize=3, markersize=5)
+    ax.set_yticks(range(len(found)), [textwrap.fill(name, _NAME_WIDTH) for name in found])
+    ax.set_ylim(len(found) - 0.5, -0.5)
+    ax.set_xlabel(f"Fisher information ({unit})\n± 1 s.e., gray: {_told_confidence(found)}")
     if reference is not None:
         ax.axvline(reference, color="black", linewidth=0.9, linestyle="--", label="exact")
-    ax.set_yticks(range(len(found)), list(found))
-    ax.invert_yaxis()
-    ax.set_xlabel("Fisher information (1/θ²); bar: ±1 s.e., line: 95 % interval")
+        legend_below(ax)
     return ax
+
+
+def _told_confidence(found: Mapping[str, FisherEstimate]) -> str:
+    """What the intervals are, if all are the same."""
+    shares = {one.confidence for one in found.values()}
+    return f"{100 * shares.pop():g} % interval" if len(shares) == 1 else "interval"
 
 
 def log_ticks(ax: Axes, values: Sequence[float | int]) -> None:
@@ -93,7 +136,7 @@ def covariance_ellipses(stimuli: Any, means: Any, covariances: Any, ax: Axes | N
             )
         )
         ax.plot(*mean, "o", color=color, markersize=4)
-        ax.annotate(f"{np.degrees(angle):.0f}°", mean, textcoords="offset points", xytext=(4, 4), fontsize=7)
+        ax.annotate(f"{np.degrees(angle):.0f}°", mean, textcoords="offset points", xytext=(4, 4), fontsize=SMALL)
     ax.set_aspect("equal", adjustable="datalim")
     ax.autoscale_view()
     ax.set(xlabel="output 1", ylabel="output 2")
@@ -134,12 +177,13 @@ def estimator_errors(
     ax.set_yscale("log")
     ax.set_yticks(_ERROR_TICKS, [f"{tick:g}" for tick in _ERROR_TICKS])
     every = np.concatenate([np.ravel(part) for part in [*known.values(), *([] if floor is None else [floor])]])
+    every = np.concatenate([every, *(known[name] + bar for name, bar in bars.items() if name in known)])
     every = every[np.isfinite(every) & (every > 0)]
     if every.size:
         ax.set_ylim(0.8 * float(every.min()), 1.25 * float(every.max()))
     log_ticks(ax, list(settings))
     ax.set(xlabel=axis_label, ylabel="relative error")
-    ax.legend()
+    legend_below(ax)
     return ax
 
 
@@ -156,7 +200,7 @@ def biases(
     ax.axhline(0, color="0.6", linewidth=0.8)
     log_ticks(ax, values)
     ax.set(xlabel=axis_label, ylabel="relative bias ± 1 s.e.")
-    ax.legend()
+    legend_below(ax)
     return ax
 
 
@@ -175,8 +219,11 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
         label=f"limiting noise ε = {float(found.limiting_noise):.2g} ± {float(found.limiting_noise_error):.1g}",
     )
     ax.plot(sizes, float(found.information_per_unit) * sizes, ":", color="0.5", label="no saturation")
-    ax.set(ylim=(0, 1.6 * float(np.nanmax(found.value))), xlabel="units read out", ylabel="Fisher information (1/θ²)")
-    ax.legend()
+    # whole error bars, and of the line without saturation what is near
+    bars = np.asarray(found.value) + np.nan_to_num(np.asarray(found.standard_error))
+    top = max(1.1 * float(np.nanmax(bars)), 1.4 * float(np.nanmax(found.value)))
+    ax.set(ylim=(0, top), xlabel="units read out", ylabel="Fisher information (1/θ²)")
+    legend_below(ax)
     return ax
 
 
@@ -199,5 +246,5 @@ def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
         ax.plot(found.stimuli, found.robust_variance, "o", color=COLORS[0], markerfacecolor="none", label=label)
     ax.plot(found.stimuli, drawable(ax, found.bound), color=COLORS[1], label="bound (1 + b′)²/I")
     ax.set(ylim=(0, 1.3 * float(np.nanmax(found.variance))), xlabel="stimulus θ", ylabel="variance (θ²)")
-    ax.legend()
+    legend_below(ax)
     return ax

@@ -9,10 +9,9 @@ from fisherjax._errors import check_choice
 from fisherjax.vision._matching._match import ModelMatch
 
 from ._checks import checked, drawable
-from ._style import axes_or_new, population_color
+from ._style import SMALL, axes_or_new, legend_below, population_color
 
 _SIGNIFICANT = 0.05
-_COLUMNS = 4  # of names of areas
 
 
 @checked
@@ -54,12 +53,14 @@ def _delays(found: ModelMatch, ax: Axes) -> None:
     ax.axhline(1, color="0.4", linewidth=1, linestyle="--", zorder=0)
     ax.annotate(
         "noise ceiling", (0.01, 1), xycoords=("axes fraction", "data"), xytext=(0, -3), textcoords="offset points",
-        va="top", fontsize=8, color="0.4",
+        va="top", fontsize=SMALL, color="0.4",
     )  # fmt: skip
-    rows = -(-len(found.areas) // _COLUMNS)
-    ax.set_ylim(top=1.03 + 0.1 * rows)  # room for the names above the ceiling
-    ax.legend(loc="upper left", ncols=_COLUMNS, fontsize=8)
-    ax.set(xlabel=f"delay of the recording ({found.time_unit})", ylabel=f"{found.measure},\nshare of the ceiling")
+    ax.set(
+        xlabel=f"delay of the recording ({found.time_unit})",
+        ylabel=f"{found.measure},\nshare of the ceiling",
+        ylim=(None, max(1.06, ax.get_ylim()[1])),
+    )
+    legend_below(ax)
 
 
 def _times(found: ModelMatch, ax: Axes) -> None:
@@ -83,7 +84,7 @@ def _times(found: ModelMatch, ax: Axes) -> None:
         values, errors = (part[index, near[places], places] for part in (found.value, found.standard_error))
         _line(ax, time[places], values, errors, index, label)
     ax.set(xlabel=f"time of the recording ({found.time_unit})", ylabel=found.measure)
-    ax.legend(fontsize=8)
+    legend_below(ax)
 
 
 def _line(ax: Axes, x: np.ndarray, values: np.ndarray, errors: np.ndarray, index: int, label: str) -> None:

@@ -19,7 +19,7 @@ from fisherjax.training import Training, TrainingHistory
 
 from ._checks import axes_of, checked, drawable
 from ._dynamics import state_space, transition_graph
-from ._style import COLORS, axes_or_new, draw_circle, page
+from ._style import COLORS, PAGE_WIDTH, SMALL, axes_or_new, draw_circle, legend_below, page, tiles
 
 
 def weight_matrix(
@@ -48,7 +48,7 @@ def weight_matrix(
         for line in (ax.axhline, ax.axvline):
             line(place.stop - 0.5, color="black", linewidth=0.8)
         middle = (place.start + place.stop - 1) / 2
-        ax.text(len(matrix[0]) + 0.5, middle, name, va="center", rotation=90, fontsize=9)
+        ax.text(len(matrix[0]) + 0.5, middle, name, va="center", rotation=90, fontsize=SMALL)
     pad = 0.12 if regions else 0.03
     ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.85, pad=pad, extend="both")
     return ax
@@ -76,7 +76,7 @@ def eigenvalues(values: Any, ax: Axes | None = None, *, is_flow: bool = False, l
         draw_circle(ax, color="black", linewidth=1)
         ax.set_aspect("equal", adjustable="datalim")
     ax.set(xlabel="Re λ", ylabel="Im λ")
-    ax.legend()
+    legend_below(ax)
     return ax
 
 
@@ -89,14 +89,14 @@ def training_history(history: TrainingHistory, axes: tuple[Axes, Axes] | None = 
     left.plot(steps, loss, color="0.7", linewidth=0.8, label="training batch")
     left.plot(history.evaluated, held_out, color=COLORS[0], label="held out")
     left.set(yscale="log", ylabel="loss")
-    left.legend()
     if np.isfinite(history.accuracy).any():
         right.plot(steps, drawable(right, history.accuracy), color="0.7", linewidth=0.8, label="training batch")
     right.plot(history.evaluated, drawable(right, history.held_out_accuracy), color=COLORS[2], label="held out")
     right.set(ylabel="accuracy", ylim=(None, 1.03))
-    right.legend()
+    right.set_xlim(left.get_xlim())  # before the first evaluation there is nothing to see
     for ax in both:
         ax.set_xlabel("training step")
+        legend_below(ax)
     return both
 
 
@@ -142,8 +142,7 @@ def network_trial(network: RecurrentNetwork, batch: TaskBatch, axes: Any = None,
 @checked
 def save_training(path: Path, trained: Training) -> Path:
     """Loss and accuracy over training, recurrent weights and their eigenvalues."""
-    with page(path, (11, 8)) as figure:
-        ((loss, accuracy), (weights, spectrum)) = figure.subplots(2, 2)
+    with tiles(path, 4, columns=2, height=4) as (loss, accuracy, weights, spectrum):
         training_history(trained.history, (loss, accuracy))
         weight_matrix(trained.network, weights)
         weights.set_title("recurrent weights")
@@ -153,7 +152,7 @@ def save_training(path: Path, trained: Training) -> Path:
             spectrum.set_title("their eigenvalues")
         else:
             spectrum.hist(matrix.ravel(), bins=60, color="0.6")
-            spectrum.set_xlabel("weight (all gates)")
+            spectrum.set(xlabel="weight (all gates)", ylabel="number of weights")
     return path
 
 
@@ -164,7 +163,7 @@ def save_trials(path: Path, network: RecurrentNetwork, batch: TaskBatch, *, prob
     shown = np.asarray(outputs)
     if probabilities and not has_labels(batch):
         shown = scipy.special.softmax(shown, axis=-1)
-    with page(path, (14, 4.6)) as figure:
+    with page(path, (PAGE_WIDTH, 4.4)) as figure:
         axes = figure.subplots(2, 3)
         for trial in range(min(3, shown.shape[1])):
             task_trial(batch, shown, (axes[0, trial], axes[1, trial]), trial=trial)
@@ -176,12 +175,14 @@ def save_fixed_points(
     path: Path, found: FixedPoints, components: PrincipalComponents, states: Any, graph: nx.DiGraph, step: Any
 ) -> Path:
     """State space in two and three dimensions, the graph between fixed points, eigenvalues at each kind."""
-    with page(path, (11, 9)) as figure:
-        flat, space = figure.add_subplot(2, 2, 1), figure.add_subplot(2, 2, 2, projection="3d")
+    with page(path, (PAGE_WIDTH, 9)) as figure:
+        flat = figure.add_subplot(2, 2, 1)
         state_space(components, states, found, flat, step=step)
-        if flat.get_legend() is not None:
-            flat.get_legend().remove()  # pyright: ignore[reportOptionalMemberAccess]
         if len(components.components) >= 3:
+            legend = flat.get_legend()
+            if legend is not None:
+                legend.remove()  # the same stands beside the other
+            space = figure.add_subplot(2, 2, 2, projection="3d")
             state_space(components, states, found, space, step=step, dimensions=3)
         between, spectrum = figure.add_subplot(2, 2, 3), figure.add_subplot(2, 2, 4)
         if len(found):

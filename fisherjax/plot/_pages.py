@@ -14,15 +14,14 @@ from fisherjax.optimize._problem import History
 from . import _figures as panel
 from . import _information as sampled
 from ._checks import check_results, checked
-from ._style import COLORS, page
+from ._style import COLORS, PAGE_WIDTH, page, tiles
 from ._temporal import temporal_matrix
 
 
 @checked
 def save_network(path: Path, gain_matrix: GainMatrix, weights: Any) -> Path:
     """Gains beside the eigenvalues of one network."""
-    with page(path, (10, 4.4)) as figure:
-        left, right = figure.subplots(1, 2)
+    with tiles(path, 2, columns=2, height=4.4) as (left, right):
         panel.gain_matrix(gain_matrix, left)
         panel.weight_spectrum(weights, gain_matrix, right)
     return path
@@ -36,26 +35,26 @@ def save_curves(
     bare: FisherCurve | None = None,
     measured: FisherCurve | None = None,
 ) -> Path:
-    """Fisher information of a structure over time: by population in the form that was measured, and totals."""
+    """Fisher information of a structure over time: by population, if it has several, and in total."""
     counted = linear is not None and measured is not None and measured.form == "linear"
-    with page(path, (11, 4.4)) as figure:
-        left, right = figure.subplots(1, 2)
-        panel.fisher_curve(linear if counted and linear is not None else independent, left)
-        if measured is not None:
-            panel.fisher_curve(measured, left)
-        form = "each read out alone" if counted else "units independent"
-        points = "" if measured is None else ", points: simulation ± s.e."
-        left.set_title(f"by population, {form} (lines: theory{points})")
-        _unique_legend(left)
-        panel.fisher_curve(independent, right, label="independent form,", by_population=False, color=COLORS[0])
+    several = independent.by_population.shape[1] > 1
+    with tiles(path, 1 + several, columns=2, height=4.6) as axes:
+        right, points = axes[-1], "" if measured is None else ", points: simulation ± s.e."
+        if several:
+            panel.fisher_curve(linear if counted and linear is not None else independent, axes[0])
+            if measured is not None:
+                panel.fisher_curve(measured, axes[0])
+            form = "each read out alone" if counted else "units independent"
+            axes[0].set_title(f"by population, {form}\nlines: theory{points}")
+        panel.fisher_curve(independent, right, label="independent form", by_population=False, color=COLORS[0])
         if linear is not None:
-            panel.fisher_curve(linear, right, label="linear form,", by_population=False)
+            panel.fisher_curve(linear, right, label="linear form", by_population=False)
         if bare is not None:
-            panel.fisher_curve(bare, right, label="bare operator,", by_population=False, dashed=True, color=COLORS[0])
+            panel.fisher_curve(bare, right, label="bare operator", by_population=False, dashed=True, color=COLORS[0])
         if measured is not None:
-            panel.fisher_curve(measured, right, label=f"simulation ({measured.form}),", by_population=False)
-        right.set_title("total")
-        right.legend()
+            look: Any = {"by_population": False, "color": "black" if counted else COLORS[0]}
+            panel.fisher_curve(measured, right, label=f"simulation, {measured.form} form", **look)
+        right.set_title(f"total\nlines: theory{points}")
     return path
 
 
@@ -63,7 +62,7 @@ def save_curves(
 def save_streams(path: Path, found: Mapping[str, TemporalMatrix]) -> Path:
     """What is known of each input of a stream, a row of panels for every form or method (by its name)."""
     check_results("found", found, TemporalMatrix)
-    with page(path, (14, 3.9 * len(found))) as figure:
+    with page(path, (PAGE_WIDTH, 3.4 * len(found))) as figure:
         for row, (name, matrix) in zip(figure.subplots(len(found), 3, squeeze=False), found.items(), strict=True):
             temporal_matrix(matrix, tuple(row))
             row[0].set_ylabel(f"{name}\n\n{row[0].get_ylabel()}")
@@ -76,16 +75,12 @@ def save_optima(path: Path, forms: Mapping[str, Mapping[str, Sequence[FisherCurv
 
     Each structure has a color; its curves are theory (a line) and perhaps measurements (points).
     """
-    with page(path, (5.5 * len(forms), 4.4)) as figure:
-        for ax, (title, structures) in zip(
-            figure.subplots(1, len(forms), squeeze=False)[0], forms.items(), strict=True
-        ):
+    with tiles(path, len(forms), columns=2, height=4.4) as axes:
+        for ax, (title, structures) in zip(axes, forms.items(), strict=True):
             for index, (name, curves) in enumerate(structures.items()):
                 check_results("forms", dict(enumerate(curves)), FisherCurve)
                 for curve in curves:
                     panel.fisher_curve(curve, ax, label=name, by_population=False, color=COLORS[index])
-            first = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-            ax.legend([first[f"{name} total"] for name in structures], list(structures))
             ax.set_title(f"{title}\nlines: theory at large N, points: simulation ± s.e.")
     return path
 
@@ -101,30 +96,25 @@ def save_network_curves(path: Path, panels: Mapping[str, Mapping[str, FisherCurv
         check_results("panels", curves, FisherCurve)
     only = list(next(iter(panels.values())).values()) if len(panels) == 1 else []
     by_population = bool(only) and only[0].by_population.shape[1] > 1
-    columns = len(panels) + by_population
-    with page(path, (5.5 * columns, 4.4)) as figure:
-        (axes,) = figure.subplots(1, columns, squeeze=False)
+    with tiles(path, len(panels) + by_population, columns=2, height=4.4) as axes:
         if by_population:
             panel.fisher_curve(only[0], axes[0])
             for curve in only[1:]:
                 if curve.standard_error is not None:
                     panel.fisher_curve(curve, axes[0])
             axes[0].set_title(f"by population (lines: {next(iter(next(iter(panels.values()))))})")
-            _unique_legend(axes[0])
         for ax, (title, curves) in zip(axes[by_population:], panels.items(), strict=True):
             for index, (name, curve) in enumerate(curves.items()):
-                panel.fisher_curve(curve, ax, label=f"{name},", by_population=False, dashed=index > 0)
+                panel.fisher_curve(curve, ax, label=name, by_population=False, dashed=index > 0)
             ax.set_title(title)
-            ax.legend()
     return path
 
 
 @checked
-def save_history(path: Path, record: History) -> Path:
-    """The search."""
-    with page(path, (10, 3.6)) as figure:
-        axes = figure.subplots(1, 2)
-        panel.history(record, tuple(axes))
+def save_history(path: Path, record: History, *, objective: str = "objective") -> Path:
+    """The search; `objective` is what its value is called."""
+    with tiles(path, 2, columns=2, height=3.9) as axes:
+        panel.history(record, (axes[0], axes[1]), objective=objective)
     return path
 
 
@@ -134,20 +124,12 @@ def save_estimates(
     found: Mapping[str, FisherEstimate],
     scaling: InformationScaling | None = None,
     reference: float | None = None,
+    *,
+    unit: str = "1/θ²",
 ) -> Path:
     """Estimates side by side, and how information grows with the units if that was asked."""
-    columns = 1 if scaling is None else 2
-    with page(path, (7.0 * columns, 0.5 * len(found) + 2)) as figure:
-        (axes,) = figure.subplots(1, columns, squeeze=False)
-        sampled.estimates(found, axes[0], reference=reference)
-        if reference is not None:
-            axes[0].legend(*(part[-1:] for part in axes[0].get_legend_handles_labels()))
+    with tiles(path, 1 if scaling is None else 2, columns=2, height=max(3.8, 0.4 * len(found) + 1.5)) as axes:
+        sampled.estimates(found, axes[0], reference=reference, unit=unit)
         if scaling is not None:
             sampled.information_scaling(scaling, axes[1])
     return path
-
-
-def _unique_legend(ax: Any) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    first = dict(zip(reversed(labels), reversed(handles), strict=True))
-    ax.legend([first[name] for name in sorted(first)], sorted(first))

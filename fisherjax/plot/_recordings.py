@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fisherjax._errors import check_choice, require
 from fisherjax.fisher._capacity import ProcessingCapacity
@@ -17,8 +18,9 @@ from fisherjax.fisher._saturation import InformationScaling
 
 from . import _information as sampled
 from ._checks import checked, drawable
-from ._style import COLORS, axes_or_new, page
+from ._style import COLORS, axes_or_new, legend_below, tiles
 
+_MOST_MARKS = 6  # stimuli that are named below a map
 _SHOWN = ("direct", "shuffled", "diagonal", "poisson")
 _WORDS = {"direct": "direct", "shuffled": "without correlations", "diagonal": "blind to correlations",
           "poisson": "if Poisson and independent"}  # fmt: skip
@@ -28,7 +30,18 @@ def _per(unit: str) -> str:
     return f"1/{unit}²" if unit else "1/θ²"
 
 
+def _places(ax: Axes, stimuli: np.ndarray, period: float | None) -> np.ndarray:
+    """Where stimuli are on the axes: on polar ones a period is a turn."""
+    if ax.name != "polar":
+        return stimuli
+    require(period is not None, "on polar axes a recording must have a period")
+    return stimuli * (2 * np.pi / (period or 1))
+
+
 def _stimulus_axis(ax: Axes, unit: str, period: float | None) -> None:
+    if ax.name == "polar":
+        sampled.marks_around(ax, period or 2 * np.pi, unit)
+        return
     ax.set_xlabel(f"stimulus ({unit})" if unit else "stimulus θ")
     if period is not None:
         ax.set_xlim(0, period)
@@ -53,7 +66,8 @@ def recorded_information(
     order = np.argsort(found.stimuli)
     for index, name in enumerate(shown):
         one = found.estimates[name]
-        places = found.stimuli[order] + step * 0.08 * (index - (len(shown) - 1) / 2)
+        beside = step * 0.08 * (index - (len(shown) - 1) / 2)
+        places = _places(ax, found.stimuli[order] + beside, found.period)
         value, (low, high) = np.asarray(one.value)[order], np.asarray(one.interval)[:, order]
         bars = np.maximum(np.stack([value - low, high - value]), 0)
         look: Any = {"markersize": 3.5, "linewidth": 1, "capsize": 2, "color": color or COLORS[index % len(COLORS)]}
@@ -63,8 +77,8 @@ def recorded_information(
     _stimulus_axis(ax, found.stimulus_unit, found.period)
     confidence = next(iter(found.estimates.values())).confidence
     ax.set_ylabel(f"Fisher information ({_per(found.stimulus_unit)})")
-    ax.set_title(f"between neighbouring stimuli; bars: {confidence:.0%} intervals")
-    ax.legend()
+    ax.set_title(f"between neighbouring stimuli\n({100 * confidence:g} % intervals)")
+    legend_below(ax)
     return ax
 
 
@@ -73,7 +87,7 @@ def smooth_information(found: SmoothInformation, ax: Axes | None = None) -> Axes
     """Information at any stimulus, by smooth tuning, with its interval as a band."""
     ax = axes_or_new(ax)
     order = np.argsort(found.stimuli)
-    stimuli = found.stimuli[order]
+    stimuli = _places(ax, found.stimuli[order], found.period)
     for index, (name, one) in enumerate(found.estimates.items()):
         value, (low, high) = np.asarray(one.value)[order], np.asarray(one.interval)[:, order]
         ax.plot(stimuli, drawable(ax, value), color=COLORS[index], label=f"{_WORDS.get(name, name)}, smooth tuning")
@@ -81,7 +95,7 @@ def smooth_information(found: SmoothInformation, ax: Axes | None = None) -> Axes
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     _stimulus_axis(ax, found.stimulus_unit, found.period)
     ax.set_ylabel(f"Fisher information ({_per(found.stimulus_unit)})")
-    ax.legend()
+    legend_below(ax)
     return ax
 
 
@@ -93,11 +107,12 @@ def tuning(found: Tuning, ax: Axes | None = None) -> Axes:
     scaled = (found.mean - low) / np.where(high > low, high - low, 1)
     image = ax.imshow(scaled[:, np.argsort(found.preferred)].T, aspect="auto", cmap="viridis", interpolation="nearest")
     count = len(found.stimuli)
-    places = np.unique(np.linspace(0, count - 1, min(count, 6)).round().astype(int))
+    places = np.arange(0, count, -(-count // _MOST_MARKS))
     ax.set_xticks(places, [f"{found.stimuli[place]:g}" for place in places])
     ax.set_xlabel(f"stimulus ({found.stimulus_unit})" if found.stimulus_unit else "stimulus θ")
     ax.set_ylabel("unit, by preferred stimulus")
-    ax.figure.colorbar(image, ax=ax, label="mean response, of its range")
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.figure.colorbar(image, ax=ax, label="mean response, 0 … 1 of its range")
     return ax
 
 
@@ -118,7 +133,7 @@ def processing_capacity(found: ProcessingCapacity, ax: Axes | None = None, *, me
     degrees = ", ".join(f"degree {index + 1}: {value:.2f}" for index, value in enumerate(found.by_degree))
     ax.set(xlabel="delay (steps)", ylabel="share of the input's variance",
            title=f"in all {found.total:.2f} of {found.rank} ({degrees})")  # fmt: skip
-    ax.legend()
+    legend_below(ax)
     return ax
 
 
@@ -132,9 +147,15 @@ def _means(found: tuple[RecordedInformation | None, Mapping[str, RecordedDecodin
     )
     shown = {_WORDS[name]: one for name, one in shown.items()}
     shown |= {f"{name} decoder": one.average for name, one in decodings.items()}
-    sampled.estimates(shown, ax)
-    unit = "" if information is None else information.stimulus_unit
-    ax.set_xlabel(f"Fisher information ({_per(unit)}); bar: ±1 s.e., line: interval")
+    sampled.estimates(shown, ax, unit=_per("" if information is None else information.stimulus_unit))
+    return ax
+
+
+def _growth(found: tuple[InformationScaling, str], ax: Axes) -> Axes:
+    """Growth with the number of units, in the unit of the stimulus."""
+    scaling, unit = found
+    sampled.information_scaling(scaling, ax)
+    ax.set_ylabel(f"Fisher information ({_per(unit)})")
     return ax
 
 
@@ -145,8 +166,12 @@ def _variability(found: Tuning, ax: Axes) -> Axes:
     ax.plot(mean[shown], variance[shown], ".", markersize=2.5, color=COLORS[0], alpha=0.5)
     ends = np.array([mean[shown].min(), mean[shown].max()])
     ax.plot(ends, ends, "--", color="0.4", linewidth=1, label="variance = mean (Poisson)")
-    ax.set(xscale="log", yscale="log", xlabel="mean response", ylabel="variance")
-    ax.legend()
+    ax.set(xscale="log", yscale="log", xlabel="mean response", ylabel="variance of the response")
+    for axis in (ax.xaxis, ax.yaxis):  # hardly a decade: plain numbers
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+    legend_below(ax)
     return ax
 
 
@@ -159,25 +184,22 @@ def save_recording(
     scaling: InformationScaling | None,
 ) -> Path:
     """Tuning, information against the stimulus, decoders and scaling of a recording on one page."""
+    known = next((found for found in (curves, information, smooth) if found is not None), None)
+    unit = "" if known is None else known.stimulus_unit
     panels = [
         (tuning, curves, "tuning"),
         (recorded_information, information, None),
         (smooth_information, smooth, "at any stimulus, by smooth tuning; bands: intervals"),
         (_means, (information, decodings) if information or decodings else None, "means; decoders on held-out trials"),
-        (sampled.information_scaling, scaling, "growth with the number of units"),
+        (_growth, None if scaling is None else (scaling, unit), "growth with the number of units"),
         (_variability, curves if curves is not None and bool((curves.mean > 0).any()) else None, "variability"),
     ]
     panels = [part for part in panels if part[1] is not None]
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    with page(path, (5.6 * columns, 4.2 * rows)) as figure:
-        axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
+    with tiles(path, len(panels), columns=2, height=4.2) as axes:
         for ax, (draw, result, title) in zip(axes, panels, strict=False):
             draw(result, ax)
             if title:
                 ax.set_title(title)
-        for ax in axes[len(panels) :]:
-            ax.set_visible(False)
         limits = [ax.get_ylim()[1] for ax, part in zip(axes, panels, strict=False) if part[0] in _SAME_SCALE]
         for ax, part in zip(axes, panels, strict=False):
             if part[0] in _SAME_SCALE:

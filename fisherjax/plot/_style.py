@@ -10,13 +10,25 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from fisherjax._errors import require, told
 from fisherjax._types import write_atomically
 
 # Okabe & Ito's palette without its yellow, which is too faint for lines: safe for color-blind readers
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
+PAGE_WIDTH = 10.0
+"""Inches of a page of a report: 960 pixels. A wider picture would be shrunk, and its letters with it."""
+SMALL = 8
+"""Points of the smallest letters."""
+_PER_LETTER = 0.56  # of the size of letters, on average
 
 _COPIES: ContextVar[str] = ContextVar("copies", default="")
 
@@ -38,7 +50,7 @@ def population_color(index: int) -> str:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Context with the look of the report: light axes, small legends, legible at half a page."""
+    """Context with the look of the report: light axes, legends beside the data, legible in a column of 3.5 inches."""
     settings: Any = {
         "figure.constrained_layout.use": True,
         "figure.dpi": 110,
@@ -46,8 +58,10 @@ def style() -> Iterator[None]:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titlesize": "medium",
-        "font.size": 10,
-        "legend.fontsize": 8,
+        "font.size": 9,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
         "legend.frameon": False,
         "lines.linewidth": 1.6,
         "pdf.fonttype": 42,  # text that a journal can edit
@@ -67,14 +81,66 @@ def axes_or_new(ax: Axes | None) -> Axes:
     """The axes given, or those of a new figure."""
     if ax is not None and not isinstance(ax, Axes):
         raise TypeError(f"ax must be Axes of matplotlib, got {told(ax)}; plt.subplots()[1] makes one")
-    return plt.subplots()[1] if ax is None else ax
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
+
+
+def legend_below(ax: Axes, *, title: str | None = None) -> None:
+    """A legend below the axes with one entry for every name, in as many columns as there is room for.
+
+    Only a layout that makes room for it, as that of `style`, keeps it on the figure; in others it is inside the axes.
+    """
+    handles, labels = ax.get_legend_handles_labels()
+    first = dict(zip(reversed(labels), reversed(handles), strict=True))
+    names = list(dict.fromkeys(labels))
+    if not names:
+        return
+    entries: Any = {"handles": [first[name] for name in names], "labels": names, "title": title}
+    if ax.figure.get_layout_engine() is not None:
+        below = ax.transAxes + ScaledTranslation(0, -_height_of_labels(ax) / 72, ax.figure.dpi_scale_trans)
+        entries |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": below, "borderaxespad": 0.0}
+        entries |= {"handlelength": 1.6, "handletextpad": 0.6, "columnspacing": 1.2, "ncols": _columns(ax, names)}
+    for handle in ax.legend(**entries).legend_handles:
+        # what is faint or tiny for there are many of it is neither where it stands alone
+        if isinstance(handle, PathCollection):
+            handle.set_sizes(np.array([16.0]))
+        if isinstance(handle, PathCollection | Line2D):
+            handle.set_alpha(1)
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Numbers of steps, units or trials on an axis: none of them is broken."""
+    axis.set_major_locator(MaxNLocator("auto", integer=True))
+
+
+def _height_of_labels(ax: Axes) -> float:
+    """Points from the axes down to below the numbers and the name of the horizontal axis."""
+    label = ax.get_xlabel()
+    numbers = 1.3 * _points(plt.rcParams["xtick.labelsize"])
+    name = 4 + 1.35 * _points(ax.xaxis.label.get_fontsize()) * (label.count("\n") + 1) if label else 0
+    return 7 + numbers + name + 4
+
+
+def _columns(ax: Axes, names: list[str]) -> int:
+    """How many columns of a legend have room in what the axes have of the width of their figure."""
+    size = _points(plt.rcParams["legend.fontsize"])
+    place = ax.get_subplotspec()
+    share = ax.get_position().width if place is None else len(place.colspan) / place.get_gridspec().ncols
+    room = share * ax.figure.bbox.width / ax.figure.dpi * 72
+    wide = size * (_PER_LETTER * max(len(name) for name in names) + 3.4)
+    return max(1, min(len(names), int(room / wide)))
+
+
+def _points(size: str | float | int) -> float:
+    return FontProperties(size=size).get_size_in_points()  # pyright: ignore[reportArgumentType]
 
 
 @contextmanager
 def page(path: Path, size: tuple[float | int, float | int]) -> Iterator[Any]:
     """A figure in our style, to draw panels on; it is written at the end, and closed whatever happens."""
+    require(size[0] <= PAGE_WIDTH, f"a page must be at most {PAGE_WIDTH:g} inches wide, got {size[0]:g}")
     with style():
-        figure = plt.figure(figsize=size)
+        figure = plt.figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
         try:
             yield figure
             write_figure(figure, Path(path))
@@ -82,6 +148,20 @@ def page(path: Path, size: tuple[float | int, float | int]) -> Iterator[Any]:
                 write_figure(figure, Path(path).with_suffix(f".{_COPIES.get()}"))
         finally:
             plt.close(figure)
+
+
+@contextmanager
+def tiles(path: Path, count: int, *, columns: int, height: float | int, **shared: Any) -> Iterator[list[Axes]]:
+    """A page of so many axes, row by row, each `height` inches high; `shared` is handed to ``Figure.subplots``."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    # one panel alone need not be as wide as the page
+    width = PAGE_WIDTH if columns > 1 else 0.65 * PAGE_WIDTH
+    with page(path, (width, height * rows)) as figure:
+        axes = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+        for ax in axes[count:]:
+            ax.remove()
+        yield axes[:count]
 
 
 def write_figure(figure: Figure, path: Path) -> None:

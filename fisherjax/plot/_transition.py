@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
 
 from fisherjax._arrays import host_real
 from fisherjax._errors import check_integer
@@ -17,7 +17,7 @@ from fisherjax.simulate._autocorrelation import MeasuredAutocorrelation
 
 from ._checks import checked, drawable
 from ._figures import weight_spectrum
-from ._style import COLORS, axes_or_new, page, population_color
+from ._style import COLORS, PAGE_WIDTH, axes_or_new, legend_below, page, population_color
 
 _MOST_POINTS = 21
 
@@ -38,7 +38,7 @@ def unit_trajectories(times: Any, states: Any, ax: Axes | None = None, *, num_un
 def autocorrelation(
     theory: Autocorrelation | None, measured: MeasuredAutocorrelation | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Δ(τ): theory as a line, simulation as points with one standard error over networks."""
+    """Δ(τ): theory as a line, simulation as points with one standard error over networks, hollow if it is one."""
     ax = axes_or_new(ax)
     if theory is not None:
         columns = np.asarray(theory.values).reshape(len(theory.lags), -1).T
@@ -50,13 +50,15 @@ def autocorrelation(
         columns = measured.values.reshape(len(measured.lags), -1).T[:, ::every]
         errors = measured.standard_error.reshape(len(measured.lags), -1).T[:, ::every]
         for index, (column, error) in enumerate(zip(columns, errors, strict=True)):
-            name = f"simulation, {len(measured.by_draw)} networks" if index == 0 else None
-            ax.errorbar(
-                measured.lags[::every], column, error, fmt="o", markersize=3.5, capsize=2,
-                color=population_color(index), label=name,
-            )  # fmt: skip
+            count = len(measured.by_draw)
+            name = f"simulation, {count} network{'s' * (count > 1)}" if index == 0 else None
+            look: Any = {"markersize": 3.5, "color": population_color(index), "label": name}
+            if np.any(error > 0):
+                ax.errorbar(measured.lags[::every], column, error, fmt="o", capsize=2, **look)
+            else:  # of one network the error is not known
+                ax.plot(measured.lags[::every], column, "o", markerfacecolor="none", **look)
     ax.set(ylim=(min(0.0, ax.get_ylim()[0]), None), xlabel="lag τ (time constants)", ylabel="autocorrelation Δ(τ)")
-    ax.legend()
+    legend_below(ax)
     return ax
 
 
@@ -84,8 +86,8 @@ def lyapunov_exponents(
             list(measured), [m.value for m in measured.values()], [m.standard_error for m in measured.values()],
             fmt="o", markersize=4, capsize=2, color=COLORS[0], label="λ, simulation",
         )  # fmt: skip
-    ax.set(xlabel="gain", ylabel="growth per time constant")
-    ax.legend()
+    ax.set(xlabel="gain", ylabel="growth rate (1/time constant)")
+    legend_below(ax)
     return ax
 
 
@@ -96,23 +98,28 @@ def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[
     gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_stds)
     image = ax.pcolormesh(gains, noise, np.asarray(diagram.memory), cmap="cividis", vmin=0, vmax=1, shading="nearest")
     ax.figure.colorbar(image, ax=ax, label="memory ρ(M)")
-    lines = []
     boundaries: tuple[tuple[Any, Any, str], ...] = (
         (diagram.lyapunov_exponent, "-", "chaos to the right"),
         (diagram.local_growth, "--", "expands locally to the right"),
     )
+    # a dark rim: the same line is seen on dark and bright colors, and on the white of the legend
+    rim = [Stroke(linewidth=3.2, foreground="black"), Normal()]
     for values, kind, name in boundaries:
         field = np.asarray(values)
         if np.nanmin(field) < 0 < np.nanmax(field):
-            ax.contour(gains, noise, field, levels=[0.0], colors="white", linestyles=kind, linewidths=1.6)
-            lines.append(Line2D([], [], color="black", linestyle=kind, label=name))
+            look: Any = {"linewidth": 1.6, "linestyle": kind, "path_effects": rim}
+            ax.contour(gains, noise, field, levels=[0.0], colors="white", linestyles=kind, linewidths=1.6).set(
+                path_effects=rim
+            )
+            ax.plot([], [], color="white", label=name, **look)
     if mark is not None:
-        ax.plot(*mark, "*", color=COLORS[1], markersize=13, markeredgecolor="white", clip_on=False)
-        lines.append(Line2D([], [], color=COLORS[1], marker="*", linestyle="", markersize=10, label="this network"))
+        ax.plot(
+            *mark, "*", color=COLORS[1], markersize=13, markeredgecolor="white", clip_on=False, label="this network"
+        )
     present = sorted({int(k) for k in np.unique(np.asarray(diagram.regime)) if k >= 0})
-    ax.set(title=", ".join(REGIMES[k] for k in present), xlabel="gain", ylabel="noise σ")
-    if lines:
-        ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(lines))
+    title = f"regimes: {', '.join(REGIMES[k] for k in present)}"
+    ax.set(title=title, xlabel="gain", ylabel="noise σ")
+    legend_below(ax)
     return ax
 
 
@@ -130,13 +137,13 @@ def save_dmft(
     matrix: GainMatrix,
 ) -> Path:
     """Two trajectories (title, times, states), autocorrelation, exponents, phase diagram, eigenvalues of J."""
-    with page(path, (15, 8.6)) as figure:
-        axes = figure.subplots(2, 3)
+    with page(path, (PAGE_WIDTH, 10.8)) as figure:
+        axes = figure.subplots(3, 2)
         for ax, (title, times, states) in zip(axes[0], trajectories, strict=False):
             unit_trajectories(times, states, ax)
             ax.set_title(title)
-        autocorrelation(theory, measured, axes[0, 2])
-        lyapunov_exponents(*exponents[:3], measured=exponents[3], ax=axes[1, 0])
-        phase_diagram(diagram, axes[1, 1], mark=mark)
-        weight_spectrum(weights, matrix, axes[1, 2], continuous=True)
+        autocorrelation(theory, measured, axes[1, 0])
+        lyapunov_exponents(*exponents[:3], measured=exponents[3], ax=axes[1, 1])
+        phase_diagram(diagram, axes[2, 0], mark=mark)
+        weight_spectrum(weights, matrix, axes[2, 1], continuous=True)
     return path

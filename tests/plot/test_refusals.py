@@ -179,6 +179,18 @@ def test_a_mean_of_one_row_has_no_error():
     assert said(ax) == ["2 values not drawn: not resolved"]
 
 
+def test_where_there_is_no_chance_there_is_no_error():
+    """Equal rows, and rows that nothing repeats, are points without bars; several columns tell lines apart."""
+    rows = {"size": [1, 1, 2, 2] * 2, "value": [3.0, 3.0, 4.0, 5.0] * 2, "a": [0] * 4 + [1] * 4, "b": ["x"] * 8}
+    ax = plot.sweep(rows, x="size", y="value", color=["a", "b"])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a = 0, b = x", "a = 1, b = x"]
+    (bars,) = ax.containers[0].lines[2]
+    reach = [np.ptp(segment[:, 1]) for segment in bars.get_segments() if len(segment)]
+    np.testing.assert_allclose([one for one in reach if np.isfinite(one)], [1.0])
+    alone = plot.sweep({"size": [1, 2], "value": [1.0, 2.0]}, x="size", y="value")
+    assert [line.get_markerfacecolor() for line in alone.lines if line.get_marker() == "o"] == [plot.COLORS[0]]
+
+
 def test_every_measured_point_of_the_geometry_has_an_error(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr("fisherjax.plot._style.write_figure", lambda figure, path: figures.append(figure) or path)

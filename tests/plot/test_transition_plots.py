@@ -53,7 +53,7 @@ def test_phase_diagram_draws_memory_and_both_lines():
         "expands locally to the right",
         "this network",
     ]
-    assert ax.get_title() == "silent, driven, expanding, chaotic"
+    assert ax.get_title() == "regimes: silent, driven, expanding, chaotic"
 
 
 def test_exponents_and_trajectories():
