@@ -199,6 +199,15 @@ def toeplitz(coefficients: ArrayLike, fractions: ArrayLike | None = None) -> Gai
     ------
     ValueError
         If the number of coefficients is even.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fisherjax import connectivity
+    >>> matrix = connectivity.toeplitz([0.0, 0.5, 1.0])
+    >>> print(np.asarray(matrix.gains))
+    [[0.5 0. ]
+     [1.  0.5]]
     """
     values = _coefficients("coefficients", coefficients)
     require(
@@ -253,7 +262,17 @@ def feedforward_chain(
     feedback: ArrayLike = 0.0,
     fractions: ArrayLike | None = None,
 ) -> GainMatrix:
-    """A chain p → p + 1 with gain `forward`, `recurrent` gain within and `feedback` gain p + 1 → p."""
+    """A chain p → p + 1 with gain `forward`, `recurrent` gain within and `feedback` gain p + 1 → p.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fisherjax import connectivity
+    >>> print(np.asarray(connectivity.feedforward_chain(1.5, num_populations=3, recurrent=0.5).gains))
+    [[0.5 0.  0. ]
+     [1.5 0.5 0. ]
+     [0.  1.5 0.5]]
+    """
     count = check_integer("num_populations", num_populations, minimum=1)
     given = {"forward": forward, "recurrent": recurrent, "feedback": feedback}
     check_not_negative(**given)

@@ -56,6 +56,14 @@ def sample_weights(
     ValueError
         If a population would be left without a unit, the rows cannot be divided evenly, or the ensemble has no such
         structure.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from fisherjax import connectivity
+    >>> weights = connectivity.sample_weights(connectivity.homogeneous(1.2), 500, key=jax.random.key(0))
+    >>> print(weights.shape, f"{500**0.5 * weights.std():.1f}")
+    (500, 500) 1.2
     """
     key = check_key("key", key)
     orthogonal = check_ensemble(ensemble, check_gain_matrix(gain_matrix, means=True)) == "orthogonal"
@@ -123,6 +131,12 @@ def spectral_radius(gain_matrix: GainMatrix) -> Float[Array, ""]:
     ----------
     Aljadeff, Renfrew & Stern (2015), Eigenvalues of block structured asymmetric random matrices,
     J. Math. Phys. 56, 103502.
+
+    Examples
+    --------
+    >>> from fisherjax import connectivity
+    >>> print(f"{connectivity.spectral_radius(connectivity.homogeneous(1.5, 4)):.2f}")
+    1.50
     """
     return _radius(check_gain_matrix(gain_matrix, means=True))
 

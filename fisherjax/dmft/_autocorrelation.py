@@ -140,6 +140,13 @@ def autocorrelation(
     ----------
     Sompolinsky, Crisanti & Sommers (1988), Chaos in random neural networks, Phys. Rev. Lett. 61, 259.
     Schuecker, Goedeke & Helias (2018), Optimal sequence memory in driven random networks, Phys. Rev. X 8, 041029.
+
+    Examples
+    --------
+    >>> from fisherjax import dmft
+    >>> found = dmft.autocorrelation(2.0)
+    >>> print(found.regime, f"{found.variance:.2f}")
+    chaotic 1.92
     """
     phi = as_nonlinearity(nonlinearity)
     structure = as_structure(gain, noise_std)

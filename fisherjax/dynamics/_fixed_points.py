@@ -206,6 +206,14 @@ def find_fixed_points(
     ----------
     Sussillo & Barak (2013), Opening the black box, Neural Comput. 25, 626–649; Golub & Sussillo (2018),
     FixedPointFinder, J. Open Source Softw. 3, 1003.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fisherjax import dynamics
+    >>> candidates = jnp.array([[-2.0], [0.1], [2.0]])
+    >>> print(dynamics.find_fixed_points(lambda state: jnp.tanh(2 * state), candidates))
+    FixedPoints(2 × attractor, 1 × repeller; 3 of 3 candidates converged to q ≤ 1e-11; 0 slow points)
     """
     setting = setting_of("candidates", step, candidates, inputs)
     states = setting.states

@@ -128,6 +128,16 @@ def closure_curve(
         If the network has no noise, an argument has the wrong shape, sign or value, or there are fewer devices.
     TypeError
         If the network is of another kind.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from fisherjax import connectivity, fisher, networks
+    >>> weights = connectivity.sample_weights(connectivity.homogeneous(1.0), 50, key=jax.random.key(0))
+    >>> network = networks.RateNetwork(weights, jnp.ones(50), noise_std=0.5)
+    >>> print(fisher.closure_curve(network, stimulus=0.5, num_steps=2).total.round(0))
+    [119.  23.]
     """
     closure = (check_integer("mehler_order", mehler_order, minimum=1), check_flag("higher_cumulants", higher_cumulants))
     check_choice("read", read, READINGS)

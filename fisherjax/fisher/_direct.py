@@ -90,6 +90,16 @@ def direct(
     ----------
     Kanitscheider, Coen-Cagli, Kohn & Pouget (2015), Measuring Fisher information accurately in correlated
     neural populations, PLoS Comput. Biol. 11, e1004218, eq. 12; Steiger (2004) for the interval.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fisherjax import fisher
+    >>> draw = np.random.default_rng(0)
+    >>> minus, plus = (draw.normal(mean, 1.0, (400, 5)) for mean in (-0.1, 0.1))
+    >>> found = fisher.direct(minus, plus, 0.2)
+    >>> print(bool(found.interval[0] < 5.0 < found.interval[1]))
+    True
     """
     confidence = check_confidence(confidence)
     minus, plus, step = check_pairs(responses_minus, responses_plus, separation)

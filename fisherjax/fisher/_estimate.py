@@ -90,6 +90,17 @@ def estimate(
         too few trials; if a separation is needed and absent.
     TypeError
         If `respond` is not callable, the responses are integers (pathwise), or `key` is not a JAX key.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from fisherjax import fisher
+    >>> def respond(x, key):
+    ...     return 2 * x + jax.random.normal(key, (3,))
+    >>> found = fisher.estimate(respond, 0.0, key=jax.random.key(0), num_trials=500)
+    >>> print(abs(found.value - 12) < 3 * found.standard_error)
+    True
     """
     check_callable("respond", respond)
     check_choice("method", method, METHODS)

@@ -106,6 +106,14 @@ def meanfield_curve(
     References
     ----------
     Qin & Sharpee (2025), Fisher information diffusion in structured recurrent networks, for the independent form.
+
+    Examples
+    --------
+    >>> from fisherjax import connectivity, fisher
+    >>> chain = connectivity.feedforward_chain(1.2, num_populations=3, recurrent=0.8)
+    >>> curve = fisher.meanfield_curve(chain, stimulus=0.1, noise_std=0.1, num_steps=3, form="linear")
+    >>> print([f"{value:.1f}" for value in curve.total])
+    ['22.7', '7.2', '2.4']
     """
     num_units = check_integer("num_units", num_units, minimum=1)
     arrays, how = as_structure_question(

@@ -208,6 +208,16 @@ def ensemble_curve(
     ------
     ValueError, TypeError
         As `meanfield_curve` and `simulated_curve`.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from fisherjax import connectivity, fisher
+    >>> settings = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": 2, "num_units": 100}
+    >>> sizes = {"num_draws": 4, "num_trials": 50}
+    >>> curve = fisher.ensemble_curve(connectivity.homogeneous(1.0), key=jax.random.key(0), **sizes, **settings)
+    >>> print(curve.total.shape, curve.standard_error.shape)
+    (2,) (2,)
     """
     check_gain_matrix(gain_matrix, means=True)
     num_steps, num_units = check_counts(num_steps=num_steps, num_units=num_units)

@@ -43,6 +43,13 @@ def pairwise_distances(
         If `states` has fewer than two axes or is not finite.
     TypeError
         If they are not real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fisherjax import geometry
+    >>> print(geometry.pairwise_distances(np.eye(3)).shape)
+    (3, 3)
     """
     array = less_first("states", states, "... stimuli units")
     with on_devices(devices):

@@ -61,6 +61,13 @@ def stationary_state(
     ------
     ValueError
         If `noise_std` or `bias_std` is negative, or a shape does not fit.
+
+    Examples
+    --------
+    >>> from fisherjax import connectivity, meanfield
+    >>> state = meanfield.stationary_state(connectivity.homogeneous(1.5), noise_std=0.1)
+    >>> print(state.variance.round(3))
+    [0.813]
     """
     phi = as_nonlinearity(nonlinearity)
     check_not_negative(noise_std=noise_std)
@@ -204,6 +211,12 @@ def lyapunov_exponent(
     ----------
     Molgedey, Schuchhardt & Schuster (1992), Suppressing chaos in neural networks by noise,
     Phys. Rev. Lett. 69, 3717.
+
+    Examples
+    --------
+    >>> from fisherjax import connectivity, meanfield
+    >>> print(f"{meanfield.lyapunov_exponent(connectivity.homogeneous(0.8), noise_std=0.1):.2f}")
+    -0.25
     """
     phi = as_nonlinearity(nonlinearity)
     state = stationary_state(

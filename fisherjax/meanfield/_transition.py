@@ -57,6 +57,12 @@ def critical_gain(
     ------
     ValueError
         If `noise_std` is negative.
+
+    Examples
+    --------
+    >>> from fisherjax import meanfield
+    >>> print(f"{meanfield.critical_gain(noise_std=0.0):.3f}")
+    1.000
     """
     phi = as_nonlinearity(nonlinearity)
     shape = _theory.structure_or_one(gain_matrix, means=True)

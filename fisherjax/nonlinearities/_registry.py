@@ -78,6 +78,12 @@ def as_nonlinearity(nonlinearity: Any) -> Nonlinearity:
         If the name is not known; if the function jumps, is not a number somewhere, or grows or varies too quickly.
     TypeError
         If it is neither a name nor a function of single numbers that JAX can differentiate.
+
+    Examples
+    --------
+    >>> from fisherjax import nonlinearities
+    >>> print(nonlinearities.as_nonlinearity("tanh"))
+    Tanh()
     """
     if isinstance(nonlinearity, Nonlinearity):
         return nonlinearity

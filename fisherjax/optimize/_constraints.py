@@ -72,6 +72,13 @@ class Budget(Constraint):
     It is met exactly by one common factor on all gains, √(limit / budget): a reparametrization of
     the family by shapes, not a clip. The family's box then bounds the shape; bound the gains
     themselves with `MaximumGain`.
+
+    Examples
+    --------
+    >>> from fisherjax import connectivity, optimize
+    >>> scaled = optimize.Budget(1.0).rescale(connectivity.homogeneous(3.0, 2))
+    >>> print(float((scaled.gains**2).mean()))
+    1.0
     """
 
     def measure(self, gain_matrix: GainMatrix) -> Float[Array, ""]:

@@ -75,6 +75,15 @@ def trajectories(
         need not hold it); if there are fewer devices.
     TypeError
         If `network` is none, or `key` is not a JAX key.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from fisherjax import networks, simulate
+    >>> network = networks.RateNetwork(jnp.eye(3), jnp.ones(3), noise_std=0.1)
+    >>> print(simulate.trajectories(network, stimulus=1.0, num_steps=5, num_trials=8, key=jax.random.key(0)).shape)
+    (5, 8, 3)
     """
     key = check_key("key", key)
     num_steps, num_trials = check_counts(num_steps=num_steps, num_trials=num_trials)

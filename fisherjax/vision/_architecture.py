@@ -258,6 +258,12 @@ def architecture(name: str = "R8", *, num_classes: int | None = None, **changes:
     References
     ----------
     Soo, Battista, Radmard & Wang (2024), Recurrent neural network dynamical systems for biological vision, NeurIPS.
+
+    Examples
+    --------
+    >>> from fisherjax import vision
+    >>> print(vision.architecture("R2-8", image_steps=8).area_shapes)
+    ((8, 8, 16), (8, 8, 16))
     """
     check_choice("name", name, PRESETS)
     known = [field.name for field in dataclasses.fields(Architecture)]
