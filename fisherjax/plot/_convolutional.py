@@ -263,7 +263,8 @@ def transient_growth(found: TransientGrowth, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     ax.axhline(1, color="black", linewidth=1)
     ax.plot(found.steps, drawable(ax, found.growth), "o-", color=COLORS[0])
-    ax.set(xlabel="steps since the perturbation", ylabel="largest growth (σ_max)", ylim=(0, None))
+    ax.set(xlabel="steps since the perturbation", ylabel="largest growth (a factor)")
+    ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
     return ax
 
 
