@@ -270,6 +270,6 @@ def transient_growth(found: TransientGrowth, ax: Axes | None = None) -> Axes:
 
 def _mark_phases(response: Response, ax: Axes) -> None:
     """Dotted lines where the image appears and vanishes."""
-    for step in (response.onset, response.offset):
+    for step, what in ((response.onset, "appears"), (response.offset, "vanishes")):
         if 0 < step < len(response.logits):
-            ax.axvline(step, color="0.6", linewidth=1, linestyle=":")
+            ax.axvline(step, color="0.6", linewidth=1, linestyle=":", label=f"image {what}")

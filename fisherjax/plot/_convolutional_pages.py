@@ -53,7 +53,9 @@ def save_response(path: Path, picture: Any, response: Response, names: Sequence[
         seen.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
         seen.set(xticks=[], yticks=[], title="what the network sees")
         panel.class_probabilities(response, names, classes, top=top)
+        classes.set_title("most probable classes")
         panel.area_activity(response, areas)
+        areas.set_title("activity of the areas")
     return path
 
 
