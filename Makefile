@@ -22,10 +22,11 @@ bench: $(STAMP)-bench
 	$(BIN)/python -m benchmarks
 
 docs: $(STAMP)-docs
-	$(BIN)/mkdocs build --strict
+	$(BIN)/sphinx-build -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b linkcheck -d docs/_build/doctrees docs docs/_build/links
 
 clean:
-	rm -rf $(VENV) results site build dist
+	rm -rf $(VENV) results docs/_build build dist
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

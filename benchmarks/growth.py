@@ -149,7 +149,7 @@ def _planned() -> list[Row]:
     most = 0.0
     for units, trials in ((500, 50), (1000, 50), (2000, 50), (1000, 100), (1000, 200)):
         simulation: Any = _trajectories._simulate  # equinox knows more of it than its annotation
-        arguments = (_network(units), None, jnp.asarray(0.1, jnp.float32), KEY, 20, trials, "pulse", "state", False)
+        arguments = (_network(units), None, jnp.asarray(0.1, jnp.float32), KEY, 20, trials, "pulse", "state", False, 1)
         program = simulation.lower(*arguments).compile().compiled
         most = max(most, temporary_bytes(program) / (4 * trials * units))
     return [row("memory of a simulation beyond its states, in states of one step", most)]

@@ -2,9 +2,10 @@
 
 ``python -m benchmarks --long startup`` runs each in a process of its own, with an empty cache of compiled programs
 (cold) and again with what the first run left there (warm). FISHERJAX_BEFORE names another checkout, which is measured
-in turn with this one.
+in turn with this one; FISHERJAX_ONLY names what is measured, "optimize,README 2"; the rest stays as it was.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks._common import Row, row, write, write_table
+from benchmarks._common import RESULTS, Row, row, write, write_table
 
 IMPORTS = """
 import time
@@ -68,12 +69,16 @@ def run() -> None:
     checkouts = {"now": HERE}
     if "FISHERJAX_BEFORE" in os.environ:
         checkouts = {"before": Path(os.environ["FISHERJAX_BEFORE"]), **checkouts}
-    rows = []
+    kept = RESULTS / "startup.json"
+    rows = {line["what"]: line for line in json.loads(kept.read_text())["rows"]} if kept.exists() else {}
+    only = os.environ.get("FISHERJAX_ONLY", "")
     with _folders(checkouts) as folders:
         for name, is_program in _items():
+            if only and name not in only.split(","):
+                continue
             line: dict[str, Any] = {"what": name}
             for which, checkout in checkouts.items():
-                words = _program(checkout, name) if is_program else _command(folders[which], name)
+                words = ["-c", dict(_programs())[name]] if is_program else _command(folders[which], name)
                 cold, warm = (_waited(words, checkout, folders[which]) for _ in range(2))
                 line |= {
                     f"{which}: cold": cold.wall,
@@ -83,17 +88,17 @@ def run() -> None:
                     f"{which}: first line": cold.first_line,
                 }
             line["met"] = _met(name, line, is_program=is_program)
-            rows.append(line)
+            rows[name] = line
             print(line, flush=True)
-            _keep(rows)
+            _keep(list(rows.values()))
 
 
 def _keep(rows: list[dict[str, Any]]) -> None:
     missed = [line["what"] for line in rows if line["met"] == "no"]
     what = (
         f"Seconds; cold is an empty cache of compiled programs. Targets: a command {COLD:g} cold, {WARM:g} warm "
-        f"(optimize 30, 10), its first line after {FIRST_LINE:g}; a program of the README {PROGRAM:g} cold. Commands "
-        "that train have none."
+        f"(optimize 30, 10), its first line after {FIRST_LINE:g}; a program of README or tour {PROGRAM:g} cold. "
+        "Commands that train have none."
     )
     write("startup", {"what": what, "missed": ", ".join(missed) or "none", "rows": rows})
     write_table("startup", "What a newcomer waits for", what, rows)
@@ -101,7 +106,7 @@ def _keep(rows: list[dict[str, Any]]) -> None:
 
 def _items() -> Iterator[tuple[str, bool]]:
     yield from ((name, False) for name in COMMANDS)
-    yield from ((f"README {place}", True) for place in range(len(_programs(HERE))))
+    yield from ((name, True) for name, _ in _programs())
 
 
 def _met(name: str, line: dict[str, Any], *, is_program: bool) -> str:
@@ -114,12 +119,11 @@ def _met(name: str, line: dict[str, Any], *, is_program: bool) -> str:
     return "yes" if good else "no"
 
 
-def _programs(checkout: Path) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
-
-
-def _program(checkout: Path, name: str) -> list[str]:
-    return ["-c", _programs(checkout)[int(name.rsplit(maxsplit=1)[-1])]]
+def _programs() -> Iterator[tuple[str, str]]:
+    """Those of the README and of the tour, in the words that they have now, also for another checkout."""
+    for page in ("README.md", "docs/tour.md"):
+        programs = re.findall(r"```python\n(.*?)```", (HERE / page).read_text(), re.DOTALL)
+        yield from ((f"{Path(page).stem} {place}", program) for place, program in enumerate(programs))
 
 
 def _command(folder: Path, name: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""Ascend the Fisher information of the weights J themselves, and see which structure emerges and what it gains.
+"""Which weights hold most information?
+====================================
+
+Ascend the Fisher information of the weights J themselves, and see which structure emerges and what it gains.
 
 From random, orthogonal, chain and Toeplitz-optimal networks, under three constraints of equal cost: the Frobenius
 norm of a critical random network, spectral radius at most one (within that norm), and Dale's law (on that norm).
@@ -9,7 +12,12 @@ noise.
 
 Some fifteen minutes on two cores; writes ascend_weights.png and ascend_weights.json beside itself.
 
+.. code-block:: sh
+
     python examples/ascend_weights.py [--quick]
+
+.. image:: /../examples/ascend_weights.png
+   :alt: Which weights hold most information?
 """
 
 import json
@@ -239,3 +247,5 @@ def _signal_order(weights: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     main(quick="--quick" in sys.argv)
+
+# sphinx_gallery_thumbnail_path = "../examples/ascend_weights.png"

@@ -1,11 +1,20 @@
-"""Which structure keeps most information, over time, noise and budget, in both forms: one sweep that goes on.
+"""Which structure is best, over time, noise and budget?
+=====================================================
+
+Which structure keeps most information, over time, noise and budget, in both forms: one sweep that goes on.
 
 Five populations in a Toeplitz structure; at every point the best of several gradient ascents. The result is a list of
 points in atlas.json, each with the gains that lags −4 … 4 have, what both forms say of it beside the homogeneous
 network on the same budget, and what it is like. A run that was stopped goes on with the points that are missing.
 
+.. code-block:: sh
+
     python examples/atlas.py            # all points
     python examples/atlas.py --quick    # a few, into a file of their own
+    python examples/atlas.py --page     # what the interactive page of the documentation shows of them
+
+.. image:: /../examples/atlas.png
+   :alt: Which structure is best, over time, noise and budget?
 """
 
 import collections
@@ -20,7 +29,7 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fisherjax import connectivity, meanfield, optimize
+from fisherjax import connectivity, fisher, meanfield, optimize
 from fisherjax.plot import COLORS
 
 HERE = Path(__file__).parent
@@ -29,6 +38,7 @@ FORMS, STIMULUS, STARTS, POPULATIONS = ("independent", "linear"), 0.1, 6, 5
 LEGEND = {"exchange": "exchange 0 ↔ 4", "self-loops": "self-loops", "other lags": "other lags"}
 SHARE = "share of the budget"
 FAMILY = connectivity.ToeplitzFamily(POPULATIONS)
+PAGE, HORIZON, UNITS = HERE.parent / "docs" / "_static" / "atlas-data.js", 20, 150
 
 
 def main(*, quick: bool) -> None:
@@ -87,6 +97,43 @@ def best_of(form: str, steps: int, noise_std: float, budget: float, *, starts: i
     }
 
 
+def write_page(points: list[dict[str, Any]]) -> None:
+    """Curves and eigenvalues of every point, as a script that a page opened from a file can read."""
+    shown = []
+    for point in points:
+        matrix = connectivity.toeplitz(point["gains"])
+        plain = optimize.Budget(point["budget"]).rescale(connectivity.homogeneous(1.0, POPULATIONS))
+        weights = connectivity.sample_weights(matrix, UNITS, key=jax.random.key(0))
+        values = np.linalg.eigvals(np.asarray(weights))
+        shown.append(
+            {
+                **{name: point[name] for name in ("form", "steps", "noise_std", "budget", "gains", "regime")},
+                **{name: curve_of(matrix, point["noise_std"], name) for name in FORMS},
+                **{f"homogeneous_{name}": curve_of(plain, point["noise_std"], name) for name in FORMS},
+                **{f"ratio_{name}": round(point[f"over the homogeneous network, {name} form"], 3) for name in FORMS},
+                "radius": round(point["spectral radius"], 4),
+                "alignment": round(point["alignment"], 4),
+                "eigenvalues": np.round(np.stack([values.real, values.imag], axis=1), 3).tolist(),
+            }
+        )
+    atlas = {
+        "populations": POPULATIONS,
+        "units": UNITS,
+        "forms": FORMS,
+        "steps": TIMES,
+        "noise_stds": NOISES,
+        "budgets": BUDGETS,
+        "points": shown,
+    }
+    PAGE.write_text(f"const ATLAS = {json.dumps(atlas, separators=(',', ':'))};\n")
+
+
+def curve_of(matrix: connectivity.GainMatrix, noise_std: float, form: str) -> list[float]:
+    """Information per unit over time, to four digits."""
+    settings = {"stimulus": STIMULUS, "noise_std": noise_std, "num_steps": HORIZON}
+    return [float(f"{value:.4g}") for value in fisher.meanfield_curve(matrix, form=form, **settings).total]
+
+
 def parts_of(share: np.ndarray) -> dict[str, float]:
     """Shares of the budget: between the population that hears the stimulus and the last one, within each, elsewhere."""
     return {
@@ -132,4 +179,9 @@ def draw(points: list[dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     with jax.enable_x64(True):
-        main(quick="--quick" in sys.argv)
+        if "--page" in sys.argv:
+            write_page(json.loads((HERE / "atlas.json").read_text()))
+        else:
+            main(quick="--quick" in sys.argv)
+
+# sphinx_gallery_thumbnail_path = "../examples/atlas.png"

@@ -1,9 +1,15 @@
-"""Two units that decide and two that oscillate: branches, bifurcations, orbits and phase planes of small networks.
+"""Bifurcations of small networks
+==============================
+
+Two units that decide and two that oscillate: branches, bifurcations, orbits and phase planes of small networks.
 
 Two units excite themselves and inhibit each other; evidence for one of them is the input. Between two folds both
 decisions are stable, and the network keeps the old one. Two others drive each other in turn: at gain 1 the origin gives
 way to a limit cycle. Run ``python examples/bifurcations.py``; it writes bifurcations.json and .png beside itself, in
 about a minute on two cores.
+
+.. image:: /../examples/bifurcations.png
+   :alt: Bifurcations of small networks
 """
 
 import json
@@ -76,3 +82,5 @@ def turning(gain: float | jax.Array) -> networks.FlowNetwork:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = "../examples/bifurcations.png"

@@ -1,4 +1,7 @@
-"""Whether training a convolutional recurrent network in steps pays, at equal numbers of updates.
+"""Does training a convolutional network in steps pay?
+===================================================
+
+Whether training a convolutional recurrent network in steps pays, at equal numbers of updates.
 
 Handwritten digits of 8 × 8, four areas (R4-8), 840 updates of 64 images either way: the published steps
 (feed-forward network, its recurrence, linear, annealed, fine-tuned), or the recurrent network from random weights.
@@ -10,7 +13,12 @@ They do not pay here: direct training ends above for every seed (99.4, 98.6, 99.
 
 Half an hour on two cores; writes convnet_stages.json beside itself and docs/images/convnet_stages.png.
 
+.. code-block:: sh
+
     python examples/convnet_stages.py [--quick]
+
+.. image:: /images/convnet_stages.png
+   :alt: Does training a convolutional network in steps pay?
 """
 
 import json
@@ -97,3 +105,5 @@ def write(found: dict[str, Any], steps: vision.StageSteps, tested: Any, answers:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+# sphinx_gallery_thumbnail_path = "images/convnet_stages.png"

@@ -1,4 +1,7 @@
-"""Excitation and inhibition: where it comes to rest, oscillates or is chaotic, and what it knows of its last inputs.
+"""Excitation and inhibition
+=========================
+
+Excitation and inhibition: where it comes to rest, oscillates or is chaotic, and what it knows of its last inputs.
 
 Two populations, of four fifths and one fifth of the units, excite and inhibit each other. The strength of their mean
 weights is one axis, the spread of single weights the other. Two critical lines bound the quiet regime: an oscillation
@@ -6,6 +9,9 @@ of the populations, and chaos of single units. On top, the capacity of the last 
 counted; beside it, how the mean activity goes on after a start.
 
 Run it: ``python examples/excitation_inhibition.py`` (some minutes); it writes excitation_inhibition.png beside it.
+
+.. image:: /../examples/excitation_inhibition.png
+   :alt: Excitation and inhibition
 """
 
 import functools
@@ -85,3 +91,5 @@ def main():
 if __name__ == "__main__":
     with jax.enable_x64(True):
         main()
+
+# sphinx_gallery_thumbnail_path = "../examples/excitation_inhibition.png"

@@ -1,9 +1,15 @@
-"""Five plain networks and five under Dale's law without autapses learn the 3-bit flip-flop: all their fixed points.
+"""All fixed points of ten flip-flop networks
+==========================================
+
+Five plain networks and five under Dale's law without autapses learn the 3-bit flip-flop: all their fixed points.
 
 For every network: sign accuracy on fresh trials; fixed points from two disjoint sets of candidates; and a reference
 search, SciPy's hybrid Powell method in float64 from 2000 other starts, one after another, that must find nothing
 new. Run ``python examples/flip_flop_fixed_points.py``; it writes flip_flop_fixed_points.json and .png beside itself.
 About ten minutes on two cores, most of it the reference search.
+
+.. image:: /../examples/flip_flop_fixed_points.png
+   :alt: All fixed points of ten flip-flop networks
 """
 
 import json
@@ -166,3 +172,5 @@ def draw(trained: training.Training, network: networks.RecurrentNetwork, states:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = "../examples/flip_flop_fixed_points.png"

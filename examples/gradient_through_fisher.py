@@ -1,4 +1,8 @@
-"""Which connection would help memory most? Differentiate predicted Fisher information in every gain."""
+"""Which connection would help memory most?
+========================================
+
+Which connection would help memory most? Differentiate predicted Fisher information in every gain.
+"""
 
 import jax
 import jax.numpy as jnp

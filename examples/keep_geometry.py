@@ -1,4 +1,7 @@
-"""Which networks keep the geometry of images: Fisher-optimal, geometry-optimal, critical, sub-critical, chaotic.
+"""Which networks keep the geometry of images?
+===========================================
+
+Which networks keep the geometry of images: Fisher-optimal, geometry-optimal, critical, sub-critical, chaotic.
 
 Five structures of five populations see the same patches of photographs in their first population. The Fisher-optimal
 one maximizes the information about a pulse after ten steps, the geometry-optimal one the predicted correlation of
@@ -6,7 +9,12 @@ distances after ten steps, in single noisy trials; both within the synaptic budg
 
 Some four minutes on two cores; writes keep_geometry.png and keep_geometry.json beside itself.
 
+.. code-block:: sh
+
     python examples/keep_geometry.py [--quick]
+
+.. image:: /../examples/keep_geometry.png
+   :alt: Which networks keep the geometry of images?
 """
 
 import json
@@ -127,3 +135,5 @@ def draw(path: Path, found: dict[str, geometry.GeometryComparison], information:
 
 if __name__ == "__main__":
     main(quick="--quick" in sys.argv)
+
+# sphinx_gallery_thumbnail_path = "../examples/keep_geometry.png"

@@ -1,9 +1,15 @@
-"""How long does a network remember, and how does training change that? Fisher information across a delay.
+"""How long does a network remember while it learns to?
+====================================================
+
+How long does a network remember, and how does training change that? Fisher information across a delay.
 
 A vanilla network with noise learns to keep the sign of a brief input over a delay. At several moments of its training
 we ask how much Fisher information about that input its state holds at every step of the delay: a Gaussian closure of
-the network as it is (`fisher.closure_curve`), checked by simulation, beside what its own read-out gets. Run
+the network as it is (``fisher.closure_curve``), checked by simulation, beside what its own read-out gets. Run
 ``python examples/memory_over_training.py``; it writes memory_over_training.json and .png.
+
+.. image:: /../examples/memory_over_training.png
+   :alt: How long does a network remember while it learns to?
 """
 
 import json
@@ -116,3 +122,5 @@ def information(network: networks.RNN, key: Any) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = "../examples/memory_over_training.png"

@@ -1,10 +1,16 @@
-"""Which area of a model does a recording resemble, and how much later? A recording of which both are known.
+"""Which area of a model does a recording resemble?
+================================================
+
+Which area of a model does a recording resemble, and how much later? A recording of which both are known.
 
 A convolutional recurrent network, untrained, sees sixty digits. Sixty units are recorded whose mean responses are
 random mixtures of its area 2, three steps before, in noise, ten times for each digit; another recording is noise alone.
 Both ways to compare a model with a recording are asked for the area and the delay. Run
 ``python examples/model_and_recording.py`` (half a minute); it writes model_and_recording.json beside itself and
 docs/images/model_and_recording.png.
+
+.. image:: /images/model_and_recording.png
+   :alt: Which area of a model does a recording resemble?
 """
 
 import json
@@ -72,3 +78,5 @@ def recorded(activity: np.ndarray) -> list[fisher.Recording]:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = "images/model_and_recording.png"

@@ -1,4 +1,7 @@
-"""When information about what a task needs parts from information about what it does not.
+"""Information that a task needs, and that it does not
+===================================================
+
+When information about what a task needs parts from information about what it does not.
 
 A convolutional recurrent network learns to tell eight orientations of gratings whose spatial frequency and phase are
 random: orientation is needed, frequency is not. At every evaluation of its training a callback asks for the linear
@@ -7,7 +10,12 @@ one Fisher matrix (2, 2) for each, at small state noise, averaged over gratings 
 
 Four minutes on two cores; writes needed_information.json beside itself and docs/images/needed_information.png.
 
+.. code-block:: sh
+
     python examples/needed_information.py [--quick]
+
+.. image:: /images/needed_information.png
+   :alt: Information that a task needs, and that it does not
 """
 
 import json
@@ -126,3 +134,5 @@ def write(steps: np.ndarray, course: np.ndarray, accuracy: np.ndarray) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+# sphinx_gallery_thumbnail_path = "images/needed_information.png"

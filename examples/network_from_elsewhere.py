@@ -1,4 +1,8 @@
-"""A GRU that torch trained to hold two bits: where it rests, and how well it knows a pulse; no torch is needed."""
+"""A network that torch trained
+============================
+
+A GRU that torch trained to hold two bits: where it rests, and how well it knows a pulse; no torch is needed.
+"""
 
 from pathlib import Path
 

@@ -1,15 +1,23 @@
-"""Which initial network learns to remember? Eighteen of them at three learning rates in six settings, and criteria.
+"""Which initial network learns to remember?
+=========================================
+
+Which initial network learns to remember? Eighteen of them at three learning rates in six settings, and criteria.
 
 Every network has 100 tanh units and is trained with Adam for 250 steps on batches of 32. Before training we ask what
-its states already hold: G (`fisher.linear_decodability`), Fisher information about a pulse, and how gradients grow.
+its states already hold: G (``fisher.linear_decodability``), Fisher information about a pulse, and how gradients grow.
 The mean of the held-out accuracy over training, evaluated every ten steps, at the learning rate that is best for that
-kind of network, says how well it learns. g* is `connectivity.memory_gain`, fixed before any training.
+kind of network, says how well it learns. g* is ``connectivity.memory_gain``, fixed before any training.
 
 Some 40 minutes on two cores; a run that was stopped goes on with what is missing. It writes every training into
 networks_that_remember.jsonl, numbers into .json beside itself, and three figures into docs/images.
 
+.. code-block:: sh
+
     python examples/networks_that_remember.py
     python examples/networks_that_remember.py --quick    # six networks in one setting, into a folder of their own
+
+.. image:: /images/networks_that_remember.png
+   :alt: Which initial network learns to remember?
 """
 
 import concurrent.futures
@@ -293,3 +301,5 @@ def main(*, quick: bool) -> None:
 
 if __name__ == "__main__":
     main(quick="--quick" in sys.argv)
+
+# sphinx_gallery_thumbnail_path = "images/networks_that_remember.png"

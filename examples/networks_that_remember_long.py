@@ -1,11 +1,19 @@
-"""The longer form of networks_that_remember.py: other sizes, delays, optimizers and networks, and the test of g*.
+"""Networks that remember, at other sizes and delays
+=================================================
+
+The longer form of networks_that_remember.py: other sizes, delays, optimizers and networks, and the test of g*.
 
 Learning rates are tuned over three with two seeds; ten seeds then train at the best of them. The test fixes g* and
 g = 1 with the rates that networks_that_remember.py found for them, and draws eight seeds that nothing was tuned on.
 Some 25 minutes on two cores; a run that was stopped goes on. It writes networks_that_remember_long.jsonl and .md beside
 itself.
 
+.. code-block:: sh
+
     python examples/networks_that_remember_long.py
+
+.. image:: /images/networks_that_remember_training.png
+   :alt: Networks that remember, at other sizes and delays
 """
 
 import json
@@ -230,3 +238,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = "images/networks_that_remember_training.png"

@@ -1,4 +1,7 @@
-"""What does training do to information? Losses, angles, frozen and fine-tuned layers, and few or many images.
+"""What does training do to information?
+=====================================
+
+What does training do to information? Losses, angles, frozen and fine-tuned layers, and few or many images.
 
 Networks of 15² → 15 → 20 → 2 units read gratings (a turn by 180° changes nothing) and pieces of photographs (only a
 whole turn does), each way of training from three seeds. We ask for the linear Fisher information of the two outputs
@@ -7,8 +10,13 @@ about the angle, of fresh images and of those that a network was trained on, and
 Six minutes on one core; a run that was stopped goes on with what is missing. Writes orientation_study.json beside
 itself and a figure into docs/images.
 
+.. code-block:: sh
+
     python examples/orientation_study.py
     python examples/orientation_study.py --quick    # one seed and short training, into results/
+
+.. image:: /images/orientation_study.png
+   :alt: What does training do to information?
 """
 
 import json
@@ -207,3 +215,5 @@ def main(*, quick: bool) -> None:
 
 if __name__ == "__main__":
     main(quick="--quick" in sys.argv)
+
+# sphinx_gallery_thumbnail_path = "images/orientation_study.png"

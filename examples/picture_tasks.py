@@ -1,4 +1,7 @@
-"""What a recurrent head can do with a network that sees: three tasks of pictures, on top of each area.
+"""Heads on areas: three tasks of pictures
+=======================================
+
+What a recurrent head can do with a network that sees: three tasks of pictures, on top of each area.
 
 A convolutional recurrent network of four areas learns handwritten digits directly and is left as it is. On each of its
 areas a gated recurrent network of 32 units learns to tell whether a sample and a test picture are of the same class
@@ -8,7 +11,12 @@ while nothing is shown, beside the states in the delay.
 
 Five minutes on two cores; writes picture_tasks.json beside itself and docs/images/picture_tasks.png.
 
+.. code-block:: sh
+
     python examples/picture_tasks.py [--quick]
+
+.. image:: /images/picture_tasks.png
+   :alt: Heads on areas: three tasks of pictures
 """
 
 import json
@@ -141,3 +149,5 @@ def write(facts: dict[str, Any], accuracy: dict[str, Any], found: dict[str, Any]
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+# sphinx_gallery_thumbnail_path = "images/picture_tasks.png"

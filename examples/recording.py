@@ -1,9 +1,15 @@
-"""A recorded session with everything wrong that is wrong with real ones, from an NWB file to a figure.
+"""A recorded session, with everything that is wrong with real ones
+================================================================
+
+A recorded session with everything wrong that is wrong with real ones, from an NWB file to a figure.
 
 ``python examples/recording.py`` (half a minute) simulates a cortex of 60 units that sees eight orientations, writes it
 through pynwb (spike times, a unit lost on the way, a dead one, one that was sorted twice, rare ones, trials of unequal
 number), reads it back, asks what it knows, and asks the same of a model with the same stimuli. It writes
 examples/recording.json and docs/images/recording.png. Needs ``pip install 'fisherjax[recordings]'``.
+
+.. image:: /images/recording.png
+   :alt: A recorded session, with everything that is wrong with real ones
 """
 
 import datetime as dt
@@ -107,3 +113,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+# sphinx_gallery_thumbnail_path = "images/recording.png"

@@ -1,4 +1,7 @@
-"""Robustness of a recurrent network, beside that of the feed-forward network that it was made of.
+"""Is a recurrent network robust?
+==============================
+
+Robustness of a recurrent network, beside that of the feed-forward network that it was made of.
 
 Digits of 8 × 8 and drawn shapes of 16 × 16. Of each seed: the feed-forward network of step 1, the same trained for as
 many updates as all steps together, the recurrent network that the published steps make of the first, and a recurrent
@@ -7,7 +10,12 @@ differences are those of paired images.
 
 Ten minutes on two cores; writes robust_seeing.json beside itself and docs/images/robust_seeing.png.
 
+.. code-block:: sh
+
     python examples/robust_seeing.py [--quick]
+
+.. image:: /images/robust_seeing.png
+   :alt: Is a recurrent network robust?
 """
 
 import json
@@ -127,3 +135,5 @@ def write(found: dict[str, Any], table: dict[str, Any], seconds: float) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+# sphinx_gallery_thumbnail_path = "images/robust_seeing.png"

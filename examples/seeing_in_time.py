@@ -1,4 +1,7 @@
-"""How areas of a network that sees respond in time: coming to rest, contrast, duration, and a second showing.
+"""How areas that see respond in time
+==================================
+
+How areas of a network that sees respond in time: coming to rest, contrast, duration, and a second showing.
 
 A convolutional recurrent network (R4-8) learns handwritten digits directly. Then: the change of its activity at every
 step before, during and after a picture, and the leading eigenvalue of its Jacobian; responses of every area to
@@ -6,7 +9,12 @@ contrast, to duration, and to the same picture again after an interval.
 
 Two minutes on two cores; writes seeing_in_time.json beside itself and docs/images/seeing_in_time.png.
 
+.. code-block:: sh
+
     python examples/seeing_in_time.py [--quick]
+
+.. image:: /images/seeing_in_time.png
+   :alt: How areas that see respond in time
 """
 
 import json
@@ -75,3 +83,5 @@ def write(facts: dict[str, Any], back: Any, curves: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+# sphinx_gallery_thumbnail_path = "images/seeing_in_time.png"

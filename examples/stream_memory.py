@@ -1,9 +1,17 @@
-"""How far back excitatory and inhibitory units remember a stream, and what its size costs.
+"""How far back units remember a stream
+====================================
+
+How far back excitatory and inhibitory units remember a stream, and what its size costs.
 
 For streams of several amplitudes: what the state knows of the input k steps ago, exactly at large N, beside networks
 of 1000 units; and how many nats it tells about inputs that are varied by a tenth of that amplitude.
 
+.. code-block:: sh
+
     python examples/stream_memory.py
+
+.. image:: /../examples/stream_memory.png
+   :alt: How far back units remember a stream
 """
 
 from pathlib import Path
@@ -53,3 +61,5 @@ def main() -> None:
 if __name__ == "__main__":
     with jax.enable_x64(True):
         main()
+
+# sphinx_gallery_thumbnail_path = "../examples/stream_memory.png"

@@ -6,7 +6,7 @@ The packages load on first use, so that ``import fisherjax`` costs next to nothi
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PACKAGES = (
     "connectivity", "datasets", "dmft", "dynamics", "fisher", "geometry", "meanfield", "networks", "nonlinearities",

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import html
+import importlib
 import os
 import uuid
 from collections.abc import Sequence
@@ -67,14 +68,16 @@ class Record(eqx.Module):
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def _repr_html_(self) -> str:
-        """The same as a table, for notebooks."""
+        """The same as a table, for notebooks, and a small picture of results that have one."""
         rows = [(field.name, _described(getattr(self, field.name))) for field in dataclasses.fields(self)]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th><td style='text-align:left'>{html.escape(text)}"
             "</td></tr>"
             for name, text in rows
         )
-        return f"<table><caption>{html.escape(type(self).__name__)}</caption>{cells}</table>"
+        # drawing stands far above; it is loaded when a result is shown
+        picture = importlib.import_module("fisherjax.plot._thumbnail").thumbnail(self)
+        return f"<table><caption>{html.escape(type(self).__name__)}</caption>{cells}</table>{picture}"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the result to `path` (``.npz`` is appended if missing), atomically.

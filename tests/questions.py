@@ -243,10 +243,10 @@ def page():
         cells = []
         for member in MEMBERS:
             hole = HOLES.get((question, member))
-            cells.append("✓" if hole is None else f"[{reasons.index(hole) + 1}](#{reasons.index(hole) + 1})")
+            cells.append("✓" if hole is None else f"[^{reasons.index(hole) + 1}]")
         lines.append(f"| {question}: {where} | {' | '.join(cells)} |")
-    lines += ["", "Where there is a number instead:", ""]
-    lines += [f'{index}. <a id="{index}"></a>{reason}' for index, reason in enumerate(reasons, start=1)]
+    lines += ["", "Where there is a number instead, a note at the end of the page says why.", ""]
+    lines += [f"[^{index}]: {reason}" for index, reason in enumerate(reasons, start=1)]
     lines += [
         "",
         "Of a structure, a `GainMatrix`, the same is asked of its networks (`simulate.draw_networks`,",

@@ -1,5 +1,6 @@
 """Progress on long work: one bar on stderr, or nothing."""
 
+import importlib.util
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,12 @@ def progress_bar(description: str, total: int, *, enabled: bool) -> Iterator[Adv
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    notebook = console.is_jupyter
+    if notebook and importlib.util.find_spec("ipywidgets") is None:
+        console = Console(stderr=True, force_jupyter=False, force_terminal=True, width=100)
+    # a cell of a notebook keeps what is left behind for ever
+    with Progress(*columns, console=console, transient=notebook) as bar:
         task = bar.add_task(description, total=total, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:

@@ -32,9 +32,8 @@ class WithFractions(Family):
         """Wrap `family`."""
         check_instance("family", family, Family, "such as ToeplitzFamily(5)")
         check_scalar("floor", floor)
+        super().__init__(family.num_populations, family.low, family.high)
         self.family, self.floor = family, floor
-        self.num_populations, self.low, self.high = family.num_populations, family.low, family.high
-        self.fractions = None
         require(
             0 < floor * family.num_populations < 1,
             f"floor must be positive and below 1/P = {1 / family.num_populations:g}, got {floor:g}",
@@ -97,9 +96,8 @@ class WithMeans(Family):
     ):
         """Wrap `family`; `low_mean` is 0 by default with signs, and −`high_mean` without."""
         check_instance("family", family, Family, "such as FreeFamily(2)")
+        super().__init__(family.num_populations, family.low, family.high, family.fractions)
         self.family, self.signs = family, signs
-        self.num_populations, self.low, self.high = family.num_populations, family.low, family.high
-        self.fractions = family.fractions
         check_scalar("high_mean", high_mean)
         self.high_mean = high_mean
         self.low_mean = (-high_mean if signs is None else 0.0) if low_mean is None else low_mean

@@ -47,11 +47,14 @@ class Pictures:
         preprocessing: Preprocessing | None = None,
         bad: str = "refuse",
     ):
-        self.places, self.classes = tuple(places), tuple(classes)
+        self.places: tuple[Place, ...] = tuple(places)
+        self.classes: tuple[str, ...] = tuple(classes)
         self.labels: Int[np.ndarray, " n"] = np.asarray(labels, np.int32)
         usual = Preprocessing() if preprocessing is None else preprocessing
-        self.preprocessing = check_instance("preprocessing", usual, Preprocessing, "datasets.Preprocessing()")
-        self.bad = check_choice("bad", bad, ("refuse", "skip"))
+        self.preprocessing: Preprocessing = check_instance(
+            "preprocessing", usual, Preprocessing, "datasets.Preprocessing()"
+        )
+        self.bad: str = check_choice("bad", bad, ("refuse", "skip"))
         self._told: set[int] = set()
 
     def __len__(self) -> int:

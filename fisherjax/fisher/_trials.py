@@ -18,6 +18,7 @@ from ._moments import PairMoments, degrees_of_freedom, pair_moments
 _START = 0.975  # share of Gaussian trials whose distance from a minimum covariance determinant starts the kept set
 _LEVEL = 0.01  # chance that any trial of a Gaussian data set is set aside
 _SWEEPS = 30
+_MOST = 3000  # trials in which the innermost half is looked for: it takes a second for every some thousand
 _SINGULAR = 1e-9
 
 
@@ -83,7 +84,8 @@ def _innermost(conditions: Sequence[np.ndarray]) -> Bool[np.ndarray, " n"]:
     deviations = deviations / np.median(np.abs(deviations), axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a singular half, which is looked at here
-        distances = MinCovDet(random_state=0).fit(deviations).dist_
+        some = deviations[:: -(-len(deviations) // max(_MOST, 10 * deviations.shape[1]))]
+        distances = MinCovDet(random_state=0).fit(some).mahalanobis(deviations)
     kept = distances <= scipy.stats.chi2.ppf(_START, deviations.shape[1])
     spread = np.linalg.eigvalsh(np.cov(deviations[kept].T).reshape(deviations.shape[1], -1)) if kept.sum() > 1 else [0]
     return kept if spread[0] > _SINGULAR * spread[-1] else np.ones(len(deviations), bool)

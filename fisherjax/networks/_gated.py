@@ -10,14 +10,7 @@ from ._network import State
 from ._recurrent import Current, RecurrentNetwork
 
 
-class _Gated(RecurrentNetwork):
-    """What both share: noise added to the state."""
-
-    def _noisy(self, state: State, noise: State | None) -> State:
-        return state if noise is None else state + self.noise_std * noise
-
-
-class GRU(_Gated):
+class GRU(RecurrentNetwork):
     r"""Gated recurrent unit, h ← (1 − z) n + z h.
 
     r, z = σ(W_{r,z} h + drive_{r,z}) and n = tanh(drive_n + r ∘ (W_n h + c)), with drive = W_in u + b. The three gates
@@ -50,6 +43,8 @@ class GRU(_Gated):
 
     candidate_bias: Float[Array, " N"] | None = None
 
+    __init__ = RecurrentNetwork.__init__  # else type checkers take the fields for its arguments
+
     @classmethod
     def initial_biases(cls, num_units: int, dtype: Any) -> dict[str, Array]:
         """The recurrent bias is two parameters here."""
@@ -64,14 +59,14 @@ class GRU(_Gated):
         if self.candidate_bias is not None:
             candidate = candidate + self.candidate_bias
         proposal = jnp.tanh(drive_candidate + reset * candidate)
-        return self._noisy(proposal + update * (state - proposal), noise)
+        return _noisy(self, proposal + update * (state - proposal), noise)
 
     def rates(self, state: State) -> Float[Array, "*batch N"]:
         """H."""
         return state
 
 
-class LSTM(_Gated):
+class LSTM(RecurrentNetwork):
     r"""Long short-term memory: c ← f c + i g, h = o tanh(c), the state being (h, c) of length 2N.
 
     i, f, o = σ(W h + W_in u + b) and g = tanh(W h + W_in u + b); the four gates i, f, g, o stand below one another in
@@ -101,6 +96,8 @@ class LSTM(_Gated):
     states_per_unit: ClassVar[int] = 2
     additive: ClassVar[bool] = True
 
+    __init__ = RecurrentNetwork.__init__  # else type checkers take the fields for its arguments
+
     @classmethod
     def initial_biases(cls, num_units: int, dtype: Any) -> dict[str, Array]:
         """With the forget gates open."""
@@ -113,8 +110,13 @@ class LSTM(_Gated):
         enter, keep, proposal, leave = jnp.split(current + drive, 4, axis=-1)
         cell = jax.nn.sigmoid(keep) * cell + jax.nn.sigmoid(enter) * jnp.tanh(proposal)
         hidden = jax.nn.sigmoid(leave) * jnp.tanh(cell)
-        return self._noisy(jnp.concatenate([hidden, cell], axis=-1), noise)
+        return _noisy(self, jnp.concatenate([hidden, cell], axis=-1), noise)
 
     def rates(self, state: State) -> Float[Array, "*batch N"]:
         """H."""
         return state[..., : state.shape[-1] // 2]
+
+
+def _noisy(network: RecurrentNetwork, state: State, noise: State | None) -> State:
+    """What both share: noise added to the state."""
+    return state if noise is None else state + network.noise_std * noise

@@ -104,7 +104,7 @@ class MultiRegion(Constraint):
     regions
         Name → `Region`.
     projections
-        `Projection`s between regions.
+        Each a `Projection` between regions.
     inputs
         Region → the inputs (column numbers) that reach it; None: every input reaches every region.
     outputs

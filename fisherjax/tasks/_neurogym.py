@@ -46,12 +46,13 @@ class NeurogymTrials:
 
     def __init__(self, env: Environment, *, key: Key, batch_size: int = 64, num_steps: int | None = None):
         """Draw one trial to see what there is."""
-        self.env, self.key = env, check_key("key", key)
-        self.batch_size = check_integer("batch_size", batch_size, minimum=1)
-        self.num_steps = check_optional(check_integer, "num_steps", num_steps, minimum=1)
+        self.env: Environment = env
+        self.key: jax.Array = check_key("key", key)
+        self.batch_size: int = check_integer("batch_size", batch_size, minimum=1)
+        self.num_steps: int | None = check_optional(check_integer, "num_steps", num_steps, minimum=1)
         inputs, targets, _ = _drawn(env, 1, self.key)[0][0]
-        self.num_inputs = inputs.shape[2]
-        self.num_outputs = int(env.action_space.n) if targets.ndim == 2 else targets.shape[2]
+        self.num_inputs: int = inputs.shape[2]
+        self.num_outputs: int = int(env.action_space.n) if targets.ndim == 2 else targets.shape[2]
 
     def __repr__(self) -> str:
         sizes = f"{self.num_inputs} → {self.num_outputs}"

@@ -5,14 +5,14 @@ from ._integration import Integrator, SineWave
 from ._memory import Adding, CopyMemory, DelayedMatch, FlipFlop
 from ._task import Task
 
-flip_flop = FlipFlop()
-integrator = Integrator()
-sine_wave = SineWave()
-copy_memory = CopyMemory()
-adding = Adding()
-perceptual_decision = PerceptualDecision()
-delayed_match = DelayedMatch()
-context_integration = ContextIntegration()
+flip_flop: FlipFlop = FlipFlop()
+integrator: Integrator = Integrator()
+sine_wave: SineWave = SineWave()
+copy_memory: CopyMemory = CopyMemory()
+adding: Adding = Adding()
+perceptual_decision: PerceptualDecision = PerceptualDecision()
+delayed_match: DelayedMatch = DelayedMatch()
+context_integration: ContextIntegration = ContextIntegration()
 
 TASKS: dict[str, Task] = {
     "flip-flop": flip_flop,

@@ -106,11 +106,13 @@ def decode_angle(
 ) -> Float[Array, "*trials"]:
     r"""Angle in [0, 2π/k) that outputs stand for; a stimulus that is turned by 2π/k is the same (k the symmetry).
 
-    ========== ================================================ ===========================================
-    vector     (cos kθ, sin kθ)                                 atan2/k
-    population ((1 + cos(kθ − 2πj/8))/2)⁶, j = 0…7              the same of the population vector
-    scalar     θ in [0, 2π/k), which jumps where the circle closes  itself, modulo 2π/k
-    ========== ================================================ ===========================================
+    ========== ======================================================= =================================
+    encoding   outputs that stand for θ                                decoded as
+    ========== ======================================================= =================================
+    vector     (cos kθ, sin kθ)                                        atan2/k
+    population ((1 + cos(kθ − 2πj/8))/2)⁶, j = 0…7                     the same of the population vector
+    scalar     θ in [0, 2π/k), which jumps where the circle closes     itself, modulo 2π/k
+    ========== ======================================================= =================================
 
     So (cos 2θ, sin 2θ) for orientations, k = 2, and (cos θ, sin θ) for pictures, k = 1.
 
