@@ -179,7 +179,7 @@ def _check_path(name: str, path: Any) -> None:
 def drawable(ax: Axes, values: Any, *, positive: bool = False) -> np.ndarray:
     """Values with gaps, NaN, where one is not resolved or, on a logarithmic axis, not `positive`.
 
-    How many were left out is said in a corner of the axes.
+    How many were left out is said beside the axes, on the right.
     """
     array = np.asarray(values, float)
     shown = np.isfinite(array) & (array > 0) if positive else np.isfinite(array)
@@ -193,7 +193,8 @@ def _say_missing(ax: Axes, missing: int, *, positive: bool) -> None:
     note = next((text for text in ax.texts if text.get_gid() == "missing"), None)
     before = 0 if note is None else int(note.get_text().split()[0])
     if note is None:
-        note = ax.text(0.99, 0.01, "", transform=ax.transAxes, ha="right", va="bottom", fontsize=SMALL, color="0.4")
+        place: Any = {"transform": ax.transAxes, "rotation": 90, "ha": "left", "va": "bottom"}
+        note = ax.text(1.01, 0.0, "", fontsize=SMALL, color="0.4", **place)
         note.set_gid("missing")
     why = "not resolved or not above 0" if positive else "not resolved"
-    note.set_text(f"{missing + before} values not drawn: {why}")
+    note.set_text(f"{missing + before} values not drawn:\n{why}")

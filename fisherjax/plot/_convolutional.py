@@ -263,12 +263,13 @@ def transient_growth(found: TransientGrowth, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     ax.axhline(1, color="black", linewidth=1)
     ax.plot(found.steps, drawable(ax, found.growth), "o-", color=COLORS[0])
-    ax.set(xlabel="steps since the perturbation", ylabel="largest growth (σ_max)", ylim=(0, None))
+    ax.set(xlabel="steps since the perturbation", ylabel="largest growth (a factor)")
+    ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
     return ax
 
 
 def _mark_phases(response: Response, ax: Axes) -> None:
     """Dotted lines where the image appears and vanishes."""
-    for step in (response.onset, response.offset):
+    for step, what in ((response.onset, "appears"), (response.offset, "vanishes")):
         if 0 < step < len(response.logits):
-            ax.axvline(step, color="0.6", linewidth=1, linestyle=":")
+            ax.axvline(step, color="0.6", linewidth=1, linestyle=":", label=f"image {what}")

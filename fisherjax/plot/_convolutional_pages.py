@@ -53,7 +53,9 @@ def save_response(path: Path, picture: Any, response: Response, names: Sequence[
         seen.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
         seen.set(xticks=[], yticks=[], title="what the network sees")
         panel.class_probabilities(response, names, classes, top=top)
+        classes.set_title("most probable classes")
         panel.area_activity(response, areas)
+        areas.set_title("activity of the areas")
     return path
 
 
@@ -103,11 +105,13 @@ def save_decisions(path: Path, decided: Decisions | None, back: Relaxation | Non
 def save_robustness(path: Path, found: Mapping[str, Robustness]) -> Path:
     """Accuracy against the strength of each corruption."""
     require(bool(found), "found must hold at least one corruption")
-    with tiles(path, len(found), columns=3, height=3, sharey=True) as axes:
-        for ax, (name, own) in zip(axes, found.items(), strict=True):
+    columns = min(3, len(found))
+    with tiles(path, len(found), columns=columns, height=3, sharey=True) as axes:
+        for place, (ax, (name, own)) in enumerate(zip(axes, found.items(), strict=True)):
             panel.robustness(own, ax)
             ax.set_title(name)
-            ax.label_outer(remove_inner_ticks=False)
+            if place % columns:  # the first of the row says it
+                ax.set_ylabel("")
     return path
 
 

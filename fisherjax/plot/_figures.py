@@ -84,7 +84,7 @@ def fisher_curve(
 
     Populations keep their colors; the total is black, or `color`. Where there is more than one curve, or a `label`, a
     legend below the axes tells them apart. Values that are not positive cannot be shown on the logarithmic axis; they
-    are gaps, and counted in a corner.
+    are gaps, and counted beside the axes.
     """
     ax = axes_or_new(ax)
     times, prefix = np.asarray(curve.times), f"{label} " if label else ""
@@ -219,8 +219,8 @@ def sweep(
     Parameters
     ----------
     columns
-        Columns of a table by name, equally long; rows whose `y` is not a finite number are left out, and counted in a
-        corner. Where others are means of several rows, what is one row alone is hollow: its error is not known.
+        Columns of a table by name, equally long; rows whose `y` is not a finite number are left out, and counted
+        beside the axes. Where others are means of several rows, what is one row alone is hollow: its error is unknown.
     x, y
         Names of the columns to draw.
     color
