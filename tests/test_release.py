@@ -25,11 +25,11 @@ def workflow(name):
     return yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
 
 
-def by_name(path):
-    return pytest.mark.parametrize("path", path, ids=lambda path: path.stem)
+def each(paths):
+    return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
 
 
-@by_name(WORKFLOWS)
+@each(WORKFLOWS)
 def test_workflows_say_when_with_what_rights_and_what(path):
     held = workflow(path.stem)
     # YAML 1.1 reads "on" as true
@@ -39,17 +39,15 @@ def test_workflows_say_when_with_what_rights_and_what(path):
         assert job["runs-on"] in {"ubuntu-latest", "macos-latest"}, name
         assert job["timeout-minutes"] <= 90, name
         assert set(job.get("permissions", {})) <= {"id-token", "pages"}, name
-        assert set(job.get("needs", []) if isinstance(job.get("needs"), list) else [job.get("needs")]) <= {
-            None,
-            *held["jobs"],
-        }
+        needs = job.get("needs", [])
+        assert set([needs] if isinstance(needs, str) else needs) <= set(held["jobs"]), name
         for step in job["steps"]:
             assert ("run" in step) != ("uses" in step), name
             if "uses" in step:
                 assert re.fullmatch(r"(actions/[\w-]+@v\d+|pypa/gh-action-pypi-publish@release/v1)", step["uses"]), name
 
 
-@by_name(WORKFLOWS)
+@each(WORKFLOWS)
 def test_workflows_name_targets_and_files_that_exist(path):
     text = path.read_text()
     commands = [step["run"] for job in workflow(path.stem)["jobs"].values() for step in job["steps"] if "run" in step]
@@ -127,7 +125,7 @@ def test_papers_are_those_that_the_code_cites():
         assert "doi" not in paper  # none was looked up
 
 
-@by_name(FORMS)
+@each(FORMS)
 def test_forms_of_issues_are_whole(path):
     form = yaml.safe_load(path.read_text())
     assert set(form) == {"name", "description", "labels", "body"}

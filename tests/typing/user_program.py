@@ -30,7 +30,7 @@ def one_network(key: jax.Array) -> tuple[fisher.FisherCurve, jax.Array]:
     network = networks.RateNetwork(weights, np.ones(100), noise_std=0.3, nonlinearity="relu")
     measured = fisher.simulated_curve(network, stimulus=0.5, num_steps=5, num_trials=1000, key=key)
     closed = fisher.closure_curve(network, stimulus=0.5, num_steps=5)
-    states = simulate.trajectories(network, stimulus=0.5, num_steps=5, num_trials=100, key=key)
+    states = simulate.trajectories(network, stimulus=0.5, num_steps=5, num_trials=500, key=key)
     estimate = fisher.direct(states[-1], states[-1] + 0.1, 0.1)
     low, high = estimate.interval
     return measured, closed.total[-1] + low + high
