@@ -14,7 +14,7 @@ from fisherjax.optimize._checkpoint import OptimizationCheckpoint
 
 OPTIMIZE = ["optimize", "--populations", "2", "--population-size", "8", "--restarts", "1", "--steps", "3"]
 OPTIMIZE += ["--refine-steps", "10", "--units", "60", "--draws", "2", "--trials", "20", "--images", "12"]
-OPTIMIZE += ["--nonlinearity", "logistic"]  # which has one form, and one search
+OPTIMIZE += ["--nonlinearity", "relu"]  # which has one form, and one search
 
 
 def start(command, cache, blocks="unlimited"):

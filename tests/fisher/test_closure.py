@@ -187,16 +187,6 @@ def test_moments_and_the_optimal_read_out(small_network):
     np.testing.assert_allclose(1 / (weights @ covariance @ weights), curve.total[2], rtol=1e-9)
 
 
-def test_second_call_does_not_recompile(small_network, num_programs):
-    from fisherjax.fisher import _closure
-
-    settings = {"num_steps": 4, "input_vector": np.ones(30)}
-    closure(small_network, stimulus=0.1, noise_std=0.2, **settings)
-    size = num_programs(_closure._closure_curve)
-    closure(0.9 * small_network, stimulus=0.4, noise_std=0.3, **settings)
-    assert num_programs(_closure._closure_curve) == size
-
-
 DEFAULT_OPTIMUM = cn.toeplitz([2.6, 0.7, 0.6, 0.0, 1.0, 0.0, 0.0, 0.7, 3.1])
 
 

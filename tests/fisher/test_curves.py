@@ -241,25 +241,6 @@ def test_observation_noise_lowers_information_and_replaces_process_noise():
     assert bool(jnp.all(jnp.isfinite(silent.total)))
 
 
-def test_second_call_compiles_nothing(key, num_programs):
-    from fisherjax.fisher import _simulated
-    from fisherjax.meanfield import _recursion
-    from fisherjax.simulate import _moments
-
-    def run(gain, noise_std, stimulus, run_key):
-        matrix = cn.homogeneous(gain)
-        settings = {"stimulus": stimulus, "noise_std": noise_std, "num_steps": 3}
-        fisher.meanfield_curve(matrix, **settings)
-        weights = cn.sample_weights(matrix, 6, key=run_key)
-        simulated(weights, input_vector=np.ones(6), num_trials=40, key=run_key, **settings)
-
-    run(1.0, 0.1, 0.1, key)
-    functions = (_recursion._propagate, _moments._chunk_moments, _simulated.information_with_error)
-    before = [num_programs(function) for function in functions]
-    run(1.3, 0.2, 0.5, jax.random.key(7))
-    assert [num_programs(function) for function in functions] == before
-
-
 WEIGHTS = np.eye(4) * 0.5
 PULSE = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": 2, "input_vector": np.ones(4), "num_trials": 100}
 KEY = jax.random.key(0)

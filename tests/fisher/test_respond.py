@@ -139,16 +139,6 @@ def test_profile_stays_within_its_budget_and_says_so(key):
     assert np.all(np.isfinite(profile.value))
 
 
-def test_profile_does_not_recompile_for_other_stimuli_and_keys(key, num_programs):
-    from fisherjax.fisher import _profile
-
-    first, second = jax.random.split(key)
-    fisher.information_profile(smooth, np.linspace(0, 1, 3), key=first, max_trials=3000)
-    size = num_programs(_profile._profile)
-    fisher.information_profile(smooth, np.linspace(0, 0.5, 3), key=second, max_trials=3000)
-    assert num_programs(_profile._profile) == size
-
-
 def test_a_profile_keeps_what_is_finite_and_names_the_rest(key):
     def breaks(theta, key):
         return jnp.where(theta > 0.8, jnp.nan, smooth(theta, key))
