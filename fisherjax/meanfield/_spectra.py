@@ -68,9 +68,10 @@ def gradient_spectrum(
 
     Parameters
     ----------
-    gain_matrix, stimulus, noise_std, num_steps, nonlinearity, input_pattern, protocol, bias, bias_std, \
-    input_pattern_std
+    gain_matrix, stimulus, noise_std, num_steps, nonlinearity
         As in `propagate`; one population, φ without kinks, T at least 3.
+    input_pattern, protocol, bias, bias_std, input_pattern_std
+        As in `propagate`.
     num_values
         K: the k-th value, of the largest first, is that above which a share (k − ½)/K of them lies.
     ensemble

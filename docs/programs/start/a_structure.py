@@ -45,11 +45,10 @@ for t in (1, 5, 10):
 measured = fisher.ensemble_curve(chain, num_draws=8, num_trials=100, key=jax.random.key(0), **settings)
 
 with plot.style():
-    figure, ax = plt.subplots(figsize=(7.5, 3.6))
+    figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
     plot.fisher_curve(independent, ax, by_population=False, label="theory, units independent")
     plot.fisher_curve(linear, ax, by_population=False, label="theory, noise correlations counted", color="#0072B2")
     plot.fisher_curve(measured, ax, by_population=False, label="simulation, units independent")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 # %%
 # Where does the information go?
@@ -57,9 +56,8 @@ with plot.style():
 # By population: it travels down the chain.
 
 with plot.style():
-    figure, ax = plt.subplots(figsize=(7.5, 3.6))
+    figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
     plot.fisher_curve(independent, ax)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 # %%
 # What would make it last longer?

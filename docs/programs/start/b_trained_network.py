@@ -48,12 +48,11 @@ measured = fisher.simulated_curve(network, num_trials=2000, key=sample_key, **se
 readout = fisher.linearized_curve(network, read="output", **settings)
 
 with plot.style():
-    figure, ax = plt.subplots(figsize=(7.5, 3.6))
+    figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
     plot.fisher_curve(predicted, ax, by_population=False, label="state, weak noise")
     plot.fisher_curve(measured, ax, by_population=False, label="state, simulated")
     plot.fisher_curve(readout, ax, by_population=False, label="read-out, weak noise", color="#D55E00")
     ax.set(ylim=(0.1, None))
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 # %%
 # The bit is held for ever, in attractors; the *size* of the pulse that set it is forgotten within ten steps. The
