@@ -35,8 +35,7 @@ def test_eight_devices():
 def test_two_processes():
     port = free_port()
     processes = [
-        start(1, index, 2, port, "simulate, 13", "simulate, rows", "closure", "geometry", "optimize", "pictures")
-        for index in range(2)
+        start(1, index, 2, port, "simulate, 13", "simulate, rows", "optimize", "pictures") for index in range(2)
     ]
     for output, _, code in ended(processes):
         assert code == 0, output
