@@ -106,9 +106,9 @@ def _lyapunov_of_profile(
     in k instead of μ the problem stays regular when the well is so shallow that its state hardly decays.
     """
     slopes = structure.total_gain * pair_moments(phi, unknowns[0], unknowns).slope_overlap[:, None, :]
-    radius = spectral_radius(slopes[-1])
+    highest, radius = spectral_radius(slopes[0]), spectral_radius(slopes[-1])
     stiffness, mass = matrices(rule, interval)
-    guess = _ground_state(stiffness, mass, *jax.lax.stop_gradient((slopes[:-1], radius)))
+    guess = _ground_state(stiffness, mass, *jax.lax.stop_gradient((slopes[:-1], highest, radius)))
 
     def equations(state: _GroundState) -> _GroundState:
         function, decay = state
@@ -129,24 +129,30 @@ def _lyapunov_of_profile(
     return jnp.sqrt(radius + state.decay**2) - 1
 
 
-def _ground_state(stiffness: Array, mass: Array, slopes: Float[Array, "n P P"], radius: Array) -> _GroundState:
-    """Leading eigenpair with a free end at L, from which Newton's method sets out."""
+def _ground_state(
+    stiffness: Array, mass: Array, slopes: Float[Array, "n P P"], highest: Array, radius: Array
+) -> _GroundState:
+    """Leading eigenpair with a free end at L, from which Newton's method sets out.
+
+    That of the inverse: −∂² of these nodes reaches 10⁶, next to which single precision loses what is sought. No
+    eigenvalue of the slopes at any lag exceeds `highest`, that at lag zero, so that what is inverted is positive.
+    """
     nodes, populations, _ = slopes.shape
-    root = jnp.sqrt(mass)
-    kinetic = -stiffness / (root[:, None] * root)
+    root, size = jnp.sqrt(mass), nodes * populations
+    shift = highest + jnp.square(jnp.pi / jnp.sum(mass))
+    matrix = jnp.einsum("ij,pq->ipjq", stiffness / (root[:, None] * root), jnp.eye(populations, dtype=mass.dtype))
+    matrix = matrix.at[jnp.arange(nodes), :, jnp.arange(nodes), :].add(shift * jnp.eye(populations, dtype=mass.dtype) - slopes)
+    inverse = jnp.linalg.inv(matrix.reshape(size, size))
     if populations == 1:
-        values, vectors = jnp.linalg.eigh(kinetic + jnp.diag(slopes[:, 0, 0]))
-        value, vector = values[-1], vectors[:, -1:]
+        values, vectors = jnp.linalg.eigh((inverse + inverse.T) / 2)
+        largest, vector = values[-1], vectors[:, -1]
     else:
-        matrix = jnp.einsum("ij,pq->ipjq", kinetic, jnp.eye(populations, dtype=mass.dtype))
-        matrix = matrix.at[jnp.arange(nodes), :, jnp.arange(nodes), :].add(slopes)
-        size = nodes * populations
-        values, vectors = jnp.linalg.eig(matrix.reshape(size, size))
+        values, vectors = jnp.linalg.eig(inverse)
         best = jnp.argmax(values.real)
-        value, vector = values[best].real, vectors[:, best].real.reshape(nodes, populations)
-    vector = vector / jnp.linalg.norm(vector) / root[:, None]
-    gap = jnp.maximum(value - radius, jnp.finfo(mass.dtype).eps * radius)
-    return _GroundState(vector, jnp.sqrt(gap))
+        largest, vector = values[best].real, vectors[:, best].real
+    function = vector.reshape(nodes, populations) / jnp.linalg.norm(vector) / root[:, None]
+    gap = jnp.maximum(shift - 1 / largest - radius, jnp.finfo(mass.dtype).eps * radius)
+    return _GroundState(function, jnp.sqrt(gap))
 
 
 NUM_NODES = 97
