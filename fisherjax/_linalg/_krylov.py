@@ -227,7 +227,7 @@ def largest_symmetric(
 ) -> tuple[float, np.ndarray]:
     """Largest eigenvalue and its eigenvector of a symmetric map, by Lanczos's method (ARPACK).
 
-    NaN with a RuntimeWarning if it has not converged.
+    To a residual of ε^{3/4} of the product's precision: it cannot be asked for less than its rounding. NaN with a RuntimeWarning if it has not converged.
     """
     apply = _Product(product, len(start), dtype)
     if len(start) <= _DENSE:
@@ -236,8 +236,9 @@ def largest_symmetric(
     first = start.astype(np.float64)
     if not np.any(apply(first)):
         return 0.0, first / np.linalg.norm(first)
+    tolerance = float(jnp.finfo(apply.dtype).eps) ** 0.75
     try:
-        values, vectors = scipy.sparse.linalg.eigsh(_operator(apply), k=1, which="LA", v0=first)
+        values, vectors = scipy.sparse.linalg.eigsh(_operator(apply), k=1, which="LA", v0=first, tol=tolerance)
     except scipy.sparse.linalg.ArpackNoConvergence:
         warn("Lanczos's method has not converged: the eigenvalue is NaN")
         return float("nan"), np.full(first.shape, np.nan)

@@ -239,3 +239,13 @@ def test_least_noticeable_distortion_is_measured_and_not_a_difference(key):
     np.testing.assert_allclose(least.information, 1e-20, rtol=1e-3)
     most, least = fisher.eigendistortions(lambda image: 0 * image.reshape(-1), jnp.zeros((9, 9, 1)), key=key)
     assert most.information == least.information == 0
+
+
+def test_distortions_in_single_precision_with_fewer_responses_than_pixels(key):
+    """λ_max is then hit many times over, and was asked for to more digits than float32 has."""
+    slopes = np.random.default_rng(1).normal(size=(64, 256)) / 16
+    slopes = slopes.astype(np.float32)
+    with jax.enable_x64(False):
+        most, least = fisher.eigendistortions(lambda image: slopes @ image.ravel(), jnp.zeros((16, 16, 1)), key=key)
+    np.testing.assert_allclose(most.information, np.linalg.norm(slopes, 2) ** 2, rtol=1e-5)
+    assert 0 <= least.information < 1e-6 * most.information
