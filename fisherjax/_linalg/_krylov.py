@@ -227,7 +227,8 @@ def largest_symmetric(
 ) -> tuple[float, np.ndarray]:
     """Largest eigenvalue and its eigenvector of a symmetric map, by Lanczos's method (ARPACK).
 
-    To a residual of ε^{3/4} of the product's precision: it cannot be asked for less than its rounding. NaN with a RuntimeWarning if it has not converged.
+    To a residual of ε^{3/4} of the product's precision: it cannot be asked for less than its rounding. NaN with a
+    RuntimeWarning if it has not converged.
     """
     apply = _Product(product, len(start), dtype)
     if len(start) <= _DENSE:

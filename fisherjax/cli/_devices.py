@@ -3,6 +3,7 @@
 import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,30 @@ from ._values import UsageError
 
 _OTHER = {"cpu": "gpu", "gpu": "cpu"}
 _MOST_HOST_DEVICES = 64  # that one CPU stands for; beyond its cores they only cost
+
+
+_SET = (
+    "jax_enable_x64",
+    "jax_traceback_filtering",
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+)
+
+
+@contextlib.contextmanager
+def settings_kept() -> Iterator[None]:
+    """Put back what a command sets for its process: what a notebook computes after one is as before."""
+    import jax  # noqa: PLC0415
+    from jax.experimental.compilation_cache.compilation_cache import reset_cache  # noqa: PLC0415
+
+    before = {name: getattr(jax.config, name) for name in _SET}
+    with warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                jax.config.update(name, value)
+            reset_cache()
 
 
 def set_up_device(device: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ._arguments import Info, Sweep
 from ._commands import function_of
+from ._devices import settings_kept
 from ._messages import told_reason
 from ._parse import parse
 from ._process import is_first_process, several_processes, terminable, terminated, tolerant_streams, use_one_blas_thread
@@ -78,9 +79,10 @@ def _say(message: str, code: int) -> int:
 
 
 def _run(command: Any, words: list[str]) -> None:
-    if isinstance(command, Info | Sweep):
-        function_of(command)(command, words)
-        return
-    from ._outcome import run  # noqa: PLC0415 - JAX, which takes seconds
+    with settings_kept():
+        if isinstance(command, Info | Sweep):
+            function_of(command)(command, words)
+            return
+        from ._outcome import run  # noqa: PLC0415 - JAX, which takes seconds
 
-    run(command, words)
+        run(command, words)

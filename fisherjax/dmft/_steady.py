@@ -140,8 +140,9 @@ def _ground_state(
     nodes, populations, _ = slopes.shape
     root, size = jnp.sqrt(mass), nodes * populations
     shift = highest + jnp.square(jnp.pi / jnp.sum(mass))
-    matrix = jnp.einsum("ij,pq->ipjq", stiffness / (root[:, None] * root), jnp.eye(populations, dtype=mass.dtype))
-    matrix = matrix.at[jnp.arange(nodes), :, jnp.arange(nodes), :].add(shift * jnp.eye(populations, dtype=mass.dtype) - slopes)
+    unit, each = jnp.eye(populations, dtype=mass.dtype), jnp.arange(nodes)
+    matrix = jnp.einsum("ij,pq->ipjq", stiffness / (root[:, None] * root), unit)
+    matrix = matrix.at[each, :, each, :].add(shift * unit - slopes)
     inverse = jnp.linalg.inv(matrix.reshape(size, size))
     if populations == 1:
         values, vectors = jnp.linalg.eigh((inverse + inverse.T) / 2)

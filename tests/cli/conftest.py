@@ -1,15 +1,8 @@
-"""Commands run in the test's own process: what they set for a whole run is put back, and the home is nobody else's."""
+"""Commands run in the test's own process: they keep their programs, in a home that is nobody else's."""
 
 import jax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
-
-_SET = (
-    "jax_enable_compilation_cache",
-    "jax_compilation_cache_dir",
-    "jax_traceback_filtering",
-    "jax_persistent_cache_min_compile_time_secs",
-)
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +14,9 @@ def home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch, home):
     monkeypatch.setenv("HOME", str(home))
-    before = {name: getattr(jax.config, name) for name in _SET}
+    enabled = jax.config.jax_enable_compilation_cache
     jax.config.update("jax_enable_compilation_cache", True)
     reset_cache()
     yield
-    for name, value in before.items():
-        jax.config.update(name, value)
+    jax.config.update("jax_enable_compilation_cache", enabled)
     reset_cache()

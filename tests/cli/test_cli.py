@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -171,6 +172,17 @@ def test_config_file_gives_defaults_and_the_command_line_wins(tmp_path):
 def test_info(capsys):
     assert main(["info"]) == 0
     assert "optimistix" in capsys.readouterr().out
+
+
+def test_a_command_in_a_notebook_leaves_the_settings_as_they_were():
+    names = ("jax_enable_x64", "jax_traceback_filtering", "jax_compilation_cache_dir")
+    jax.config.update("jax_enable_x64", False)
+    try:
+        before = [getattr(jax.config, name) for name in names]
+        assert main(["info"]) == 0
+        assert [getattr(jax.config, name) for name in names] == before
+    finally:
+        jax.config.update("jax_enable_x64", True)
 
 
 BAD = [
