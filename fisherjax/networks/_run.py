@@ -16,13 +16,14 @@ from fisherjax._runtime import Precision, precision_here, product, products_in
 from fisherjax._types import Key
 
 from ._recurrent import RecurrentNetwork
+from ._stacked import StackedNetwork
 from ._weights import resolved
 
 _Joint: TypeAlias = tuple[Array, Array, Array | None]  # recurrent weights, input weights, recurrent bias
 
 
 def run(
-    network: RecurrentNetwork,
+    network: RecurrentNetwork | StackedNetwork,
     inputs: Float[Array | np.ndarray, "*T_batch I"],
     *,
     key: Key | None = None,
@@ -37,7 +38,8 @@ def run(
     Parameters
     ----------
     network
-        The network.
+        The network: an `RNN`, `ContinuousRNN`, `GRU`, `LSTM`, or several on top of one another, as `from_torch` makes
+        them.
     inputs
         u(1)…u(T), (T, …, I); u(t) drives the step to x(t).
     key
@@ -48,7 +50,7 @@ def run(
         Steps per iteration of the compiled loop.
     reverse_mode
         Whether the gradient in the recurrent weights is one product over all times at the end of the backward pass,
-        instead of a small one per step: the same numbers, faster, and for reverse mode only (no jvp).
+        instead of a small one per step: the same numbers, faster, for reverse mode only (no jvp) and one layer.
     batch_first
         Whether inputs are (trials, T, I), and states and outputs shall be too.
     precision
@@ -64,15 +66,16 @@ def run(
     ------
     ValueError
         If the inputs do not have one column per input of the network or are not finite, the initial state does not
-        fit them, or `precision` is misspelt.
+        fit them, `precision` is misspelt, or `reverse_mode` is asked of several layers.
     TypeError
         If the network is none, or `key` is not a JAX key.
     """
-    check_instance("network", network, RecurrentNetwork, "such as networks.RNN(2, 64, 1, key=key)")
-    inputs = as_real("inputs", inputs)
+    kinds = (RecurrentNetwork, StackedNetwork)
+    check_instance("network", network, kinds, "such as networks.RNN(2, 64, 1, key=key)")
+    inputs, (width,) = as_real("inputs", inputs), network.input_shape
     require(
-        inputs.ndim >= 2 and inputs.shape[-1] == network.num_inputs,
-        f"inputs must have shape ({'trials, T' if batch_first else 'T, …'}, {network.num_inputs}), got {inputs.shape}",
+        inputs.ndim >= 2 and inputs.shape[-1] == width,
+        f"inputs must have shape ({'trials, T' if batch_first else 'T, …'}, {width}), got {inputs.shape}",
     )
     if check_flag("batch_first", batch_first):
         require(inputs.ndim == 3, f"inputs with batch_first must be (trials, T, inputs), got {inputs.shape}")
@@ -84,7 +87,8 @@ def run(
         fits = initial_state.shape[:-1] in {(), batch}
         require(fits, f"initial_state must have shape ({size},) or {(*batch, size)}, got {initial_state.shape}")
     unroll = check_integer("unroll", unroll, minimum=1)
-    reverse_mode = check_flag("reverse_mode", reverse_mode)
+    one_layer = isinstance(network, RecurrentNetwork)
+    require(not check_flag("reverse_mode", reverse_mode) or one_layer, "reverse_mode is for a network of one layer")
     key = check_optional(check_key, "key", key)
     with products_in(precision):
         states, outputs = _run(network, inputs, initial_state, key, unroll, reverse_mode)
@@ -93,7 +97,7 @@ def run(
 
 @eqx.filter_jit
 def _run(
-    network: RecurrentNetwork,
+    network: RecurrentNetwork | StackedNetwork,
     inputs: Array,
     initial_state: Any,
     key: Key | None,
@@ -106,7 +110,9 @@ def _run(
     inputs = inputs.astype(start.dtype)
     process_key, observation_key = (None, None) if key is None else jax.random.split(key)
     noise = None if process_key is None else _noise(process_key, len(inputs), start)
-    if reverse_mode:
+    if isinstance(network, StackedNetwork):
+        states: Any = _states_of_layers(unroll, network, start, inputs, noise)
+    elif reverse_mode:
         others = eqx.tree_at(
             lambda tree: (tree.recurrent, tree.input, tree.recurrent_bias),
             network,
@@ -114,7 +120,7 @@ def _run(
             is_leaf=lambda leaf: leaf is None,
         )
         joint = (network.recurrent.value, network.input.value, network.recurrent_bias)
-        states: Any = _states_hoisted((unroll, precision_here()), joint, others, start, inputs, noise)
+        states = _states_hoisted((unroll, precision_here()), joint, others, start, inputs, noise)
     else:
         states = _states(unroll, network.recurrent.value, network, start, network.drive(inputs), None, noise)
     outputs = network.readout(states)
@@ -140,6 +146,16 @@ def _states(
         return state, state
 
     return jax.lax.scan(step, start, (drives, extra, noises), unroll=unroll)[1]
+
+
+def _states_of_layers(unroll: int, network: StackedNetwork, start: Array, inputs: Array, noises: Any) -> Array:
+    """x(1)…x(T), the products with the inputs of the layers above being of their own step."""
+
+    def step(state: Array, given: Any) -> tuple[Array, Array]:
+        state = network.step(state, *given)
+        return state, state
+
+    return jax.lax.scan(step, start, (inputs, noises), unroll=unroll)[1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -65,9 +65,9 @@ def test_files_that_torch_wrote(name, tmp_path):
     assert network.input_shape == (2,)
     assert network.num_outputs == 3
     again = saved_and_loaded(network, tmp_path)
-    states = followed(network, REFERENCE["inputs"])
+    states, outputs = networks.run(network, REFERENCE["inputs"])
     np.testing.assert_allclose(states, REFERENCE[f"{name}.states"], atol=1e-6)
-    np.testing.assert_allclose(network.readout(states), REFERENCE[f"{name}.outputs"], atol=1e-6)
+    np.testing.assert_allclose(outputs, REFERENCE[f"{name}.outputs"], atol=1e-6)
     for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(network), strict=True):
         np.testing.assert_array_equal(a, b)
     assert jax.tree.structure(again) == jax.tree.structure(network)
@@ -132,6 +132,13 @@ def test_noise_of_a_stack_is_added_to_every_entry(key):
         network.step(state, jnp.ones(2, jnp.float32), noise) - moved, np.float32(0.3) * noise, atol=1e-6
     )
     assert float(network.observation_noise_std) == pytest.approx(0.2)
+    inputs = np.zeros((1, 4000, 2), np.float32)
+    states, outputs = networks.run(network, inputs, key=key)
+    np.testing.assert_allclose(np.std(states, axis=1), 0.3, rtol=5 / np.sqrt(8000))
+    noise = outputs - network.readout(states)
+    np.testing.assert_allclose(np.std(noise, axis=1), 0.2, rtol=5 / np.sqrt(8000))
+    with pytest.raises(ValueError, match="reverse_mode is for a network of one layer"):
+        networks.run(network, inputs, reverse_mode=True)
 
 
 def test_what_is_left_out_is_said():
