@@ -197,4 +197,5 @@ def _say_missing(ax: Axes, missing: int, *, positive: bool) -> None:
         note = ax.text(1.01, 0.0, "", fontsize=SMALL, color="0.4", **place)
         note.set_gid("missing")
     why = "not resolved or not above 0" if positive else "not resolved"
-    note.set_text(f"{missing + before} values not drawn:\n{why}")
+    count = missing + before
+    note.set_text(f"{count} value{'s' if count > 1 else ''} not drawn:\n{why}")

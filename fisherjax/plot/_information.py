@@ -227,6 +227,9 @@ def information_scaling(found: InformationScaling, ax: Axes | None = None) -> Ax
     return ax
 
 
+_MANY = 6e-4  # outliers of a decoder; among normal errors are 6e-5
+
+
 @checked
 def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
     """A decoder's variance with its error, with and without outliers, and the least that its bias allows."""
@@ -241,7 +244,7 @@ def cramer_rao(found: CramerRao, ax: Axes | None = None) -> Axes:
         label="variance of the decoder",
     )
     share = float(np.mean(np.asarray(found.outliers)))
-    if share:
+    if share > _MANY:
         label = f"without outliers ({100 * share:.2g} % of the trials)"
         ax.plot(found.stimuli, found.robust_variance, "o", color=COLORS[0], markerfacecolor="none", label=label)
     ax.plot(found.stimuli, drawable(ax, found.bound), color=COLORS[1], label="bound (1 + b′)²/I")

@@ -98,14 +98,13 @@ def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[
     gains, noise = np.asarray(diagram.gains), np.asarray(diagram.noise_stds)
     image = ax.pcolormesh(gains, noise, np.asarray(diagram.memory), cmap="cividis", vmin=0, vmax=1, shading="nearest")
     ax.figure.colorbar(image, ax=ax, label="memory ρ(M)")
-    boundaries: tuple[tuple[Any, Any, str], ...] = (
-        (diagram.lyapunov_exponent, "-", "chaos to the right"),
-        (diagram.local_growth, "--", "expands locally to the right"),
-    )
+    exponent, local = np.asarray(diagram.lyapunov_exponent), np.asarray(diagram.local_growth)
+    boundaries: list[tuple[np.ndarray, str, str]] = [(exponent, "-", "chaos to the right")]
+    if not np.array_equal(exponent > 0, local > 0):  # in discrete time the two lines are one
+        boundaries.append((local, "--", "expands locally to the right"))
     # a dark rim: the same line is seen on dark and bright colors, and on the white of the legend
     rim = [Stroke(linewidth=3.2, foreground="black"), Normal()]
-    for values, kind, name in boundaries:
-        field = np.asarray(values)
+    for field, kind, name in boundaries:
         if np.nanmin(field) < 0 < np.nanmax(field):
             look: Any = {"linewidth": 1.6, "linestyle": kind, "path_effects": rim}
             ax.contour(gains, noise, field, levels=[0.0], colors="white", linestyles=kind, linewidths=1.6).set(

@@ -48,11 +48,11 @@ def fisher_curve(ax):
     return ax
 
 
-def phase_diagram(ax):
+def phase_diagram(ax, between=0.3):
     gains, noise = np.linspace(0, 2, 9), np.linspace(0, 1, 7)
     field, unit = gains[None] - 1.2 - 0.4 * noise[:, None], np.ones((7, 9))
     regime = np.where(field > 0, 4, np.where(field > -0.3, 3, 2))
-    parts = (gains, noise, unit[..., None], field, field + 0.3, np.exp(-(field**2)), unit, regime)
+    parts = (gains, noise, unit[..., None], field, field + between, np.exp(-(field**2)), unit, regime)
     diagram = dmft.PhaseDiagram(*map(jnp.asarray, parts))
     return plot.phase_diagram(diagram, ax, mark=(1.0, 0.5))
 
@@ -282,6 +282,9 @@ def test_the_curves_of_key_figures_are_told_apart():
     for name, entries in wanted.items():
         _, ax = drawn(name)
         assert [text.get_text() for text in ax.get_legend().get_texts()] == entries
+    # in discrete time chaos begins where the network expands locally
+    one_line = phase_diagram(plt.figure().add_subplot(), between=0.0)
+    assert [text.get_text() for text in one_line.get_legend().get_texts()] == ["chaos to the right", "this network"]
 
 
 def test_around_polar_axes_stand_the_stimuli():

@@ -97,6 +97,9 @@ def test_pictures_of_sampled_information(key):
     assert plot.information_scaling(scaling).get_xlabel() == "units read out"
     bound = fisher.cramer_rao(noise[0, :5], np.arange(5.0), np.ones(5))
     assert plot.cramer_rao(bound).get_ylabel() == "variance (θ²)"
+    normal = fisher.cramer_rao(np.random.default_rng(0).normal(size=(5, 20_000)), np.arange(5.0), np.ones(5))
+    assert np.max(normal.outliers) > 0
+    assert "without" not in str(plot.cramer_rao(normal).get_legend_handles_labels()[1])
     profile = fisher.information_profile(
         lambda theta, key: theta * np.ones(2) + jax.random.normal(key, (2,)), [0.1, 0.2], key=key, max_trials=2000
     )

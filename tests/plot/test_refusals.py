@@ -157,7 +157,7 @@ def test_what_a_logarithmic_axis_cannot_show_is_counted():
     back = Relaxation(np.ones((3, 1)), 1, 2, np.array([[1.0], [0.0]]), np.ones(1), np.array([False]))
     assert len(said(plot.relaxation(back))) == 1
     errors = plot.estimator_errors([1.0, 2.0], {"a": [0.1, np.nan]}, "trials", uncertainty={"a": [0.01, np.nan]})
-    assert said(errors) == ["1 values not drawn: not resolved or not above 0"]
+    assert said(errors) == ["1 value not drawn: not resolved or not above 0"]
     assert errors.containers[0].has_yerr
 
 
@@ -168,7 +168,7 @@ def test_unresolved_correlations_are_gaps():
     ax = plot.distance_correlation(found, measured=True)
     np.testing.assert_array_equal(np.isnan(ax.lines[0].get_ydata()), [False, True])
     assert ax.lines[0].get_markerfacecolor() == "none"
-    assert said(ax) == ["1 values not drawn: not resolved"]
+    assert said(ax) == ["1 value not drawn: not resolved"]
 
 
 def test_a_mean_of_one_row_has_no_error():
