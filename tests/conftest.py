@@ -1,5 +1,6 @@
 """Every test runs in float64, with strict type promotion and every shape annotation checked."""
 
+import contextlib
 import gc
 import os
 import subprocess
@@ -37,6 +38,7 @@ _LONGEST = [
     "cli/test_convnet",
     "fisher/test_closure",
     "optimize/test_optimize",
+    "cli/test_optimize",
     "nonlinearities/test_moments",
     "dynamics/test_every_network",
 ]
@@ -126,9 +128,16 @@ def as_user():
     jaxtyping_config.update("jaxtyping_disable", False)
 
 
-@pytest.fixture(scope="module")
-def optimized():
-    """Programs compiled as users have them, where running takes longer than compiling."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
+@pytest.fixture
+def optimized_here():
+    """Where running takes longer than compiling: programs compiled as users have them."""
+
+    @contextlib.contextmanager
+    def optimized():
+        jax.config.update("jax_disable_most_optimizations", False)
+        try:
+            yield
+        finally:
+            jax.config.update("jax_disable_most_optimizations", True)
+
+    return optimized

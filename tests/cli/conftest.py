@@ -1,5 +1,9 @@
 """Commands run in the test's own process: they keep their programs, in a home that is nobody else's."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
@@ -11,12 +15,25 @@ def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch, home):
-    monkeypatch.setenv("HOME", str(home))
+@pytest.fixture(scope="module", autouse=True)
+def _programs_are_kept(home):
     enabled = jax.config.jax_enable_compilation_cache
-    jax.config.update("jax_enable_compilation_cache", True)
-    reset_cache()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        jax.config.update("jax_enable_compilation_cache", True)
+        reset_cache()
+        yield
     jax.config.update("jax_enable_compilation_cache", enabled)
     reset_cache()
+
+
+@pytest.fixture
+def start(home):
+    """Starts Python with some words; it may write no file of more than so many blocks of 512 bytes."""
+
+    def started(*words, blocks="unlimited"):
+        limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", sys.executable, *map(str, words)]
+        environment = {**os.environ, "HOME": str(home)}
+        return subprocess.Popen(limited, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return started

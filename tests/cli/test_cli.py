@@ -1,4 +1,4 @@
-"""The command line: help without jax, every command, its files, and what it says to bad usage."""
+"""The command line: help without jax, every command, its files, and what it says to bad usage and full disks."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from processes import ended
 
 from fisherjax import connectivity as cn
 from fisherjax.cli import main
@@ -50,44 +51,15 @@ def test_library_use_loads_no_optional_package():
     assert run.returncode == 0, run.stderr
 
 
-def test_optimize_does_the_whole_loop(tmp_path, capsys):
-    out = tmp_path / "run"
-    arguments = ["optimize", "--quick", "--populations", "2", "--steps", "4", "--out", str(out)]
-    assert main(arguments) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith("fisherjax ")
-    assert "seed 0" in printed.splitlines()[0]
-    figures = {"network.png", "optima.png", "fisher.png", "history.png", "geometry.png"}
-    kept = {f"checkpoint{which}.npz" for which in ("", ".previous", "-independent", "-independent.previous")}
-    kept |= {"optimum.npz", "optimum_independent.npz"}
-    assert {path.name for path in out.iterdir()} == FILES | figures | kept
-    results = json.loads((out / "results.json").read_text())
-    matrix = cn.GainMatrix(np.array(results["gains"]), np.array(results["fractions"]))
-    curve = meanfield_curve(matrix, stimulus=0.1, noise_std=0.1, num_steps=4, form="linear")
-    assert float(np.log(curve.total[-1])) == pytest.approx(results["value"], rel=1e-9)
-    assert float(matrix.mean_synaptic_budget) == pytest.approx(1)
-    # each optimum is the better one in its own form
-    other = results["compared"]["independent optimum"]
-    ours = {fact["quantity"]: fact["value"] for fact in results["facts"]}
-    assert ours["Fisher information at T, linear form"] >= other["Fisher information at T, linear form"]
-    assert ours["Fisher information at T, independent form"] <= other["Fisher information at T, independent form"]
-    manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["arguments"] == arguments
-    assert manifest["configuration"]["generations"] == 25
-    assert manifest["versions"]["jax"]
-    page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
-    assert "http" not in page.split("<body>")[1]
-    # the optimum is the next command's input
-    assert main(["curve", "--gains", str(out / "optimum.npz"), "--steps", "3", "--out", str(tmp_path / "curve")]) == 0
-
-
 def test_curve_reads_a_text_table(tmp_path, capsys):
     table = tmp_path / "gains.txt"
     table.write_text("1.0, 0.5\n0.2, 0.9\n")
     out = tmp_path / "curve"
     arguments = ["curve", "--gains", str(table), "--fractions", "0.3", "0.7", "--steps", "3", "--units", "100"]
     assert main([*arguments, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("fisherjax ")
+    assert "seed 0" in printed.splitlines()[0]
     expected = meanfield_curve(
         cn.GainMatrix([[1.0, 0.5], [0.2, 0.9]], [0.3, 0.7]), stimulus=0.1, noise_std=0.1, num_steps=3, num_units=100
     )
@@ -231,3 +203,53 @@ def test_unknown_config_key_suggests_the_nearest(tmp_path, capsys):
     config.write_text("noise_sdt = 0.1\n")
     assert main(["curve", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
     assert "did you mean 'noise_std'?" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, start):
+    """Files may not grow beyond a limit: table and results fit, the figure does not."""
+    folder = tmp_path / "out"
+    assert main(["curve", "--steps", "2", "--out", str(folder)]) == 0
+    before = (folder / "fisher.png").read_bytes()
+    process = start("-m", "fisherjax", "curve", "--steps", "3", "--force", "--out", folder, blocks=16)
+    ((_, error, code),) = ended([process])
+    assert code == 74
+    last = error.strip().splitlines()[-1]
+    assert last == f"fisherjax: {folder / 'fisher.png'}: File too large; what was written before is kept"
+    assert (folder / "fisher.png").read_bytes() == before
+    assert len(json.loads((folder / "results.json").read_text())["theory"]) == 2
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("command", [["curve"], ["optimize"], ["train", "flip-flop"]])
+def test_where_nothing_can_be_written_is_said_before_anything_is_computed(tmp_path, capsys, monkeypatch, command):
+    def refused(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error == f"fisherjax: --out {tmp_path / 'out'} cannot be written to: Read-only file system"
+    assert main([*command, "--out", "/proc/fisherjax"]) == 2
+    assert "--out /proc/fisherjax cannot be written to" in capsys.readouterr().err
+
+
+def test_a_cpu_stands_for_a_few_devices_only(tmp_path, start):
+    """In a process of its own, where JAX has not counted them yet."""
+    process = start("-m", "fisherjax", "curve", "--devices", "10000000", "--out", tmp_path / "out")
+    ((_, error, code),) = ended([process])
+    assert code == 2, error
+    assert error.startswith("fisherjax: --devices 10000000, but there are 64: cpu")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--devices", "many"], "--devices must be a positive number or all, got 'many'"),
+        (["--devices", "1000"], "--devices 1000, but there are"),
+        (["--coordinator", "localhost:1", "--num-processes", "2"], "go together: give all three, or none"),
+        (["--num-processes", "2", "--process-id", "0"], "go together: give all three, or none"),
+    ],
+)
+def test_wrong_devices_are_one_line(tmp_path, capsys, words, message):
+    assert main(["curve", *words, "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err

@@ -10,14 +10,13 @@ from PIL import Image
 from fisherjax import datasets, fisher, networks, vision
 from fisherjax.cli import main
 
-pytestmark = pytest.mark.usefixtures("optimized")
 FAST = ["--data", "digits", "--preset", "R2-8", "--images", "200", "--blank-steps", "2", "--image-steps", "4"]
 FAST += ["--feedforward", "20", "--recurrence", "5", "--linear", "5", "--anneal", "1", "--fine-tune", "5"]
 FAST += ["--batch-size", "16"]
 
 
 @pytest.mark.filterwarnings("ignore:after .* the network does not return")  # after 55 updates
-def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
+def test_train_writes_a_report_and_goes_on(tmp_path, capsys, optimized_here):
     folder = tmp_path / "run"
     assert main(["convnet", "train", *FAST, "--out", str(folder)]) == 0
     printed = capsys.readouterr().out
@@ -54,7 +53,8 @@ def test_train_writes_a_report_and_goes_on(tmp_path, capsys):
     assert (shown / "01-a.png").stat().st_size > 10_000
     analyzed = tmp_path / "analyzed"
     words = ["--images", "20", "--trials", "60", "--eigenvalues", "2", "--out", str(analyzed)]
-    assert main(["convnet", "analyze", str(folder / "network.npz"), *words]) == 0
+    with optimized_here():
+        assert main(["convnet", "analyze", str(folder / "network.npz"), *words]) == 0
     found = json.loads((analyzed / "results.json").read_text())
     assert found["images"] == "digits"
     np.testing.assert_allclose(

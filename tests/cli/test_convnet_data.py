@@ -17,7 +17,6 @@ from fisherjax.cli import _image_data, main
 from fisherjax.cli._convnet_arguments import DATA
 from fisherjax.cli._convnet_data import Known, keep_known
 
-pytestmark = pytest.mark.usefixtures("optimized")
 RNG = np.random.default_rng(0)
 TINY = ["--route", "direct", "--blank-steps", "0", "--image-steps", "2", "--batch-size", "4", "--anneal", "1"]
 TINY += ["--feedforward", "1", "--recurrence", "1", "--linear", "1", "--fine-tune", "1"]

@@ -13,8 +13,6 @@ from fisherjax.simulate import _trajectories
 UNITS, TRIALS, STEPS = 64, 5, 24
 FREE = ("get-tuple-element", "parameter", "tuple", "constant", "bitcast")  # names of places in memory
 
-pytestmark = pytest.mark.usefixtures("optimized")
-
 
 def loop(precision, length):
     """Instructions of the body of the loop over time, and of everything that is in them."""
