@@ -164,9 +164,13 @@ def _check_rate(learning_rate: Any, num_steps: int) -> None:
         raise ValueError(f"learning_rate must be finite, its schedule gives {rates[step]} at step {step}")
 
 
+_RATES = 1024  # steps at once: a schedule is compiled anew for each number of them
+
+
 def rates_of(learning_rate: Rate | None, steps: np.ndarray, dtype: Any) -> np.ndarray:
     """The learning rate at given steps; NaN where an optimizer brings its own."""
     if not callable(learning_rate):
         return np.full(len(steps), np.nan if learning_rate is None else float(learning_rate), dtype)
+    padded = np.pad(steps, (0, -len(steps) % _RATES), mode="edge")
     with jax.numpy_dtype_promotion("standard"):
-        return np.asarray(jax.vmap(learning_rate)(jnp.asarray(steps))).astype(dtype)
+        return np.asarray(jax.vmap(learning_rate)(jnp.asarray(padded))).astype(dtype)[: len(steps)]

@@ -267,8 +267,10 @@ def _collect(
     outliers, _ = unique_rows(arrivals.states, arrivals.speed, held, converged & ~near, distance)
     slopes = np.zeros((0, arrivals.states.shape[1], arrivals.states.shape[1]))
     if len(kept):
-        given = None if held is None else jnp.asarray(held[kept])
-        slopes = np.asarray(jacobians(setting.system, jnp.asarray(arrivals.states[kept]), given))
+        # of few lengths, each of which is compiled
+        rows = np.resize(kept, 2 ** (len(kept) - 1).bit_length())
+        given = None if held is None else jnp.asarray(held[rows])
+        slopes = np.asarray(jacobians(setting.system, jnp.asarray(arrivals.states[rows]), given))[: len(kept)]
     eigenvalues = sorted_eigenvalues(slopes, is_flow=is_flow)
     stability = stability_of(eigenvalues, marginal, is_flow=is_flow)
     order = np.lexsort((arrivals.speed[kept], stability.num_marginal, stability.num_unstable))

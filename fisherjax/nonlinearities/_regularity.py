@@ -247,7 +247,7 @@ class _Search:
     def _resolved(self, intervals: np.ndarray) -> np.ndarray:
         """Whether φ, φ′ and φ″ change across an interval by the integral of their derivatives."""
         low, high = intervals[:, 0], intervals[:, 1]
-        unit, weight = np.polynomial.legendre.leggauss(_NODES)
+        unit, weight = _gauss_legendre(_NODES)
         half = (high - low) / 2
         nodes = (low + high)[:, None] / 2 + half[:, None] * unit
         inside = self.evaluate(nodes.ravel()).reshape(4, *nodes.shape)
@@ -296,6 +296,9 @@ def _breaks(intervals: np.ndarray, kinks: np.ndarray) -> tuple[tuple[float, floa
     return tuple(sorted(breaks))
 
 
+_gauss_legendre = functools.cache(np.polynomial.legendre.leggauss)
+
+
 def _rounded(width: float) -> float:
     return float(f"{width:.2g}")
 
@@ -330,7 +333,7 @@ def graded_rule(xp: Any, breaks: Any, widths: Any, low: Any, high: Any, count: i
     anchor = xp.concatenate([breaks, breaks], axis=-1)
     width = xp.concatenate([widths, widths], axis=-1)
     begin, end = (xp.arcsinh((xp.clip(edge, low, high) - anchor) / width) for edge in (left, right))
-    unit, weight = np.polynomial.legendre.leggauss(count)
+    unit, weight = _gauss_legendre(count)
     half = (end - begin)[..., None] / 2
     place = (end + begin)[..., None] / 2 + half * xp.asarray(unit, dtype)
     nodes = anchor[..., None] + width[..., None] * xp.sinh(place)
