@@ -56,10 +56,11 @@ html_title = f"fisherjax {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
-html_sidebars = {"index": [], "atlas": []}
+html_sidebars = {"index": [], "atlas": [], "theory": []}
 html_theme_options = {
     "logo": {"text": "fisherjax"},
-    "navbar_end": ["version-switcher", "theme-switcher"],
+    "navbar_persistent": [],
+    "navbar_end": ["search-button", "version-switcher", "theme-switcher"],
     "switcher": {"json_url": "_static/versions.json", "version_match": version},
     "check_switcher": False,
     "header_links_before_dropdown": 7,
@@ -77,7 +78,7 @@ linkcheck_ignore = [r"https?://.*"]
 sphinx_gallery_conf = {
     "examples_dirs": ["programs/start", "programs/how_to", "../examples"],
     "gallery_dirs": ["start", "how_to", "gallery"],
-    "filename_pattern": r"/(start|how_to)/[^/]+\.py$|/gradient_through_fisher\.py$",
+    "filename_pattern": r"/(start|how_to)/[^/]+\.py$|/(gradient_through_fisher|network_from_elsewhere)\.py$",
     "ignore_pattern": r"_figures\.py$|__init__\.py$",
     "nested_sections": False,
     "within_subsection_order": "FileNameSortKey",

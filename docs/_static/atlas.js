@@ -55,7 +55,7 @@
   function drawMatrix(point) {
     const svg = canvas("atlas-matrix", "gains g, to ← from");
     const count = ATLAS.populations;
-    const size = 46;
+    const size = 44;
     const largest = Math.max(...point.gains);
     for (let to = 0; to < count; to++) {
       for (let from = 0; from < count; from++) {
@@ -68,7 +68,7 @@
       element("text", { x: 46, y: 34 + size * (to + 0.5) + 4, "text-anchor": "end" }, svg, String(to));
       element("text", { x: 56 + size * (to + 0.5), y: 34 + size * count + 14, "text-anchor": "middle" }, svg, String(to));
     }
-    element("text", { x: 56 + (size * count) / 2, y: 286, "text-anchor": "middle" }, svg, "from population (0 hears the stimulus)");
+    element("text", { x: 56 + (size * count) / 2, y: 34 + size * count + 32, "text-anchor": "middle" }, svg, "from population (0 hears the stimulus)");
     element("text", { x: 16, y: 34 + (size * count) / 2, "text-anchor": "middle", transform: `rotate(-90 16 ${34 + (size * count) / 2})` }, svg, "to population");
   }
 

@@ -20,7 +20,9 @@ measured = simulate.measure_autocorrelation(
     max_lag=10.0, spacing=0.5, duration=80.0, settle=30.0, dt=0.1,
 )  # fmt: skip
 print(f"{theory.regime}: Lyapunov exponent {theory.lyapunov_exponent:.3f} per time constant")
-print(f"variance {theory.variance:.2f}, simulated {measured.variance:.2f} ± {measured.standard_error[0]:.2f}")
+print(
+    f"variance {theory.variance:.2f}, simulated {measured.variance:.2f} ± {measured.standard_error[0]:.2f}"
+)
 
 # %%
 # A :class:`~fisherjax.connectivity.GainMatrix` in place of the number gives the autocorrelation of every population.

@@ -22,13 +22,20 @@ optimum = optimize.maximize(
     num_restarts=1,
     refine_steps=20,
 )
-structures = {"optimum": optimum.gain_matrix, "homogeneous": connectivity.homogeneous(1.0, num_populations=2)}
+structures = {
+    "optimum": optimum.gain_matrix,
+    "homogeneous": connectivity.homogeneous(1.0, num_populations=2),
+}
 curves = {
-    name: fisher.meanfield_curve(structure, stimulus=0.1, noise_std=0.3, num_steps=6, num_units=300)
+    name: fisher.meanfield_curve(
+        structure, stimulus=0.1, noise_std=0.3, num_steps=6, num_units=300
+    )
     for name, structure in structures.items()
 }
 ratio = curves["optimum"].total[-1] / curves["homogeneous"].total[-1]
-print(f"budget {optimum.gain_matrix.mean_synaptic_budget:.3f}, {ratio:.1f} times the homogeneous network's information")
+print(
+    f"budget {optimum.gain_matrix.mean_synaptic_budget:.3f}, {ratio:.1f} times the homogeneous network's information"
+)
 
 # %%
 # The budget goes into what the population that hears the stimulus sends, mostly to itself. With ``form="linear"``

@@ -33,7 +33,9 @@ ratio = one.total / other.total
 relative = [np.asarray(curve.standard_error) / curve.total for curve in (one, other)]
 error = ratio * np.hypot(*relative)
 print(f"self-loop over homogeneous: {ratio[0]:.2f} ± {error[0]:.2f} after one step")
-print(f"{ratio[-1]:.2f} ± {error[-1]:.2f} after six, {(ratio[-1] - 1) / error[-1]:.1f} standard errors above one")
+print(
+    f"{ratio[-1]:.2f} ± {error[-1]:.2f} after six, {(ratio[-1] - 1) / error[-1]:.1f} standard errors above one"
+)
 
 # %%
 # Noise correlations are counted (``form="linear"``). :func:`fisherjax.fisher.meanfield_curve` predicts both curves,

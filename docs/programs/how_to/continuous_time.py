@@ -21,16 +21,26 @@ flows = simulate.draw_networks(
 )  # fmt: skip
 steps = tuple(range(5, 51, 5))
 measured = fisher.simulated_curve(
-    flows, stimulus=1.0, num_steps=50, num_trials=200, form="independent", at=steps, key=jax.random.key(1)
+    flows,
+    stimulus=1.0,
+    num_steps=50,
+    num_trials=200,
+    form="independent",
+    at=steps,
+    key=jax.random.key(1),
 )
 
 # %%
 # The theory asks for times, not for steps.
-theory = fisher.continuous_curve(structure, times=np.linspace(0.5, 5, 10), stimulus=1.0, noise_std=0.3, num_units=300)
+theory = fisher.continuous_curve(
+    structure, times=np.linspace(0.5, 5, 10), stimulus=1.0, noise_std=0.3, num_units=300
+)
 error = np.asarray(measured.standard_error)
 for index in (0, -1):
     simulated = f"{measured.total[index]:.0f} ± {error[index]:.0f} simulated"
-    print(f"{theory.total[index]:.0f} after {theory.times[index]:.1f} time constants, {simulated}")
+    print(
+        f"{theory.total[index]:.0f} after {theory.times[index]:.1f} time constants, {simulated}"
+    )
 
 # %%
 # Stationary theory in continuous time is in :mod:`fisherjax.dmft`. More: :doc:`/structures`, :doc:`/networks`.

@@ -16,7 +16,12 @@ from fisherjax import datasets, plot, vision
 
 plan = vision.architecture("R2-8", channels=(8, 8), alpha=0.4, blank_steps=2, image_steps=8)
 trained = vision.train_directly(
-    plan, *datasets.digits(), key=jax.random.key(0), num_steps=250, batch_size=32, learning_rate=1e-2
+    plan,
+    *datasets.digits(),
+    key=jax.random.key(0),
+    num_steps=250,
+    batch_size=32,
+    learning_rate=1e-2,
 )
 
 # %%
@@ -26,7 +31,9 @@ response = vision.respond(trained.network, images)
 found = vision.decisions(response.logits, labels, threshold=0.8, onset=response.onset)
 decided = np.isfinite(found.reaction_time)
 print(f"right at the end of the image: {found.accuracy[-1]:.0%} of {len(labels)} digits")
-print(f"decided: {decided.mean():.0%}, half of them within {np.median(found.reaction_time[decided]):.0f} steps")
+print(
+    f"decided: {decided.mean():.0%}, half of them within {np.median(found.reaction_time[decided]):.0f} steps"
+)
 print(f"right of those: {found.decided_accuracy:.0%}")
 
 # %%

@@ -17,7 +17,15 @@ build_key, fit_key = jax.random.split(jax.random.key(0))
 constraints = (networks.dale(0.8), networks.no_autapses())
 network = networks.RNN(2, 40, 2, key=build_key, constraints=constraints)
 task = tasks.flip_flop(num_bits=2)
-trained = training.fit(network, task, key=fit_key, num_steps=300, trial_steps=25, learning_rate=5e-3, evaluate_every=25)
+trained = training.fit(
+    network,
+    task,
+    key=fit_key,
+    num_steps=300,
+    trial_steps=25,
+    learning_rate=5e-3,
+    evaluate_every=25,
+)
 weights = trained.network.recurrent_weights
 print(f"held-out accuracy {trained.history.held_out_accuracy[-1]:.3f}")
 wrong = (weights[:, :32] < 0).sum() + (weights[:, 32:] > 0).sum()
@@ -29,8 +37,14 @@ with plot.style():
     _, (left, right) = plt.subplots(1, 2, figsize=(7, 3.3), width_ratios=(1.4, 1))
     plot.weight_matrix(trained.network, left)
     left.set_title("recurrent weights")
-    right.plot(trained.history.evaluated, trained.history.held_out_accuracy, "o-", color=plot.COLORS[0])
-    right.set(xlabel="training step", ylabel="held-out accuracy (share of right signs)", ylim=(None, 1.002))
+    right.plot(
+        trained.history.evaluated, trained.history.held_out_accuracy, "o-", color=plot.COLORS[0]
+    )
+    right.set(
+        xlabel="training step",
+        ylabel="held-out accuracy (share of right signs)",
+        ylim=(None, 1.002),
+    )
 
 # %%
 # Signs of inputs and read-outs, masks, frozen and low-rank weights, regions with rules of their own: :doc:`/training`

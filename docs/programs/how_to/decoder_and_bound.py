@@ -35,7 +35,9 @@ guesses = (jax.vmap(mean)(stimuli)[:, None] + noise - mean(0.0)) @ weights
 found = fisher.cramer_rao(guesses, stimuli, information, mean_slopes=slopes @ weights)
 error = found.efficiency * found.variance_error / found.variance
 for place in (8, 12, 16):
-    print(f"at {stimuli[place]:.1f}: efficiency {found.efficiency[place]:.2f} ± {error[place]:.2f}")
+    print(
+        f"at {stimuli[place]:.1f}: efficiency {found.efficiency[place]:.2f} ± {error[place]:.2f}"
+    )
 
 # %%
 # Its variance is the same everywhere; what its bias allows is not.

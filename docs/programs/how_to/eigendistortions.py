@@ -33,7 +33,9 @@ def response(picture):
 most, least = fisher.eigendistortions(response, image, key=jax.random.key(1))
 random = jax.random.normal(jax.random.key(2), image.shape)
 _, moved = jax.jvp(response, (image,), (random / jnp.linalg.norm(random),))
-print(f"information: best {most.information:.3g}, random {jnp.sum(moved**2):.3g}, least {least.information:.1g}")
+print(
+    f"information: best {most.information:.3g}, random {jnp.sum(moved**2):.3g}, least {least.information:.1g}"
+)
 
 # %%
 # Red is brighter, blue darker.

@@ -15,7 +15,9 @@ import numpy as np
 from fisherjax import connectivity, fisher, plot
 
 structure, sizes, num_draws = connectivity.homogeneous(1.2), np.array([20, 60, 180, 540]), 60
-theory = fisher.meanfield_curve(structure, stimulus=0.5, noise_std=0.3, num_steps=5)  # of a unit
+theory = fisher.meanfield_curve(
+    structure, stimulus=0.5, noise_std=0.3, num_steps=5
+)  # of a unit
 ratios, errors = np.zeros(len(sizes)), np.zeros(len(sizes))
 for index, size in enumerate(sizes):
     measured = fisher.ensemble_curve(
@@ -26,14 +28,18 @@ for index, size in enumerate(sizes):
     errors[index] = np.asarray(measured.standard_error)[-1] / (size * theory.total[-1])
 scatter = errors * num_draws**0.5
 for size, ratio, error, spread in zip(sizes, ratios, errors, scatter, strict=True):
-    print(f"{size} units: {ratio:.2f} ± {error:.2f} of the theory in the mean, ± {spread:.0%} in a single network")
+    print(
+        f"{size} units: {ratio:.2f} ± {error:.2f} of the theory in the mean, ± {spread:.0%} in a single network"
+    )
 
 # %%
 # With noise correlations counted the mean comes as close from some 400 units on. What a single network knows is asked
 # of that network: :doc:`one_network`. More: :doc:`/theory`.
 with plot.style():
     _, ax = plt.subplots(figsize=(6, 3.5))
-    ax.fill_between(sizes, 1 - scatter, 1 + scatter, color="0.85", zorder=0, label="single networks, ± s.d.")
+    ax.fill_between(
+        sizes, 1 - scatter, 1 + scatter, color="0.85", zorder=0, label="single networks, ± s.d."
+    )
     ax.errorbar(sizes, ratios, errors, fmt="o", capsize=3, label="mean of 60 networks ± s.e.")
     ax.axhline(1, color="black", linewidth=0.8, label="theory")
     ax.set(xscale="log", xlabel="number of units N", ylabel="information, simulated / theory")

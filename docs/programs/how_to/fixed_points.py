@@ -16,7 +16,9 @@ from fisherjax import dynamics, networks, plot, tasks, training
 build_key, fit_key, trial_key, candidate_key = jax.random.split(jax.random.key(0), 4)
 task = tasks.flip_flop(num_bits=2)
 network = networks.RNN(2, 32, 2, key=build_key)
-network = training.fit(network, task, key=fit_key, num_steps=300, trial_steps=25, learning_rate=5e-3).network
+network = training.fit(
+    network, task, key=fit_key, num_steps=300, trial_steps=25, learning_rate=5e-3
+).network
 
 # %%
 # Candidates come from trials of the task; fixed points are those without input.

@@ -21,7 +21,9 @@ chain = connectivity.feedforward_chain(1.2, num_populations=4, recurrent=0.8, fe
 def log_memory(gains):
     """Log Fisher information after ten steps."""
     structure = connectivity.GainMatrix(gains, chain.fractions)
-    return jnp.log(fisher.meanfield_curve(structure, stimulus=0.1, noise_std=0.1, num_steps=10).total[-1])
+    return jnp.log(
+        fisher.meanfield_curve(structure, stimulus=0.1, noise_std=0.1, num_steps=10).total[-1]
+    )
 
 
 value, slopes = log_memory(chain.gains)

@@ -40,7 +40,9 @@ print(lines[0], lines[-1], f"exit codes {codes}", sep="\n")
 # %%
 # A row for each point, a column for each argument and for each number of its results: here the information after three
 # steps, noise correlations counted.
-columns = {name: [float(row[name]) for row in rows] for name in ("gain", "noise-std", "linear[2]")}
+columns = {
+    name: [float(row[name]) for row in rows] for name in ("gain", "noise-std", "linear[2]")
+}
 with plot.style():
     _, ax = plt.subplots(figsize=(6, 3.5))
     plot.sweep(columns, x="gain", y="linear[2]", color="noise-std", ax=ax)

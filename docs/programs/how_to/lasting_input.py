@@ -27,13 +27,20 @@ protocols = {"pulse": "pulse", "sustained": "sustained", "two flashes": flashes}
 theory, measured = {}, {}
 for name, protocol in protocols.items():
     theory[name] = fisher.meanfield_curve(
-        structure, stimulus=0.5, noise_std=0.3, num_steps=num_steps, num_units=400, protocol=protocol
+        structure,
+        stimulus=0.5,
+        noise_std=0.3,
+        num_steps=num_steps,
+        num_units=400,
+        protocol=protocol,
     )
     measured[name] = fisher.ensemble_curve(
         structure, stimulus=0.5, noise_std=0.3, num_steps=num_steps, num_units=400, protocol=protocol,
         num_trials=200, num_draws=8, key=jax.random.key(0),
     )  # fmt: skip
-    print(f"{name}: {theory[name].total[0]:.0f} after one step, {theory[name].total[-1]:.0f} after ten")
+    print(
+        f"{name}: {theory[name].total[0]:.0f} after one step, {theory[name].total[-1]:.0f} after ten"
+    )
 
 # %%
 # Where it enters is said by ``input_pattern``. More: :doc:`/networks`, :doc:`/structures`.

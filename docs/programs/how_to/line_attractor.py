@@ -17,7 +17,9 @@ from fisherjax import dynamics, networks, plot, tasks, training
 
 build_key, fit_key, trial_key, candidate_key = jax.random.split(jax.random.key(0), 4)
 network = networks.GRU(1, 32, 1, key=build_key)
-trained = training.fit(network, tasks.integrator, key=fit_key, num_steps=300, trial_steps=50, learning_rate=5e-3)
+trained = training.fit(
+    network, tasks.integrator, key=fit_key, num_steps=300, trial_steps=50, learning_rate=5e-3
+)
 network = trained.network
 print(f"R² of the integral on held-out trials: {trained.history.held_out_accuracy[-1]:.3f}")
 
@@ -25,10 +27,14 @@ print(f"R² of the integral on held-out trials: {trained.history.held_out_accura
 # Slow points: Adam alone, no Newton steps, and a tolerance of speed instead of rounding.
 inputs = tasks.integrator.batch(trial_key, 32, 50).inputs
 candidates = dynamics.sample_states(network, inputs, 200, key=candidate_key)
-slow = dynamics.find_fixed_points(network, candidates, tolerance=1e-4, newton_steps=0, marquardt_steps=0, marginal=0.05)
+slow = dynamics.find_fixed_points(
+    network, candidates, tolerance=1e-4, newton_steps=0, marquardt_steps=0, marginal=0.05
+)
 found = dynamics.attractor_manifold(network, slow.points)
 ends = network.readout(jnp.asarray(slow.points[found.order[[0, -1]]]))
-print(f"{len(slow)} slow points form a {found.kind}; the slowest mode runs along it: {found.alignment:.3f} of 1")
+print(
+    f"{len(slow)} slow points form a {found.kind}; the slowest mode runs along it: {found.alignment:.3f} of 1"
+)
 print(f"along it the output goes from {ends.min():.2f} to {ends.max():.2f}")
 
 # %%

@@ -28,11 +28,16 @@ except ValueError as error:
 # What can be asked instead, as means over the five pairs of neighbouring stimuli.
 components = recording.principal_components(10)
 found = {
-    "shrunken covariance": fisher.recorded_information(recording, covariance="ledoit-wolf").averages["direct"],
+    "shrunken covariance": fisher.recorded_information(
+        recording, covariance="ledoit-wolf"
+    ).averages["direct"],
     "10 components": fisher.recorded_information(components).averages["direct"],
     "decoder": fisher.recorded_decoding(recording, method="ledoit-wolf").average,
 }
-print(f"there is {exact:.1f};", ", ".join(f"{name} {float(one.value):.1f}" for name, one in found.items()))
+print(
+    f"there is {exact:.1f};",
+    ", ".join(f"{name} {float(one.value):.1f}" for name, one in found.items()),
+)
 
 # %%
 # Each interval is of what that method gives, not of what there is. How large these biases are in a simulated cortex:

@@ -28,7 +28,12 @@ def respond(orientation, key):
 
 
 recording = fisher.record(
-    respond, np.arange(8) * 22.5, key=jax.random.key(0), num_trials=200, period=180, stimulus_unit="deg"
+    respond,
+    np.arange(8) * 22.5,
+    key=jax.random.key(0),
+    num_trials=200,
+    period=180,
+    stimulus_unit="deg",
 )
 found = fisher.recorded_information(recording, error="jackknife")
 for name in ("direct", "shuffled", "direct - shuffled"):

@@ -19,9 +19,15 @@ weights = connectivity.sample_weights(connectivity.homogeneous(1.2), 100, key=ja
 network = networks.RateNetwork(weights, jnp.ones(100), noise_std=0.3)
 closure = fisher.closure_curve(network, stimulus=0.5, num_steps=6)
 linearized = fisher.linearized_curve(network, stimulus=0.5, num_steps=6)
-measured = fisher.simulated_curve(network, stimulus=0.5, num_steps=6, num_trials=10_000, key=jax.random.key(1))
-print(f"simulated: {measured.total[-1]:.1f} ± {np.asarray(measured.standard_error)[-1]:.1f} after six steps")
-print(f"closure: {closure.total[-1]:.1f}, by its own estimate to {np.asarray(closure.model_error)[-1]:.1%}")
+measured = fisher.simulated_curve(
+    network, stimulus=0.5, num_steps=6, num_trials=10_000, key=jax.random.key(1)
+)
+print(
+    f"simulated: {measured.total[-1]:.1f} ± {np.asarray(measured.standard_error)[-1]:.1f} after six steps"
+)
+print(
+    f"closure: {closure.total[-1]:.1f}, by its own estimate to {np.asarray(closure.model_error)[-1]:.1%}"
+)
 print(f"linearized: {linearized.total[-1]:.1f}, too low under this much noise")
 
 # %%

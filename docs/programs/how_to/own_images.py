@@ -20,7 +20,11 @@ from fisherjax import connectivity, datasets, geometry, plot
 
 small = datasets.Preprocessing((16, 16, 1), mean=(0.5,), std=(0.25,))
 with tempfile.TemporaryDirectory() as folder:
-    for name, photograph in {"cat": data.chelsea(), "coffee": data.coffee(), "astronaut": data.astronaut()}.items():
+    for name, photograph in {
+        "cat": data.chelsea(),
+        "coffee": data.coffee(),
+        "astronaut": data.astronaut(),
+    }.items():
         place = Path(folder, name)
         place.mkdir()
         for number in range(20):
@@ -39,13 +43,19 @@ with plot.style():
     _, ax = plt.subplots(figsize=(6, 3.5))
     for gain, color in ((0.7, plot.COLORS[0]), (1.0, plot.COLORS[1])):
         structure = connectivity.homogeneous(gain)
-        patterns = geometry.initial_patterns(datasets.intensities(pixels), structure, 300, key=key)
+        patterns = geometry.initial_patterns(
+            datasets.intensities(pixels), structure, 300, key=key
+        )
         found = geometry.compare_geometry(
             structure, patterns, noise_std=0.1, num_steps=10, num_trials=1, num_draws=3, key=key
         )
         plot.distance_correlation(found.theory, ax, label=f"gain {gain:g}, theory", color=color)
-        plot.distance_correlation(found.measured, ax, label=f"gain {gain:g}, simulated", measured=True, color=color)
-        print(f"gain {gain:g}: correlation of distances after ten steps {found.measured.pearson[-1]:.2f}")
+        plot.distance_correlation(
+            found.measured, ax, label=f"gain {gain:g}, simulated", measured=True, color=color
+        )
+        print(
+            f"gain {gain:g}: correlation of distances after ten steps {found.measured.pearson[-1]:.2f}"
+        )
 
 # %%
 # Data sets that are there already, whitening, labels: :doc:`/images`. Training on a folder: :doc:`/seeing`.

@@ -35,7 +35,9 @@ measured = fisher.ensemble_curve(
     num_trials=200, num_draws=6, key=jax.random.key(0),
 )  # fmt: skip
 error = np.asarray(measured.standard_error)
-print(f"after eight steps {theory.total[-1]:.1f}, simulated {measured.total[-1]:.1f} ± {error[-1]:.1f}")
+print(
+    f"after eight steps {theory.total[-1]:.1f}, simulated {measured.total[-1]:.1f} ± {error[-1]:.1f}"
+)
 
 # %%
 # The linear form, with noise correlations counted, takes smooth functions only. More: :doc:`/structures`,

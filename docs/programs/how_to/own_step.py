@@ -32,12 +32,21 @@ network = networks.from_step(step, 24, input_shape=1, noise_std=0.05)
 # Where does it come to rest at a contrast of 0.3, how soon, and how well is that contrast known on the way?
 candidates = jax.random.uniform(jax.random.key(0), (50, 24))
 found = dynamics.find_fixed_points(network, candidates, np.array([0.3]))
-print(f"fixed points: {', '.join(found.kind)}; slowest mode {found.time_constants[0, 0]:.1f} steps")
+print(
+    f"fixed points: {', '.join(found.kind)}; slowest mode {found.time_constants[0, 0]:.1f} steps"
+)
 predicted = fisher.linearized_curve(network, stimulus=0.3, num_steps=20, protocol="sustained")
 measured = fisher.simulated_curve(
-    network, stimulus=0.3, num_steps=20, protocol="sustained", num_trials=2000, key=jax.random.key(1)
+    network,
+    stimulus=0.3,
+    num_steps=20,
+    protocol="sustained",
+    num_trials=2000,
+    key=jax.random.key(1),
 )
-print(f"information after 20 steps: predicted {predicted.total[-1]:.0f}, simulated {measured.total[-1]:.0f}")
+print(
+    f"information after 20 steps: predicted {predicted.total[-1]:.0f}, simulated {measured.total[-1]:.0f}"
+)
 
 # %%
 # Information about contrast while the pattern stays on.

@@ -34,7 +34,9 @@ trained = training.fit(
     evaluate_every=20,
 )
 right = trained.history.held_out_accuracy[trained.history.evaluated == trained.best_step][0]
-print(f"{trained.data}; kept is the network after step {trained.best_step}, {right:.0%} of held-out answers right")
+print(
+    f"{trained.data}; kept is the network after step {trained.best_step}, {right:.0%} of held-out answers right"
+)
 
 # %%
 # Loss and accuracy of every batch, and on the trials that were held out: from some step on it learns trials by heart.

@@ -19,11 +19,16 @@ from fisherjax import connectivity, fisher, plot
 structure = connectivity.toeplitz([0.2, 0.3, 0.8, 1.0, 0.3])  # three populations, lags −2 … 2
 asked = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": 8, "num_units": 200}
 theory = fisher.meanfield_curve(structure, **asked)
-measured = fisher.ensemble_curve(structure, num_trials=50, num_draws=8, key=jax.random.key(0), **asked)
+measured = fisher.ensemble_curve(
+    structure, num_trials=50, num_draws=8, key=jax.random.key(0), **asked
+)
 
 # %%
 # Eight points is what most journals ask for. Lines are theory, points are simulated.
-with plot.style(), plt.rc_context({"font.size": 8, "legend.fontsize": 7, "lines.linewidth": 1.2}):
+with (
+    plot.style(),
+    plt.rc_context({"font.size": 8, "legend.fontsize": 7, "lines.linewidth": 1.2}),
+):
     figure, ax = plt.subplots(figsize=(3.5, 2.8))
     plot.fisher_curve(theory, ax)
     plot.fisher_curve(measured, ax)

@@ -44,7 +44,9 @@ with tempfile.TemporaryDirectory() as folder:
     _, seconds["next process"] = curve(1.2)
     jax.config.update("jax_compilation_cache_dir", None)
     compilation_cache.reset_cache()
-print(f"{single.dtype} and {double.dtype} differ by {abs(single / double - 1).max():.0e} of the value")
+print(
+    f"{single.dtype} and {double.dtype} differ by {abs(single / double - 1).max():.0e} of the value"
+)
 print(", ".join(f"{name} {value:.3f} s" for name, value in seconds.items()))
 
 # %%

@@ -15,7 +15,12 @@ from fisherjax import connectivity, fisher, plot
 
 structure, pattern = connectivity.block([[1.1, 0.3], [0.3, 1.3]]), [[1.0, 0.7], [0.0, 0.7]]
 theory = fisher.meanfield_curve(
-    structure, stimulus=(0.5, 0.5), noise_std=0.3, num_steps=5, num_units=300, input_pattern=pattern
+    structure,
+    stimulus=(0.5, 0.5),
+    noise_std=0.3,
+    num_steps=5,
+    num_units=300,
+    input_pattern=pattern,
 )
 measured = fisher.ensemble_curve(
     structure, stimulus=(0.5, 0.5), noise_std=0.3, num_steps=5, num_units=300, input_pattern=pattern,
@@ -33,7 +38,13 @@ with plot.style():
     _, ax = plt.subplots(figsize=(6, 3.5))
     for color, step in zip(plot.COLORS, (1, 3, 5), strict=False):
         for curve, line, name in ((theory, "-", "theory"), (measured, ":", "simulation")):
-            ellipse = np.linalg.cholesky(np.linalg.inv(np.asarray(curve.total[step - 1]))) @ circle
+            ellipse = (
+                np.linalg.cholesky(np.linalg.inv(np.asarray(curve.total[step - 1]))) @ circle
+            )
             ax.plot(*ellipse, line, color=color, label=f"step {step}, {name}")
-    ax.set(aspect="equal", xlabel="error of parameter 0 (units of θ)", ylabel="error of parameter 1 (units of θ)")
+    ax.set(
+        aspect="equal",
+        xlabel="error of parameter 0 (units of θ)",
+        ylabel="error of parameter 1 (units of θ)",
+    )
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))

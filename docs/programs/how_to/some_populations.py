@@ -13,11 +13,21 @@ import matplotlib.pyplot as plt
 from fisherjax import connectivity, fisher, plot
 
 chain = connectivity.feedforward_chain(1.2, num_populations=3, recurrent=1.0)
-readings = {"all units": (1, 1, 1), "half of the units": (0.5, 0.5, 0.5), "last population": (0, 0, 1)}
+readings = {
+    "all units": (1, 1, 1),
+    "half of the units": (0.5, 0.5, 0.5),
+    "last population": (0, 0, 1),
+}
 theory = {}
 for name, observed in readings.items():
     theory[name] = fisher.meanfield_curve(
-        chain, stimulus=0.5, noise_std=0.3, num_steps=6, num_units=240, form="linear", observed=observed
+        chain,
+        stimulus=0.5,
+        noise_std=0.3,
+        num_steps=6,
+        num_units=240,
+        form="linear",
+        observed=observed,
     )
     share = theory[name].total[-1] / theory["all units"].total[-1]
     print(f"{name}: {share:.0%} of the information after six steps")
@@ -36,4 +46,10 @@ with plot.style():
     _, ax = plt.subplots(figsize=(6, 3.5))
     for color, (name, curve) in zip(plot.COLORS, theory.items(), strict=False):
         plot.fisher_curve(curve, ax, by_population=False, color=color, label=f"{name}, theory")
-    plot.fisher_curve(measured, ax, by_population=False, color=plot.COLORS[1], label="half of the units, simulation")
+    plot.fisher_curve(
+        measured,
+        ax,
+        by_population=False,
+        color=plot.COLORS[1],
+        label="half of the units, simulation",
+    )

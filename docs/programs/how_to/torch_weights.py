@@ -32,7 +32,9 @@ print(network)
 # %%
 # Is it the same network? Thirty steps of the equation in torch's manual, beside those of the network.
 h, state = np.zeros(20), network.resting_state
-w_ih, w_hh, b_ih, b_hh = (state_dict[f"rnn.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+w_ih, w_hh, b_ih, b_hh = (
+    state_dict[f"rnn.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+)
 for x in draw(size=(30, 1)):
     h = np.tanh(w_ih @ x + b_ih + w_hh @ h + b_hh)
     state = network.step(state, jnp.asarray(x))

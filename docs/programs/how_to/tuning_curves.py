@@ -26,8 +26,12 @@ print(recording.summary)
 # Tuning, and the threshold 1/√I: the difference of orientations that is told with d′ = 1.
 tuned = fisher.tuning(recording)
 found = fisher.recorded_information(recording, error="jackknife")
-print(f"Fano factors {tuned.fano_factor.min():.2f} to {tuned.fano_factor.max():.2f} (1 for Poisson counts)")
-print(f"information {found.averages['direct'].value:.3f} per deg², threshold {found.threshold()[0].mean():.1f} deg")
+print(
+    f"Fano factors {tuned.fano_factor.min():.2f} to {tuned.fano_factor.max():.2f} (1 for Poisson counts)"
+)
+print(
+    f"information {found.averages['direct'].value:.3f} per deg², threshold {found.threshold()[0].mean():.1f} deg"
+)
 
 # %%
 # Units in the order of what they prefer, and information with what units would hold one by one.

@@ -35,19 +35,29 @@ settings = {"stimulus": 0.1, "noise_std": 0.1, "num_steps": 10, "num_units": 500
 independent = fisher.meanfield_curve(chain, **settings)
 linear = fisher.meanfield_curve(chain, form="linear", **settings)
 for t in (1, 5, 10):
-    print(f"t = {t:2d}: independent {independent.total[t - 1]:7.0f}, linear {linear.total[t - 1]:7.0f}")
+    print(
+        f"t = {t:2d}: independent {independent.total[t - 1]:7.0f}, linear {linear.total[t - 1]:7.0f}"
+    )
 
 # %%
 # Is it true?
 # -----------
 # Eight networks of 500 units, 100 noisy trials of each; the error bars are over networks.
 
-measured = fisher.ensemble_curve(chain, num_draws=8, num_trials=100, key=jax.random.key(0), **settings)
+measured = fisher.ensemble_curve(
+    chain, num_draws=8, num_trials=100, key=jax.random.key(0), **settings
+)
 
 with plot.style():
     figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
     plot.fisher_curve(independent, ax, by_population=False, label="theory, units independent")
-    plot.fisher_curve(linear, ax, by_population=False, label="theory, noise correlations counted", color="#0072B2")
+    plot.fisher_curve(
+        linear,
+        ax,
+        by_population=False,
+        label="theory, noise correlations counted",
+        color="#0072B2",
+    )
     plot.fisher_curve(measured, ax, by_population=False, label="simulation, units independent")
 
 # %%
@@ -69,7 +79,9 @@ with plot.style():
 def log_memory(gains):
     """Log of the information that is left, in the linear form."""
     matrix = connectivity.GainMatrix(gains, chain.fractions)
-    curve = fisher.meanfield_curve(matrix, stimulus=0.1, noise_std=0.1, num_steps=10, form="linear", at=[10])
+    curve = fisher.meanfield_curve(
+        matrix, stimulus=0.1, noise_std=0.1, num_steps=10, form="linear", at=[10]
+    )
     return jnp.log(curve.total[-1])
 
 
@@ -78,7 +90,11 @@ with plot.style():
     figure, ax = plt.subplots(figsize=(4.5, 3.6))
     limit = float(jnp.abs(slope).max())
     image = ax.imshow(slope, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    ax.set(xlabel="from population", ylabel="to population", title="gradient of ln F(10) in the gains")
+    ax.set(
+        xlabel="from population",
+        ylabel="to population",
+        title="gradient of ln F(10) in the gains",
+    )
     figure.colorbar(image, ax=ax, label="per unit of gain")
 
 # %%
@@ -89,7 +105,9 @@ with plot.style():
 
 operator = meanfield.diffusion_operator(chain, noise_std=0.1)
 factor = meanfield.critical_gain(noise_std=0.1, gain_matrix=chain)
-print(f"a step keeps {operator.spectral_radius:.2f} of the information; chaos begins at {factor:.2f} times the gains")
+print(
+    f"a step keeps {operator.spectral_radius:.2f} of the information; chaos begins at {factor:.2f} times the gains"
+)
 
 # %%
 # What next

@@ -23,7 +23,9 @@ from fisherjax import dynamics, fisher, networks, plot, tasks, training
 task = tasks.flip_flop(num_bits=2)
 build_key, fit_key, sample_key = jax.random.split(jax.random.key(0), 3)
 network = networks.RNN(2, 40, 2, key=build_key, noise_std=0.05)
-trained = training.fit(network, task, key=fit_key, num_steps=400, trial_steps=30, learning_rate=5e-3)
+trained = training.fit(
+    network, task, key=fit_key, num_steps=400, trial_steps=30, learning_rate=5e-3
+)
 network = trained.network
 print(f"held-out accuracy {trained.history.held_out_accuracy[-1]:.3f}")
 
@@ -51,7 +53,9 @@ with plot.style():
     figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
     plot.fisher_curve(predicted, ax, by_population=False, label="state, weak noise")
     plot.fisher_curve(measured, ax, by_population=False, label="state, simulated")
-    plot.fisher_curve(readout, ax, by_population=False, label="read-out, weak noise", color="#D55E00")
+    plot.fisher_curve(
+        readout, ax, by_population=False, label="read-out, weak noise", color="#D55E00"
+    )
     ax.set(ylim=(0.1, None))
 
 # %%
@@ -81,7 +85,9 @@ with plot.style():
 # Fisher information is differentiable in every weight. Here: what each unit's incoming weights would do for the
 # information at the end, by the length of the gradient.
 
-slope = eqx.filter_grad(lambda network: jnp.log(fisher.linearized_curve(network, **settings).total[-1]))(network)
+slope = eqx.filter_grad(
+    lambda network: jnp.log(fisher.linearized_curve(network, **settings).total[-1])
+)(network)
 length = np.linalg.norm(slope.recurrent_weights, axis=1)
 with plot.style():
     figure, ax = plt.subplots(figsize=(6.5, 3))

@@ -31,7 +31,9 @@ counts = draw.poisson(rates * np.exp(common))
 path = Path(tempfile.mkdtemp()) / "session.mat"
 scipy.io.savemat(path, {"counts": counts, "orientation": angles})
 
-recording = fisher.read_recording(path, "orientation", responses="counts", period=180, stimulus_unit="deg")
+recording = fisher.read_recording(
+    path, "orientation", responses="counts", period=180, stimulus_unit="deg"
+)
 print(recording)
 
 # %%
