@@ -29,7 +29,11 @@ def _check_pages(app: Sphinx) -> None:
     known = set(json.loads(kept.read_text())) if kept.exists() else set()
     programs = list(_of_pages(app))
     for name, code, printed in status_iterator(
-        programs, "running programs of pages… ", "teal", len(programs), stringify_func=lambda program: program[0]
+        programs,
+        "running programs of pages… ",
+        "teal",
+        len(programs),
+        stringify_func=lambda program: program[0],
     ):
         digest = hashlib.sha256(f"{code}\0{printed}".encode()).hexdigest()
         if digest in known:
@@ -37,7 +41,9 @@ def _check_pages(app: Sphinx) -> None:
         try:
             check(code, printed)
         except Exception as error:
-            logging.getLogger(__name__).warning("a program of %s fails: %s\n%s", name, error, code)
+            logging.getLogger(__name__).warning(
+                "a program of %s fails: %s\n%s", name, error, code
+            )
         else:
             known.add(digest)
     kept.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,9 @@ TOP = ("device_mesh", "on_devices")
 
 def _page(package: str, names: list[str]) -> str:
     listed = "\n".join(f"   {name}" for name in names)
-    described = "".join(f".. auto{_kind(package, name)}:: {package}.{name}\n\n" for name in names)
+    described = "".join(
+        f".. auto{_kind(package, name)}:: {package}.{name}\n\n" for name in names
+    )
     return (
         f"{package}\n{'=' * len(package)}\n\n.. automodule:: {package}\n   :no-members:\n\n"
         f".. currentmodule:: {package}\n\n.. autosummary::\n   :nosignatures:\n\n{listed}\n\n{described}"
@@ -55,7 +57,10 @@ def _plain(_: Sphinx, __: str, ___: str, ____: Any, _____: Any, lines: list[str]
             indent = depth
         elif indent is None and not line.lstrip().startswith((">>>", "...")):
             parts = re.split(r"(``.*?``|:math:`.*?`)", line)
-            parts[::2] = [re.sub(r"(?<![\w*\\])\*(?=\w)|(?<!\\)\|", r"\\\g<0>", part) for part in parts[::2]]
+            parts[::2] = [
+                re.sub(r"(?<![\w*\\])\*(?=\w)|(?<!\\)\|", r"\\\g<0>", part)
+                for part in parts[::2]
+            ]
             lines[place] = "".join(parts)
 
 
