@@ -25,7 +25,7 @@ from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 
-_MOST_MAPS = 40_000  # at the end of a file; one file takes up to some 15 000
+_MOST_MAPS = 46_000  # at the end of a file; one file takes up to some 15 000
 # begun first, processes beside programs, so that all workers end together
 _LONGEST = [
     "devices/test_devices",

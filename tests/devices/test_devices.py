@@ -33,10 +33,9 @@ def test_eight_devices():
 
 
 def test_two_processes():
+    """What eight devices of one process cannot show; of a search that it goes on to the same bits."""
     port = free_port()
-    processes = [
-        start(1, index, 2, port, "simulate, 13", "simulate, rows", "optimize", "pictures") for index in range(2)
-    ]
+    processes = [start(1, index, 2, port, "simulate, 13", "simulate, rows", "pictures") for index in range(2)]
     for output, _, code in ended(processes):
         assert code == 0, output
         assert output.count("WRONG") == 0
