@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from fisherjax import dynamics, fisher, networks, plot, simulate
 
 if __name__ == "__main__":
-    file = Path(__file__).parents[1] / "tests/networks/data/flip_flop_gru.pt"
+    file = Path(networks.__file__).parents[2] / "tests/networks/data/flip_flop_gru.pt"
     network, key = networks.from_torch(file, noise_std=0.1), jax.random.key(0)
     paths = simulate.trajectories(network, stimulus=[0, 0], num_steps=40, num_trials=500, key=key)
     found = dynamics.find_fixed_points(network, paths[::10].reshape(-1, 10), jnp.zeros(2))
