@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,16 +167,23 @@ def _plain(value: Any) -> Any:
 @contextlib.contextmanager
 def drawing_to_files(command: Common) -> Iterator[None]:
     """Figures are files, in the command's format beside PNG: no backend that the environment names is asked for."""
-    before = os.environ.get("MPLBACKEND")
+    before, loaded, logger = os.environ.get("MPLBACKEND"), "matplotlib" in sys.modules, logging.getLogger("matplotlib")
     os.environ["MPLBACKEND"] = "agg"
     # where its cache cannot be written it makes another one, and says so at length
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         from fisherjax.plot._style import copies_as  # noqa: PLC0415 - loads the backend
 
         with copies_as("" if command.format == "png" else command.format):
             yield
     finally:
+        logger.setLevel(level)
         os.environ.pop("MPLBACKEND")
         if before is not None:
             os.environ["MPLBACKEND"] = before
+            if not loaded and before.startswith("module://"):  # a notebook's, which would show no figure from here on
+                import matplotlib.pyplot as plt  # noqa: PLC0415
+
+                plt.rcParams["backend"] = before  # which it looks up when it is loaded
+                plt.switch_backend(before)
