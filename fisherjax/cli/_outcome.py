@@ -185,5 +185,6 @@ def drawing_to_files(command: Common) -> Iterator[None]:
             if not loaded and before.startswith("module://"):  # a notebook's, which would show no figure from here on
                 import matplotlib.pyplot as plt  # noqa: PLC0415
 
-                plt.rcParams["backend"] = before  # which it looks up when it is loaded
-                plt.switch_backend(before)
+                with contextlib.suppress(ImportError):  # of a kernel that is not here
+                    plt.rcParams["backend"] = before  # which it looks up when it is loaded
+                    plt.switch_backend(before)
