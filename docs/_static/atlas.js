@@ -118,7 +118,7 @@
       element("polyline", { points: path.join(" "), class: `curve ${line.class}` }, svg);
     }
     lines.forEach((line, index) => {
-      const [keyX, keyY] = [left - 40 + 152 * (index % 2), 266 + 16 * Math.floor(index / 2)];
+      const [keyX, keyY] = [left - 56 + 146 * (index % 2), 266 + 16 * Math.floor(index / 2)];
       element("line", { x1: keyX, x2: keyX + 18, y1: keyY - 4, y2: keyY - 4, class: `curve ${line.class}` }, svg);
       element("text", { x: keyX + 22, y: keyY }, svg, line.name);
     });
