@@ -100,7 +100,7 @@ def phase_diagram(diagram: PhaseDiagram, ax: Axes | None = None, *, mark: tuple[
     ax.figure.colorbar(image, ax=ax, label="memory ρ(M)")
     exponent, local = np.asarray(diagram.lyapunov_exponent), np.asarray(diagram.local_growth)
     boundaries: list[tuple[np.ndarray, str, str]] = [(exponent, "-", "chaos to the right")]
-    if not np.array_equal(exponent > 0, local > 0):  # in discrete time the two lines are one
+    if not np.allclose(exponent, local, equal_nan=True):  # in discrete time they are one
         boundaries.append((local, "--", "expands locally to the right"))
     # a dark rim: the same line is seen on dark and bright colors, and on the white of the legend
     rim = [Stroke(linewidth=3.2, foreground="black"), Normal()]
