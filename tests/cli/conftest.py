@@ -1,6 +1,8 @@
 """Commands run in the test's own process: they keep their programs, in a home that is nobody else's."""
 
+import contextlib
 import os
+import resource
 import subprocess
 import sys
 
@@ -29,11 +31,26 @@ def _programs_are_kept(home):
 
 @pytest.fixture
 def start(home):
-    """Starts Python with some words; it may write no file of more than so many blocks of 512 bytes."""
+    """Starts Python with some words."""
 
-    def started(*words, blocks="unlimited"):
-        limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", sys.executable, *map(str, words)]
-        environment = {**os.environ, "HOME": str(home)}
-        return subprocess.Popen(limited, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def started(*words):
+        command, environment = [sys.executable, *map(str, words)], {**os.environ, "HOME": str(home)}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return started
+
+
+@pytest.fixture
+def small_disk():
+    """Where this process may write no file of more than so many bytes."""
+
+    @contextlib.contextmanager
+    def limited(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

@@ -205,15 +205,14 @@ def test_unknown_config_key_suggests_the_nearest(tmp_path, capsys):
     assert "did you mean 'noise_std'?" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, start):
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, small_disk, capsys):
     """Files may not grow beyond a limit: table and results fit, the figure does not."""
     folder = tmp_path / "out"
     assert main(["curve", "--steps", "2", "--out", str(folder)]) == 0
     before = (folder / "fisher.png").read_bytes()
-    process = start("-m", "fisherjax", "curve", "--steps", "3", "--force", "--out", folder, blocks=16)
-    ((_, error, code),) = ended([process])
-    assert code == 74
-    last = error.strip().splitlines()[-1]
+    with small_disk(8192):
+        assert main(["curve", "--steps", "3", "--force", "--out", str(folder)]) == 74
+    last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last == f"fisherjax: {folder / 'fisher.png'}: File too large; what was written before is kept"
     assert (folder / "fisher.png").read_bytes() == before
     assert len(json.loads((folder / "results.json").read_text())["theory"]) == 2

@@ -1,5 +1,6 @@
 """`fisherjax … --distributed` in two real processes over loopback: one writes, errors and signals end both."""
 
+import functools
 import json
 import os
 import subprocess
@@ -37,7 +38,14 @@ def start(words, home, scheduler=None, until=None):
     return [process(index) for index in range(2)]
 
 
+def slurm(index, job):
+    """The variables that srun sets; the port follows from the number of the job."""
+    told = {"JOB_ID": job, "STEP_NODELIST": "localhost", "NTASKS": 2, "PROCID": index, "LOCALID": index}
+    return {f"SLURM_{name}": str(value) for name, value in told.items()}
+
+
 def test_one_process_writes_and_a_folder_that_is_not_empty_ends_both(tmp_path):
+    """They find each other by address."""
     words = ["simulate", "--steps", "3", "--units", "30", "--trials", "23", "--draws", "2"]
     first, second = ended(start([*words, "--out", str(tmp_path / "two")], tmp_path))
     assert (first[2], second[2]) == (0, 0), first[1] + second[1]
@@ -53,25 +61,14 @@ def test_one_process_writes_and_a_folder_that_is_not_empty_ends_both(tmp_path):
     assert "is not empty" in again[0][1]
 
 
-def test_slurm_tells_the_processes_where_they_are(tmp_path):
-    """With the variables that srun sets; the port follows from the number of the job."""
-    job = free_port(61_440, 65_535) - 61_440
-
-    def slurm(index):
-        told = {"JOB_ID": job, "STEP_NODELIST": "localhost", "NTASKS": 2, "PROCID": index, "LOCALID": index}
-        return {f"SLURM_{name}": str(value) for name, value in told.items()}
-
-    found = ended(start(["curve", "--steps", "3", "--out", str(tmp_path / "out")], tmp_path, slurm))
-    assert [code for *_, code in found] == [0, 0], found[0][1] + found[1][1]
-    assert "2 processes" in found[0][0]
-    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["theory"]) == 3
-
-
 def test_sigterm_ends_both_with_a_checkpoint(tmp_path):
+    """A scheduler tells the processes where they are; the one that gets no signal hears of it."""
     words = [*OPTIMIZE, "--generations", "2000", "--out", str(tmp_path / "out")]
     checkpoint = tmp_path / "out" / "checkpoint.npz"
-    found = ended(start(words, tmp_path, until=checkpoint))  # the other one hears of it
+    job = free_port(61_440, 65_535) - 61_440
+    found = ended(start(words, tmp_path, functools.partial(slurm, job=job), until=checkpoint))
     assert [code for *_, code in found] == [75, 75], found[0][1] + found[1][1]
+    assert "2 processes" in found[0][0]
     assert f"--out {tmp_path / 'out'}" in found[0][0]
     assert checkpoint.exists()
     assert not (tmp_path / "out" / "results.json").exists()

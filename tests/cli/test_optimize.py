@@ -75,11 +75,12 @@ def test_resume_without_a_checkpoint(tmp_path, capsys):
     assert f"--resume: there is no {tmp_path / 'checkpoint.npz'}" in capsys.readouterr().err
 
 
-def test_a_disk_that_fills_up_during_a_search_leaves_the_last_checkpoint(tmp_path, start, whole):
+def test_a_disk_that_fills_up_during_a_search_leaves_the_last_checkpoint(tmp_path, whole, small_disk, capsys):
     """No file of more than 4 KiB: with the second stage the checkpoint grows beyond that."""
     folder = tmp_path / "out"
-    ((_, error, code),) = ended([start("-m", "fisherjax", *SEARCH, "--out", folder, blocks=8)])
-    assert code == 74, error
+    with small_disk(4096):
+        assert main([*SEARCH, "--out", str(folder)]) == 74
+    error = capsys.readouterr().err
     last = error.strip().splitlines()[-1]
     assert last == f"fisherjax: {folder / 'checkpoint.npz'}: File too large; what was written before is kept"
     assert "Warning" not in error
