@@ -106,7 +106,8 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     refused = f"{path} cannot be read as safetensors:"
     try:
         with safe_open(path, framework="np") as file:
-            stored, tensors = (file.metadata() or {}).get(_DIGEST), file.get_tensors()
+            stored = (file.metadata() or {}).get(_DIGEST)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except OSError:
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ import zlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -113,6 +114,8 @@ def test_forms_of_color(tmp_path, mode):
     picture = Image.fromarray(np.broadcast_to(color, (8, 8, 3)).copy()).convert(mode)
     path = tmp_path / ("picture.png" if mode in {"RGB", "P", "RGBA"} else "picture.tif")
     picture.save(path)
+    if mode == "YCbCr" and int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("before version 13, Pillow cannot read what it has written")
     np.testing.assert_allclose(preprocess(path)[3, 3], color / 255, atol=0.02)
 
 
