@@ -150,7 +150,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def _of_kind(kind: type[R], record: eqx.Module, name: object) -> R:
     if not isinstance(record, kind):
-        raise ValueError(f"{name} holds a {type(record).__name__}, not a {kind.__name__}")
+        held = type(record).__name__
+        raise ValueError(f"{name} holds a {held}, not a {kind.__name__}; {held}.load reads it, or the class it extends")
     return record
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,10 @@ def fresh(_: Any, __: Any) -> None:
     """Every example of the gallery begins in float32, with the memory of none before it."""
     jax.config.update("jax_enable_x64", False)
     jax.clear_caches()
+    # what a warning says is shown, not on whose machine
+    warnings.formatwarning = lambda message, category, *_, **__: (
+        f"{category.__name__}: {message}\n"
+    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

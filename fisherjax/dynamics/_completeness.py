@@ -46,7 +46,7 @@ class IndexSum(Record):
         if undetermined:
             return f"index sum is not known: {undetermined} points have a neutral mode"
         if self.expected is None:
-            return f"index sum is {total}; what it must be is known of bounded systems only"
+            return f"index sum is {total}; what it must be is known of bounded systems only (say so by bounded=True)"
         if total == self.expected:
             return f"index sum is {total}, as it must be: no sign that points are missing"
         sign = "−1 (saddles)" if total > self.expected else "1 (attractors or others)"

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Complex, Float, Int
 from fisherjax._errors import check_integer, check_optional, check_scalar, warn
 from fisherjax._runtime import full_precision
 from fisherjax._types import ArrayLike, Scalar
-from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, FlowNetwork, RateNetwork
+from fisherjax.networks import GRU, LSTM, RNN, ContinuousRNN, FlowNetwork, RateNetwork, StackedNetwork
 from fisherjax.nonlinearities._erf_mixture import ErfMixture
 
 from ._jacobian import jacobians
@@ -309,4 +309,6 @@ def _keeps_a_ball(step: StepLike) -> bool:
     """
     if isinstance(step, RateNetwork | FlowNetwork | RNN | ContinuousRNN):
         return isinstance(step.nonlinearity, ErfMixture)
+    if isinstance(step, StackedNetwork):
+        return all(_keeps_a_ball(layer) for layer in step.layers)
     return isinstance(step, GRU | LSTM)

@@ -11,6 +11,7 @@ from ._rate import Flow, FlowNetwork, RateNetwork
 from ._recurrent import RecurrentNetwork
 from ._regions import MultiRegion, Projection, Region
 from ._run import run
+from ._stacked import StackedNetwork
 from ._vanilla import RNN, ContinuousRNN
 from ._weights import in_precision
 
@@ -28,6 +29,7 @@ __all__ = [
     "RateNetwork",
     "RecurrentNetwork",
     "Region",
+    "StackedNetwork",
     "dale",
     "fixed_signs",
     "from_equinox",

@@ -76,13 +76,14 @@ def fisher_curve(
     ax: Axes | None = None,
     *,
     label: str = "",
-    by_population: bool = True,
+    by_population: bool | None = None,
     dashed: bool = False,
-    color: str = "black",
+    color: str | None = None,
 ) -> Axes:
     """Fisher information over time: theory as lines, measurement as points with one standard error.
 
-    Populations keep their colors; the total is black, or `color`. Where there is more than one curve, or a `label`, a
+    Populations keep their colors, the total is black. With a `color` it is the total alone, by default: several
+    curves beside one another. Where there is more than one curve, or a `label`, a
     legend below the axes tells them apart. Values that are not positive cannot be shown on the logarithmic axis; they
     are gaps, and counted beside the axes.
     """
@@ -90,7 +91,8 @@ def fisher_curve(
     times, prefix = np.asarray(curve.times), f"{label} " if label else ""
     measured = curve.standard_error is not None
     count = curve.by_population.shape[1]
-    several = by_population and count > 1
+    several = (color is None if by_population is None else by_population) and count > 1
+    color = color or "black"
     rows = [(np.asarray(curve.total), curve.standard_error, color, f"{prefix}total" if several else label or "total")]
     if several:
         errors = curve.by_population_error

@@ -70,7 +70,8 @@ def test_it_is_claimed_only_where_there_is_a_theory():
     assert dynamics.index_sum(double, bounded=True).expected == 1
     key = jax.random.key(0)
     relu = networks.RateNetwork(np.eye(2), np.ones(2), noise_std=0.1, nonlinearity="relu")
-    kinds = [relu, networks.GRU(1, 2, 1, key=key), networks.RNN(1, 2, 1, key=key, nonlinearity="logistic")]
+    stack = networks.StackedNetwork([networks.GRU(1, 1, 1, key=key), networks.GRU(1, 1, 1, key=key)])
+    kinds = [relu, stack, networks.RNN(1, 2, 1, key=key, nonlinearity="logistic")]
     bounded = [dynamics.find_fixed_points(kind, np.zeros((1, 2)), adam_steps=0).is_bounded for kind in kinds]
     assert bounded == [False, True, True]
 

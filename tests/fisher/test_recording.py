@@ -63,6 +63,9 @@ def test_missing_values_are_refused_dropped_or_groups():
     few = COUNTS.copy()
     few[5, 2] = np.nan
     assert len(fisher.Recording(few, STIMULUS, missing="drop").stimulus) == 39
+    unknown = fisher.Recording(COUNTS, np.where(STIMULUS == 0, np.nan, STIMULUS), missing="drop")
+    np.testing.assert_array_equal(unknown.responses, COUNTS[STIMULUS != 0])
+    assert unknown.notes[0].startswith("stimulus is missing in 10 of 40 trials: those trials were left out")
 
 
 def test_stimuli_are_neighbours_on_a_line_and_on_a_circle():
@@ -101,7 +104,7 @@ def test_what_others_hold_is_taken_with_its_names():
             r"one for each of 5 trials, got 40; responses are \(trials, units\): give responses.T",
         ),
         ((COUNTS, STIMULUS[:-1]), {}, "one for each of 40 trials, got 39"),
-        ((COUNTS, np.where(STIMULUS == 0, np.nan, STIMULUS)), {}, "stimulus is missing in 10 of 40 trials"),
+        ((COUNTS, np.where(STIMULUS == 0, np.nan, STIMULUS)), {}, "stimulus is missing in 10 of 40 trials; missing="),
         ((COUNTS[None], STIMULUS), {}, "one for each of the 1 along the first axis"),
         ((np.where(COUNTS > 6, np.inf, COUNTS), STIMULUS), {}, "infinite"),
         ((COUNTS, STIMULUS), {"missing": "ignore"}, "missing must be one of"),

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from fisherjax import dynamics, fisher, networks, simulate
-from fisherjax.networks import GRU, LSTM, RNN, CurrentRNN, from_step, from_torch
+from fisherjax.networks import GRU, LSTM, RNN, CurrentRNN, StackedNetwork, from_step, from_torch
 from fisherjax.networks._from_step import StepNetwork
-from fisherjax.networks._stacked import StackedNetwork
 from fisherjax.networks._weight_files import read_weights
 
 DATA = Path(__file__).parent / "data"

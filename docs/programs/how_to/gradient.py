@@ -37,6 +37,8 @@ promised, gained = np.expm1(0.02 * slopes[target, source]), np.expm1(stronger - 
 print(f"0.02 more of it: {promised:.1%} more information by the slope, {gained:.1%} in fact")
 
 # %%
+# Where weights have means, hand them on, and differentiate in both: ``GainMatrix(gains, fractions, means)`` under
+# ``jax.value_and_grad(…, argnums=(0, 1))``. With ``form="linear"`` noise correlations are counted.
 # The slope of a connection that is not there is zero, since information depends on the square of a gain. One given
 # network has a gradient in every weight. More: :func:`fisherjax.fisher.closure_curve`, :doc:`/structures`.
 with plot.style():
@@ -45,5 +47,10 @@ with plot.style():
     for (row, column), slope in np.ndenumerate(slopes):
         color = "white" if slope > 0.6 * slopes.max() else "black"
         ax.text(column, row, f"{slope:.1f}", ha="center", va="center", color=color)
-    ax.set(xticks=range(4), yticks=range(4), xlabel="from population", ylabel="to population")
+    ax.set(
+        xticks=range(len(slopes)),
+        yticks=range(len(slopes)),
+        xlabel="from population",
+        ylabel="to population",
+    )
     figure.colorbar(image, label="d ln F / d gain")

@@ -36,5 +36,6 @@ with plot.style():
     plot.fisher_curve(again, ax)
 
 # %%
+# A network of any kind, as those that torch trained: ``networks.Network.load``.
 # Networks of your own functions are code and cannot be saved: :doc:`/networks`. Checkpoints of runs that may be
 # killed: :doc:`/scale`.

@@ -55,4 +55,9 @@ with plot.style():
     plot.fisher_curve(measured, ax, label="output, simulated", color=plot.COLORS[1])
 
 # %%
+# Inputs over time are (T, trials, I), as torch has them without ``batch_first``:
+# ``networks.run(network, inputs)``, or ``networks.run(network, inputs, batch_first=True)``. With several inputs a
+# stimulus ``[0.5, 0.0]`` gives the Fisher matrix of both; a ``protocol`` that maps a number to inputs, (T, I), gives
+# one number: :doc:`/start/b_trained_network`. Any network is read again by ``networks.Network.load``.
+#
 # Gated and stacked layers, Flax and Equinox: :doc:`/networks`. A function of your own: :doc:`/how_to/own_step`.

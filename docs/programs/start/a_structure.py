@@ -94,6 +94,8 @@ with plot.style():
         xlabel="from population",
         ylabel="to population",
         title="gradient of ln F(10) in the gains",
+        xticks=range(len(slope)),
+        yticks=range(len(slope)),
     )
     figure.colorbar(image, ax=ax, label="per unit of gain")
 

@@ -69,6 +69,7 @@ with plot.style():
 # %%
 # What next
 # ---------
-# * All of this in one report, from a shell: ``fisherjax estimate --responses session.mat --stimulus orientation``.
+# * All of this in one report, from a shell: ``fisherjax estimate --responses session.mat --stimulus orientation
+#   --period 180 --stimulus-unit deg``.
 # * :doc:`/recordings`: sessions and blocks, missing values, decoders, smooth tuning.
 # * :doc:`/how_to/more_units_than_trials`, :doc:`/how_to/noise_correlations`, :doc:`/how_to/growth_with_units`.

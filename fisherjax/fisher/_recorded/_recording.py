@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from fisherjax._arrays import as_labels, check_finite, host_real
+from fisherjax._arrays import as_labels, host_real
 from fisherjax._errors import check_choice, check_flag, check_integer, check_kind, listed, require, told, warn
 from fisherjax._types import ArrayLike, Record, Scalar
 from fisherjax.datasets._separation import as_period
@@ -96,10 +96,14 @@ class Recording(Record):
         names = _own_names(responses) if names is None else names
         values = host_real("responses", _plain(responses), "trials units", "stimuli trials units", finite=False)
         require(not np.isinf(values).any(), f"responses hold {int(np.isinf(values).sum())} infinite values")
+        check_choice("missing", missing, MISSING)
         values, theta = _rows(values, stimulus)
         circle = as_period(period)
         codes = None if block is None else as_labels("block", block, len(theta))[0].astype(np.int64)
-        check_choice("missing", missing, MISSING)
+        told = _missing_stimuli(theta, missing)
+        if told:
+            shown = ~np.isnan(theta)
+            values, theta, codes = values[shown], theta[shown], None if codes is None else codes[shown]
         flags = {
             "silent": check_flag("drop_silent", drop_silent),
             "duplicate": check_flag("drop_duplicates", drop_duplicates),
@@ -118,7 +122,7 @@ class Recording(Record):
         said = [
             check_kind("notes", note, str, "sentences") for note in check_kind("notes", notes, (tuple, list), "texts")
         ]
-        self.notes = (*said, *(note for note in found.notes if note not in said))
+        self.notes = (*said, *(note for note in (*told, *found.notes) if note not in said))
 
     @property
     def num_units(self) -> int:
@@ -287,6 +291,16 @@ def _checked_names(names: Any, count: int) -> tuple[str, ...]:
     return known
 
 
+def _missing_stimuli(theta: np.ndarray, missing: str) -> tuple[str, ...]:
+    """A note on trials without a stimulus, which tell nothing."""
+    count = int(np.isnan(theta).sum())
+    if not count:
+        return ()
+    told = f"stimulus is missing in {count} of {len(theta)} trials"
+    require(missing != "refuse" and count < len(theta), f'{told}; missing="drop" leaves those trials out')
+    return (f'{told}: those trials were left out (missing="{missing}")',)
+
+
 def _rows(values: np.ndarray, stimulus: Any) -> tuple[np.ndarray, np.ndarray]:
     """Responses (trials, units) and the stimulus of each."""
     if values.ndim == 3:
@@ -296,9 +310,7 @@ def _rows(values: np.ndarray, stimulus: Any) -> tuple[np.ndarray, np.ndarray]:
         require(len(theta) == count, f"stimulus must be {hint}, got {len(theta)}")
         return values.reshape(-1, values.shape[-1]), np.repeat(theta.astype(np.float64), trials)
     theta = host_real("stimulus", stimulus, "trials", finite=False, hint="one stimulus for each trial")
-    missing = int(np.isnan(theta).sum())
-    require(missing == 0, f"stimulus is missing in {missing} of {len(theta)} trials; leave those trials out")
-    check_finite("stimulus", theta)
+    require(not np.isinf(theta).any(), f"stimulus holds {int(np.isinf(theta).sum())} infinite values")
     turned = "; responses are (trials, units): give responses.T" if len(theta) == values.shape[1] else ""
     require(
         len(theta) == len(values), f"stimulus must be one for each of {len(values)} trials, got {len(theta)}{turned}"
