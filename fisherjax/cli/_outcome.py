@@ -183,8 +183,6 @@ def drawing_to_files(command: Common) -> Iterator[None]:
         if before is not None:
             os.environ["MPLBACKEND"] = before
             if not loaded and before.startswith("module://"):  # a notebook's, which would show no figure from here on
-                import matplotlib.pyplot as plt  # noqa: PLC0415
+                from fisherjax.plot._style import hand_back  # noqa: PLC0415 - is loaded
 
-                with contextlib.suppress(ImportError):  # of a kernel that is not here
-                    plt.rcParams["backend"] = before  # which it looks up when it is loaded
-                    plt.switch_backend(before)
+                hand_back(before)

@@ -33,6 +33,13 @@ _PER_LETTER = 0.56  # of the size of letters, on average
 _COPIES: ContextVar[str] = ContextVar("copies", default="")
 
 
+def hand_back(backend: str) -> None:
+    """Let figures from here on go to a backend of matplotlib that was set aside, if it is there."""
+    with contextlib.suppress(ImportError):
+        plt.rcParams["backend"] = backend  # which it looks up when it is loaded
+        plt.switch_backend(backend)
+
+
 @contextmanager
 def copies_as(suffix: str) -> Iterator[None]:
     """Pages that are written within have a copy as ``"pdf"`` or ``"svg"`` beside them; none for ``""``."""
