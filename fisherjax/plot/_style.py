@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ _COPIES: ContextVar[str] = ContextVar("copies", default="")
 
 def hand_back(backend: str) -> None:
     """Let figures from here on go to a backend of matplotlib that was set aside, if it is there."""
-    with contextlib.suppress(ImportError):
+    with suppress(ImportError):
         plt.rcParams["backend"] = backend  # which it looks up when it is loaded
         plt.switch_backend(backend)
 
