@@ -82,10 +82,9 @@ def fisher_curve(
 ) -> Axes:
     """Fisher information over time: theory as lines, measurement as points with one standard error.
 
-    Populations keep their colors, the total is black. With a `color` it is the total alone, by default: several
-    curves beside one another. Where there is more than one curve, or a `label`, a
-    legend below the axes tells them apart. Values that are not positive cannot be shown on the logarithmic axis; they
-    are gaps, and counted beside the axes.
+    Populations keep their colors, the total is black. With a `color` it is the total alone, by default: several curves
+    beside one another. Where there is more than one curve, or a `label`, a legend below the axes tells them apart.
+    Values that are not positive cannot be shown on the logarithmic axis; they are gaps, and counted beside the axes.
     """
     ax = axes_or_new(ax)
     times, prefix = np.asarray(curve.times), f"{label} " if label else ""

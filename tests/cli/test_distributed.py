@@ -45,9 +45,10 @@ def slurm(index, job):
 
 
 def test_one_process_writes_and_a_folder_that_is_not_empty_ends_both(tmp_path):
-    """They find each other by address."""
+    """A scheduler tells the processes where they are."""
     words = ["simulate", "--steps", "3", "--units", "30", "--trials", "23", "--draws", "2"]
-    first, second = ended(start([*words, "--out", str(tmp_path / "two")], tmp_path))
+    told = functools.partial(slurm, job=free_port(61_440, 65_535) - 61_440)
+    first, second = ended(start([*words, "--out", str(tmp_path / "two")], tmp_path, told))
     assert (first[2], second[2]) == (0, 0), first[1] + second[1]
     assert "2 processes" in first[0]
     assert "wrote" in first[0]
@@ -62,11 +63,10 @@ def test_one_process_writes_and_a_folder_that_is_not_empty_ends_both(tmp_path):
 
 
 def test_sigterm_ends_both_with_a_checkpoint(tmp_path):
-    """A scheduler tells the processes where they are; the one that gets no signal hears of it."""
+    """They find each other by address; the one that gets no signal hears of it."""
     words = [*OPTIMIZE, "--generations", "2000", "--out", str(tmp_path / "out")]
     checkpoint = tmp_path / "out" / "checkpoint.npz"
-    job = free_port(61_440, 65_535) - 61_440
-    found = ended(start(words, tmp_path, functools.partial(slurm, job=job), until=checkpoint))
+    found = ended(start(words, tmp_path, until=checkpoint))
     assert [code for *_, code in found] == [75, 75], found[0][1] + found[1][1]
     assert "2 processes" in found[0][0]
     assert f"--out {tmp_path / 'out'}" in found[0][0]

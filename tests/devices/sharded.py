@@ -205,8 +205,7 @@ def main(words):
         wrong = not found < (1e-4 if "geometry" in name or "training" in name else TOLERANCE)
         failed |= wrong
         print(f"{name}: {found:.1e}{' WRONG' if wrong else ''}", flush=True)
-    # among processes, where one writes and all must stop at the same step
-    for name, writer, run in resumable(jax.random.key(4)) if words else ():
+    for name, writer, run in resumable(jax.random.key(4)):
         with tempfile.TemporaryDirectory() as folder:
             same = goes_on_to_the_same_bits(run, writer, Path(folder))
         failed |= not same

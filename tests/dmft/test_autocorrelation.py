@@ -371,6 +371,10 @@ def test_single_precision():
     with jax.enable_x64(False):
         found = dmft.phase_diagram(*grid)
         assert found.variance.dtype == jnp.float32
+        alone = dmft.autocorrelation(2.0)
+        assert alone.values.dtype == jnp.float32
+        np.testing.assert_allclose(alone.variance, 1.924805413737, rtol=2e-5)
+        np.testing.assert_allclose(alone.lyapunov_exponent, 0.1124581096, atol=2e-5)
         with pytest.raises(ValueError, match="cannot be reached in float32"):
             dmft.autocorrelation(2.0, tolerance=1e-10)
     expected = dmft.phase_diagram(*grid)

@@ -71,9 +71,10 @@ def test_it_is_claimed_only_where_there_is_a_theory():
     key = jax.random.key(0)
     relu = networks.RateNetwork(np.eye(2), np.ones(2), noise_std=0.1, nonlinearity="relu")
     stack = networks.StackedNetwork([networks.GRU(1, 1, 1, key=key), networks.GRU(1, 1, 1, key=key)])
-    kinds = [relu, stack, networks.RNN(1, 2, 1, key=key, nonlinearity="logistic")]
+    single = networks.GRU(1, 2, 1, key=key), networks.RNN(1, 2, 1, key=key, nonlinearity="logistic")
+    kinds = [relu, stack, *single]
     bounded = [dynamics.find_fixed_points(kind, np.zeros((1, 2)), adam_steps=0).is_bounded for kind in kinds]
-    assert bounded == [False, True, True]
+    assert bounded == [False, True, True, True]
 
 
 def test_inputs_have_sums_of_their_own():

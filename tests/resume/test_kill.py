@@ -14,7 +14,7 @@ from processes import PATIENCE
 from fisherjax._runtime import Checkpoint, read_checkpoint
 from fisherjax.optimize._checkpoint import OptimizationCheckpoint
 
-KILLS = 3  # of each of three kinds
+KILLS = 4  # of each of three kinds
 WRITTEN = {"optimize": "checkpoint.npz", "train": "checkpoint.npz", "sweep": "sweep/points/*/done.json"}
 
 
